@@ -1,0 +1,138 @@
+"""The blackboard: where every slot and round counter lies, and which of them a unit is handed.
+
+For every layer two buffers of activations ``H`` and two of error activations ``e``, which alternate by round; the
+observation in two buffers, which alternate by step; the TD error, the rows that keep their trace, and for each team
+the critic's value and output gate. Everything is float64 with one row for each parallel environment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from teamnet.board.words import LINE
+from teamnet.kernels.memory import address_of
+from teamnet.spec.layers import LayerSpec, UnitSpec
+
+Team = Sequence[LayerSpec]
+
+
+class Board:
+    """Slots and counters of all teams of a run, laid out in one piece of memory.
+
+    Args:
+        teams: the layers of every team, from the observation upwards.
+        memory: uint8 bytes, at least :func:`board_size` of them.
+    """
+
+    def __init__(self, teams: Sequence[Team], memory: np.ndarray) -> None:
+        self._teams = teams
+        self._memory = memory
+        self._base = address_of(memory)
+        self._offsets, _ = _lay_out(teams)
+
+    def address(self, *name: object) -> int:
+        """The address of a slot or counter."""
+        return self._base + self._offsets[name]
+
+    def view(self, shape: tuple[int, ...], *name: object) -> np.ndarray:
+        """A slot as a float64 array."""
+        start = self._offsets[name]
+        return self._memory[start : start + 8 * int(np.prod(shape))].view(np.float64).reshape(shape)
+
+    @property
+    def observations(self) -> np.ndarray:
+        """Both buffers of the observation, ``(2, rows, observation)``."""
+        first = self._teams[0][0]
+        return self.view((2, first.rows, first.fan_in), "observation")
+
+    def activations(self, layer: LayerSpec) -> np.ndarray:
+        """Both buffers of a layer's activations, ``(2, rows, size)``."""
+        return self.view((2, layer.rows, layer.size), "activation", layer.team, layer.number)
+
+    def errors(self, layer: LayerSpec) -> np.ndarray:
+        """Both buffers of a layer's error activations, ``(2, rows, size)``."""
+        return self.view((2, layer.rows, layer.size), "error", layer.team, layer.number)
+
+    def signal(self, *name: object) -> np.ndarray:
+        """A global signal, ``(rows,)``: ``delta``, ``keep``, or a team's ``value`` or ``gate``."""
+        return self.view((self._teams[0][0].rows,), *name)
+
+    def hand_out(self, unit: UnitSpec, peers: int) -> dict[str, int]:
+        """The addresses that a unit may touch: neighbouring slots to read, its own to write, the global signals.
+
+        Args:
+            unit: who asks.
+            peers: units of its layer, itself included.
+        """
+        layer = unit.layer
+        team, number = layer.team, layer.number
+        below = ("observation",) if layer.is_first else ("activation", team, number - 1)
+        addresses = {
+            "below": self.address(*below), "below_word": self.address("word", *below),
+            "own_activation": self.address("activation", team, number),
+            "activation_word": self.address("word", "activation", team, number),
+            "delta": self.address("delta"), "keep": self.address("keep"),
+            "delta_word": self.address("word", "delta"), "control": self.address("control"), "peers": peers,
+        }
+        if not layer.is_last:
+            addresses |= {
+                "above": self.address("error", team, number + 1),
+                "above_word": self.address("word", "error", team, number + 1),
+            }
+        if not layer.is_first:
+            addresses |= {
+                "own_error": self.address("error", team, number),
+                "error_word": self.address("word", "error", team, number),
+            }
+        if layer.gated:
+            addresses |= {"gate": self.address("gate", team), "gate_word": self.address("word", "gate", team)}
+            if layer.is_last:
+                addresses |= {"value": self.address("value", team)}
+        return addresses
+
+    def words(self) -> list[int]:
+        """The addresses of all round counters."""
+        return [self._base + offset for name, offset in self._offsets.items() if name[0] == "word"]
+
+    def begin_at(self, step: int) -> None:
+        """Set every counter to what it is when ``step`` steps are complete, with nobody waiting."""
+        settle_steps = self._teams[0][0].settle_steps
+        for name, offset in self._offsets.items():
+            if name[0] == "word":
+                by_round = name[1] in ("activation", "error")
+                complete = step * (settle_steps + 1) if by_round else step
+                line = self._memory[offset : offset + LINE].view(np.uint32)
+                line[:] = 0
+                line[0] = complete % 2**32
+        control = self._memory[self._offsets["control",] :][:LINE].view(np.uint32)
+        control[:] = 0
+        control[1] = (step - 1) % 2**32
+
+
+def board_size(teams: Sequence[Team]) -> int:
+    """The bytes that a board needs."""
+    return _lay_out(teams)[1]
+
+
+def _lay_out(teams: Sequence[Team]) -> tuple[dict[tuple[object, ...], int], int]:
+    rows = teams[0][0].rows
+    numbers: dict[tuple[object, ...], int] = {
+        ("observation",): 2 * rows * teams[0][0].fan_in, ("delta",): rows, ("keep",): rows
+    }
+    for team in teams:
+        for layer in team:
+            for kind in ("activation", "error"):
+                numbers[kind, layer.team, layer.number] = 2 * rows * layer.size
+        numbers["value", team[0].team] = numbers["gate", team[0].team] = rows
+    offsets: dict[tuple[object, ...], int] = {("control",): 0}
+    end = LINE
+    for name, count in numbers.items():
+        if name[0] not in ("keep", "value"):
+            offsets["word", *name] = end
+            end += LINE
+    for name, count in numbers.items():
+        offsets[name] = end
+        end += -(-8 * count // LINE) * LINE
+    return offsets, end

@@ -1,0 +1,162 @@
+"""Round counters: how a unit publishes a round and how another waits for it, in machine instructions.
+
+A counter is one 64-byte line: the last complete round (uint32, the word that sleepers watch), the number of sleepers
+(uint32) and the units of the layer that have arrived (uint64). The last unit to arrive publishes the round. Nobody can
+arrive for the next round before: that would need the answer of neighbours who wait for this one.
+
+Publishing releases and waiting acquires, so what was written before a publication is seen after the wait, on x86 and
+on Arm. Rounds are compared modulo 2**32.
+"""
+
+from __future__ import annotations
+
+import platform
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from teamnet.kernels.compile import kernel
+
+LINE = 64
+"""Bytes of a counter."""
+
+_I32, _I64 = ir.IntType(32), ir.IntType(64)
+_FUTEX = {"x86_64": 202, "aarch64": 98}.get(platform.machine(), 202)  # number of the Linux system call
+_WAIT, _WAKE, _EVERYBODY = 0, 1, 2**31 - 1
+_NAP = 50_000_000  # nanoseconds; sleepers look up this often, whatever happens to the one who should wake them
+_YIELDS = 4  # measured in docs/performance.md
+
+READY, ENDED, ABORTED, TIMED_OUT = range(4)
+
+
+def _pointer(builder: Any, address: Any, kind: Any) -> Any:
+    return builder.inttoptr(address, kind.as_pointer())
+
+
+@intrinsic
+def load_acquire(typing_context, address):  # noqa: ANN001, ANN201 - numba's own protocol
+    """The uint32 at ``address`` as int64; later reads see what was written before it was stored."""
+
+    def generate(context, builder, signature, arguments):  # noqa: ANN001, ANN202
+        value = builder.load_atomic(_pointer(builder, arguments[0], _I32), "seq_cst", 4)
+        return builder.zext(value, _I64)
+
+    return types.int64(types.int64), generate
+
+
+@intrinsic
+def store_release(typing_context, address, value):  # noqa: ANN001, ANN201 - numba's own protocol
+    """Store the low 32 bits of ``value`` at ``address``, after all writes before it."""
+
+    def generate(context, builder, signature, arguments):  # noqa: ANN001, ANN202
+        word = builder.trunc(arguments[1], _I32)
+        builder.store_atomic(word, _pointer(builder, arguments[0], _I32), "seq_cst", 4)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), generate
+
+
+def _adder(kind: Any) -> Any:
+    @intrinsic
+    def add(typing_context, address, amount):  # noqa: ANN001, ANN202
+        def generate(context, builder, signature, arguments):  # noqa: ANN001, ANN202
+            amount = builder.trunc(arguments[1], kind) if kind != _I64 else arguments[1]
+            old = builder.atomic_rmw("add", _pointer(builder, arguments[0], kind), amount, "seq_cst")
+            return builder.zext(old, _I64) if kind != _I64 else old
+
+        return types.int64(types.int64, types.int64), generate
+
+    return add
+
+
+_add_32, _add_64 = _adder(_I32), _adder(_I64)
+
+
+@intrinsic
+def _yield_processor(typing_context):  # noqa: ANN001, ANN202
+    def generate(context, builder, signature, arguments):  # noqa: ANN001, ANN202
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_I32, []), "sched_yield")
+        builder.call(function, [])
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+@intrinsic
+def _futex(typing_context, address, operation, value):  # noqa: ANN001, ANN202
+    """Linux ``futex``: sleep while the word is ``value`` (but not above ``_NAP``), or wake ``value`` sleepers."""
+
+    def generate(context, builder, signature, arguments):  # noqa: ANN001, ANN202
+        kind = ir.FunctionType(_I64, [_I64], var_arg=True)
+        function = cgutils.get_or_insert_function(builder.module, kind, "syscall")
+        nap = cgutils.alloca_once_value(builder, ir.Constant(ir.ArrayType(_I64, 2), [0, _NAP]))
+        address, operation, value = arguments
+        zero = _I64(0)
+        builder.call(function, [_I64(_FUTEX), address, operation, value, builder.ptrtoint(nap, _I64), zero, zero])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), generate
+
+
+@kernel()
+def reached(word, target):  # noqa: ANN001, ANN201
+    """Whether the counter at ``word`` has published round ``target`` or a later one."""
+    return ((load_acquire(word) - target) & 0xFFFFFFFF) < 0x80000000
+
+
+@kernel(types.void(types.int64, types.int64, types.int64))
+def publish(word, target, peers):  # noqa: ANN001, ANN201
+    """Arrive at round ``target``; the last of ``peers`` units publishes it and wakes who sleeps."""
+    if (_add_64(word + 8, 1) + 1) % peers == 0:
+        store_release(word, target)
+        if load_acquire(word + 4) != 0:
+            _futex(word, _WAKE, _EVERYBODY)
+
+
+@kernel(types.void(types.int64, types.int64))
+def set_word(address, value):  # noqa: ANN001, ANN201
+    """Store the low 32 bits of ``value`` at ``address``, after all writes before it; callable from Python."""
+    store_release(address, value)
+
+
+@kernel(types.void(types.int64))
+def wake(word):  # noqa: ANN001, ANN201
+    """Wake all who sleep on a counter, so that they look at the control line."""
+    _futex(word, _WAKE, _EVERYBODY)
+
+
+@kernel(types.int64(types.int64, types.int64, types.int64, types.int64, types.int64))
+def wait(word, target, control, step, naps):  # noqa: ANN001, ANN201
+    """Wait until ``word`` has published ``target``: yield the processor a few times, then sleep.
+
+    The control line says when to give up: its first uint32 is not 0 once the run is aborted, its second is the number
+    of the step before which the run pauses.
+
+    Args:
+        step: the step that the waiter would begin, or -1 if it is within one and must finish it.
+        naps: how often to sleep before giving up with ``TIMED_OUT``; -1 for ever.
+
+    Returns:
+        ``READY``, ``ENDED`` (the run pauses before ``step``), ``ABORTED`` or ``TIMED_OUT``.
+    """
+    tries = 0
+    while not reached(word, target):
+        if tries < _YIELDS:
+            _yield_processor()
+        else:
+            if load_acquire(control) != 0:
+                return ABORTED
+            if step >= 0 and load_acquire(control + 4) == step & 0xFFFFFFFF:
+                return ENDED
+            if naps >= 0 and tries >= _YIELDS + naps:
+                return TIMED_OUT
+            _add_32(word + 4, 1)
+            seen = load_acquire(word)
+            if not reached(word, target):
+                _futex(word, _WAIT, seen)
+            _add_32(word + 4, -1)
+        tries += 1
+    return READY

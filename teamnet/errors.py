@@ -1,0 +1,60 @@
+"""The errors that teamnet raises: each says what was expected, what was found and how to mend it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class TeamnetError(Exception):
+    """Base class of every error that teamnet raises on purpose.
+
+    Args:
+        where: the field, file, unit or step that the error is about.
+        expected: what would have been right.
+        found: what was there instead.
+        mend: what the reader can do about it.
+    """
+
+    def __init__(self, where: str, *, expected: str, found: str, mend: str) -> None:
+        self.where, self.expected, self.found, self.mend = where, expected, found, mend
+        super().__init__(f"{where}: expected {expected}; found {found}. {mend}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Survive the way back from a Ray worker, where exceptions travel pickled."""
+        return _rebuild, (type(self), self.where, self.expected, self.found, self.mend)
+
+
+def _rebuild(kind: type[TeamnetError], where: str, expected: str, found: str, mend: str) -> TeamnetError:
+    return kind(where, expected=expected, found=found, mend=mend)
+
+
+class SpecError(TeamnetError):
+    """A run's specification is refused: an unknown key, or a value that makes no sense."""
+
+
+class EnvironmentRefused(TeamnetError):
+    """An environment cannot be used: its spaces do not fit, it is not installed, or it misbehaves."""
+
+
+class NumericalError(TeamnetError):
+    """A NaN or an infinity appeared in an observation, a reward or an activation."""
+
+
+class CheckpointError(TeamnetError):
+    """A checkpoint or golden file is missing, damaged, of another spec or of a newer format."""
+
+
+class ResourceError(TeamnetError):
+    """The machine or the cluster cannot hold the run that is asked for."""
+
+
+class ActorLost(TeamnetError):
+    """An actor of the team died or stopped answering."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A sentence that names the known name nearest to ``name``, or lists them all when none is near."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"Did you mean {close[0]!r}?" if close else f"Known are: {', '.join(known)}."

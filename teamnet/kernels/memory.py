@@ -1,0 +1,63 @@
+"""Views of memory by address, so that one compiled kernel serves every unit whatever its sizes."""
+
+from __future__ import annotations
+
+import numpy as np
+from llvmlite import ir
+from numba import carray, types
+from numba.extending import intrinsic
+
+from teamnet.kernels.compile import kernel
+
+
+@intrinsic
+def float_pointer(typing_context, address):  # noqa: ANN001, ANN201 - numba's own protocol
+    """The pointer to float64 at an ``int64`` address."""
+
+    def generate(context, builder, signature, arguments):  # noqa: ANN001, ANN202
+        return builder.inttoptr(arguments[0], ir.DoubleType().as_pointer())
+
+    return types.CPointer(types.float64)(types.int64), generate
+
+
+@kernel()
+def vector(address, size):  # noqa: ANN001, ANN201
+    """The float64 array of shape ``(size,)`` at ``address``."""
+    return carray(float_pointer(address), (size,))
+
+
+@kernel()
+def matrix(address, rows, columns):  # noqa: ANN001, ANN201
+    """The C-ordered float64 array of shape ``(rows, columns)`` at ``address``."""
+    return carray(float_pointer(address), (rows, columns))
+
+
+@kernel()
+def cube(address, layers, rows, columns):  # noqa: ANN001, ANN201
+    """The C-ordered float64 array of shape ``(layers, rows, columns)`` at ``address``."""
+    return carray(float_pointer(address), (layers, rows, columns))
+
+
+@kernel()
+def flat(array):  # noqa: ANN001, ANN201
+    """All elements of a C-ordered float64 array as one vector, without copying."""
+    return vector(array.ctypes.data, array.size)
+
+
+@kernel()
+def fill(array, value):  # noqa: ANN001, ANN201
+    """Set every element of a vector; numba's slice assignment compiles ten times as long."""
+    for k in range(array.size):
+        array[k] = value
+
+
+@kernel()
+def copy(source, target):  # noqa: ANN001, ANN201
+    """Copy a vector to another of the same size."""
+    for k in range(source.size):
+        target[k] = source[k]
+
+
+def address_of(array: np.ndarray) -> int:
+    """The address of an array's first element, in bytes."""
+    return array.ctypes.data

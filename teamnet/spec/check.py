@@ -1,0 +1,104 @@
+"""Refusals: what a spec must satisfy before any work starts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from teamnet.errors import SpecError, nearest
+from teamnet.spec.run import LaunchSpec, RunSpec, TeamSpec
+
+RULES = ("map", "reinforce")
+FUNCTIONS = ("softplus", "relu", "linear", "logistic", "tanh")
+_MOST_NEURONS = 1_000_000
+
+
+def check_choice(where: str, value: str, known: Sequence[str]) -> None:
+    """Refuse a name that is not among the known ones.
+
+    Raises:
+        SpecError: naming the nearest known one.
+    """
+    if value not in known:
+        raise SpecError(where, expected=f"one of {', '.join(known)}", found=repr(value), mend=nearest(value, known))
+
+
+def _check_number(where: str, value: float, expected: str, right: bool, mend: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or not right:
+        raise SpecError(where, expected=expected, found=repr(value), mend=mend)
+
+
+def _check_count(where: str, value: int, least: int, most: int = 2**40) -> None:
+    right = isinstance(value, int) and least <= value <= most
+    _check_number(where, value, f"a whole number from {least} to {most}", right, "Give such a number.")
+
+
+def check_launch(launch: LaunchSpec) -> None:
+    """Refuse an unknown backend or transport; the grain is checked where it is parsed."""
+    check_choice("backend", launch.backend, ("ray", "local"))
+    check_choice("transport", launch.transport, ("board", "ray"))
+
+
+def check_run(spec: RunSpec) -> None:
+    """Refuse values that make no sense; the number of values for each layer is checked by :func:`check_depth`.
+
+    Raises:
+        SpecError: naming the field, what was expected and what was found.
+    """
+    check_choice("rule", spec.rule, RULES)
+    check_choice("function", spec.function, FUNCTIONS)
+    _check_count("seed", spec.seed, 0, 2**63 - 1)
+    for name, bound in (("env_steps", spec.env_steps), ("episodes", spec.episodes)):
+        if bound is not None:
+            _check_count(name, bound, 1)
+    if spec.env_steps is None and spec.episodes is None:
+        raise SpecError(
+            "env_steps", expected="an end of the run", found="neither env_steps nor episodes",
+            mend="Give --env-steps N or --episodes M.",
+        )
+    _check_count("num_envs", spec.num_envs, 1, 100_000)
+    _check_count("settle_steps", spec.settle_steps, 0, 100_000)
+    _check_count("anneal_steps", spec.anneal_steps, 0)
+    _check_count("address_bits", spec.address_bits, 1, 16)
+    for number, size in enumerate(spec.hidden, 1):
+        _check_count(f"hidden[{number}]", size, 1, _MOST_NEURONS)
+    _check_number(
+        "step_size", spec.step_size, "0 < step_size < 2", 0 < spec.step_size < 2,
+        "Settling moves by this share of the variance; 0.5 is the paper's, from 2 on it always diverges.",
+    )
+    _check_number("discount", spec.discount, "0 <= discount <= 1", 0 <= spec.discount <= 1, "The paper uses 0.98.")
+    if spec.reward_limit is not None:
+        _check_number("reward_limit", spec.reward_limit, "more than 0", spec.reward_limit > 0, "Leave it out for none.")
+    for name, value in (("action_scale", spec.action_scale), ("action_offset", spec.action_offset)):
+        if value is not None:
+            _check_number(name, value, "a finite number", True, "Leave it out to span the action space.")
+    for name, team in (("actor", spec.actor), ("critic", spec.critic)):
+        if team is not None:
+            _check_team(name, team)
+
+
+def _check_team(name: str, team: TeamSpec) -> None:
+    for value in team.variances:
+        _check_number(f"{name}.variances", value, "numbers above 0", value > 0, "Every unit must explore.")
+    for field, rates in (("rates", team.rates), ("final_rates", team.final_rates)):
+        for value in rates:
+            _check_number(f"{name}.{field}", value, "numbers of 0 or more", value >= 0, "Use 0 to freeze a layer.")
+    _check_number(
+        f"{name}.trace_lambda", team.trace_lambda, "0 <= lambda <= 1", 0 <= team.trace_lambda <= 1, "0 keeps no trace."
+    )
+    _check_number(
+        f"{name}.temperature", team.temperature, "more than 0", team.temperature > 0, "Higher explores more; 1 is plain."
+    )
+
+
+def check_depth(name: str, team: TeamSpec, layers: int, gaussian_layers: int) -> None:
+    """Refuse a team whose values do not match its layers one by one."""
+    for field, values, count in (
+        ("variances", team.variances, gaussian_layers), ("rates", team.rates, layers),
+        ("final_rates", team.final_rates, layers),
+    ):
+        if len(values) != count:
+            raise SpecError(
+                f"{name}.{field}", expected=f"{count} values, one for each layer that has it", found=f"{len(values)}",
+                mend="Give one value a layer, from the first hidden layer upwards.",
+            )

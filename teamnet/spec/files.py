@@ -1,0 +1,55 @@
+"""Specs as JSON: what was resolved is saved with each run, and unknown keys are refused on the way back."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from teamnet.errors import SpecError, nearest
+
+Spec = TypeVar("Spec")
+
+
+def to_plain(spec: Any) -> dict[str, Any]:
+    """A spec as JSON types: nested dictionaries, lists, numbers, strings and ``None``."""
+    plain = dataclasses.asdict(spec)
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in plain.items()}
+
+
+def from_plain(kind: type[Spec], plain: Any, where: str = "spec") -> Spec:
+    """A spec from JSON types.
+
+    Raises:
+        SpecError: a key is unknown or missing, or a value has the wrong type.
+    """
+    if not isinstance(plain, Mapping):
+        raise SpecError(where, expected="a JSON object", found=type(plain).__name__, mend="Write {...}.")
+    hints = typing.get_type_hints(kind)
+    for key in plain:
+        if key not in hints:
+            raise SpecError(f"{where}.{key}", expected="a known key", found=repr(key), mend=nearest(str(key), hints))
+    values = {key: _convert(hints[key], value, f"{where}.{key}") for key, value in plain.items()}
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise SpecError(where, expected="all required keys", found=str(error), mend="Add what is missing.") from None
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if value is None and type(None) in options:
+        return None
+    for option in options:
+        if dataclasses.is_dataclass(option) and isinstance(option, type) and isinstance(value, Mapping):
+            return from_plain(option, value, where)
+        if typing.get_origin(option) is tuple and isinstance(value, list | tuple):
+            element = typing.get_args(option)[0]
+            return tuple(_convert(element, item, f"{where}[{place}]") for place, item in enumerate(value))
+        if option is float and isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+        if option in (int, str, bool) and type(value) is option:
+            return value
+    raise SpecError(where, expected=getattr(hint, "__name__", str(hint)), found=repr(value), mend="Mend the value.")

@@ -1,0 +1,89 @@
+"""What the units of one layer are told about themselves and about the synapses that leave them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Family = Literal["gaussian", "categorical"]
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A learning rate that goes linearly from ``start`` to ``end`` over the first ``steps`` environment steps."""
+
+    start: float
+    end: float
+    steps: int = 0
+
+
+@dataclass(frozen=True)
+class LayerSpec:
+    """One layer of one team, with everything that its units need to know.
+
+    Args:
+        team: name of the team, ``"actor"`` or ``"critic"``.
+        team_number: place of the team in the run, part of the key of its random streams.
+        number: 1 for the first layer above the observation.
+        fan_in, size, fan_out: neurons below, in and above this layer (``fan_out`` is 0 for the output layer).
+        family: distribution of the activation.
+        function: hidden function ``f``; ``"linear"`` for Gaussian output.
+        variance: of the Gaussian activation.
+        temperature: of the categorical activation.
+        step_size: of settling, as a share of the variance.
+        settle_steps: settle steps in one environment step; 0 is REINFORCE.
+        trace_decay: discount times lambda.
+        rate, rate_above: learning rates of the incoming and of the outgoing synapses.
+        gated: whether the team is a critic, whose errors pass its output's gate.
+        single_step: whether episodes have one step, so that units learn at once and keep no trace.
+        rows: parallel environments.
+    """
+
+    team: str
+    team_number: int
+    number: int
+    fan_in: int
+    size: int
+    fan_out: int
+    family: Family
+    function: str
+    variance: float
+    temperature: float
+    step_size: float
+    settle_steps: int
+    trace_decay: float
+    rate: Rate
+    rate_above: Rate
+    gated: bool
+    single_step: bool
+    rows: int
+
+    @property
+    def is_first(self) -> bool:
+        """Whether the layer reads the observation."""
+        return self.number == 1
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the layer's activation is the team's output."""
+        return self.fan_out == 0
+
+
+@dataclass(frozen=True)
+class UnitSpec:
+    """Neurons ``start`` to ``stop - 1`` of a layer, which one agent computes."""
+
+    layer: LayerSpec
+    start: int
+    stop: int
+    seed: int
+
+    @property
+    def size(self) -> int:
+        """Neurons of the unit."""
+        return self.stop - self.start
+
+    @property
+    def name(self) -> str:
+        """How messages call the unit, for instance ``critic layer 2 neurons 0-31``."""
+        return f"{self.layer.team} layer {self.layer.number} neurons {self.start}-{self.stop - 1}"

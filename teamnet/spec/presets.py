@@ -1,0 +1,78 @@
+"""The six tasks of the paper with its hyperparameters (arXiv 2010.07893, tables of its appendix; official config files)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from teamnet.errors import SpecError, nearest
+from teamnet.spec.run import RunSpec, TeamSpec
+
+ENVIRONMENTS = {
+    "cartpole": "CartPole-v1",
+    "acrobot": "Acrobot-v1",
+    "lunarlander": "LunarLander-v3",
+    "mountaincar": "MountainCarContinuous-v0",
+}
+"""The presets that are Gymnasium environments."""
+
+SINGLE_STEP_TASKS = ("multiplexer", "regression")
+"""The presets that are tasks of our own, in which every sample is an episode of one step."""
+
+_CARTPOLE = RunSpec(
+    "cartpole", episodes=1000, anneal_steps=50_000,
+    actor=TeamSpec((0.03, 0.1), (1e-2, 1e-5, 1e-6), (1e-3, 1e-6, 1e-8), 0.95, 2.0),
+    critic=TeamSpec((0.03, 0.1, 0.1), (2e-2, 2e-5, 2e-6), (2e-3, 2e-6, 2e-7), 0.95),
+)
+
+
+def _constant(variances: tuple[float, ...], rates: tuple[float, ...], decay: float, temperature: float = 1.0) -> TeamSpec:
+    return TeamSpec(variances, rates, rates, decay, temperature)
+
+
+PRESETS = {
+    "cartpole": _CARTPOLE,
+    "acrobot": RunSpec(
+        "acrobot", episodes=500, anneal_steps=100_000,
+        actor=replace(_CARTPOLE.actor, trace_lambda=0.97, temperature=4.0) if _CARTPOLE.actor else None,
+        critic=replace(_CARTPOLE.critic, variances=(0.06, 0.2, 0.2), trace_lambda=0.97) if _CARTPOLE.critic else None,
+    ),
+    "lunarlander": RunSpec(
+        "lunarlander", episodes=2500,
+        actor=_constant((0.06, 0.2), (4e-3, 4e-6, 4e-8), 0.97, 8.0),
+        critic=_constant((0.003, 0.01, 0.01), (1e-2, 1e-5, 1e-7), 0.97),
+    ),
+    "mountaincar": RunSpec(
+        "mountaincar", episodes=500, reward_limit=5.0, action_scale=2.0, action_offset=1.0,
+        actor=_constant((0.03, 0.1, 0.5), (4e-3, 4e-6, 4e-8), 0.97),
+        critic=_constant((0.003, 0.01, 0.05), (1e-2, 1e-5, 1e-6), 0.97),
+    ),
+    "multiplexer": RunSpec(
+        "multiplexer", env_steps=4_000_000, num_envs=128, actor=_constant((0.3, 1.0), (4e-2, 4e-5, 4e-6), 0.0)
+    ),
+    "regression": RunSpec(
+        "regression", env_steps=1_000_000, num_envs=128, critic=_constant((0.0075, 0.025, 0.025), (6e-2, 6e-5, 6e-6), 0.0)
+    ),
+}
+
+
+def preset(task: str) -> RunSpec:
+    """The spec of a preset, or for a Gymnasium id the hyperparameters of CartPole for 500 episodes.
+
+    Raises:
+        SpecError: the name is neither a preset nor looks like a Gymnasium id.
+    """
+    if task in PRESETS:
+        return PRESETS[task]
+    for name, environment in ENVIRONMENTS.items():
+        if task == environment:
+            return PRESETS[name]
+    if "-v" in task or ":" in task or "/" in task:
+        return replace(PRESETS["cartpole"], task=task, episodes=500)
+    raise SpecError(
+        "task", expected="a preset or a Gymnasium id such as CartPole-v1", found=repr(task), mend=nearest(task, PRESETS)
+    )
+
+
+def environment_id(task: str) -> str:
+    """The Gymnasium id of a task that is not single-step."""
+    return ENVIRONMENTS.get(task, task)

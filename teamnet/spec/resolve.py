@@ -1,0 +1,104 @@
+"""From a run's spec and its spaces to the layers of its teams."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from teamnet.spec.check import check_depth
+from teamnet.spec.layers import Family, LayerSpec, Rate
+from teamnet.spec.presets import preset
+from teamnet.spec.run import RunSpec, TeamSpec
+
+
+@dataclass(frozen=True)
+class Interface:
+    """What a task shows to its teams.
+
+    Args:
+        observation_size: numbers in an observation.
+        action_size: actions to choose from, or numbers in a continuous action.
+        action_family: ``categorical`` for a choice, ``gaussian`` for a continuous action.
+        single_step: whether every episode has one step.
+    """
+
+    observation_size: int
+    action_size: int
+    action_family: Family
+    single_step: bool = False
+
+
+def fit_depth(spec: RunSpec, interface: Interface) -> RunSpec:
+    """The spec with one variance and one rate for each layer that has them.
+
+    Presets are made for two hidden layers. At another depth their values are spread: the first layer keeps the first
+    value, the output layer the last, and every layer between takes the middle one. Values that were given must fit.
+
+    Raises:
+        SpecError: given values do not match the layers one by one.
+    """
+    original = preset(spec.task)
+
+    def fit(name: str, team: TeamSpec | None, usual: TeamSpec | None, family: Family) -> TeamSpec | None:
+        if team is None:
+            return None
+        layers = len(spec.hidden) + 1
+        gaussian_layers = layers if family == "gaussian" else layers - 1
+        lengths = {"variances": gaussian_layers, "rates": layers, "final_rates": layers}
+        spread = {
+            field: _spread(getattr(team, field), length, output=length == layers)
+            for field, length in lengths.items()
+            if usual is not None and getattr(team, field) == getattr(usual, field)
+        }
+        team = replace(team, **spread)
+        check_depth(name, team, layers, gaussian_layers)
+        return team
+
+    return replace(
+        spec,
+        actor=fit("actor", spec.actor, original.actor, interface.action_family),
+        critic=fit("critic", spec.critic, original.critic, "gaussian"),
+    )
+
+
+def _spread(values: tuple[float, ...], length: int, *, output: bool) -> tuple[float, ...]:
+    """``length`` values from those of a preset; ``output`` says whether the last one is the output layer's."""
+    if len(values) == length or length == 0:
+        return values[:length]
+    if length == 1:
+        return values[-1:] if output else values[:1]
+    return (values[0], *[values[1]] * (length - 2), values[-1] if output else values[1])
+
+
+def build_teams(spec: RunSpec, interface: Interface) -> list[list[LayerSpec]]:
+    """The layers of every team of a run, from the observation upwards; the actor first."""
+    teams = []
+    if spec.actor:
+        teams.append(_layers(spec, interface, spec.actor, "actor", 0, interface.action_size, interface.action_family))
+    if spec.critic:
+        teams.append(_layers(spec, interface, spec.critic, "critic", 1, 1, "gaussian"))
+    return teams
+
+
+def _layers(
+    spec: RunSpec, interface: Interface, team: TeamSpec, name: Literal["actor", "critic"], number: int, outputs: int,
+    family: Family,
+) -> list[LayerSpec]:
+    sizes = (interface.observation_size, *spec.hidden, outputs)
+    rates = [Rate(start, end, spec.anneal_steps) for start, end in zip(team.rates, team.final_rates, strict=True)]
+    last = len(sizes) - 1
+    return [
+        LayerSpec(
+            team=name, team_number=number, number=layer, fan_in=sizes[layer - 1], size=sizes[layer],
+            fan_out=0 if layer == last else sizes[layer + 1],
+            family=family if layer == last else "gaussian",
+            function="linear" if layer == last else spec.function,
+            variance=team.variances[layer - 1] if layer <= len(team.variances) else 1.0,
+            temperature=team.temperature, step_size=spec.step_size,
+            settle_steps=0 if spec.rule == "reinforce" else spec.settle_steps,
+            trace_decay=spec.discount * team.trace_lambda,
+            rate=rates[layer - 1], rate_above=Rate(0.0, 0.0) if layer == last else rates[layer],
+            gated=name == "critic", single_step=interface.single_step, rows=spec.num_envs,
+        )
+        for layer in range(1, last + 1)
+    ]

@@ -1,0 +1,83 @@
+"""The specification of a run. Spec and seed determine its returns and its parameters, wherever it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TeamSpec:
+    """Hyperparameters of one team; tuples go from the first layer upwards.
+
+    Args:
+        variances: of the Gaussian layers: every hidden layer and, if it is Gaussian, the output.
+        rates: learning rate of each layer at the start.
+        final_rates: learning rate of each layer once annealed.
+        trace_lambda: decay of the eligibility traces beyond the discount.
+        temperature: of a categorical output.
+    """
+
+    variances: tuple[float, ...]
+    rates: tuple[float, ...]
+    final_rates: tuple[float, ...]
+    trace_lambda: float = 0.0
+    temperature: float = 1.0
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """Everything that determines what a run computes.
+
+    Args:
+        task: a preset's name or a Gymnasium id.
+        rule: ``map`` or ``reinforce`` (MAP propagation without settle steps).
+        seed: of all random streams.
+        env_steps, episodes: when the run is over; the first that is reached, ``None`` for no such bound.
+        num_envs: parallel environments, the rows of a batch.
+        hidden: neurons of the hidden layers; may be empty.
+        function: hidden function: softplus, relu, linear, logistic or tanh.
+        settle_steps: settle steps in one environment step.
+        step_size: of settling, as a share of each layer's variance.
+        discount: of future rewards, for one environment step.
+        anneal_steps: environment steps (of the whole batch) over which the rates go to their final values.
+        reward_limit: rewards are clipped to this size before learning; ``None`` for not.
+        action_scale, action_offset: a continuous action is ``clip(scale * output + offset)``; ``None`` spans the space.
+        address_bits: of the multiplexer task.
+        actor, critic: the teams; single-step tasks have one of them, the others both.
+    """
+
+    task: str
+    rule: str = "map"
+    seed: int = 0
+    env_steps: int | None = None
+    episodes: int | None = None
+    num_envs: int = 1
+    hidden: tuple[int, ...] = (64, 32)
+    function: str = "softplus"
+    settle_steps: int = 20
+    step_size: float = 0.5
+    discount: float = 0.98
+    anneal_steps: int = 0
+    reward_limit: float | None = None
+    action_scale: float | None = None
+    action_offset: float | None = None
+    address_bits: int = 5
+    actor: TeamSpec | None = None
+    critic: TeamSpec | None = None
+
+
+@dataclass(frozen=True)
+class LaunchSpec:
+    """Where a run runs; no value here changes a bit of its result.
+
+    Args:
+        backend: ``ray`` (each unit an actor) or ``local`` (in this process, without Ray).
+        transport: ``board`` (shared memory) or ``ray`` (actor calls).
+        grain: ``layer``, ``block:K`` or ``neuron``: what one unit is.
+        address: of a Ray cluster; empty for ``$RAY_ADDRESS``, or a private one on this machine.
+    """
+
+    backend: str = "ray"
+    transport: str = "board"
+    grain: str = "layer"
+    address: str = ""

@@ -1,0 +1,142 @@
+"""The board exchange: workers run thousands of steps a call and meet the coordinator on the board."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+import numpy as np
+from numba import types
+
+from teamnet.board.board import Board, board_size
+from teamnet.board.segment import create_segment, map_segment
+from teamnet.board.words import ABORTED, READY, publish, set_word, wait, wake
+from teamnet.errors import ActorLost
+from teamnet.kernels.compile import kernel
+from teamnet.spec.layers import LayerSpec, UnitSpec
+from teamnet.team.crew import Crew, Pending
+from teamnet.team.exchange import non_finite
+from teamnet.team.partition import noise_steps
+from teamnet.team.run import BROKEN
+from teamnet.units.unit import Snapshot
+
+_NAPS = 20
+"""Naps of the coordinator's wait before it looks after the workers: about one second."""
+_CALLS_AHEAD = 2
+
+
+@kernel(types.int64(types.int64[::1], types.int64, types.int64))
+def _wait_for_outputs(words, target, control):  # noqa: ANN001, ANN202
+    for number in range(words.size):
+        status = wait(words[number], target, control, -1, _NAPS)
+        if status != READY:
+            return status
+    return READY
+
+
+class BoardExchange:
+    """Units in workers, activations on a shared-memory board.
+
+    Args:
+        teams: the layers of every team, from the observation upwards.
+        units: all units in canonical order.
+        crew: hosts of one :class:`teamnet.team.worker.BoardWorker` for each unit.
+    """
+
+    def __init__(self, teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec], crew: Crew) -> None:
+        self.actors = crew.size
+        self._crew, self._units = crew, units
+        path = create_segment(board_size(teams))
+        try:
+            self.board = Board(teams, map_segment(path))
+            crew.results(crew.call("attach", [(path,)] * crew.size))
+        finally:
+            path.unlink()
+        self.board.begin_at(0)
+        self._observations = self.board.observations
+        self._delta, self._keep = self.board.signal("delta"), self.board.signal("keep")
+        self._observation_word = self.board.address("word", "observation")
+        self._delta_word = self.board.address("word", "delta")
+        self._control = self.board.address("control")
+        outputs = [self.board.address("word", "activation", team[-1].team, team[-1].number) for team in teams]
+        self._output_words = np.array(outputs, np.int64)
+        self._rounds = teams[0][0].settle_steps + 1
+        self._call_steps = noise_steps(teams)
+        self._calls: deque[list[Pending]] = deque()
+        self._steps_called = 0
+        self._step = 0
+
+    def act(self, observation: np.ndarray) -> None:
+        """See :class:`teamnet.team.exchange.Exchange`."""
+        if self._step + self._call_steps * (_CALLS_AHEAD - 1) >= self._steps_called:
+            self._call_ahead()
+        self._observations[self._step & 1] = observation
+        publish(self._observation_word, self._step + 1, 1)
+        target = self._step * self._rounds + 1
+        while (status := _wait_for_outputs(self._output_words, target, self._control)) != READY:
+            self._look_after_workers(aborted=status == ABORTED)
+
+    def _call_ahead(self) -> None:
+        while self._steps_called < self._step + self._call_steps * _CALLS_AHEAD:
+            self._calls.append(self._crew.call("run", [(self._call_steps,)] * self._crew.size))
+            self._steps_called += self._call_steps
+        while len(self._calls) > _CALLS_AHEAD:
+            self._crew.results(self._calls.popleft())
+
+    def _look_after_workers(self, aborted: bool) -> None:
+        if not aborted and not any(self._crew.failed(call) for call in self._calls):
+            return
+        set_word(self._control, 1)
+        for word in self.board.words():
+            wake(word)
+        first = self._calls.popleft()
+        outcomes = self._crew.results(first)
+        for unit, (status, step) in zip(self._units, outcomes, strict=True):
+            if status == BROKEN:
+                raise non_finite(unit, step - 1)
+        raise ActorLost("team", expected="running units", found="an abort without a cause", mend="Resume the run.")
+
+    def learn(self, delta: np.ndarray, keep: np.ndarray) -> None:
+        """See :class:`teamnet.team.exchange.Exchange`."""
+        self._delta[:] = delta
+        self._keep[:] = keep
+        publish(self._delta_word, self._step + 1, 1)
+        self._step += 1
+
+    def pause(self) -> None:
+        """See :class:`teamnet.team.exchange.Exchange`."""
+        set_word(self._control + 4, self._step)
+        for call in self._calls:
+            while not self._crew.done(call, 0.05):
+                for word in self.board.words():
+                    wake(word)
+        calls, self._calls = self._calls, deque()
+        self._steps_called = self._step
+        for call in calls:
+            for unit, (status, step) in zip(self._units, self._crew.results(call), strict=True):
+                if status == BROKEN:
+                    raise non_finite(unit, step - 1)
+        set_word(self._control + 4, self._step - 1)
+
+    def snapshot(self) -> list[Snapshot]:
+        """See :class:`teamnet.team.exchange.Exchange`."""
+        return self._crew.results(self._crew.call("snapshot", [()] * self._crew.size))
+
+    def mirrors(self) -> list[Snapshot]:
+        """See :class:`teamnet.team.exchange.Exchange`."""
+        return self._crew.results(self._crew.call("mirror", [()] * self._crew.size))
+
+    def restore(self, snapshots: Sequence[tuple[Snapshot, Snapshot]], step: int) -> None:
+        """See :class:`teamnet.team.exchange.Exchange`."""
+        self._crew.results(self._crew.call("restore", list(snapshots)))
+        self.board.begin_at(step)
+        self._step = self._steps_called = step
+
+    def close(self) -> None:
+        """See :class:`teamnet.team.exchange.Exchange`."""
+        set_word(self._control, 1)
+        for word in self.board.words():
+            wake(word)
+        self._crew.close()
+
+

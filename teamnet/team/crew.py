@@ -1,0 +1,82 @@
+"""Hosts of units: the same calls whether workers are threads of this process or Ray actors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
+from typing import Any, Protocol
+
+Pending = Any
+"""The result of a call that may still be running."""
+
+
+class Crew(Protocol):
+    """A row of workers, one for each unit."""
+
+    size: int
+
+    def call(self, method: str, arguments: Sequence[tuple[Any, ...]]) -> list[Pending]:
+        """Call ``method`` of every worker with its own arguments, without waiting."""
+        ...
+
+    def call_some(self, method: str, numbers: Sequence[int], arguments: Sequence[tuple[Any, ...]]) -> list[Pending]:
+        """The same for the workers with these numbers."""
+        ...
+
+    def done(self, pending: Sequence[Pending], seconds: float) -> bool:
+        """Wait up to ``seconds``; returns whether all calls have ended, well or badly."""
+        ...
+
+    def results(self, pending: Sequence[Pending]) -> list[Any]:
+        """Wait for calls to end and return what they returned.
+
+        Raises:
+            ActorLost: a worker died.
+        """
+        ...
+
+    def failed(self, pending: Sequence[Pending]) -> bool:
+        """Whether any of these calls has ended already in an error."""
+        ...
+
+    def close(self) -> None:
+        """End the workers."""
+        ...
+
+
+class ThreadCrew:
+    """Workers in threads of this process: the board's protocol without Ray, for tests and for looking inside."""
+
+    def __init__(self, worker_class: type, arguments: Sequence[tuple[Any, ...]]) -> None:
+        self.size = len(arguments)
+        self._workers = [worker_class(*its) for its in arguments]
+        self._threads = [ThreadPoolExecutor(1) for _ in arguments]
+
+    def call(self, method: str, arguments: Sequence[tuple[Any, ...]]) -> list[Pending]:
+        """See :class:`Crew`."""
+        return self.call_some(method, range(self.size), arguments)
+
+    def call_some(self, method: str, numbers: Sequence[int], arguments: Sequence[tuple[Any, ...]]) -> list[Pending]:
+        """See :class:`Crew`."""
+        return [
+            self._threads[number].submit(getattr(self._workers[number], method), *its)
+            for number, its in zip(numbers, arguments, strict=True)
+        ]
+
+    def done(self, pending: Sequence[Future[Any]], seconds: float) -> bool:
+        """See :class:`Crew`."""
+        return not wait_for(pending, seconds).not_done
+
+    def results(self, pending: Sequence[Future[Any]]) -> list[Any]:
+        """See :class:`Crew`."""
+        return [future.result() for future in pending]
+
+    def failed(self, pending: Sequence[Future[Any]]) -> bool:
+        """See :class:`Crew`."""
+        return any(future.done() and future.exception() for future in pending)
+
+    def close(self) -> None:
+        """See :class:`Crew`."""
+        for thread in self._threads:
+            thread.shutdown()

@@ -1,0 +1,83 @@
+"""What the coordinator sees of a team, wherever its units run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from teamnet.board.board import Board
+from teamnet.errors import NumericalError
+from teamnet.spec.layers import LayerSpec, UnitSpec
+from teamnet.units.unit import Snapshot
+
+
+class Exchange(Protocol):
+    """One environment step is :meth:`act`, then :meth:`learn`; the action is known between the two."""
+
+    board: Board
+    actors: int
+
+    def act(self, observation: np.ndarray) -> None:
+        """Phase 1: give the observation ``(rows, size)``; returns once all outputs are on the board.
+
+        Raises:
+            ActorLost: an actor died.
+            NumericalError: a unit's activation or mean is not finite.
+        """
+        ...
+
+    def learn(self, delta: np.ndarray, keep: np.ndarray) -> None:
+        """Phases 2 to 4: broadcast the TD error ``(rows,)`` and which rows keep their trace (1.0 or 0.0).
+
+        May return before the units are done, so that the environment steps meanwhile. Raises as :meth:`act` does.
+        """
+        ...
+
+    def pause(self) -> None:
+        """Wait until every unit has finished the step; needed before snapshots."""
+        ...
+
+    def snapshot(self) -> list[Snapshot]:
+        """Every unit's state in canonical order; the team must be paused."""
+        ...
+
+    def mirrors(self) -> list[Snapshot]:
+        """Every unit's own copies of its outgoing synapses; the team must be paused."""
+        ...
+
+    def restore(self, snapshots: Sequence[tuple[Snapshot, Snapshot]], step: int) -> None:
+        """Give every unit its state before ``step``: its own part, and the synapses above that leave it."""
+        ...
+
+    def close(self) -> None:
+        """End the units and release what they hold."""
+        ...
+
+
+class OutputReader:
+    """The outputs of all teams on a board after a step's acting."""
+
+    def __init__(self, board: Board, teams: Sequence[Sequence[LayerSpec]]) -> None:
+        self._outputs = [board.activations(team[-1]) for team in teams]
+        self._rounds = teams[0][0].settle_steps + 1
+        self._values = [board.signal("value", team[0].team) if team[0].gated else None for team in teams]
+
+    def output(self, team_number: int, step: int) -> np.ndarray:
+        """The activation ``(rows, size)`` of a team's output layer, a view that the next step but one overwrites."""
+        return self._outputs[team_number][step * self._rounds & 1]
+
+    def value(self, team_number: int) -> np.ndarray:
+        """The value estimate ``(rows,)`` of a critic team."""
+        value = self._values[team_number]
+        assert value is not None
+        return value
+
+
+def non_finite(unit: UnitSpec, step: int) -> NumericalError:
+    """The error of a unit whose activation or mean is no longer finite."""
+    return NumericalError(
+        f"{unit.name}, step {step}", expected="finite activations", found="NaN or infinity",
+        mend="The learning diverged: lower the learning rates or the step size, or raise the variances.",
+    )

@@ -1,0 +1,123 @@
+"""The in-process exchange: the same units and the same slots, called in turn by one compiled function."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numba import types
+
+from teamnet.board.board import Board, board_size
+from teamnet.board.segment import private_memory
+from teamnet.kernels.compile import kernel
+from teamnet.spec.layers import LayerSpec, UnitSpec
+from teamnet.team.exchange import non_finite
+from teamnet.team.partition import noise_steps
+from teamnet.units import step
+from teamnet.units.layout import UNITS
+from teamnet.units.streams import RecordedNoise
+from teamnet.units.unit import Snapshot, Unit
+
+
+@kernel(types.void(UNITS))
+def _act(units):  # noqa: ANN001, ANN202
+    for number in range(units.size):
+        step.act(units[number])
+        if units[number].value != 0:
+            step.publish_value(units[number])
+
+
+@kernel(types.int64(UNITS))
+def _learn(units):  # noqa: ANN001, ANN202 - returns the number of the first unit with a non-finite value, or -1
+    for number in range(units.size):
+        if units[number].step > 0 and not units[number].single_step:
+            step.learn(units[number])
+    for _ in range(units[0].settle_steps):
+        for number in range(units.size):
+            if not units[number].last_layer:
+                step.settle(units[number])
+        for number in range(units.size):
+            step.refresh(units[number])
+    for number in range(units.size):
+        if units[number].value != 0:
+            step.publish_gate(units[number])
+    broken = -1
+    for number in range(units.size):
+        if units[number].single_step:
+            step.learn_at_once(units[number])
+        else:
+            step.trace(units[number])
+        if not step.finish(units[number]) and broken < 0:
+            broken = number
+    return broken
+
+
+class LocalExchange:
+    """All units of a run in this process.
+
+    Args:
+        teams: the layers of every team, from the observation upwards.
+        units: all units in canonical order: team, layer, neuron.
+        noise: recorded noise for every unit, instead of its own streams.
+    """
+
+    actors = 0
+
+    def __init__(
+        self, teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec], noise: Sequence[np.ndarray] | None = None
+    ) -> None:
+        self.board = Board(teams, private_memory(board_size(teams)))
+        recorded = [None] * len(units) if noise is None else [RecordedNoise(block) for block in noise]
+        self.units = [Unit(unit, source) for unit, source in zip(units, recorded, strict=True)]
+        for unit in self.units:
+            unit.attach(self.board.hand_out(unit.spec, peers=1))
+        self._records = np.concatenate([unit.record for unit in self.units])
+        for number, unit in enumerate(self.units):
+            unit.record = self._records[number : number + 1]
+        self._observations = self.board.observations
+        self._delta, self._keep = self.board.signal("delta"), self.board.signal("keep")
+        self._noise_steps = noise_steps(teams)
+        self._noise_left = 0
+        self._step = 0
+
+    def act(self, observation: np.ndarray) -> None:
+        """See :class:`teamnet.team.exchange.Exchange`."""
+        if self._noise_left == 0:
+            self._noise_left = self._noise_steps
+            for unit in self.units:
+                unit.draw_noise(self._noise_steps)
+        self._noise_left -= 1
+        self._observations[self._step & 1] = observation
+        _act(self._records)
+
+    def learn(self, delta: np.ndarray, keep: np.ndarray) -> None:
+        """See :class:`teamnet.team.exchange.Exchange`."""
+        self._delta[:] = delta
+        self._keep[:] = keep
+        broken = _learn(self._records)
+        if broken >= 0:
+            raise non_finite(self.units[broken].spec, self._step)
+        self._step += 1
+
+    def pause(self) -> None:
+        """See :class:`teamnet.team.exchange.Exchange`."""
+
+    def snapshot(self) -> list[Snapshot]:
+        """See :class:`teamnet.team.exchange.Exchange`."""
+        self._noise_left = 0
+        return [unit.snapshot() for unit in self.units]
+
+    def mirrors(self) -> list[Snapshot]:
+        """See :class:`teamnet.team.exchange.Exchange`."""
+        return [unit.mirror() for unit in self.units]
+
+    def restore(self, snapshots: Sequence[tuple[Snapshot, Snapshot]], step: int) -> None:
+        """See :class:`teamnet.team.exchange.Exchange`."""
+        self._noise_left = 0
+        self._step = step
+        for unit, (own, above) in zip(self.units, snapshots, strict=True):
+            unit.restore(own, above)
+
+    def close(self) -> None:
+        """See :class:`teamnet.team.exchange.Exchange`."""
+

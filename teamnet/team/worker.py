@@ -1,0 +1,56 @@
+"""One unit at work on a board: a plain class that a Ray actor or a thread hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from teamnet.board.board import Board
+from teamnet.board.segment import map_segment
+from teamnet.spec.layers import LayerSpec, UnitSpec
+from teamnet.team.run import run
+from teamnet.units.streams import RecordedNoise
+from teamnet.units.unit import Snapshot, Unit
+
+
+class BoardWorker:
+    """Hosts one unit and runs its steps against the board of its machine.
+
+    Args:
+        teams: the layers of every team, which determine where the slots lie.
+        unit: which neurons.
+        peers: units of the same layer, this one included.
+        noise: recorded noise ``(steps, rows, width)`` instead of the unit's own streams.
+    """
+
+    def __init__(
+        self, teams: Sequence[Sequence[LayerSpec]], unit: UnitSpec, peers: int, noise: np.ndarray | None = None
+    ) -> None:
+        self._teams, self._peers = teams, peers
+        self._unit = Unit(unit, None if noise is None else RecordedNoise(noise))
+        self._board: Board | None = None
+
+    def attach(self, path: Path) -> None:
+        """Map the board and take the unit's slots."""
+        self._board = Board(self._teams, map_segment(path))
+        self._unit.attach(self._board.hand_out(self._unit.spec, self._peers))
+
+    def run(self, steps: int) -> tuple[int, int]:
+        """Run up to ``steps`` steps; returns the status of :func:`teamnet.team.run.run` and the next step's number."""
+        self._unit.draw_noise(steps)
+        status = run(self._unit.record, steps)
+        return int(status), int(self._unit.record["step"][0])
+
+    def snapshot(self) -> Snapshot:
+        """See :meth:`teamnet.units.unit.Unit.snapshot`."""
+        return self._unit.snapshot()
+
+    def mirror(self) -> Snapshot:
+        """See :meth:`teamnet.units.unit.Unit.mirror`."""
+        return self._unit.mirror()
+
+    def restore(self, own: Snapshot, above: Snapshot) -> None:
+        """See :meth:`teamnet.units.unit.Unit.restore`."""
+        self._unit.restore(own, above)

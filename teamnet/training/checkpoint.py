@@ -1,0 +1,120 @@
+"""Checkpoints: one safetensors file of arrays and one JSON file that vouches for it, both written atomically.
+
+The JSON file is renamed into place last: it names the format, the spec, the digest of the arrays' file and all counters,
+so that a pair either is whole or is not there. Nothing is pickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from teamnet.errors import CheckpointError
+from teamnet.team.state import State
+
+FORMAT = 1
+_KEPT = 2
+
+
+def save_checkpoint(folder: Path, step: int, state: State, about: dict[str, Any]) -> Path:
+    """Write ``checkpoint-<step>.safetensors`` and ``.json`` and remove all but the newest two; returns the JSON's path."""
+    arrays = save(state)
+    about = {"format": FORMAT, "step": step, "sha256": hashlib.sha256(arrays).hexdigest(), **about}
+    path = folder / f"checkpoint-{step:012d}.json"
+    write_atomically(path.with_suffix(".safetensors"), arrays)
+    write_atomically(path, json.dumps(about).encode())
+    for old in sorted(folder.glob("checkpoint-*.json"))[:-_KEPT]:
+        old.unlink()
+        old.with_suffix(".safetensors").unlink(missing_ok=True)
+    return path
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that its name shows either the old content or the new, whatever happens."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with draft.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def newest_checkpoint(folder: Path) -> Path:
+    """The JSON file of the newest checkpoint in a folder.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    found = sorted(folder.glob("checkpoint-*.json"))
+    if not found:
+        raise CheckpointError(
+            str(folder), expected="a folder with checkpoint-*.json", found="none",
+            mend="Give the folder that train wrote to with --out.",
+        )
+    return found[-1]
+
+
+def load_checkpoint(path: Path) -> tuple[State, dict[str, Any]]:
+    """The arrays and the JSON of a checkpoint.
+
+    Raises:
+        CheckpointError: it is cut short, altered, or of a newer format.
+    """
+    try:
+        about = json.loads(path.read_bytes())
+        found = about["format"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            str(path), expected="a whole checkpoint", found=str(error), mend="Use the checkpoint before it."
+        ) from None
+    if found != FORMAT:
+        raise CheckpointError(
+            str(path), expected=f"format {FORMAT}", found=f"format {found}", mend="Use the teamnet that wrote it."
+        )
+    arrays = path.with_suffix(".safetensors")
+    try:
+        content = arrays.read_bytes()
+    except OSError as error:
+        raise CheckpointError(
+            str(arrays), expected="the checkpoint's arrays", found=str(error), mend="Use the checkpoint before it."
+        ) from None
+    if hashlib.sha256(content).hexdigest() != about.get("sha256"):
+        raise CheckpointError(
+            str(arrays), expected="the content that was written", found=f"{len(content)} other bytes",
+            mend="The file was cut short or altered: use the checkpoint before it.",
+        )
+    try:
+        return load(content), about
+    except SafetensorError as error:
+        raise CheckpointError(
+            str(arrays), expected="safetensors", found=str(error), mend="Use the checkpoint before it."
+        ) from None
+
+
+def check_same_spec(path: Path, expected: dict[str, Any], found: dict[str, Any]) -> None:
+    """Refuse a checkpoint of another spec; where a run ends may differ.
+
+    Raises:
+        CheckpointError: naming the first field that differs.
+    """
+    for key, value in expected.items():
+        if key not in ("env_steps", "episodes") and found.get(key) != value:
+            raise CheckpointError(
+                str(path), expected=f"{key} = {value!r}", found=f"{key} = {found.get(key)!r}",
+                mend="Resume with the spec that wrote the checkpoint.",
+            )
+
+
+def arrays_of(**arrays: np.ndarray) -> State:
+    """Arrays of the coordinator under names that no layer has."""
+    return {f"coordinator.{name}": array for name, array in arrays.items()}

@@ -1,0 +1,82 @@
+"""The training loop: one for every task, exchange and rule.
+
+In a task of many steps the team learns from the reward of the step before, and the environment steps while the team
+settles, because the action is already known. In a task of one step the reward comes first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from teamnet.errors import NumericalError
+from teamnet.kernels.signal import find_td_error
+from teamnet.spec.layers import LayerSpec
+from teamnet.spec.run import RunSpec
+from teamnet.team.exchange import Exchange, OutputReader
+from teamnet.training.task import Episode, Task
+
+
+class Coordinator:
+    """Carries activations and signals between a task and its teams.
+
+    Args:
+        spec: the run.
+        teams: the layers of every team, the actor first.
+        task: where observations and rewards come from.
+        exchange: where the units are.
+    """
+
+    def __init__(self, spec: RunSpec, teams: Sequence[Sequence[LayerSpec]], task: Task, exchange: Exchange) -> None:
+        self.task, self.exchange = task, exchange
+        self.step = 0
+        self._single_step = task.interface.single_step
+        self._discount = spec.discount
+        self._limit = math.inf if spec.reward_limit is None else spec.reward_limit
+        self._reader = OutputReader(exchange.board, teams)
+        self._critic = len(teams) - 1 if teams[-1][-1].gated else None
+        self._has_actor = not teams[0][-1].gated
+        self._delta = np.zeros(spec.num_envs)
+        self.previous_value = np.zeros(spec.num_envs)
+
+    def advance(self, until: Callable[[], bool]) -> list[Episode]:
+        """Run environment steps until some episodes have ended or ``until()`` says so; returns those episodes."""
+        exchange, outcome = self.exchange, self.task.outcome
+        while not until():
+            exchange.act(outcome.observation)
+            if self._single_step:
+                ended = self.task.step(self._output())
+                self._delta[:] = outcome.reward
+            else:
+                self._find_td_error()
+            exchange.learn(self._delta, outcome.keep)
+            if self._single_step:
+                self.task.begin()
+            else:
+                ended = self.task.step(self._output())
+            self.step += 1
+            if ended:
+                return ended
+        return []
+
+    def _output(self) -> np.ndarray:
+        step = self.step
+        if self._has_actor:
+            return self._reader.output(0, step)
+        return np.stack([self._reader.output(0, step)[:, 0], self._reader.value(0)], axis=1)
+
+    def _find_td_error(self) -> None:
+        outcome = self.task.outcome
+        assert self._critic is not None
+        value = self._reader.value(self._critic)
+        find_td_error(
+            outcome.reward, value, self.previous_value, outcome.terminated, outcome.masked, self._discount,
+            self._limit, self._delta,
+        )
+        if not math.isfinite(self._delta.sum()):
+            raise NumericalError(
+                f"TD error, step {self.step}", expected="finite numbers", found=str(self._delta),
+                mend="Rewards or values are too large: set reward_limit or lower the critic's rates.",
+            )

@@ -1,0 +1,158 @@
+"""A batch of Gymnasium environments in this process, with Gymnasium's ``NEXT_STEP`` autoreset.
+
+When an episode has ended, the next step ignores its action and resets: a real step of the team, from which nothing is
+learned. Gymnasium's own vector environment does the same (a test holds this one against it) at four times the cost for
+a single environment, which is the usual case here.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from teamnet.errors import EnvironmentRefused, NumericalError
+from teamnet.kernels.signal import all_finite
+from teamnet.spec.presets import environment_id
+from teamnet.spec.run import RunSpec
+from teamnet.training.spaces import ActionMap, find_interface, make_environment
+from teamnet.training.task import Episode, Outcome
+from teamnet.units.streams import ENVIRONMENT, keyed_generator
+
+
+class _Row:
+    """One environment, its running episode, and what replays it: the generator at the last reset and the actions since."""
+
+    def __init__(self, environment: gymnasium.Env[Any, Any], seed: int) -> None:
+        self.environment = environment
+        environment.reset(seed=seed)
+        self.generator: dict[str, Any] = {}
+        self.actions: list[Any] = []
+        self.total = 0.0
+        self.over = True
+
+    def reset(self) -> Any:
+        self.generator = self.environment.unwrapped.np_random.bit_generator.state
+        self.actions = []
+        self.total = 0.0
+        self.over = False
+        return self.environment.reset()[0]
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool]:
+        observation, reward, terminated, truncated, _ = self.environment.step(action)
+        reward = float(reward)
+        self.actions.append(action)
+        self.total += reward
+        self.over = terminated or truncated
+        return observation, reward, terminated, truncated
+
+    def replay(self, state: dict[str, Any]) -> None:
+        self.environment.unwrapped.np_random.bit_generator.state = state["generator"]
+        self.reset()
+        for action in state["actions"]:
+            self.step(action if isinstance(action, int) else np.array(action, self.environment.action_space.dtype))
+
+
+class Environments:
+    """The task of a run whose task is a Gymnasium id; see :class:`teamnet.training.task.Task`."""
+
+    def __init__(self, spec: RunSpec) -> None:
+        self._name = environment_id(spec.task)
+        rows = [make_environment(spec) for _ in range(spec.num_envs)]
+        self.interface = find_interface(self._name, rows[0].observation_space, rows[0].action_space)
+        self.outcome = Outcome.blank(spec.num_envs, self.interface.observation_size)
+        self.env_steps = 0
+        self.episodes = 0
+        self.return_sum = 0.0
+        self._to_action = ActionMap(spec, rows[0].action_space)
+        seeds = keyed_generator(spec.seed, ENVIRONMENT).integers(0, 2**31, spec.num_envs)
+        self._rows = [_Row(environment, int(seed)) for environment, seed in zip(rows, seeds, strict=True)]
+
+    def begin(self) -> None:
+        """See :class:`teamnet.training.task.Task`."""
+        for number, row in enumerate(self._rows):
+            self._begin_episode(number, row)
+
+    def _begin_episode(self, number: int, row: _Row) -> None:
+        outcome = self.outcome
+        outcome.observation[number] = row.reset()
+        outcome.reward[number] = outcome.terminated[number] = outcome.keep[number] = 0.0
+        outcome.masked[number] = 1.0
+
+    def step(self, output: np.ndarray) -> list[Episode]:
+        """See :class:`teamnet.training.task.Task`."""
+        ended: list[Episode] = []
+        for number, row in enumerate(self._rows):
+            try:
+                if row.over:
+                    self._begin_episode(number, row)
+                else:
+                    self._step_row(number, row, self._to_action(output[number]), ended)
+            except (NumericalError, EnvironmentRefused):
+                raise
+            except Exception as error:
+                raise EnvironmentRefused(
+                    f"{self._name}, environment {number}, step {self.env_steps}",
+                    expected="an observation of the promised shape", found=f"{type(error).__name__}: {error}",
+                    mend="Check the environment with gymnasium.utils.env_checker.check_env.",
+                ) from error
+        if not all_finite(self.outcome.observation):
+            self._refuse("observation", self.outcome.observation)
+        return ended
+
+    def _step_row(self, number: int, row: _Row, action: Any, ended: list[Episode]) -> None:
+        observation, reward, terminated, truncated = row.step(action)
+        outcome = self.outcome
+        outcome.observation[number] = observation
+        outcome.reward[number] = reward
+        outcome.terminated[number] = terminated
+        outcome.masked[number] = truncated
+        outcome.keep[number] = 1.0
+        self.env_steps += 1
+        if not math.isfinite(reward):
+            self._refuse("reward", outcome.reward)
+        if row.over:
+            self.episodes += 1
+            self.return_sum += row.total
+            ended.append(Episode(self.env_steps, self.episodes, row.total, len(row.actions)))
+
+    def _refuse(self, what: str, values: np.ndarray) -> None:
+        raise NumericalError(
+            f"{self._name} {what}, environment step {self.env_steps}", expected="finite numbers", found=str(values),
+            mend="Mend the environment; the last checkpoint is kept.",
+        )
+
+    def state(self) -> dict[str, Any]:
+        """See :class:`teamnet.training.task.Task`."""
+        rows = [
+            {
+                "generator": _plain(row.generator), "over": row.over,
+                "actions": [action if isinstance(action, int) else action.tolist() for action in row.actions],
+            }
+            for row in self._rows
+        ]
+        return {"rows": rows, "env_steps": self.env_steps, "episodes": self.episodes, "return_sum": self.return_sum}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """See :class:`teamnet.training.task.Task`."""
+        self.env_steps, self.episodes = state["env_steps"], state["episodes"]
+        self.return_sum = state["return_sum"]
+        for row, its in zip(self._rows, state["rows"], strict=True):
+            row.replay(its)
+            row.over = its["over"]
+
+    def close(self) -> None:
+        """See :class:`teamnet.training.task.Task`."""
+        for row in self._rows:
+            row.environment.close()
+
+
+def _plain(state: Any) -> Any:
+    """A bit generator's state with Python's own numbers."""
+    if isinstance(state, dict):
+        return {key: _plain(value) for key, value in state.items()}
+    if isinstance(state, np.ndarray):
+        return state.tolist()
+    return state.item() if isinstance(state, np.generic) else state

@@ -1,0 +1,60 @@
+"""From a spec to a running exchange: which units there are, and where they start."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from teamnet.spec.layers import LayerSpec, UnitSpec
+from teamnet.spec.run import LaunchSpec
+from teamnet.team.exchange import Exchange
+
+Progress = Callable[[str], None]
+
+
+def start_exchange(
+    launch: LaunchSpec, teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec],
+    noise: Sequence[np.ndarray] | None = None, say: Progress = lambda message: None,
+) -> Exchange:
+    """Start all units where ``launch`` says.
+
+    Args:
+        launch: backend, transport, grain and cluster.
+        teams: the layers of every team.
+        units: all units in canonical order.
+        noise: recorded noise for every unit, instead of their own streams.
+        say: called with what is being done.
+
+    Raises:
+        ResourceError: the machine cannot hold the actors that are asked for.
+    """
+    if launch.backend == "local":
+        from teamnet.team.local import LocalExchange  # imported here: importing a backend compiles its kernels
+
+        return LocalExchange(teams, units, noise)
+    from teamnet.team.ray_cluster import connect  # Ray is imported only when it is asked for
+    from teamnet.team.ray_crew import RayCrew
+
+    peers = Counter((unit.layer.team, unit.layer.number) for unit in units)
+    say(f"starting Ray for {len(units)} actors")
+    connect(launch.address, len(units))
+
+    def started(count: int) -> None:
+        say(f"{count} of {len(units)} actors started")
+
+    blocks = noise or [None] * len(units)
+    if launch.transport == "ray":
+        from teamnet.team.call_exchange import CallExchange, CallWorker
+
+        crew = RayCrew(CallWorker, [(teams, unit, block) for unit, block in zip(units, blocks, strict=True)], started)
+        return CallExchange(teams, units, crew)
+    from teamnet.team.board_exchange import BoardExchange
+    from teamnet.team.worker import BoardWorker
+
+    arguments = [
+        (teams, unit, peers[unit.layer.team, unit.layer.number], block)
+        for unit, block in zip(units, blocks, strict=True)
+    ]
+    return BoardExchange(teams, units, RayCrew(BoardWorker, arguments, started))

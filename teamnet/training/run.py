@@ -1,0 +1,157 @@
+"""One run: spec, task, teams and exchange put together; it advances, saves itself and takes itself up again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+from teamnet.spec.check import check_launch, check_run
+from teamnet.spec.files import from_plain, to_plain
+from teamnet.spec.presets import SINGLE_STEP_TASKS
+from teamnet.spec.resolve import build_teams, fit_depth
+from teamnet.spec.run import LaunchSpec, RunSpec
+from teamnet.team.partition import block_size, divide_all
+from teamnet.team.state import State, digest, merge, split
+from teamnet.training.checkpoint import arrays_of, check_same_spec, load_checkpoint, save_checkpoint
+from teamnet.training.coordinator import Coordinator
+from teamnet.training.launch import Progress, start_exchange
+from teamnet.training.task import Episode, Task
+
+
+def make_task(spec: RunSpec) -> Task:
+    """The task of a run.
+
+    Raises:
+        EnvironmentRefused: the environment cannot be used.
+    """
+    if spec.task in SINGLE_STEP_TASKS:
+        from teamnet.training.single_step import make_single_step_task
+
+        return make_single_step_task(spec)
+    from teamnet.training.environments import Environments
+
+    return Environments(spec)
+
+
+class Run:
+    """A run that has been started and stands before its first step.
+
+    Args:
+        spec: what it computes.
+        launch: where its units are.
+        say: called with what is being done while it starts.
+
+    Raises:
+        TeamnetError: the spec, the environment or the machine does not allow it; nothing has been started then.
+    """
+
+    def __init__(
+        self, spec: RunSpec, launch: LaunchSpec | None = None, say: Progress = lambda message: None
+    ) -> None:
+        begun = time.perf_counter()
+        self.launch = launch or LaunchSpec()
+        check_run(spec)
+        check_launch(self.launch)
+        block_size(self.launch.grain)
+        self.task = make_task(spec)
+        self.spec = fit_depth(spec, self.task.interface)
+        self.teams = build_teams(self.spec, self.task.interface)
+        self._units = divide_all(self.teams, self.launch.grain, spec.seed)
+        self._exchange = start_exchange(self.launch, self.teams, self._units, say=say)
+        self._coordinator = Coordinator(self.spec, self.teams, self.task, self._exchange)
+        self.task.begin()
+        self.stop_asked = False
+        self.seconds = 0.0
+        self.startup_seconds = time.perf_counter() - begun
+
+    @property
+    def step(self) -> int:
+        """Steps of the whole batch so far, resets included."""
+        return self._coordinator.step
+
+    @property
+    def done(self) -> bool:
+        """Whether the spec's end is reached."""
+        steps, episodes = self.spec.env_steps, self.spec.episodes
+        return (steps is not None and self.task.env_steps >= steps) or (
+            episodes is not None and self.task.episodes >= episodes
+        )
+
+    def advance(self, until: Callable[[], bool] = lambda: False) -> list[Episode]:
+        """Train until an episode ends, the run is done, stopping is asked for, or ``until()`` is true."""
+        begun = time.perf_counter()
+        try:
+            return self._coordinator.advance(lambda: self.stop_asked or self.done or until())
+        finally:
+            self.seconds += time.perf_counter() - begun
+
+    def pause(self) -> None:
+        """Let every unit finish the step."""
+        begun = time.perf_counter()
+        self._exchange.pause()
+        self.seconds += time.perf_counter() - begun
+
+    def state(self) -> State:
+        """Every layer's state; the run is paused for it."""
+        self.pause()
+        return merge(self._units, self._exchange.snapshot())
+
+    def save(self, folder: Path, about: dict[str, Any] | None = None) -> Path:
+        """Write a checkpoint; ``about`` goes into its JSON file."""
+        outcome = self.task.outcome
+        arrays = arrays_of(
+            observation=outcome.observation, reward=outcome.reward, terminated=outcome.terminated,
+            masked=outcome.masked, keep=outcome.keep, previous_value=self._coordinator.previous_value,
+        )
+        plain = {"spec": to_plain(self.spec), "launch": to_plain(self.launch), "task": self.task.state()}
+        return save_checkpoint(folder, self.step, self.state() | arrays, {**plain, **(about or {})})
+
+    def load(self, path: Path) -> dict[str, Any]:
+        """Take up a checkpoint of the same spec; returns its JSON.
+
+        Raises:
+            CheckpointError: it is damaged, or of another spec.
+        """
+        arrays, about = load_checkpoint(path)
+        check_same_spec(path, to_plain(self.spec), about["spec"])
+        for name in ("observation", "reward", "terminated", "masked", "keep"):
+            getattr(self.task.outcome, name)[:] = arrays.pop(f"coordinator.{name}")
+        self._coordinator.previous_value[:] = arrays.pop("coordinator.previous_value")
+        self.task.restore(about["task"])
+        self._exchange.restore(split(self._units, arrays), about["step"])
+        self._coordinator.step = about["step"]
+        return about
+
+    def summary(self) -> dict[str, Any]:
+        """What a run comes to, as JSON types; times in seconds."""
+        task, spec, launch = self.task, self.spec, self.launch
+        parameters = digest(self.teams, self.state())
+        return {
+            "task": spec.task, "rule": spec.rule, "backend": launch.backend,
+            "transport": launch.transport if launch.backend == "ray" else "none", "grain": launch.grain,
+            "seed": spec.seed, "actors": self._exchange.actors, "env_steps": task.env_steps,
+            "episodes": task.episodes, "mean_return": task.return_sum / task.episodes if task.episodes else None,
+            "seconds": round(self.seconds, 3), "startup_seconds": round(self.startup_seconds, 3),
+            "env_steps_per_second": round(task.env_steps / self.seconds, 1) if self.seconds else None,
+            "digest": parameters,
+        }
+
+    def close(self) -> None:
+        """End the units and the environments."""
+        self._exchange.close()
+        self.task.close()
+        if self.launch.backend == "ray":
+            from teamnet.team.ray_cluster import disconnect
+
+            disconnect()
+
+
+def spec_of_checkpoint(path: Path) -> tuple[RunSpec, LaunchSpec]:
+    """The specs that a checkpoint was written with."""
+    _, about = load_checkpoint(path)
+    return from_plain(RunSpec, about["spec"]), from_plain(LaunchSpec, about["launch"])
+
+

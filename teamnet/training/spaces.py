@@ -1,0 +1,86 @@
+"""Which spaces a team can act in, and how its output becomes an action."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from teamnet.errors import EnvironmentRefused
+from teamnet.spec.presets import environment_id
+from teamnet.spec.resolve import Interface
+from teamnet.spec.run import RunSpec
+
+
+def make_environment(spec: RunSpec, render_mode: str | None = None) -> gymnasium.Env[Any, Any]:
+    """One environment of the run's task.
+
+    Raises:
+        EnvironmentRefused: it does not exist, something that it needs is not installed, or its spaces do not fit.
+    """
+    name = environment_id(spec.task)
+    try:
+        environment = gymnasium.make(name, render_mode=render_mode, disable_env_checker=True)
+    except gymnasium.error.DependencyNotInstalled as error:
+        extra = "box2d" if "box2d" in str(error).lower() else "all"
+        raise EnvironmentRefused(
+            name, expected="its packages to be installed", found=str(error).splitlines()[0],
+            mend=f"Run: pip install 'gymnasium[{extra}]'",
+        ) from None
+    except (gymnasium.error.Error, ModuleNotFoundError) as error:
+        raise EnvironmentRefused(
+            name, expected="a registered Gymnasium environment", found=str(error),
+            mend="List them with gymnasium.pprint_registry().",
+        ) from None
+    find_interface(name, environment.observation_space, environment.action_space)
+    return environment
+
+
+def find_interface(name: str, observations: spaces.Space[Any], actions: spaces.Space[Any]) -> Interface:
+    """What the spaces mean for the teams.
+
+    Raises:
+        EnvironmentRefused: observations are not a flat Box, or actions neither Discrete nor a flat Box.
+    """
+    if not isinstance(observations, spaces.Box) or len(observations.shape) != 1:
+        image = isinstance(observations, spaces.Box) and len(observations.shape) > 1
+        raise EnvironmentRefused(
+            f"{name} observation space", expected="a flat Box", found=str(observations),
+            mend="Wrap the environment in gymnasium.wrappers.FlattenObservation"
+            + (", after GrayscaleObservation and ResizeObservation to keep it small." if image else "."),
+        )
+    size = observations.shape[0]
+    if isinstance(actions, spaces.Discrete):
+        return Interface(size, int(actions.n), "categorical")
+    if isinstance(actions, spaces.Box) and len(actions.shape) == 1:
+        return Interface(size, actions.shape[0], "gaussian")
+    raise EnvironmentRefused(
+        f"{name} action space", expected="Discrete or a flat Box", found=str(actions),
+        mend="Wrap the environment in gymnasium.wrappers.TransformAction, which maps one Discrete to this space.",
+    )
+
+
+class ActionMap:
+    """From a team's output, one row of activations, to an action of the space.
+
+    A categorical output is one-hot over ``Discrete`` (which may start above 0); a Gaussian one becomes
+    ``clip(scale * output + offset)``, where scale and offset span the space unless the spec gives them.
+    """
+
+    def __init__(self, spec: RunSpec, actions: spaces.Space[Any]) -> None:
+        self._first = int(actions.start) if isinstance(actions, spaces.Discrete) else None
+        if isinstance(actions, spaces.Box):
+            self._low, self._high = actions.low.astype(float), actions.high.astype(float)
+            bounded = np.isfinite(self._low) & np.isfinite(self._high)
+            low, high = np.where(bounded, self._low, -1.0), np.where(bounded, self._high, 1.0)
+            self._scale = (high - low) / 2 if spec.action_scale is None else spec.action_scale
+            self._offset = (high + low) / 2 if spec.action_offset is None else spec.action_offset
+            self._kind = actions.dtype
+
+    def __call__(self, output: np.ndarray) -> Any:
+        """The action for an output ``(size,)``."""
+        if self._first is not None:
+            return self._first + int(output.argmax())
+        return np.clip(self._scale * output + self._offset, self._low, self._high).astype(self._kind)

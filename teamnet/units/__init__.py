@@ -1,0 +1,1 @@
+"""Units: the learning agents, each with its private parameters, optimiser state, traces and noise stream."""

@@ -1,0 +1,150 @@
+"""A unit: private arrays, and the record through which compiled steps reach them and the slots of the board."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from teamnet.kernels import adam
+from teamnet.kernels.functions import HIDDEN_FUNCTIONS
+from teamnet.kernels.memory import address_of
+from teamnet.kernels.rule import CATEGORICAL, GAUSSIAN
+from teamnet.spec.layers import UnitSpec
+from teamnet.units.layout import STATE, SYNAPSES, UNIT
+from teamnet.units.streams import KeyedNoise, Noise, initial_weights
+
+Snapshot = dict[str, np.ndarray]
+"""Arrays of one unit whose last axis counts its neurons, float64, and its ``noise`` and ``counters``, uint64."""
+
+_GROUPS = ("incoming", "biases", "outgoing")
+_SHOWN = ("activation", "mean", "acting_mean")
+
+
+class Unit:
+    """The agent of some neurons of one layer.
+
+    Its parameters, optimiser state and traces stay here: they leave through :meth:`snapshot` alone. ``record`` is what
+    compiled steps get, an array of one ``UNIT``.
+
+    Args:
+        spec: which neurons, and all that they know of themselves.
+        noise: where the unit's noise comes from; its own keyed streams if not given.
+    """
+
+    def __init__(self, spec: UnitSpec, noise: Noise | None = None) -> None:
+        layer, size, rows = spec.layer, spec.size, spec.layer.rows
+        traces = 0 if layer.single_step else rows
+        depth = len(SYNAPSES) + traces
+        self.spec = spec
+        self._noise = noise or KeyedNoise(spec)
+        self._drawn = 0
+        self._block = np.zeros(0)
+        self._synapses = {
+            "incoming": np.zeros((depth, layer.fan_in, size)),
+            "biases": np.zeros((depth, 1, size)),
+            "outgoing": np.zeros((depth, layer.fan_out, size)),
+        }
+        self._state = np.zeros((len(STATE), rows, size))
+        self._scratch = {
+            "signalled_above": np.zeros((rows, layer.fan_out)), "ones": np.ones(rows), "decay": np.zeros(rows)
+        }
+        self.record = np.zeros(1, UNIT)
+        self._describe()
+        own = initial_weights(layer, layer.number, layer.fan_in, layer.size, spec.seed)
+        self._synapses["incoming"][0] = own[:, spec.start : spec.stop]
+        if not layer.is_last:
+            above = initial_weights(layer, layer.number + 1, layer.size, layer.fan_out, spec.seed)
+            self._synapses["outgoing"][0] = above[spec.start : spec.stop].T
+
+    def _describe(self) -> None:
+        layer = self.spec.layer
+        values = {
+            "rows": layer.rows, "fan_in": layer.fan_in, "size": self.spec.size, "fan_out": layer.fan_out,
+            "offset": self.spec.start, "layer_size": layer.size,
+            "first_layer": layer.is_first, "last_layer": layer.is_last,
+            "function": HIDDEN_FUNCTIONS[layer.function],
+            "family": CATEGORICAL if layer.family == "categorical" else GAUSSIAN,
+            "gated": layer.gated, "single_step": layer.single_step, "settle_steps": layer.settle_steps,
+            "variance": layer.variance, "temperature": layer.temperature, "step_size": layer.step_size,
+            "trace_decay": layer.trace_decay, "rate_start": layer.rate.start, "rate_end": layer.rate.end,
+            "rate_above_start": layer.rate_above.start, "rate_above_end": layer.rate_above.end,
+            "anneal_steps": layer.rate.steps, "power1": 1.0, "power2": 1.0,
+        }
+        for group, array in (self._synapses | self._scratch | {"state": self._state}).items():
+            values[group] = address_of(array)
+        for field, value in values.items():
+            self.record[field] = value
+
+    def attach(self, addresses: Mapping[str, int]) -> None:
+        """Hand the unit the addresses of its slots and round counters: the whole of what it can reach outside."""
+        for field, address in addresses.items():
+            self.record[field] = address
+
+    def draw_noise(self, steps: int) -> None:
+        """Lay out the noise of the next ``steps`` steps; what was left of the last block is drawn again."""
+        self._settle_noise()
+        self._block = np.ascontiguousarray(self._noise.block(steps))
+        self._drawn = steps
+        self.record["noise"] = address_of(self._block)
+        self.record["noise_index"] = 0
+
+    def _settle_noise(self) -> None:
+        used = int(self.record["noise_index"][0])
+        if used < self._drawn:
+            self._noise.rewind(used)
+        self._drawn = 0
+        self.record["noise_index"] = 0
+
+    def snapshot(self) -> Snapshot:
+        """The unit's whole state between two steps; mirrored synapses are left out, the layer above has them."""
+        self._settle_noise()
+        snapshot = {f"{group}.{part}": self._part(group, part) for group in _GROUPS[:2] for part in self._parts()}
+        snapshot |= {name: self._state[STATE.index(name)].copy() for name in _SHOWN}
+        snapshot["noise"] = self._noise.state()
+        snapshot["counters"] = np.array([self.record["step"][0], self.record["updates"][0]], np.uint64)
+        return snapshot
+
+    def mirror(self) -> Snapshot:
+        """The unit's own copies of its outgoing synapses, in the layout of the layer above: ``(.., size, fan_out)``."""
+        return {part: np.swapaxes(self._part("outgoing", part), -1, -2) for part in self._parts()}
+
+    def _parts(self) -> tuple[str, ...]:
+        return ("value", "first", "second", *(() if self.spec.layer.single_step else ("trace",)))
+
+    def _part(self, group: str, part: str) -> np.ndarray:
+        block = self._synapses[group]
+        return (block[len(SYNAPSES) :] if part == "trace" else block[SYNAPSES.index(part)]).copy()
+
+    def restore(self, own: Snapshot, above: Mapping[str, np.ndarray]) -> None:
+        """Take up a state: this unit's part of a snapshot, and the rows of the synapses above that leave it.
+
+        Args:
+            own: what :meth:`snapshot` returned.
+            above: what :meth:`mirror` returned; empty for an output unit.
+        """
+        for group in _GROUPS:
+            block = self._synapses[group]
+            for part in self._parts() if group != "outgoing" or above else ():
+                value = np.swapaxes(above[part], -1, -2) if group == "outgoing" else own[f"{group}.{part}"]
+                if part == "trace":
+                    block[len(SYNAPSES) :] = value
+                else:
+                    block[SYNAPSES.index(part)] = value
+        for name in _SHOWN:
+            self._state[STATE.index(name)] = own[name]
+        self.record["noise_index"], self._drawn = 0, 0
+        self._noise.restore(own["noise"])
+        step, updates = (int(count) for count in own["counters"])
+        self.record["step"], self.record["updates"] = step, updates
+        self.record["power1"], self.record["power2"] = _powers(updates)
+
+
+def _powers(updates: int) -> tuple[float, float]:
+    """``BETA1**n`` and ``BETA2**n`` multiplied up as the compiled step does it, 0 once the bias is not corrected."""
+    if updates >= adam.CORRECTED_UPDATES:
+        return 0.0, 0.0
+    power1 = power2 = 1.0
+    for _ in range(updates):
+        power1, power2 = power1 * adam.BETA1, power2 * adam.BETA2
+    return power1, power2
