@@ -1,0 +1,20 @@
+"""Teams of reinforcement-learning agents that learn without backpropagation, each unit a Ray actor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["TeamAgent", "__version__"]
+
+if TYPE_CHECKING:
+    from teamnet.training.agent import TeamAgent
+
+
+def __getattr__(name: str) -> Any:
+    """Import :class:`TeamAgent` when it is first asked for, so that ``import teamnet`` stays light."""
+    if name == "TeamAgent":
+        from teamnet.training.agent import TeamAgent
+
+        return TeamAgent
+    raise AttributeError(f"module 'teamnet' has no attribute {name!r}")

@@ -128,7 +128,7 @@ def _lay_out(teams: Sequence[Team]) -> tuple[dict[tuple[object, ...], int], int]
         numbers["value", team[0].team] = numbers["gate", team[0].team] = rows
     offsets: dict[tuple[object, ...], int] = {("control",): 0}
     end = LINE
-    for name, count in numbers.items():
+    for name in numbers:
         if name[0] not in ("keep", "value"):
             offsets["word", *name] = end
             end += LINE

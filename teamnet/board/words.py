@@ -16,9 +16,8 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
-from teamnet.kernels.compile import kernel
+from teamnet.kernels.compile import kernel, machine_code
 
 LINE = 64
 """Bytes of a counter."""
@@ -36,22 +35,22 @@ def _pointer(builder: Any, address: Any, kind: Any) -> Any:
     return builder.inttoptr(address, kind.as_pointer())
 
 
-@intrinsic
-def load_acquire(typing_context, address):  # noqa: ANN001, ANN201 - numba's own protocol
+@machine_code
+def load_acquire(typing_context, address):
     """The uint32 at ``address`` as int64; later reads see what was written before it was stored."""
 
-    def generate(context, builder, signature, arguments):  # noqa: ANN001, ANN202
+    def generate(context, builder, signature, arguments):
         value = builder.load_atomic(_pointer(builder, arguments[0], _I32), "seq_cst", 4)
         return builder.zext(value, _I64)
 
     return types.int64(types.int64), generate
 
 
-@intrinsic
-def store_release(typing_context, address, value):  # noqa: ANN001, ANN201 - numba's own protocol
+@machine_code
+def store_release(typing_context, address, value):
     """Store the low 32 bits of ``value`` at ``address``, after all writes before it."""
 
-    def generate(context, builder, signature, arguments):  # noqa: ANN001, ANN202
+    def generate(context, builder, signature, arguments):
         word = builder.trunc(arguments[1], _I32)
         builder.store_atomic(word, _pointer(builder, arguments[0], _I32), "seq_cst", 4)
         return context.get_dummy_value()
@@ -60,9 +59,9 @@ def store_release(typing_context, address, value):  # noqa: ANN001, ANN201 - num
 
 
 def _adder(kind: Any) -> Any:
-    @intrinsic
-    def add(typing_context, address, amount):  # noqa: ANN001, ANN202
-        def generate(context, builder, signature, arguments):  # noqa: ANN001, ANN202
+    @machine_code
+    def add(typing_context, address, amount):
+        def generate(context, builder, signature, arguments):
             amount = builder.trunc(arguments[1], kind) if kind != _I64 else arguments[1]
             old = builder.atomic_rmw("add", _pointer(builder, arguments[0], kind), amount, "seq_cst")
             return builder.zext(old, _I64) if kind != _I64 else old
@@ -75,9 +74,9 @@ def _adder(kind: Any) -> Any:
 _add_32, _add_64 = _adder(_I32), _adder(_I64)
 
 
-@intrinsic
-def _yield_processor(typing_context):  # noqa: ANN001, ANN202
-    def generate(context, builder, signature, arguments):  # noqa: ANN001, ANN202
+@machine_code
+def _yield_processor(typing_context):
+    def generate(context, builder, signature, arguments):
         function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_I32, []), "sched_yield")
         builder.call(function, [])
         return context.get_dummy_value()
@@ -85,11 +84,11 @@ def _yield_processor(typing_context):  # noqa: ANN001, ANN202
     return types.void(), generate
 
 
-@intrinsic
-def _futex(typing_context, address, operation, value):  # noqa: ANN001, ANN202
+@machine_code
+def _futex(typing_context, address, operation, value):
     """Linux ``futex``: sleep while the word is ``value`` (but not above ``_NAP``), or wake ``value`` sleepers."""
 
-    def generate(context, builder, signature, arguments):  # noqa: ANN001, ANN202
+    def generate(context, builder, signature, arguments):
         kind = ir.FunctionType(_I64, [_I64], var_arg=True)
         function = cgutils.get_or_insert_function(builder.module, kind, "syscall")
         nap = cgutils.alloca_once_value(builder, ir.Constant(ir.ArrayType(_I64, 2), [0, _NAP]))
@@ -101,14 +100,14 @@ def _futex(typing_context, address, operation, value):  # noqa: ANN001, ANN202
     return types.void(types.int64, types.int64, types.int64), generate
 
 
-@kernel()
-def reached(word, target):  # noqa: ANN001, ANN201
+@kernel
+def reached(word, target):
     """Whether the counter at ``word`` has published round ``target`` or a later one."""
     return ((load_acquire(word) - target) & 0xFFFFFFFF) < 0x80000000
 
 
-@kernel(types.void(types.int64, types.int64, types.int64))
-def publish(word, target, peers):  # noqa: ANN001, ANN201
+@kernel
+def publish(word, target, peers):
     """Arrive at round ``target``; the last of ``peers`` units publishes it and wakes who sleeps."""
     if (_add_64(word + 8, 1) + 1) % peers == 0:
         store_release(word, target)
@@ -116,20 +115,14 @@ def publish(word, target, peers):  # noqa: ANN001, ANN201
             _futex(word, _WAKE, _EVERYBODY)
 
 
-@kernel(types.void(types.int64, types.int64))
-def set_word(address, value):  # noqa: ANN001, ANN201
-    """Store the low 32 bits of ``value`` at ``address``, after all writes before it; callable from Python."""
-    store_release(address, value)
-
-
-@kernel(types.void(types.int64))
-def wake(word):  # noqa: ANN001, ANN201
+@kernel
+def wake(word):
     """Wake all who sleep on a counter, so that they look at the control line."""
     _futex(word, _WAKE, _EVERYBODY)
 
 
-@kernel(types.int64(types.int64, types.int64, types.int64, types.int64, types.int64))
-def wait(word, target, control, step, naps):  # noqa: ANN001, ANN201
+@kernel
+def wait(word, target, control, step, naps):
     """Wait until ``word`` has published ``target``: yield the processor a few times, then sleep.
 
     The control line says when to give up: its first uint32 is not 0 once the run is aborted, its second is the number

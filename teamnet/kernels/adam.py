@@ -10,8 +10,8 @@ BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-9
 CORRECTED_UPDATES = 1000  # the official code corrects the bias of updates 1 to 999 only
 
 
-@kernel()
-def ascend(parameters, gradient, first, second, rate, power1, power2):  # noqa: ANN001, ANN201
+@kernel
+def ascend(parameters, gradient, first, second, rate, power1, power2):
     """One ascent step; all arrays float64 of one shape, flattened, changed in place but for ``gradient``.
 
     Args:

@@ -12,9 +12,8 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
-from teamnet.kernels.compile import kernel
+from teamnet.kernels.compile import kernel, machine_code
 
 _DOUBLE = ir.DoubleType()
 
@@ -27,11 +26,11 @@ def _fused(builder: Any, a: Any, b: Any, c: Any) -> Any:
     return builder.call(function, [a, b, c])
 
 
-@intrinsic
-def fma(typing_context, a, b, c):  # noqa: ANN001, ANN201 - numba's own protocol
+@machine_code
+def fma(typing_context, a, b, c):
     """``a * b + c`` rounded once."""
 
-    def generate(context, builder, signature, arguments):  # noqa: ANN001, ANN202
+    def generate(context, builder, signature, arguments):
         return _fused(builder, *arguments)
 
     return types.float64(types.float64, types.float64, types.float64), generate
@@ -41,16 +40,16 @@ def _tile(rows: int, columns: int) -> Any:
     """A kernel that adds ``rows x columns`` sums of products, all of them held in registers."""
     lanes = _DOUBLE if columns == 1 else ir.VectorType(_DOUBLE, columns)
 
-    @intrinsic
-    def tile(typing_context, out, out_stride, inputs, input_stride, input_step, weights, weight_stride, count):  # noqa: ANN001, ANN202
-        def generate(context, builder, signature, arguments):  # noqa: ANN001, ANN202
+    @machine_code
+    def tile(typing_context, out, out_stride, inputs, input_stride, input_step, weights, weight_stride, count):
+        def generate(context, builder, signature, arguments):
             out, out_stride, inputs, input_stride, input_step, weights, weight_stride, count = arguments
             integer = ir.IntType(64)
 
-            def at(base, offset, kind):  # noqa: ANN001, ANN202 - the address ``base + 8 * offset`` as a pointer
+            def at(base, offset, kind):
                 return builder.inttoptr(builder.add(base, builder.mul(offset, integer(8))), kind.as_pointer())
 
-            def spread(value):  # noqa: ANN001, ANN202 - one double to every lane
+            def spread(value):
                 if columns == 1:
                     return value
                 undefined = ir.Constant(lanes, ir.Undefined)
@@ -81,8 +80,8 @@ _tile_1x32, _tile_1x8, _tile_1x1 = _tile(1, 32), _tile(1, 8), _tile(1, 1)
 _tile_4x8, _tile_4x1 = _tile(4, 8), _tile(4, 1)
 
 
-@kernel()
-def _add(out, inputs, input_stride, input_step, weights):  # noqa: ANN001, ANN202
+@kernel
+def _add(out, inputs, input_stride, input_step, weights):
     rows, columns = out.shape
     count = weights.shape[0]
     row = 0
@@ -111,13 +110,13 @@ def _add(out, inputs, input_stride, input_step, weights):  # noqa: ANN001, ANN20
         row += 4 if several else 1
 
 
-@kernel()
-def add_products(out, inputs, weights):  # noqa: ANN001, ANN201
+@kernel
+def add_products(out, inputs, weights):
     """``out += inputs @ weights``: float64, C-ordered, ``(rows, columns)``, ``(rows, count)``, ``(count, columns)``."""
     _add(out, inputs.ctypes.data, inputs.shape[1], 1, weights)
 
 
-@kernel()
-def add_correlation(out, left, right):  # noqa: ANN001, ANN201
+@kernel
+def add_correlation(out, left, right):
     """``out += left.T @ right``: float64, C-ordered, ``(inputs, columns)``, ``(rows, inputs)``, ``(rows, columns)``."""
     _add(out, left.ctypes.data, 1, left.shape[1], right)

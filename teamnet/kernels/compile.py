@@ -1,4 +1,4 @@
-"""How kernels are compiled: ahead of the first call, without the GIL, cached on disk, with exact arithmetic.
+"""How kernels are compiled: before the first call, without the GIL, cached on disk, with exact arithmetic.
 
 Numba keys a cached kernel by the file that defines it, not by the files of the kernels that it calls. The cache
 folder is therefore named after the contents of all of teamnet's compiled modules: an edit can never meet stale code.
@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numba
+from numba.core import config
+from numba.extending import intrinsic
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _COMPILED_FOLDERS = ("kernels", "units", "board", "team")
@@ -36,13 +38,27 @@ def cache_folder() -> Path:
     raise OSError(f"neither {home} nor the temporary folder can be written to")
 
 
-numba.config.CACHE_DIR = str(cache_folder())
+config.CACHE_DIR = str(cache_folder())  # pyright: ignore[reportAttributeAccessIssue] - set by numba at run time
 
 
-def kernel(*signatures: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Compile a function for machine arithmetic whose bits do not depend on how the work is grouped.
+def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function that other kernels call, to arithmetic whose bits do not depend on the grouping of work.
 
     No fast-math, so sums keep the order in which they are written and no multiply-add is fused unless
-    :func:`teamnet.kernels.arithmetic.fma` says so; division follows IEEE 754 and never raises.
+    :func:`teamnet.kernels.arithmetic.fma` says so; division follows IEEE 754 and never raises. It cannot be called from
+    Python, which saves the code for that, and half of the time to compile.
     """
-    return numba.njit(list(signatures) or None, nogil=True, cache=True, error_model="numpy", fastmath=False)
+    return numba.njit(function, nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+
+def entry(signature: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Compile a kernel that Python calls, with all that it calls in turn, when it is defined; cached on disk."""
+    return numba.njit(signature, nogil=True, cache=True, error_model="numpy", no_cfunc_wrapper=True)
+
+
+def machine_code(generator: Callable[..., Any]) -> Callable[..., Any]:
+    """An operation that is written in LLVM's own instructions; callable from kernels only.
+
+    ``generator(typing_context, ...)`` returns a signature and what builds the instructions, as numba asks of it.
+    """
+    return intrinsic(generator)

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
 
 from teamnet.kernels.arithmetic import fma
-from teamnet.kernels.compile import kernel
+from teamnet.kernels.compile import kernel, machine_code
 from teamnet.kernels.memory import flat
 
 SOFTPLUS, RELU, LINEAR, LOGISTIC, TANH = range(5)
@@ -23,11 +22,11 @@ _ROUNDER = 6755399441055744.0  # 1.5 * 2**52: adding and subtracting it rounds t
 _SMALLEST = -708.0  # exp of less is below the smallest normal number and taken as 0
 
 
-@intrinsic
-def _power_of_two(typing_context, rounded):  # noqa: ANN001, ANN202 - numba's own protocol
+@machine_code
+def _power_of_two(typing_context, rounded):
     """``2**n`` from ``n + _ROUNDER``, whose lowest bits hold ``n``: integer arithmetic that every vector unit has."""
 
-    def generate(context, builder, signature, arguments):  # noqa: ANN001, ANN202
+    def generate(context, builder, signature, arguments):
         integer = ir.IntType(64)
         bits = builder.add(builder.bitcast(arguments[0], integer), integer(1023))
         return builder.bitcast(builder.shl(bits, integer(52)), ir.DoubleType())
@@ -35,8 +34,8 @@ def _power_of_two(typing_context, rounded):  # noqa: ANN001, ANN202 - numba's ow
     return types.float64(types.float64), generate
 
 
-@kernel()
-def exp_negative(x):  # noqa: ANN001, ANN201
+@kernel
+def exp_negative(x):
     """``exp(x)`` for ``x <= 0``: ``2**n * exp(r)`` with ``|r| <= ln(2)/2`` and a Taylor polynomial of degree 13."""
     below = x < _SMALLEST
     x = _SMALLEST if below else x
@@ -60,8 +59,8 @@ def exp_negative(x):  # noqa: ANN001, ANN201
     return 0.0 if below else p * _power_of_two(rounded)
 
 
-@kernel()
-def log1p_fraction(u):  # noqa: ANN001, ANN201
+@kernel
+def log1p_fraction(u):
     """``log(1 + u)`` for ``0 <= u <= 1``: ``2 artanh(s)`` with ``s = u / (2 + u) <= 1/3``, seventeen terms."""
     s = u / (2.0 + u)
     q = s * s
@@ -84,8 +83,8 @@ def log1p_fraction(u):  # noqa: ANN001, ANN201
     return 2.0 * fma(p * q, s, s)
 
 
-@kernel()
-def mean_and_slope(function, potential, mean, slope):  # noqa: ANN001, ANN201
+@kernel
+def mean_and_slope(function, potential, mean, slope):
     """Write ``f(p)`` and ``f'(p)`` of every unit.
 
     Args:
@@ -127,9 +126,9 @@ def mean_and_slope(function, potential, mean, slope):  # noqa: ANN001, ANN201
             slope[j] = 4.0 * u * share * share
 
 
-@kernel()
-def softmax(potential, temperature, mean):  # noqa: ANN001, ANN201
-    """Write ``exp(p_j / T) / sum_k exp(p_k / T)`` of every row; ``potential`` and ``mean`` are float64 ``(rows, size)``."""
+@kernel
+def softmax(potential, temperature, mean):
+    """Write ``exp(p_j / T) / sum_k exp(p_k / T)`` of every row of float64 ``(rows, size)``."""
     rows, size = potential.shape
     for row in range(rows):
         highest = potential[row, 0]

@@ -4,55 +4,55 @@ from __future__ import annotations
 
 import numpy as np
 from llvmlite import ir
-from numba import carray, types
-from numba.extending import intrinsic
+from numba import types
+from numba.np.numpy_support import carray
 
-from teamnet.kernels.compile import kernel
+from teamnet.kernels.compile import kernel, machine_code
 
 
-@intrinsic
-def float_pointer(typing_context, address):  # noqa: ANN001, ANN201 - numba's own protocol
+@machine_code
+def float_pointer(typing_context, address):
     """The pointer to float64 at an ``int64`` address."""
 
-    def generate(context, builder, signature, arguments):  # noqa: ANN001, ANN202
+    def generate(context, builder, signature, arguments):
         return builder.inttoptr(arguments[0], ir.DoubleType().as_pointer())
 
     return types.CPointer(types.float64)(types.int64), generate
 
 
-@kernel()
-def vector(address, size):  # noqa: ANN001, ANN201
+@kernel
+def vector(address, size):
     """The float64 array of shape ``(size,)`` at ``address``."""
     return carray(float_pointer(address), (size,))
 
 
-@kernel()
-def matrix(address, rows, columns):  # noqa: ANN001, ANN201
+@kernel
+def matrix(address, rows, columns):
     """The C-ordered float64 array of shape ``(rows, columns)`` at ``address``."""
     return carray(float_pointer(address), (rows, columns))
 
 
-@kernel()
-def cube(address, layers, rows, columns):  # noqa: ANN001, ANN201
+@kernel
+def cube(address, layers, rows, columns):
     """The C-ordered float64 array of shape ``(layers, rows, columns)`` at ``address``."""
     return carray(float_pointer(address), (layers, rows, columns))
 
 
-@kernel()
-def flat(array):  # noqa: ANN001, ANN201
+@kernel
+def flat(array):
     """All elements of a C-ordered float64 array as one vector, without copying."""
     return vector(array.ctypes.data, array.size)
 
 
-@kernel()
-def fill(array, value):  # noqa: ANN001, ANN201
+@kernel
+def fill(array, value):
     """Set every element of a vector; numba's slice assignment compiles ten times as long."""
     for k in range(array.size):
         array[k] = value
 
 
-@kernel()
-def copy(source, target):  # noqa: ANN001, ANN201
+@kernel
+def copy(source, target):
     """Copy a vector to another of the same size."""
     for k in range(source.size):
         target[k] = source[k]

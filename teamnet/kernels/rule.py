@@ -3,7 +3,8 @@
 Chung, "MAP Propagation Algorithm: Faster Learning with a Team of Reinforcement Learning Agents", arXiv 2010.07893.
 A team of stochastic layers ``l = 1..L`` with ``H_0`` the observation and ``H_L`` the action:
 
-    p_l = H_{l-1} W_l + b_l      m_l = f(p_l)      H_l ~ N(m_l, v_l)      H_L ~ Categorical(softmax(p_L / T)) or N(p_L, v_L)
+    p_l = H_{l-1} W_l + b_l        m_l = f(p_l)        H_l ~ N(m_l, v_l)
+                                                       H_L ~ Categorical(softmax(p_L / T)) or N(p_L, v_L)
 
 Every function below is what one unit does with what it can reach: its own state, the activations below it, the error
 activations above it and the global signals. Arrays are float64 with one row for each parallel environment; a unit here
@@ -22,8 +23,8 @@ from teamnet.kernels.memory import fill, flat
 GAUSSIAN, CATEGORICAL = range(2)
 
 
-@kernel()
-def predict(inputs, weights, bias, function, family, temperature, potential, mean, slope):  # noqa: ANN001, ANN201
+@kernel
+def predict(inputs, weights, bias, function, family, temperature, potential, mean, slope):
     """``p = h W + b``, ``m = f(p)`` and ``f'(p)``; for a categorical unit ``m = softmax(p / T)``."""
     for row in range(potential.shape[0]):
         for j in range(bias.size):
@@ -35,9 +36,9 @@ def predict(inputs, weights, bias, function, family, temperature, potential, mea
         softmax(potential, temperature, mean)
 
 
-@kernel()
-def sample(mean, variance, family, noise, activation):  # noqa: ANN001, ANN201
-    """``H ~ N(m, v)`` from standard normals ``(rows, size)``, or one-hot ``H ~ Categorical(m)`` from uniforms ``(rows, 1)``."""
+@kernel
+def sample(mean, variance, family, noise, activation):
+    """``H ~ N(m, v)`` from normals ``(rows, size)``, or one-hot ``H ~ Categorical(m)`` from uniforms ``(rows, 1)``."""
     if family == GAUSSIAN:
         deviation = np.sqrt(variance)
         for row in range(mean.shape[0]):
@@ -55,8 +56,8 @@ def sample(mean, variance, family, noise, activation):  # noqa: ANN001, ANN201
                 activation[row, j] = 1.0 if j == chosen else 0.0
 
 
-@kernel()
-def find_error(activation, mean, slope, variance, family, temperature, error):  # noqa: ANN001, ANN201
+@kernel
+def find_error(activation, mean, slope, variance, family, temperature, error):
     """``e = d log p(H) / d p``: ``(H - m) f'(p) / v``, for a categorical unit ``(H - m) / T``."""
     h, m, s, e = flat(activation), flat(mean), flat(slope), flat(error)
     if family == GAUSSIAN:
@@ -68,8 +69,8 @@ def find_error(activation, mean, slope, variance, family, temperature, error):  
             e[j] = (h[j] - m[j]) / temperature
 
 
-@kernel()
-def settle(activation, mean, variance, step_size, error_above, mirror, force):  # noqa: ANN001, ANN201
+@kernel
+def settle(activation, mean, variance, step_size, error_above, mirror, force):
     """``H_l += a v_l ((m_l - H_l) / v_l + e_{l+1} W_{l+1}^T)``: one ascent of ``log p(H_1..H_L)`` in ``H_l``.
 
     ``mirror`` is the unit's own copy of its outgoing synapses, ``W_{l+1}^T``; ``step_size`` is ``a``.
@@ -82,8 +83,8 @@ def settle(activation, mean, variance, step_size, error_above, mirror, force):  
         h[j] += step * ((m[j] - h[j]) * precision + f[j])
 
 
-@kernel()
-def accumulate(trace, decay, below, error):  # noqa: ANN001, ANN201
+@kernel
+def accumulate(trace, decay, below, error):
     """``z <- gamma lambda z + h_{l-1}^T e_l``: the eligibility trace ``(rows, in, out)`` of synapses.
 
     ``decay (rows,)`` is ``gamma lambda``, and 0 where an episode has just begun.
@@ -94,9 +95,9 @@ def accumulate(trace, decay, below, error):  # noqa: ANN001, ANN201
                 trace[row, i, j] = fma(decay[row], trace[row, i, j], below[row, i] * error[row, j])
 
 
-@kernel()
-def reinforce(trace, delta, gradient):  # noqa: ANN001, ANN201
-    """``g = mean over rows of delta z``: REINFORCE with the TD error ``delta (rows,)``; ``gradient`` is ``(in, out)``."""
+@kernel
+def reinforce(trace, delta, gradient):
+    """``g = mean over rows of delta z (in, out)``: REINFORCE with the TD error ``delta (rows,)``."""
     g, z = flat(gradient), flat(trace)
     fill(g, 0.0)
     for row in range(delta.size):
@@ -106,16 +107,16 @@ def reinforce(trace, delta, gradient):  # noqa: ANN001, ANN201
         g[k] /= delta.size
 
 
-@kernel()
-def reinforce_at_once(below, signalled_error, gradient):  # noqa: ANN001, ANN201
-    """``g = h^T (delta e / rows)``: the same without a trace, for tasks of one step; ``signalled_error`` is ``delta e / rows``."""
+@kernel
+def reinforce_at_once(below, signalled_error, gradient):
+    """``g = h^T s`` with ``s = delta e / rows``: the same without a trace, for tasks of one step."""
     fill(flat(gradient), 0.0)
     add_correlation(gradient, below, signalled_error)
 
 
-@kernel()
-def broadcast(error, signal, share, result):  # noqa: ANN001, ANN201
-    """``signal_r e_r / share`` for every row ``r``: how a gate or a TD error ``(rows,)`` meets an error ``(rows, size)``."""
+@kernel
+def broadcast(error, signal, share, result):
+    """``signal e / share``: how a gate or a TD error ``(rows,)`` meets an error ``(rows, size)``."""
     for row in range(error.shape[0]):
         for j in range(error.shape[1]):
             result[row, j] = error[row, j] * signal[row] / share

@@ -5,17 +5,16 @@ from __future__ import annotations
 import numpy as np
 from numba import types
 
-from teamnet.kernels.compile import kernel
-
+from teamnet.kernels.compile import entry
 
 _ROWS = types.float64[::1]
 
 
-@kernel(types.void(_ROWS, _ROWS, _ROWS, _ROWS, _ROWS, types.float64, types.float64, _ROWS))
-def find_td_error(reward, value, previous, terminated, masked, discount, limit, delta):  # noqa: ANN001, ANN201
-    """``delta_t = r + gamma V(s_t) [not terminal] - V(s_{t-1})``, 0 for masked rows; then ``previous`` becomes ``V(s_t)``.
+@entry(types.void(_ROWS, _ROWS, _ROWS, _ROWS, _ROWS, types.float64, types.float64, _ROWS))
+def find_td_error(reward, value, previous, terminated, masked, discount, limit, delta):
+    """``delta_t = r + gamma V(s_t) [not terminal] - V(s_{t-1})``, 0 for masked rows.
 
-    All arrays are float64 ``(rows,)``; conditions are 1.0 or 0.0.
+    Afterwards ``previous`` is ``V(s_t)``. All arrays are float64 ``(rows,)``; conditions are 1.0 or 0.0.
 
     Args:
         masked: rows at a reset or a truncation, from which nothing is learned.
@@ -29,8 +28,8 @@ def find_td_error(reward, value, previous, terminated, masked, discount, limit, 
         previous[row] = value[row]
 
 
-@kernel(types.boolean(types.float64[:, ::1]))
-def all_finite(array):  # noqa: ANN001, ANN201
+@entry(types.boolean(types.float64[:, ::1]))
+def all_finite(array):
     """Whether no element of a float64 matrix is NaN or infinite."""
     for row in range(array.shape[0]):
         for column in range(array.shape[1]):

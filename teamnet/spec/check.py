@@ -87,7 +87,7 @@ def _check_team(name: str, team: TeamSpec) -> None:
         f"{name}.trace_lambda", team.trace_lambda, "0 <= lambda <= 1", 0 <= team.trace_lambda <= 1, "0 keeps no trace."
     )
     _check_number(
-        f"{name}.temperature", team.temperature, "more than 0", team.temperature > 0, "Higher explores more; 1 is plain."
+        f"{name}.temperature", team.temperature, "more than 0", team.temperature > 0, "Higher explores more."
     )
 
 

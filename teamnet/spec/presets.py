@@ -1,4 +1,4 @@
-"""The six tasks of the paper with its hyperparameters (arXiv 2010.07893, tables of its appendix; official config files)."""
+"""The six tasks of the paper with its hyperparameters (arXiv 2010.07893, appendix; official configuration files)."""
 
 from __future__ import annotations
 
@@ -25,8 +25,10 @@ _CARTPOLE = RunSpec(
 )
 
 
-def _constant(variances: tuple[float, ...], rates: tuple[float, ...], decay: float, temperature: float = 1.0) -> TeamSpec:
-    return TeamSpec(variances, rates, rates, decay, temperature)
+def _constant(
+    variances: tuple[float, ...], rates: tuple[float, ...], trace_lambda: float, temperature: float = 1.0
+) -> TeamSpec:
+    return TeamSpec(variances, rates, rates, trace_lambda, temperature)
 
 
 PRESETS = {
@@ -50,7 +52,8 @@ PRESETS = {
         "multiplexer", env_steps=4_000_000, num_envs=128, actor=_constant((0.3, 1.0), (4e-2, 4e-5, 4e-6), 0.0)
     ),
     "regression": RunSpec(
-        "regression", env_steps=1_000_000, num_envs=128, critic=_constant((0.0075, 0.025, 0.025), (6e-2, 6e-5, 6e-6), 0.0)
+        "regression", env_steps=1_000_000, num_envs=128,
+        critic=_constant((0.0075, 0.025, 0.025), (6e-2, 6e-5, 6e-6), 0.0),
     ),
 }
 

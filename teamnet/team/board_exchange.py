@@ -10,9 +10,9 @@ from numba import types
 
 from teamnet.board.board import Board, board_size
 from teamnet.board.segment import create_segment, map_segment
-from teamnet.board.words import ABORTED, READY, publish, set_word, wait, wake
+from teamnet.board.words import ABORTED, READY, publish, store_release, wait, wake
 from teamnet.errors import ActorLost
-from teamnet.kernels.compile import kernel
+from teamnet.kernels.compile import entry
 from teamnet.spec.layers import LayerSpec, UnitSpec
 from teamnet.team.crew import Crew, Pending
 from teamnet.team.exchange import non_finite
@@ -25,7 +25,23 @@ _NAPS = 20
 _CALLS_AHEAD = 2
 
 
-@kernel(types.int64(types.int64[::1], types.int64, types.int64))
+@entry(types.void(types.int64, types.int64))
+def _publish(word, target):  # noqa: ANN001, ANN202
+    publish(word, target, 1)
+
+
+@entry(types.void(types.int64, types.int64))
+def _set_control(address, value):  # noqa: ANN001, ANN202
+    store_release(address, value)
+
+
+@entry(types.void(types.int64[::1]))
+def _wake_all(words):  # noqa: ANN001, ANN202
+    for number in range(words.size):
+        wake(words[number])
+
+
+@entry(types.int64(types.int64[::1], types.int64, types.int64))
 def _wait_for_outputs(words, target, control):  # noqa: ANN001, ANN202
     for number in range(words.size):
         status = wait(words[number], target, control, -1, _NAPS)
@@ -53,6 +69,7 @@ class BoardExchange:
         finally:
             path.unlink()
         self.board.begin_at(0)
+        self._words = np.array(self.board.words(), np.int64)
         self._observations = self.board.observations
         self._delta, self._keep = self.board.signal("delta"), self.board.signal("keep")
         self._observation_word = self.board.address("word", "observation")
@@ -71,7 +88,7 @@ class BoardExchange:
         if self._step + self._call_steps * (_CALLS_AHEAD - 1) >= self._steps_called:
             self._call_ahead()
         self._observations[self._step & 1] = observation
-        publish(self._observation_word, self._step + 1, 1)
+        _publish(self._observation_word, self._step + 1)
         target = self._step * self._rounds + 1
         while (status := _wait_for_outputs(self._output_words, target, self._control)) != READY:
             self._look_after_workers(aborted=status == ABORTED)
@@ -86,9 +103,8 @@ class BoardExchange:
     def _look_after_workers(self, aborted: bool) -> None:
         if not aborted and not any(self._crew.failed(call) for call in self._calls):
             return
-        set_word(self._control, 1)
-        for word in self.board.words():
-            wake(word)
+        _set_control(self._control, 1)
+        _wake_all(self._words)
         first = self._calls.popleft()
         outcomes = self._crew.results(first)
         for unit, (status, step) in zip(self._units, outcomes, strict=True):
@@ -100,23 +116,22 @@ class BoardExchange:
         """See :class:`teamnet.team.exchange.Exchange`."""
         self._delta[:] = delta
         self._keep[:] = keep
-        publish(self._delta_word, self._step + 1, 1)
+        _publish(self._delta_word, self._step + 1)
         self._step += 1
 
     def pause(self) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""
-        set_word(self._control + 4, self._step)
+        _set_control(self._control + 4, self._step)
         for call in self._calls:
             while not self._crew.done(call, 0.05):
-                for word in self.board.words():
-                    wake(word)
+                _wake_all(self._words)
         calls, self._calls = self._calls, deque()
         self._steps_called = self._step
         for call in calls:
             for unit, (status, step) in zip(self._units, self._crew.results(call), strict=True):
                 if status == BROKEN:
                     raise non_finite(unit, step - 1)
-        set_word(self._control + 4, self._step - 1)
+        _set_control(self._control + 4, self._step - 1)
 
     def snapshot(self) -> list[Snapshot]:
         """See :class:`teamnet.team.exchange.Exchange`."""
@@ -134,9 +149,8 @@ class BoardExchange:
 
     def close(self) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""
-        set_word(self._control, 1)
-        for word in self.board.words():
-            wake(word)
+        _set_control(self._control, 1)
+        _wake_all(self._words)
         self._crew.close()
 
 

@@ -5,14 +5,14 @@ Slow and simple: the yardstick that shows what the board buys. The units and the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numba import types
 
 from teamnet.board.board import Board, board_size
 from teamnet.board.segment import private_memory
-from teamnet.kernels.compile import kernel
+from teamnet.kernels.compile import entry
 from teamnet.spec.layers import LayerSpec, UnitSpec
 from teamnet.team.crew import Crew
 from teamnet.team.exchange import non_finite
@@ -22,10 +22,11 @@ from teamnet.units.streams import RecordedNoise
 from teamnet.units.unit import Snapshot, Unit
 
 _NOISE_STEPS = 64
+_Reads = Callable[[LayerSpec], tuple[str, ...] | None]
 ACT, LEARN, SETTLE, REFRESH, FINISH = range(5)
 
 
-@kernel(types.boolean(UNITS, types.int64))
+@entry(types.boolean(UNITS, types.int64))
 def _do(units, phase):  # noqa: ANN001, ANN202 - one phase of the one unit in ``units``; 0 if a value is not finite
     unit = units[0]
     if phase == ACT:
@@ -148,12 +149,11 @@ class CallExchange:
         )
         self._step += 1
 
-    def _phase(self, phase: int, reads: object, *, advance: bool = False) -> None:
+    def _phase(self, phase: int, reads: _Reads, *, advance: bool = False) -> None:
         """One phase of every unit for which ``reads`` names slots, with what it reads; results go to the board."""
-        assert callable(reads)
         chosen = [(number, unit) for number, unit in enumerate(self._units) if reads(unit.layer) is not None]
         arguments = [
-            (phase, {name: self._slot(unit.layer, name) for name in reads(unit.layer)}) for _, unit in chosen
+            (phase, {name: self._slot(unit.layer, name) for name in reads(unit.layer) or ()}) for _, unit in chosen
         ]
         if advance:
             self._round += 1

@@ -9,7 +9,7 @@ from numba import types
 
 from teamnet.board.board import Board, board_size
 from teamnet.board.segment import private_memory
-from teamnet.kernels.compile import kernel
+from teamnet.kernels.compile import entry
 from teamnet.spec.layers import LayerSpec, UnitSpec
 from teamnet.team.exchange import non_finite
 from teamnet.team.partition import noise_steps
@@ -19,7 +19,7 @@ from teamnet.units.streams import RecordedNoise
 from teamnet.units.unit import Snapshot, Unit
 
 
-@kernel(types.void(UNITS))
+@entry(types.void(UNITS))
 def _act(units):  # noqa: ANN001, ANN202
     for number in range(units.size):
         step.act(units[number])
@@ -27,7 +27,7 @@ def _act(units):  # noqa: ANN001, ANN202
             step.publish_value(units[number])
 
 
-@kernel(types.int64(UNITS))
+@entry(types.int64(UNITS))
 def _learn(units):  # noqa: ANN001, ANN202 - returns the number of the first unit with a non-finite value, or -1
     for number in range(units.size):
         if units[number].step > 0 and not units[number].single_step:

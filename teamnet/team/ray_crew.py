@@ -26,7 +26,7 @@ class RayCrew:
     ) -> None:
         self.size = len(arguments)
         actor_class = ray.remote(num_cpus=0, max_restarts=0)(worker_class)
-        self._actors = [actor_class.remote(*its) for its in arguments]
+        self._actors: list[Any] = [actor_class.remote(*its) for its in arguments]
         waiting = [actor.__ray_ready__.remote() for actor in self._actors]
         while waiting:
             ready, waiting = ray.wait(waiting, num_returns=min(8, len(waiting)), timeout=60)

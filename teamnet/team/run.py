@@ -5,7 +5,7 @@ from __future__ import annotations
 from numba import types
 
 from teamnet.board.words import READY, publish, store_release, wait
-from teamnet.kernels.compile import kernel
+from teamnet.kernels.compile import entry
 from teamnet.units import step
 from teamnet.units.layout import UNITS
 
@@ -13,7 +13,7 @@ BROKEN = 9
 """Status of a unit whose activation or mean is no longer finite."""
 
 
-@kernel(types.int64(UNITS, types.int64))
+@entry(types.int64(UNITS, types.int64))
 def run(units, steps):  # noqa: ANN001, ANN201
     """Run up to ``steps`` environment steps of the one unit in ``units``.
 

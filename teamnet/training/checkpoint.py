@@ -1,7 +1,7 @@
 """Checkpoints: one safetensors file of arrays and one JSON file that vouches for it, both written atomically.
 
-The JSON file is renamed into place last: it names the format, the spec, the digest of the arrays' file and all counters,
-so that a pair either is whole or is not there. Nothing is pickled.
+The JSON file is renamed into place last. It names the format, the spec, the digest of the arrays' file and all
+counters, so that a pair either is whole or is not there. Nothing is pickled.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _KEPT = 2
 
 
 def save_checkpoint(folder: Path, step: int, state: State, about: dict[str, Any]) -> Path:
-    """Write ``checkpoint-<step>.safetensors`` and ``.json`` and remove all but the newest two; returns the JSON's path."""
+    """Write ``checkpoint-<step>.safetensors`` and ``.json``, keep the newest two, return the path of the JSON file."""
     arrays = save(state)
     about = {"format": FORMAT, "step": step, "sha256": hashlib.sha256(arrays).hexdigest(), **about}
     path = folder / f"checkpoint-{step:012d}.json"

@@ -48,13 +48,11 @@ class Coordinator:
             exchange.act(outcome.observation)
             if self._single_step:
                 ended = self.task.step(self._output())
-                self._delta[:] = outcome.reward
-            else:
-                self._find_td_error()
-            exchange.learn(self._delta, outcome.keep)
-            if self._single_step:
+                exchange.learn(outcome.reward, outcome.keep)
                 self.task.begin()
             else:
+                self._find_td_error()
+                exchange.learn(self._delta, outcome.keep)
                 ended = self.task.step(self._output())
             self.step += 1
             if ended:

@@ -23,7 +23,7 @@ from teamnet.units.streams import ENVIRONMENT, keyed_generator
 
 
 class _Row:
-    """One environment, its running episode, and what replays it: the generator at the last reset and the actions since."""
+    """One environment, its episode, and what replays it: the generator at the last reset and the actions since."""
 
     def __init__(self, environment: gymnasium.Env[Any, Any], seed: int) -> None:
         self.environment = environment
@@ -34,7 +34,7 @@ class _Row:
         self.over = True
 
     def reset(self) -> Any:
-        self.generator = self.environment.unwrapped.np_random.bit_generator.state
+        self.generator = dict(self.environment.unwrapped.np_random.bit_generator.state)
         self.actions = []
         self.total = 0.0
         self.over = False

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-
 from teamnet.spec.check import check_launch, check_run
 from teamnet.spec.files import from_plain, to_plain
 from teamnet.spec.presets import SINGLE_STEP_TASKS

@@ -67,8 +67,8 @@ class SingleStepTask:
             "state": {key: value.tolist() for key, value in state["state"].items()},
         }
         return {
-            "generator": plain, "env_steps": self.env_steps, "episodes": self.episodes, "return_sum": self.return_sum, "batches": self._batches,
-            "sum": self._sum,
+            "generator": plain, "env_steps": self.env_steps, "episodes": self.episodes,
+            "return_sum": self.return_sum, "batches": self._batches, "sum": self._sum,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -111,7 +111,7 @@ class Multiplexer(SingleStepTask):
 class Regression(SingleStepTask):
     """Approach a random two-layer relu network with standard normal weights and inputs.
 
-    The team is a critic and learns from ``y - mean``; the reported reward is ``-(y - H_L)**2``, as in the official code.
+    The team is a critic and learns from ``y - mean``; the reported reward is the official code's ``-(y - H_L)**2``.
     """
 
     def __init__(self, spec: RunSpec) -> None:

@@ -16,24 +16,24 @@ ACTIVATION, ERROR, MEAN, SLOPE, POTENTIAL, FORCE, SIGNALLED, ACTING_MEAN = range
 VALUE, FIRST, SECOND, GRADIENT = range(len(SYNAPSES))
 
 
-@kernel()
-def _state(unit, index):  # noqa: ANN001, ANN202
+@kernel
+def _state(unit, index):
     return matrix(unit.state + 8 * index * unit.rows * unit.size, unit.rows, unit.size)
 
 
-@kernel()
-def _below(unit):  # noqa: ANN001, ANN202
+@kernel
+def _below(unit):
     buffer = (unit.step if unit.first_layer else unit.round) & 1
     return matrix(unit.below + 8 * buffer * unit.rows * unit.fan_in, unit.rows, unit.fan_in)
 
 
-@kernel()
-def _above(unit):  # noqa: ANN001, ANN202
+@kernel
+def _above(unit):
     return matrix(unit.above + 8 * (unit.round & 1) * unit.rows * unit.fan_out, unit.rows, unit.fan_out)
 
 
-@kernel()
-def _write(unit, slot, values):  # noqa: ANN001, ANN202
+@kernel
+def _write(unit, slot, values):
     """Copy ``values (rows, size)`` to the unit's own neurons of a slot ``(2, rows, layer_size)``."""
     layer = matrix(slot + 8 * (unit.round & 1) * unit.rows * unit.layer_size, unit.rows, unit.layer_size)
     for row in range(unit.rows):
@@ -41,16 +41,16 @@ def _write(unit, slot, values):  # noqa: ANN001, ANN202
             layer[row, unit.offset + j] = values[row, j]
 
 
-@kernel()
-def _predict(unit):  # noqa: ANN001, ANN202
+@kernel
+def _predict(unit):
     rule.predict(
         _below(unit), matrix(unit.incoming, unit.fan_in, unit.size), vector(unit.biases, unit.size), unit.function,
         unit.family, unit.temperature, _state(unit, POTENTIAL), _state(unit, MEAN), _state(unit, SLOPE),
     )
 
 
-@kernel()
-def _find_error(unit):  # noqa: ANN001, ANN202
+@kernel
+def _find_error(unit):
     rule.find_error(
         _state(unit, ACTIVATION), _state(unit, MEAN), _state(unit, SLOPE), unit.variance, unit.family,
         unit.temperature, _state(unit, ERROR),
@@ -59,8 +59,8 @@ def _find_error(unit):  # noqa: ANN001, ANN202
         _write(unit, unit.own_error, _state(unit, ERROR))
 
 
-@kernel()
-def act(unit):  # noqa: ANN001, ANN201
+@kernel
+def act(unit):
     """Phase 1: sample the activation from the layer below and publish it, with its error."""
     unit.round = unit.step * (unit.settle_steps + 1)
     _predict(unit)
@@ -73,16 +73,16 @@ def act(unit):  # noqa: ANN001, ANN201
     _find_error(unit)
 
 
-@kernel()
-def publish_value(unit):  # noqa: ANN001, ANN201
+@kernel
+def publish_value(unit):
     """Write the critic's value estimate, its output's mean, to the value slot ``(rows,)``; critics' outputs only."""
     mean, value = _state(unit, MEAN), vector(unit.value, unit.rows)
     for row in range(unit.rows):
         value[row] = mean[row, 0]
 
 
-@kernel()
-def settle(unit):  # noqa: ANN001, ANN201
+@kernel
+def settle(unit):
     """Phase 3, first half: move the activation towards its most probable value and publish it; hidden units only."""
     rule.settle(
         _state(unit, ACTIVATION), _state(unit, MEAN), unit.variance, unit.step_size, _above(unit),
@@ -91,14 +91,14 @@ def settle(unit):  # noqa: ANN001, ANN201
     _write_next(unit)
 
 
-@kernel()
-def _write_next(unit):  # noqa: ANN001, ANN202
+@kernel
+def _write_next(unit):
     unit.round += 1
     _write(unit, unit.own_activation, _state(unit, ACTIVATION))
 
 
-@kernel()
-def refresh(unit):  # noqa: ANN001, ANN201
+@kernel
+def refresh(unit):
     """Phase 3, second half: find mean and error anew and publish the error.
 
     What the first layer sees does not change while the team settles, so its mean stays after the first settle step.
@@ -110,41 +110,41 @@ def refresh(unit):  # noqa: ANN001, ANN201
     _find_error(unit)
 
 
-@kernel()
-def publish_gate(unit):  # noqa: ANN001, ANN201
+@kernel
+def publish_gate(unit):
     """Write the critic's output gate ``1 / (H_L - m_L)`` to the gate slot ``(rows,)``; critics' outputs only."""
     activation, mean, gate = _state(unit, ACTIVATION), _state(unit, MEAN), vector(unit.gate, unit.rows)
     for row in range(unit.rows):
         gate[row] = 1.0 / (activation[row, 0] - mean[row, 0])
 
 
-@kernel()
-def _through_gate(unit, error, gated):  # noqa: ANN001, ANN202 - a critic's error as its traces take it
+@kernel
+def _through_gate(unit, error, gated):
     if unit.gated:
         rule.broadcast(error, vector(unit.gate, unit.rows), 1.0, gated)
         return gated
     return error
 
 
-@kernel()
-def _own_error(unit):  # noqa: ANN001, ANN202
+@kernel
+def _own_error(unit):
     return _through_gate(unit, _state(unit, ERROR), _state(unit, SIGNALLED))
 
 
-@kernel()
-def _error_above(unit):  # noqa: ANN001, ANN202
+@kernel
+def _error_above(unit):
     return _through_gate(unit, _above(unit), matrix(unit.signalled_above, unit.rows, unit.fan_out))
 
 
-@kernel()
-def _accumulate(unit, synapses, below, error):  # noqa: ANN001, ANN202
+@kernel
+def _accumulate(unit, synapses, below, error):
     inputs, outputs = below.shape[1], error.shape[1]
     traces = cube(synapses + 8 * len(SYNAPSES) * inputs * outputs, unit.rows, inputs, outputs)
     rule.accumulate(traces, vector(unit.decay, unit.rows), below, error)
 
 
-@kernel()
-def trace(unit):  # noqa: ANN001, ANN201
+@kernel
+def trace(unit):
     """Phase 4: accumulate the traces of incoming synapses, of biases and of the mirrored outgoing synapses."""
     keep, decay = vector(unit.keep, unit.rows), vector(unit.decay, unit.rows)
     for row in range(unit.rows):
@@ -156,23 +156,23 @@ def trace(unit):  # noqa: ANN001, ANN201
         _accumulate(unit, unit.outgoing, _error_above(unit), _state(unit, ACTIVATION))
 
 
-@kernel()
-def _rate(unit, start, end):  # noqa: ANN001, ANN202 - annealed linearly over the first ``anneal_steps`` steps
+@kernel
+def _rate(unit, start, end):
     if unit.anneal_steps == 0:
         return end
     return start + (end - start) * min(unit.step, unit.anneal_steps) / unit.anneal_steps
 
 
-@kernel()
-def _count_update(unit):  # noqa: ANN001, ANN202 - one more update; Adam's bias correction ends with the 999th
+@kernel
+def _count_update(unit):
     unit.updates += 1
     corrected = unit.updates < adam.CORRECTED_UPDATES
     unit.power1 = unit.power1 * adam.BETA1 if corrected else 0.0
     unit.power2 = unit.power2 * adam.BETA2 if corrected else 0.0
 
 
-@kernel()
-def _ascend(unit, synapses, inputs, outputs, rate):  # noqa: ANN001, ANN202
+@kernel
+def _ascend(unit, synapses, inputs, outputs, rate):
     size = inputs * outputs
     adam.ascend(
         vector(synapses, size), vector(synapses + 8 * GRADIENT * size, size), vector(synapses + 8 * FIRST * size, size),
@@ -180,16 +180,16 @@ def _ascend(unit, synapses, inputs, outputs, rate):  # noqa: ANN001, ANN202
     )
 
 
-@kernel()
-def _learn_from_trace(unit, synapses, inputs, outputs, rate):  # noqa: ANN001, ANN202
+@kernel
+def _learn_from_trace(unit, synapses, inputs, outputs, rate):
     size = inputs * outputs
     traces = cube(synapses + 8 * len(SYNAPSES) * size, unit.rows, inputs, outputs)
     rule.reinforce(traces, vector(unit.delta, unit.rows), matrix(synapses + 8 * GRADIENT * size, inputs, outputs))
     _ascend(unit, synapses, inputs, outputs, rate)
 
 
-@kernel()
-def learn(unit):  # noqa: ANN001, ANN201
+@kernel
+def learn(unit):
     """Phase 2: REINFORCE with the broadcast TD error and the traces that the step before left."""
     _count_update(unit)
     own = _rate(unit, unit.rate_start, unit.rate_end)
@@ -200,16 +200,16 @@ def learn(unit):  # noqa: ANN001, ANN201
         _learn_from_trace(unit, unit.outgoing, unit.fan_out, unit.size, above)
 
 
-@kernel()
-def _learn_from_batch(unit, synapses, below, error, rate):  # noqa: ANN001, ANN202
+@kernel
+def _learn_from_batch(unit, synapses, below, error, rate):
     inputs, outputs = below.shape[1], error.shape[1]
     gradient = matrix(synapses + 8 * GRADIENT * inputs * outputs, inputs, outputs)
     rule.reinforce_at_once(below, error, gradient)
     _ascend(unit, synapses, inputs, outputs, rate)
 
 
-@kernel()
-def learn_at_once(unit):  # noqa: ANN001, ANN201
+@kernel
+def learn_at_once(unit):
     """Phases 4 and 2 of a task of one step: REINFORCE with the reward of this very step, without traces."""
     _count_update(unit)
     delta = vector(unit.delta, unit.rows)
@@ -225,8 +225,8 @@ def learn_at_once(unit):  # noqa: ANN001, ANN201
         _learn_from_batch(unit, unit.outgoing, above, _state(unit, ACTIVATION), rate)
 
 
-@kernel()
-def finish(unit):  # noqa: ANN001, ANN201
+@kernel
+def finish(unit):
     """Count the step and return whether every activation and mean is finite."""
     unit.step += 1
     unfinished = 0

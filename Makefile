@@ -1,0 +1,28 @@
+# The two commands are `make train` and `make test`; each makes the environment first.
+PYTHON ?= python3
+VENV := .venv
+READY := $(VENV)/.ready
+
+.PHONY: train test lint bench clean
+
+train: $(READY)
+	$(VENV)/bin/teamnet train cartpole --out runs/cartpole
+
+test: $(READY)
+	$(VENV)/bin/python -m pytest
+
+lint: $(READY)
+	$(VENV)/bin/ruff check teamnet tests examples
+	$(VENV)/bin/pyright
+
+bench: $(READY)
+	$(VENV)/bin/teamnet bench
+
+$(READY): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and "teamnet needs Python 3.11 to 3.13; give one: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[box2d,video,dev]'
+	touch $(READY)
+
+clean:
+	rm -rf $(VENV)

@@ -1,0 +1,148 @@
+"""The commands; each takes its arguments and returns its exit code. Heavy imports wait until a command needs them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from teamnet.cli.options import parse_train_options
+from teamnet.spec.presets import PRESETS
+from teamnet.spec.run import LaunchSpec
+
+_INTERRUPTED = 130
+Folder = Annotated[Path, tyro.conf.Positional]
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr)
+
+
+def train(arguments: list[str]) -> int:
+    """``teamnet train TASK [options]``."""
+    if not arguments or arguments[0].startswith("-"):
+        print(f"usage: teamnet train TASK [options]\n\nTASK: {', '.join(PRESETS)}, or a Gymnasium id")
+        print("teamnet train TASK --help lists the options with the task's values.")
+        return 0 if arguments else 2
+    spec, launch, keeping = parse_train_options(arguments[0], arguments[1:])
+    from teamnet.training.session import train as run_training
+
+    summary, interrupted = run_training(spec, launch, keeping.out, save_every=keeping.save_every, say=_say)
+    return _finish(summary, interrupted, keeping.out, as_json=keeping.json)
+
+
+def _finish(summary: dict[str, Any], interrupted: bool, out: Path | None, *, as_json: bool) -> int:
+    if interrupted:
+        _say("interrupted" + (f"; go on with: teamnet resume {out}" if out else ""))
+    if as_json:
+        print(json.dumps(summary))
+    else:
+        for name, value in summary.items():
+            print(f"{name:22} {value}")
+        if out:
+            print(f"{'written to':22} {out}")
+    return _INTERRUPTED if interrupted else 0
+
+
+def resume(arguments: list[str]) -> int:
+    """``teamnet resume DIR [options]``."""
+
+    def options(
+        folder: Folder, env_steps: int | None = None, episodes: int | None = None, backend: str | None = None,
+        transport: str | None = None, grain: str | None = None, address: str | None = None,
+        save_every: int = 50_000, json: bool = False,
+    ) -> tuple[dict[str, Any], bool, Path, bool]:
+        """Go on with a run from its newest checkpoint, bit for bit.
+
+        Args:
+            folder: what train wrote to.
+            env_steps: a new end.
+            episodes: a new end.
+            backend: another backend.
+            transport: another transport.
+            grain: another grain.
+            address: another cluster.
+            save_every: environment steps between checkpoints.
+            json: print the summary as one JSON object.
+        """
+        from teamnet.training.session import resume as resume_training
+
+        places = {"backend": backend, "transport": transport, "grain": grain, "address": address}
+        changes = {name: value for name, value in places.items() if value is not None}
+        summary, interrupted = resume_training(
+            folder, env_steps=env_steps, episodes=episodes, save_every=save_every, launch_changes=changes, say=_say
+        )
+        return summary, interrupted, folder, json
+
+    summary, interrupted, folder, as_json = tyro.cli(options, prog="teamnet resume", args=arguments)
+    return _finish(summary, interrupted, folder, as_json=as_json)
+
+
+def evaluate(arguments: list[str]) -> int:
+    """``teamnet eval DIR [options]``."""
+
+    def options(
+        folder: Folder, episodes: int = 10, greedy: bool = False, render: bool = False, seed: int = 0,
+        json: bool = False,
+    ) -> int:
+        """Let the newest checkpoint of a folder act.
+
+        Args:
+            folder: what train wrote to.
+            episodes: how many (for a single-step task, batches).
+            greedy: take means and the likeliest action instead of samples.
+            render: record videos to videos/ in the folder.
+            seed: of the environment and the samples.
+            json: print the result as one JSON object.
+        """
+        from json import dumps
+
+        from teamnet.study.evaluate import evaluate as run_evaluation
+
+        result = run_evaluation(folder, episodes=episodes, greedy=greedy, render=render, seed=seed)
+        if json:
+            print(dumps({"mean_return": result.mean, "std_return": result.std, "returns": result.returns}))
+        else:
+            print(f"mean return {result.mean:.2f}, standard deviation {result.std:.2f}, {episodes} episodes")
+            if result.videos:
+                print(f"videos in {result.videos}")
+        return 0
+
+    return tyro.cli(options, prog="teamnet eval", args=arguments)
+
+
+def verify(arguments: list[str]) -> int:
+    """``teamnet verify FILE.npz [options]``."""
+
+    def options(
+        file: Folder, backend: Literal["local", "ray"] = "local", transport: Literal["board", "ray"] = "board",
+        grain: str = "layer", address: str = "",
+    ) -> int:
+        """Replay a golden file of the official code; exits 1 if any error is above 1e-9.
+
+        Args:
+            file: a golden file.
+            backend: where the units run.
+            transport: how they exchange activations.
+            grain: what one unit is: layer, block:K or neuron.
+            address: of a Ray cluster.
+        """
+        from teamnet.study.golden import TOLERANCE, replay
+
+        errors = replay(file, LaunchSpec(backend, transport, grain, address))
+        print(f"{'quantity':14} largest absolute error")
+        for name, error in errors.items():
+            print(f"{name:14} {error:.2e}{'' if error <= TOLERANCE else '  ABOVE 1e-9'}")
+        return int(max(errors.values()) > TOLERANCE)
+
+    return tyro.cli(options, prog="teamnet verify", args=arguments)
+
+
+def bench(arguments: list[str]) -> int:
+    """``teamnet bench [options]``."""
+    from teamnet.study.bench import bench as run_bench
+
+    return tyro.cli(run_bench, prog="teamnet bench", args=arguments)

@@ -1,0 +1,41 @@
+"""``teamnet COMMAND``: finds the command, and turns teamnet's errors into one message and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from teamnet.cli import commands
+from teamnet.errors import TeamnetError, nearest
+
+COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
+    "train": (commands.train, "train a team on a task"),
+    "eval": (commands.evaluate, "let a trained team act"),
+    "resume": (commands.resume, "go on with a run from its newest checkpoint"),
+    "verify": (commands.verify, "replay a golden file of the official code"),
+    "bench": (commands.bench, "measure speed and memory beside plain NumPy"),
+}
+
+REFUSED, INTERRUPTED = 2, 130
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command and exit: 0 if well, 1 if a check failed, 2 if refused, 130 if interrupted."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print("usage: teamnet COMMAND ...\n")
+        for name, (_, purpose) in COMMANDS.items():
+            print(f"  {name:8} {purpose}")
+        print("\nteamnet COMMAND --help lists a command's options.")
+        sys.exit(0)
+    if arguments[0] not in COMMANDS:
+        print(f"teamnet: no command {arguments[0]!r}. {nearest(arguments[0], COMMANDS)}", file=sys.stderr)
+        sys.exit(REFUSED)
+    try:
+        code = COMMANDS[arguments[0]][0](arguments[1:])
+    except TeamnetError as error:
+        print(f"teamnet: {error}", file=sys.stderr)
+        code = REFUSED
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    sys.exit(code)

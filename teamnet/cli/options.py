@@ -1,0 +1,69 @@
+"""Options of ``train``: every field of a run's spec and of its launch is a flag, with the preset's value as default."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from teamnet.spec.presets import preset
+from teamnet.spec.run import LaunchSpec, RunSpec
+
+
+@dataclasses.dataclass(frozen=True)
+class Keeping:
+    """What a run keeps.
+
+    Args:
+        out: the run's folder; nothing is kept without it.
+        save_every: environment steps between checkpoints.
+        json: print the summary as one JSON object on the last line of the standard output.
+    """
+
+    out: Path | None = None
+    save_every: int = 50_000
+    json: bool = False
+
+
+_PARTS = (RunSpec, LaunchSpec, Keeping)
+
+
+def _options_class() -> type:
+    fields: list[Any] = []
+    arguments = []
+    for part in _PARTS:
+        hints = typing.get_type_hints(part)
+        fields += [(field.name, hints[field.name], field) for field in dataclasses.fields(part) if field.name != "task"]
+        arguments.append((part.__doc__ or "").split("Args:\n")[1])
+    with_defaults = [(name, hint, dataclasses.field(default=its.default)) for name, hint, its in fields]
+    options = dataclasses.make_dataclass("TrainOptions", with_defaults, frozen=True)
+    options.__doc__ = "Train a team.\n\nArgs:\n" + "".join(arguments)
+    return options
+
+
+def parse_train_options(task: str, arguments: list[str]) -> tuple[RunSpec, LaunchSpec, Keeping]:
+    """The specs that ``teamnet train TASK`` was asked for; an end that is given replaces the preset's.
+
+    Raises:
+        SpecError: the task is unknown.
+        SystemExit: an option is unknown or has no such value; the nearest known one has been named.
+    """
+    usual = preset(task)
+    kind = _options_class()
+    defaults = {field.name: getattr(usual, field.name) for field in dataclasses.fields(RunSpec) if field.name != "task"}
+    ends = {name: defaults.pop(name) for name in ("env_steps", "episodes")}
+    options = tyro.cli(
+        kind, prog=f"teamnet train {task}", args=arguments, default=kind(**defaults),
+        config=(tyro.conf.AvoidSubcommands,),
+    )
+    values = {field.name: getattr(options, field.name) for field in dataclasses.fields(kind)}
+    if values["env_steps"] is None and values["episodes"] is None:
+        values |= ends
+
+    def take(part: type) -> dict[str, Any]:
+        return {field.name: values[field.name] for field in dataclasses.fields(part) if field.name in values}
+
+    return RunSpec(task=task, **take(RunSpec)), LaunchSpec(**take(LaunchSpec)), Keeping(**take(Keeping))

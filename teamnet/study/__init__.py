@@ -1,0 +1,1 @@
+"""Measurements: the golden files, the plain NumPy reference, evaluation and benchmarks."""

@@ -1,0 +1,243 @@
+"""``teamnet bench``: speed and memory, each beside a plain NumPy implementation timed in the same run.
+
+Every configuration is started once; then, ``repeats`` times, the NumPy reference and the configuration are timed one
+after the other. Medians and the median of the ratios are printed. Start-up and compilation are apart.
+"""
+
+from __future__ import annotations
+
+import json as json_format
+import multiprocessing
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+
+from teamnet.spec.layers import LayerSpec
+from teamnet.spec.presets import preset
+from teamnet.spec.resolve import Interface, build_teams
+from teamnet.spec.run import LaunchSpec, RunSpec
+from teamnet.study.reference import ReferenceTeam
+from teamnet.training.run import Run
+from teamnet.units.streams import initial_weights
+
+_ENDLESS = 2**40
+
+
+@dataclass(frozen=True)
+class Case:
+    """One configuration to be timed: what, where, for how many environment steps, and beside which reference."""
+
+    name: str
+    spec: RunSpec
+    launch: LaunchSpec
+    env_steps: int
+    reference: str = "cartpole"
+    busy_core: bool = False
+
+
+@dataclass(frozen=True)
+class Result:
+    """Medians of one case; rates in environment steps a second, memory in megabytes (of all processes, unique)."""
+
+    name: str
+    actors: int
+    rate: float
+    reference: float
+    ratio: float
+    startup_seconds: float
+    megabytes: float
+
+
+def _reference_team(layers: list[LayerSpec]) -> ReferenceTeam:
+    weights = [initial_weights(layer, layer.number, layer.fan_in, layer.size, 0) for layer in layers]
+    return ReferenceTeam(layers, weights, [np.zeros(layer.size) for layer in layers])
+
+
+def _reference_step(
+    teams: list[ReferenceTeam], observation: np.ndarray, generator: np.random.Generator, step: int
+) -> np.ndarray:
+    delta = keep = np.ones(len(observation))
+    outputs = []
+    for team in teams:
+        noise = [
+            generator.random((len(observation), 1)) if layer.family == "categorical"
+            else generator.standard_normal((len(observation), layer.size))
+            for layer in team.layers
+        ]
+        outputs.append(team.act(observation, noise))
+        team.learn(delta, step)
+        team.settle()
+        team.trace(keep)
+    return outputs[0]
+
+
+def reference_rate(num_envs: int, steps: int) -> float:
+    """CartPole environment steps a second of the NumPy reference, actor and critic, ``num_envs`` environments."""
+    spec = replace(preset("cartpole"), num_envs=num_envs)
+    teams = [_reference_team(layers) for layers in build_teams(spec, Interface(4, 2, "categorical"))]
+    environments = [gymnasium.make("CartPole-v1") for _ in range(num_envs)]
+    observation = np.array([environment.reset(seed=0)[0] for environment in environments], np.float64)
+    generator = np.random.default_rng(0)
+    begun = time.perf_counter()
+    for step in range(steps):
+        output = _reference_step(teams, observation, generator, step)
+        for row, environment in enumerate(environments):
+            observation[row], _, terminated, truncated, _ = environment.step(int(output[row].argmax()))
+            if terminated or truncated:
+                observation[row] = environment.reset()[0]
+    return num_envs * steps / (time.perf_counter() - begun)
+
+
+def reference_sample_rate(steps: int) -> float:
+    """Multiplexer samples a second of the NumPy reference, batches of 128."""
+    spec = preset("multiplexer")
+    team = _reference_team(build_teams(spec, Interface(37, 2, "categorical"))[0])
+    generator = np.random.default_rng(0)
+    begun = time.perf_counter()
+    for step in range(steps):
+        inputs = 2.0 * generator.integers(0, 2, (spec.num_envs, 37)) - 1.0
+        _reference_step([team], inputs, generator, step)
+    return spec.num_envs * steps / (time.perf_counter() - begun)
+
+
+_REFERENCES: dict[str, Callable[[], float]] = {
+    "cartpole": lambda: reference_rate(1, 600),
+    "cartpole, 16 environments": lambda: reference_rate(16, 100),
+    "multiplexer": lambda: reference_sample_rate(20),
+}
+
+
+def _spin() -> None:
+    while os.getppid() != 1:
+        for _ in range(100_000):
+            pass
+
+
+@contextmanager
+def _busy_core() -> Iterator[None]:
+    hog = multiprocessing.get_context("spawn").Process(target=_spin, daemon=True)
+    hog.start()
+    try:
+        yield
+    finally:
+        hog.kill()
+        hog.join()
+
+
+def _own_megabytes(process: int) -> float:
+    """Memory that only this process holds."""
+    lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1024
+
+
+def _session_megabytes() -> float:
+    """Unique memory of this process and all that descend from it."""
+    parents = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            parents[int(entry.name)] = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+        except (OSError, IndexError):
+            continue
+    family, grown = {os.getpid()}, True
+    while grown:
+        more = {process for process, parent in parents.items() if parent in family} - family
+        family |= more
+        grown = bool(more)
+    total = 0.0
+    for process in family:
+        try:
+            total += _own_megabytes(process)
+        except OSError:
+            continue
+    return total
+
+
+def _rate(run: Run, env_steps: int) -> float:
+    begun_at, seconds = run.task.env_steps, run.seconds
+    while run.task.env_steps < begun_at + env_steps:
+        run.advance(lambda: run.task.env_steps >= begun_at + env_steps)
+    run.pause()
+    return (run.task.env_steps - begun_at) / (run.seconds - seconds)
+
+
+def measure(case: Case, repeats: int) -> Result:
+    """Time one case and its reference in turns."""
+    begun = time.perf_counter()
+    run = Run(replace(case.spec, env_steps=_ENDLESS, episodes=None), case.launch)
+    started = time.perf_counter() - begun
+    try:
+        _rate(run, max(case.spec.num_envs, case.env_steps // 10))
+        rates, references = [], []
+        for _ in range(repeats):
+            references.append(_REFERENCES[case.reference]())
+            if case.busy_core:
+                with _busy_core():
+                    rates.append(_rate(run, case.env_steps))
+            else:
+                rates.append(_rate(run, case.env_steps))
+        megabytes = _session_megabytes()
+        ratios = [rate / reference for rate, reference in zip(rates, references, strict=True)]
+        actors = run.summary()["actors"]
+    finally:
+        run.close()
+    return Result(
+        case.name, actors, statistics.median(rates), statistics.median(references), statistics.median(ratios), started,
+        megabytes,
+    )
+
+
+def cases(steps: int) -> dict[str, Case]:
+    """All configurations by the name that ``--only`` takes; ``steps`` environment steps for the fast ones."""
+    cartpole, ray = preset("cartpole"), LaunchSpec()
+    local = LaunchSpec(backend="local")
+    return {
+        "local": Case("local, one core", cartpole, local, steps),
+        "local-16": Case(
+            "local, 16 environments", replace(cartpole, num_envs=16), local, 4 * steps, "cartpole, 16 environments"
+        ),
+        "multiplexer": Case("multiplexer, batch 128", preset("multiplexer"), local, 20 * steps, "multiplexer"),
+        "ray-layer": Case("ray, board, layer", cartpole, ray, steps),
+        "ray-layer-busy": Case("the same, one core busy", cartpole, ray, steps, busy_core=True),
+        "ray-block": Case("ray, board, block:8", cartpole, replace(ray, grain="block:8"), steps),
+        "ray-calls": Case("ray calls, layer", cartpole, replace(ray, transport="ray"), max(20, steps // 250)),
+        "ray-neuron": Case("ray, board, neuron", cartpole, replace(ray, grain="neuron"), max(20, steps // 20)),
+    }
+
+
+def bench(
+    repeats: int = 5, steps: int = 5000, only: tuple[str, ...] = (), neuron: bool = False, json: bool = False
+) -> int:
+    """Measure speed and memory beside plain NumPy, timed in the same run.
+
+    Args:
+        repeats: how often each configuration and its reference are timed.
+        steps: environment steps of a fast configuration in one timing.
+        only: names of configurations (local, local-16, multiplexer, ray-layer, ray-layer-busy, ray-block, ray-calls,
+            ray-neuron); all but ray-neuron if left out.
+        neuron: measure neuron grain too, which needs 20 GiB and some minutes.
+        json: print one JSON object a line instead of a table.
+    """
+    known = cases(steps)
+    chosen = only or tuple(name for name in known if neuron or name != "ray-neuron")
+    header = f"{'configuration':26} {'actors':>6} {'steps/s':>9} {'NumPy':>9} {'ratio':>7} {'start':>7} {'memory':>9}"
+    if not json:
+        print(header)
+    for name in chosen:
+        print(f"measuring {name}", file=sys.stderr)
+        result = measure(known[name], repeats)
+        if json:
+            print(json_format.dumps(result.__dict__), flush=True)
+        else:
+            print(
+                f"{result.name:26} {result.actors:6} {result.rate:9,.1f} {result.reference:9,.1f} {result.ratio:6.2f}x"
+                f" {result.startup_seconds:5.1f} s {result.megabytes:6.0f} MB", flush=True,
+            )
+    return 0

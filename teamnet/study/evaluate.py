@@ -1,0 +1,91 @@
+"""Evaluation: a trained policy acts, nothing learns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from gymnasium.wrappers import RecordVideo
+
+from teamnet.errors import EnvironmentRefused
+from teamnet.spec.presets import SINGLE_STEP_TASKS
+from teamnet.spec.resolve import build_teams
+from teamnet.training.checkpoint import load_checkpoint, newest_checkpoint
+from teamnet.training.policy import Policy
+from teamnet.training.run import make_task, spec_of_checkpoint
+from teamnet.training.spaces import ActionMap, make_environment
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Returns of some episodes, and where videos of them were written."""
+
+    returns: list[float]
+    lengths: list[int]
+    videos: Path | None
+
+    @property
+    def mean(self) -> float:
+        """Mean return."""
+        return float(np.mean(self.returns))
+
+    @property
+    def std(self) -> float:
+        """Standard deviation of the returns."""
+        return float(np.std(self.returns))
+
+
+def evaluate(folder: Path, *, episodes: int, greedy: bool, render: bool, seed: int) -> Evaluation:
+    """Let the newest checkpoint of a folder act.
+
+    Args:
+        folder: what ``train`` wrote to.
+        episodes: how many; for a single-step task, batches of ``num_envs`` samples.
+        greedy: every unit takes its mean and a categorical one its likeliest action, instead of samples.
+        render: record videos to ``videos/`` in the folder.
+        seed: of the environment and of the samples.
+
+    Raises:
+        CheckpointError: there is no checkpoint, or it is damaged.
+        EnvironmentRefused: a video is asked for and cannot be made.
+    """
+    checkpoint = newest_checkpoint(folder)
+    spec, _ = spec_of_checkpoint(checkpoint)
+    state, _ = load_checkpoint(checkpoint)
+    task = make_task(spec)
+    layers = build_teams(spec, task.interface)[0]
+    policy = Policy(layers, state, seed)
+    if spec.task in SINGLE_STEP_TASKS:
+        returns = []
+        for _ in range(episodes):
+            task.begin()
+            output = policy.act(task.outcome.observation, greedy=greedy)
+            before = task.return_sum
+            task.step(output if layers[-1].family == "categorical" else np.hstack([output, output]))
+            returns.append((task.return_sum - before) / spec.num_envs)
+        return Evaluation(returns, [1] * episodes, None)
+    task.close()
+    environment = make_environment(spec, render_mode="rgb_array" if render else None)
+    videos = folder / "videos" if render else None
+    if videos:
+        try:
+            environment = RecordVideo(environment, str(videos), episode_trigger=lambda number: True)
+        except Exception as error:
+            raise EnvironmentRefused(
+                spec.task, expected="an environment that can be recorded", found=str(error),
+                mend="Run: pip install 'teamnet[video]'",
+            ) from None
+    to_action = ActionMap(spec, environment.action_space)
+    returns, lengths = [], []
+    for number in range(episodes):
+        observation, _ = environment.reset(seed=seed if number == 0 else None)
+        total, length, over = 0.0, 0, False
+        while not over:
+            output = policy.act(np.asarray(observation, np.float64)[None], greedy=greedy)[0]
+            observation, reward, terminated, truncated, _ = environment.step(to_action(output))
+            total, length, over = total + float(reward), length + 1, terminated or truncated
+        returns.append(total)
+        lengths.append(length)
+    environment.close()
+    return Evaluation(returns, lengths, videos)

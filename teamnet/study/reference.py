@@ -1,0 +1,124 @@
+"""The rule once more in plain NumPy, whole layers at a time with BLAS: the readable oracle and the bench's yardstick.
+
+It reads the next layer's weights where a unit has its mirror, and steps Adam as in the official code. It shares no code
+with the kernels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from teamnet.spec.layers import LayerSpec
+
+
+def _logistic(p: np.ndarray) -> np.ndarray:
+    return 1.0 / (1.0 + np.exp(-p))
+
+
+_FUNCTIONS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]]] = {
+    "softplus": (lambda p: np.logaddexp(0.0, p), _logistic),
+    "relu": (lambda p: np.maximum(p, 0.0), lambda p: (p >= 0).astype(float)),
+    "linear": (lambda p: p, np.ones_like),
+    "logistic": (_logistic, lambda p: _logistic(p) * (1 - _logistic(p))),
+    "tanh": (np.tanh, lambda p: 1.0 - np.tanh(p) ** 2),
+}
+
+
+class ReferenceTeam:
+    """One team, all layers in one object.
+
+    Args:
+        layers: of the team.
+        weights: ``(in, out)`` of every layer.
+        biases: ``(out,)`` of every layer.
+    """
+
+    def __init__(
+        self, layers: Sequence[LayerSpec], weights: Sequence[np.ndarray], biases: Sequence[np.ndarray]
+    ) -> None:
+        self.layers = layers
+        self.parameters = [np.vstack([w, b]) for w, b in zip(weights, biases, strict=True)]
+        rows = layers[0].rows
+        self.traces = [np.zeros((rows, *p.shape)) for p in self.parameters]
+        self._moments = [(np.zeros_like(p), np.zeros_like(p)) for p in self.parameters]
+        self._updates = 0
+        self.activations: list[np.ndarray] = []
+        self.potentials: list[np.ndarray] = []
+        self.means: list[np.ndarray] = []
+
+    def _predict(self, number: int) -> None:
+        layer, parameters = self.layers[number], self.parameters[number]
+        potential = self.activations[number] @ parameters[:-1] + parameters[-1]
+        self.potentials[number] = potential
+        if layer.family == "categorical":
+            scores = np.exp((potential - potential.max(-1, keepdims=True)) / layer.temperature)
+            self.means[number] = scores / scores.sum(-1, keepdims=True)
+        else:
+            self.means[number] = _FUNCTIONS[layer.function][0](potential)
+
+    def error(self, number: int) -> np.ndarray:
+        """``e_l (rows, size)``."""
+        layer = self.layers[number]
+        difference = self.activations[number + 1] - self.means[number]
+        if layer.family == "categorical":
+            return difference / layer.temperature
+        return difference * _FUNCTIONS[layer.function][1](self.potentials[number]) / layer.variance
+
+    def act(self, observation: np.ndarray, noise: Sequence[np.ndarray]) -> np.ndarray:
+        """Sample upwards; ``noise`` holds normals ``(rows, size)``, for a categorical layer uniforms ``(rows, 1)``."""
+        self.activations = [observation]
+        self.potentials, self.means = [np.zeros(0)] * len(self.layers), [np.zeros(0)] * len(self.layers)
+        for number, layer in enumerate(self.layers):
+            self._predict(number)
+            mean = self.means[number]
+            if layer.family == "categorical":
+                choice = (noise[number] >= mean.cumsum(-1)[:, :-1]).sum(-1)
+                self.activations.append(np.eye(layer.size)[choice])
+            else:
+                self.activations.append(mean + np.sqrt(layer.variance) * noise[number])
+        return self.activations[-1]
+
+    def learn(self, delta: np.ndarray, step: int) -> None:
+        """REINFORCE with the TD error ``(rows,)`` and the traces of the step before."""
+        self._updates += 1
+        first_left, second_left = (0.9**self._updates, 0.999**self._updates) if self._updates < 1000 else (0.0, 0.0)
+        for layer, parameters, trace, (first, second) in zip(
+            self.layers, self.parameters, self.traces, self._moments, strict=True
+        ):
+            gradient = (trace * delta[:, None, None]).mean(0)
+            first *= 0.9
+            first += 0.1 * gradient
+            second *= 0.999
+            second += 0.001 * gradient**2
+            rate = layer.rate.end
+            if layer.rate.steps:
+                done = min(step, layer.rate.steps) / layer.rate.steps
+                rate = layer.rate.start + (layer.rate.end - layer.rate.start) * done
+            parameters += rate * (first / (1 - first_left)) / (np.sqrt(second / (1 - second_left)) + 1e-9)
+
+    def settle(self) -> None:
+        """All settle steps, every hidden layer at once from the old state."""
+        last = len(self.layers) - 1
+        for _ in range(self.layers[0].settle_steps):
+            forces = [
+                (self.means[number] - self.activations[number + 1]) / self.layers[number].variance
+                + self.error(number + 1) @ self.parameters[number + 1][:-1].T
+                for number in range(last)
+            ]
+            for number, force in enumerate(forces):
+                layer = self.layers[number]
+                self.activations[number + 1] = self.activations[number + 1] + layer.step_size * layer.variance * force
+            for number in range(last + 1):
+                self._predict(number)
+
+    def trace(self, keep: np.ndarray) -> None:
+        """Accumulate the traces; ``keep (rows,)`` is 0 where an episode has just begun."""
+        gate = 1.0
+        if self.layers[-1].gated:
+            gate = 1.0 / (self.activations[-1] - self.means[-1])[:, :1]
+        for number, layer in enumerate(self.layers):
+            below = np.hstack([self.activations[number], np.ones((layer.rows, 1))])
+            score = below[:, :, None] * (self.error(number) * gate)[:, None, :]
+            self.traces[number] = layer.trace_decay * keep[:, None, None] * self.traces[number] + score

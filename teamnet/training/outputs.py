@@ -1,0 +1,179 @@
+"""What a run leaves behind and shows: metrics, TensorBoard events, learning curve, summary, and progress."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from pathlib import Path
+from typing import Any, Protocol
+
+import teamnet
+from teamnet.spec.files import to_plain
+from teamnet.training.checkpoint import write_atomically
+from teamnet.training.run import Run
+from teamnet.training.task import Episode
+
+WINDOW = 100
+"""Episodes over which the running return is averaged."""
+
+
+class Observer(Protocol):
+    """Is told of every finished episode."""
+
+    def episodes(self, episodes: list[Episode]) -> None:
+        """Take note of episodes that have just ended."""
+        ...
+
+    def close(self) -> None:
+        """Flush and close."""
+        ...
+
+
+class MetricsFile:
+    """``metrics.jsonl``: one line for each episode, or for each hundred batches of a single-step task.
+
+    Args:
+        folder: where it lies; lines after byte ``keep`` are cut off first, so that a resumed run writes none twice.
+    """
+
+    def __init__(self, folder: Path, keep: int = 0) -> None:
+        path = folder / "metrics.jsonl"
+        path.touch()
+        self._file = path.open("r+", encoding="utf-8")
+        self._file.truncate(keep)
+        self._file.seek(keep)
+
+    def episodes(self, episodes: list[Episode]) -> None:
+        """See :class:`Observer`."""
+        for episode in episodes:
+            line = {
+                "env_steps": episode.env_steps, "episode": episode.episode, "return": episode.total,
+                "length": episode.length,
+            }
+            self._file.write(json.dumps(line) + "\n")
+
+    def size(self) -> int:
+        """Bytes so far, all of them on their way to the disk."""
+        self._file.flush()
+        return self._file.tell()
+
+    def close(self) -> None:
+        """See :class:`Observer`."""
+        self._file.close()
+
+
+class TensorBoardEvents:
+    """TensorBoard events of returns and lengths by environment step."""
+
+    def __init__(self, folder: Path) -> None:
+        from tensorboardX import SummaryWriter  # imported late: it takes a while, and not every run wants it
+
+        self._writer = SummaryWriter(str(folder / "tensorboard"))
+
+    def episodes(self, episodes: list[Episode]) -> None:
+        """See :class:`Observer`."""
+        for episode in episodes:
+            self._writer.add_scalar("episode/return", episode.total, episode.env_steps)
+            self._writer.add_scalar("episode/length", episode.length, episode.env_steps)
+
+    def close(self) -> None:
+        """See :class:`Observer`."""
+        self._writer.close()
+
+
+class ProgressLine:
+    """Episodes, running return, steps/s and time left: a live line on a terminal, else a line every ten seconds."""
+
+    def __init__(self, run: Run, label: str) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._run = run
+        self._recent: deque[float] = deque(maxlen=WINDOW)
+        self._console = Console(stderr=True)
+        self._live = self._console.is_terminal
+        self._begun, self._first = time.perf_counter(), run.task.env_steps
+        self._next_print = self._begun + 10
+        self._bar = Progress(
+            TextColumn("[bold]{task.description}"), BarColumn(), TextColumn("{task.percentage:3.0f} %"),
+            TextColumn("{task.fields[text]}"), TimeRemainingColumn(), console=self._console,
+        )
+        self._task = self._bar.add_task(label, total=1.0, text="")
+        if self._live:
+            self._bar.start()
+
+    def episodes(self, episodes: list[Episode]) -> None:
+        """See :class:`Observer`."""
+        self._recent.extend(episode.total for episode in episodes)
+
+    def show(self) -> None:
+        """Bring the display up to date."""
+        text = self._text()
+        self._bar.update(self._task, completed=self._share(), text=text)
+        if not self._live and time.perf_counter() >= self._next_print:
+            self._next_print += 10
+            self._console.print(f"{100 * self._share():3.0f} %  {text}", highlight=False)
+
+    def _share(self) -> float:
+        spec, task = self._run.spec, self._run.task
+        shares = [
+            done / end for done, end in ((task.env_steps, spec.env_steps), (task.episodes, spec.episodes)) if end
+        ]
+        return min(1.0, max(shares, default=0.0))
+
+    def _text(self) -> str:
+        task = self._run.task
+        recent = sum(self._recent) / len(self._recent) if self._recent else float("nan")
+        rate = (task.env_steps - self._first) / max(1e-9, time.perf_counter() - self._begun)
+        return f"{task.episodes:,} episodes  return {recent:.2f}  {rate:,.0f} steps/s"
+
+    def close(self) -> None:
+        """See :class:`Observer`."""
+        self.show()
+        if self._live:
+            self._bar.stop()
+        else:
+            self._console.print(f"{100 * self._share():3.0f} %  {self._text()}", highlight=False)
+
+
+def write_spec(folder: Path, run: Run) -> None:
+    """``spec.json``: the resolved spec, where it runs, and the version."""
+    content = {"version": teamnet.__version__, "spec": to_plain(run.spec), "launch": to_plain(run.launch)}
+    write_atomically(folder / "spec.json", json.dumps(content, indent=2).encode())
+
+
+def write_summary(folder: Path, summary: dict[str, Any]) -> None:
+    """``summary.json``."""
+    write_atomically(folder / "summary.json", json.dumps(summary, indent=2).encode())
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """The lines of ``metrics.jsonl``."""
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def draw_learning_curve(folder: Path, title: str) -> None:
+    """``learning_curve.png``: every return, and their running mean over a hundred episodes, by environment step."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+    import numpy as np
+
+    lines = read_metrics(folder)
+    if not lines:
+        return
+    steps = np.array([line["env_steps"] for line in lines])
+    returns = np.array([line["return"] for line in lines])
+    sums = np.concatenate([[0.0], np.cumsum(returns)])
+    ends = np.arange(1, len(returns) + 1)
+    starts = np.maximum(0, ends - WINDOW)
+    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    axes.plot(steps, returns, ".", markersize=3, color="#9db8d9", label="return")
+    axes.plot(steps, (sums[ends] - sums[starts]) / (ends - starts), color="#1f4e8c", label=f"mean of {WINDOW}")
+    axes.set(xlabel="environment steps", ylabel="return", title=title)
+    axes.legend(frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(folder / "learning_curve.png", dpi=150)
+    plt.close(figure)
