@@ -11,8 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from teamnet.board.words import LINE
-from teamnet.kernels.memory import address_of
+from teamnet.kernels.constants import LINE
 from teamnet.spec.layers import LayerSpec, UnitSpec
 
 Team = Sequence[LayerSpec]
@@ -29,7 +28,7 @@ class Board:
     def __init__(self, teams: Sequence[Team], memory: np.ndarray) -> None:
         self._teams = teams
         self._memory = memory
-        self._base = address_of(memory)
+        self._base = memory.ctypes.data
         self._offsets, _ = _lay_out(teams)
 
     def address(self, *name: object) -> int:

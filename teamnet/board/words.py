@@ -18,18 +18,13 @@ from numba import types
 from numba.core import cgutils
 
 from teamnet.kernels.compile import kernel, machine_code
-
-LINE = 64
-"""Bytes of a counter."""
+from teamnet.kernels.constants import ABORTED, ENDED, READY, TIMED_OUT
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 _FUTEX = {"x86_64": 202, "aarch64": 98}.get(platform.machine(), 202)  # number of the Linux system call
 _WAIT, _WAKE, _EVERYBODY = 0, 1, 2**31 - 1
 _NAP = 50_000_000  # nanoseconds; sleepers look up this often, whatever happens to the one who should wake them
 _YIELDS = 4  # measured in docs/performance.md
-
-READY, ENDED, ABORTED, TIMED_OUT = range(4)
-
 
 def _pointer(builder: Any, address: Any, kind: Any) -> Any:
     return builder.inttoptr(address, kind.as_pointer())

@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from teamnet.kernels.compile import kernel
-
-BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-9
-CORRECTED_UPDATES = 1000  # the official code corrects the bias of updates 1 to 999 only
+from teamnet.kernels.constants import BETA1, BETA2, EPSILON
 
 
 @kernel

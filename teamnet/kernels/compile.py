@@ -1,59 +1,28 @@
-"""How kernels are compiled: before the first call, without the GIL, cached on disk, with exact arithmetic.
+"""How kernels are compiled: exact arithmetic, and no code for calls from Python.
 
-Numba keys a cached kernel by the file that defines it, not by the files of the kernels that it calls. The cache
-folder is therefore named after the contents of all of teamnet's compiled modules: an edit can never meet stale code.
+Kernels that Python calls (see :mod:`teamnet.kernels.native`) leave here as object code.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numba
-from numba.core import config
+from numba import types
 from numba.extending import intrinsic
 
-_PACKAGE = Path(__file__).resolve().parent.parent
-_COMPILED_FOLDERS = ("kernels", "units", "board", "team")
-
-
-def cache_folder() -> Path:
-    """The folder for compiled kernels: ``$TEAMNET_CACHE``, else the user's cache folder, else a temporary one."""
-    contents = hashlib.sha256(numba.__version__.encode())
-    for folder in _COMPILED_FOLDERS:
-        for module in sorted((_PACKAGE / folder).glob("*.py")):
-            contents.update(module.read_bytes())
-    home = Path(os.environ.get("TEAMNET_CACHE") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    for base in (home, Path(tempfile.gettempdir())):
-        folder = base / "teamnet" / contents.hexdigest()[:16]
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError:
-            continue
-        return folder
-    raise OSError(f"neither {home} nor the temporary folder can be written to")
-
-
-config.CACHE_DIR = str(cache_folder())  # pyright: ignore[reportAttributeAccessIssue] - set by numba at run time
+_KINDS = {"i": types.int64, "d": types.float64}
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile a function that other kernels call, to arithmetic whose bits do not depend on the grouping of work.
+    """Compile a function, when another kernel calls it, to arithmetic whose bits do not depend on the grouping of work.
 
     No fast-math, so sums keep the order in which they are written and no multiply-add is fused unless
-    :func:`teamnet.kernels.arithmetic.fma` says so; division follows IEEE 754 and never raises. It cannot be called from
-    Python, which saves the code for that, and half of the time to compile.
+    :func:`teamnet.kernels.arithmetic.fma` says so; division follows IEEE 754 and never raises.
     """
-    return numba.njit(function, nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
-
-
-def entry(signature: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Compile a kernel that Python calls, with all that it calls in turn, when it is defined; cached on disk."""
-    return numba.njit(signature, nogil=True, cache=True, error_model="numpy", no_cfunc_wrapper=True)
+    compiler: Any = numba.njit  # its overloads do not name these options
+    return compiler(function, nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 def machine_code(generator: Callable[..., Any]) -> Callable[..., Any]:
@@ -62,3 +31,17 @@ def machine_code(generator: Callable[..., Any]) -> Callable[..., Any]:
     ``generator(typing_context, ...)`` returns a signature and what builds the instructions, as numba asks of it.
     """
     return intrinsic(generator)
+
+
+def compile_object(function: Callable[..., Any], arguments: str) -> tuple[str, bytes]:
+    """The symbol and the object code of a kernel that takes ``arguments`` and returns an integer.
+
+    Args:
+        function: a :func:`kernel` that makes no arrays and raises nothing, so that its code needs nothing of Numba.
+        arguments: one letter each: ``i`` for int64 (numbers and addresses), ``d`` for float64.
+    """
+    signature = types.int64(*(_KINDS[letter] for letter in arguments))
+    function.compile(signature)  # pyright: ignore[reportFunctionMemberAccess] - a numba dispatcher
+    compiled = function.overloads[signature.args]  # pyright: ignore[reportFunctionMemberAccess]
+    library = compiled.library
+    return compiled.fndesc.llvm_func_name, library.codegen._tm.emit_object(library._final_module)

@@ -11,10 +11,8 @@ from numba import types
 
 from teamnet.kernels.arithmetic import fma
 from teamnet.kernels.compile import kernel, machine_code
+from teamnet.kernels.constants import LINEAR, LOGISTIC, RELU, SOFTPLUS
 from teamnet.kernels.memory import flat
-
-SOFTPLUS, RELU, LINEAR, LOGISTIC, TANH = range(5)
-HIDDEN_FUNCTIONS = {"softplus": SOFTPLUS, "relu": RELU, "linear": LINEAR, "logistic": LOGISTIC, "tanh": TANH}
 
 _LOG2_E = 1.4426950408889634
 _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10  # their sum is ln 2 to 86 bits

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.np.numpy_support import carray
@@ -18,6 +17,22 @@ def float_pointer(typing_context, address):
         return builder.inttoptr(arguments[0], ir.DoubleType().as_pointer())
 
     return types.CPointer(types.float64)(types.int64), generate
+
+
+@machine_code
+def _integer_pointer(typing_context, address):
+    """The pointer to int64 at an ``int64`` address."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
+
+    return types.CPointer(types.int64)(types.int64), generate
+
+
+@kernel
+def integers(address, size):
+    """The int64 array of shape ``(size,)`` at ``address``."""
+    return carray(_integer_pointer(address), (size,))
 
 
 @kernel
@@ -56,8 +71,3 @@ def copy(source, target):
     """Copy a vector to another of the same size."""
     for k in range(source.size):
         target[k] = source[k]
-
-
-def address_of(array: np.ndarray) -> int:
-    """The address of an array's first element, in bytes."""
-    return array.ctypes.data

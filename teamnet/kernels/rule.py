@@ -17,10 +17,9 @@ import numpy as np
 
 from teamnet.kernels.arithmetic import add_correlation, add_products, fma
 from teamnet.kernels.compile import kernel
+from teamnet.kernels.constants import GAUSSIAN
 from teamnet.kernels.functions import mean_and_slope, softmax
 from teamnet.kernels.memory import fill, flat
-
-GAUSSIAN, CATEGORICAL = range(2)
 
 
 @kernel

@@ -2,37 +2,26 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numba import types
-
-from teamnet.kernels.compile import entry
-
-_ROWS = types.float64[::1]
+from teamnet.kernels.compile import kernel
+from teamnet.kernels.memory import vector
 
 
-@entry(types.void(_ROWS, _ROWS, _ROWS, _ROWS, _ROWS, types.float64, types.float64, _ROWS))
-def find_td_error(reward, value, previous, terminated, masked, discount, limit, delta):
-    """``delta_t = r + gamma V(s_t) [not terminal] - V(s_{t-1})``, 0 for masked rows.
-
-    Afterwards ``previous`` is ``V(s_t)``. All arrays are float64 ``(rows,)``; conditions are 1.0 or 0.0.
+@kernel
+def find_td_error(rows, reward, value, previous, terminated, masked, delta, discount, limit):
+    """``delta_t = r + gamma V(s_t) [not terminal] - V(s_{t-1})``, 0 for masked rows; then ``previous`` is ``V(s_t)``.
 
     Args:
-        masked: rows at a reset or a truncation, from which nothing is learned.
+        rows: length of all arrays.
+        reward, value, previous, terminated, masked, delta: addresses of float64 ``(rows,)``; conditions are 1.0 or 0.0,
+            ``masked`` marks rows at a reset or a truncation, and ``delta`` is written.
+        discount: ``gamma``.
         limit: rewards are clipped to this size; infinity for not.
-        delta: written.
     """
-    for row in range(delta.size):
-        clipped = min(max(reward[row], -limit), limit)
-        error = clipped + discount * value[row] * (1.0 - terminated[row]) - previous[row]
-        delta[row] = 0.0 if masked[row] != 0.0 else error
-        previous[row] = value[row]
-
-
-@entry(types.boolean(types.float64[:, ::1]))
-def all_finite(array):
-    """Whether no element of a float64 matrix is NaN or infinite."""
-    for row in range(array.shape[0]):
-        for column in range(array.shape[1]):
-            if not np.isfinite(array[row, column]):
-                return False
-    return True
+    r, v, before = vector(reward, rows), vector(value, rows), vector(previous, rows)
+    ended, mask, error = vector(terminated, rows), vector(masked, rows), vector(delta, rows)
+    for row in range(rows):
+        clipped = min(max(r[row], -limit), limit)
+        found = clipped + discount * v[row] * (1.0 - ended[row]) - before[row]
+        error[row] = 0.0 if mask[row] != 0.0 else found
+        before[row] = v[row]
+    return 0

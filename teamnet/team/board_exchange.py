@@ -6,48 +6,19 @@ from collections import deque
 from collections.abc import Sequence
 
 import numpy as np
-from numba import types
 
 from teamnet.board.board import Board, board_size
 from teamnet.board.segment import create_segment, map_segment
-from teamnet.board.words import ABORTED, READY, publish, store_release, wait, wake
 from teamnet.errors import ActorLost
-from teamnet.kernels.compile import entry
+from teamnet.kernels.constants import ABORTED, BROKEN, READY
+from teamnet.kernels.native import native
 from teamnet.spec.layers import LayerSpec, UnitSpec
 from teamnet.team.crew import Crew, Pending
 from teamnet.team.exchange import non_finite
 from teamnet.team.partition import noise_steps
-from teamnet.team.run import BROKEN
 from teamnet.units.unit import Snapshot
 
-_NAPS = 20
-"""Naps of the coordinator's wait before it looks after the workers: about one second."""
 _CALLS_AHEAD = 2
-
-
-@entry(types.void(types.int64, types.int64))
-def _publish(word, target):  # noqa: ANN001, ANN202
-    publish(word, target, 1)
-
-
-@entry(types.void(types.int64, types.int64))
-def _set_control(address, value):  # noqa: ANN001, ANN202
-    store_release(address, value)
-
-
-@entry(types.void(types.int64[::1]))
-def _wake_all(words):  # noqa: ANN001, ANN202
-    for number in range(words.size):
-        wake(words[number])
-
-
-@entry(types.int64(types.int64[::1], types.int64, types.int64))
-def _wait_for_outputs(words, target, control):  # noqa: ANN001, ANN202
-    for number in range(words.size):
-        status = wait(words[number], target, control, -1, _NAPS)
-        if status != READY:
-            return status
-    return READY
 
 
 class BoardExchange:
@@ -61,6 +32,10 @@ class BoardExchange:
 
     def __init__(self, teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec], crew: Crew) -> None:
         self.actors = crew.size
+        self._publish = native("teamnet.team.meet", "publish_alone", "ii")
+        self._set_control = native("teamnet.team.meet", "set_control", "ii")
+        self._wake_all = native("teamnet.team.meet", "wake_all", "ii")
+        self._wait_for_all = native("teamnet.team.meet", "wait_for_all", "iiii")
         self._crew, self._units = crew, units
         path = create_segment(board_size(teams))
         try:
@@ -77,6 +52,7 @@ class BoardExchange:
         self._control = self.board.address("control")
         outputs = [self.board.address("word", "activation", team[-1].team, team[-1].number) for team in teams]
         self._output_words = np.array(outputs, np.int64)
+        self._outputs_at = self._output_words.ctypes.data, len(outputs)
         self._rounds = teams[0][0].settle_steps + 1
         self._call_steps = noise_steps(teams)
         self._calls: deque[list[Pending]] = deque()
@@ -88,9 +64,9 @@ class BoardExchange:
         if self._step + self._call_steps * (_CALLS_AHEAD - 1) >= self._steps_called:
             self._call_ahead()
         self._observations[self._step & 1] = observation
-        _publish(self._observation_word, self._step + 1)
+        self._publish(self._observation_word, self._step + 1)
         target = self._step * self._rounds + 1
-        while (status := _wait_for_outputs(self._output_words, target, self._control)) != READY:
+        while (status := self._wait_for_all(*self._outputs_at, target, self._control)) != READY:
             self._look_after_workers(aborted=status == ABORTED)
 
     def _call_ahead(self) -> None:
@@ -103,8 +79,8 @@ class BoardExchange:
     def _look_after_workers(self, aborted: bool) -> None:
         if not aborted and not any(self._crew.failed(call) for call in self._calls):
             return
-        _set_control(self._control, 1)
-        _wake_all(self._words)
+        self._set_control(self._control, 1)
+        self._wake_all(self._words.ctypes.data, self._words.size)
         first = self._calls.popleft()
         outcomes = self._crew.results(first)
         for unit, (status, step) in zip(self._units, outcomes, strict=True):
@@ -116,22 +92,22 @@ class BoardExchange:
         """See :class:`teamnet.team.exchange.Exchange`."""
         self._delta[:] = delta
         self._keep[:] = keep
-        _publish(self._delta_word, self._step + 1)
+        self._publish(self._delta_word, self._step + 1)
         self._step += 1
 
     def pause(self) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""
-        _set_control(self._control + 4, self._step)
+        self._set_control(self._control + 4, self._step)
         for call in self._calls:
             while not self._crew.done(call, 0.05):
-                _wake_all(self._words)
+                self._wake_all(self._words.ctypes.data, self._words.size)
         calls, self._calls = self._calls, deque()
         self._steps_called = self._step
         for call in calls:
             for unit, (status, step) in zip(self._units, self._crew.results(call), strict=True):
                 if status == BROKEN:
                     raise non_finite(unit, step - 1)
-        _set_control(self._control + 4, self._step - 1)
+        self._set_control(self._control + 4, self._step - 1)
 
     def snapshot(self) -> list[Snapshot]:
         """See :class:`teamnet.team.exchange.Exchange`."""
@@ -149,8 +125,8 @@ class BoardExchange:
 
     def close(self) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""
-        _set_control(self._control, 1)
-        _wake_all(self._words)
+        self._set_control(self._control, 1)
+        self._wake_all(self._words.ctypes.data, self._words.size)
         self._crew.close()
 
 

@@ -8,47 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from numba import types
 
 from teamnet.board.board import Board, board_size
 from teamnet.board.segment import private_memory
-from teamnet.kernels.compile import entry
+from teamnet.kernels.constants import ACT, FINISH, LEARN, REFRESH, SETTLE
+from teamnet.kernels.native import native
 from teamnet.spec.layers import LayerSpec, UnitSpec
 from teamnet.team.crew import Crew
 from teamnet.team.exchange import non_finite
-from teamnet.units import step
-from teamnet.units.layout import UNITS
 from teamnet.units.streams import RecordedNoise
 from teamnet.units.unit import Snapshot, Unit
 
 _NOISE_STEPS = 64
 _Reads = Callable[[LayerSpec], tuple[str, ...] | None]
-ACT, LEARN, SETTLE, REFRESH, FINISH = range(5)
-
-
-@entry(types.boolean(UNITS, types.int64))
-def _do(units, phase):  # noqa: ANN001, ANN202 - one phase of the one unit in ``units``; 0 if a value is not finite
-    unit = units[0]
-    if phase == ACT:
-        step.act(unit)
-        if unit.value != 0:
-            step.publish_value(unit)
-    elif phase == LEARN:
-        if unit.step > 0 and not unit.single_step:
-            step.learn(unit)
-    elif phase == SETTLE:
-        step.settle(unit)
-    elif phase == REFRESH:
-        step.refresh(unit)
-    else:
-        if unit.single_step:
-            step.learn_at_once(unit)
-        else:
-            step.trace(unit)
-        return step.finish(unit)
-    if unit.value != 0:
-        step.publish_gate(unit)
-    return True
 
 
 class CallWorker:
@@ -75,6 +47,7 @@ class CallWorker:
         if layer.gated:
             self._inbox["gate"] = board.signal("gate", layer.team)
         self._noise_left = 0
+        self._do_phase = native("teamnet.team.phase", "do_phase", "ii")
 
     def phase(self, phase: int, deliveries: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Take in what neighbours published, do one phase, and return what the unit publishes."""
@@ -85,7 +58,7 @@ class CallWorker:
             self._noise_left -= 1
         for name, values in deliveries.items():
             self._inbox[name][:] = values
-        finite = _do(self._unit.record, phase)
+        finite = self._do_phase(self._unit.record.ctypes.data, phase)
         layer, board = self._unit.spec.layer, self._board
         buffer, neurons = int(self._unit.record["round"][0]) & 1, slice(self._unit.spec.start, self._unit.spec.stop)
         published = {"finite": np.array(finite)}

@@ -5,51 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numba import types
 
 from teamnet.board.board import Board, board_size
 from teamnet.board.segment import private_memory
-from teamnet.kernels.compile import entry
+from teamnet.kernels.native import native
 from teamnet.spec.layers import LayerSpec, UnitSpec
 from teamnet.team.exchange import non_finite
 from teamnet.team.partition import noise_steps
-from teamnet.units import step
-from teamnet.units.layout import UNITS
 from teamnet.units.streams import RecordedNoise
 from teamnet.units.unit import Snapshot, Unit
-
-
-@entry(types.void(UNITS))
-def _act(units):  # noqa: ANN001, ANN202
-    for number in range(units.size):
-        step.act(units[number])
-        if units[number].value != 0:
-            step.publish_value(units[number])
-
-
-@entry(types.int64(UNITS))
-def _learn(units):  # noqa: ANN001, ANN202 - returns the number of the first unit with a non-finite value, or -1
-    for number in range(units.size):
-        if units[number].step > 0 and not units[number].single_step:
-            step.learn(units[number])
-    for _ in range(units[0].settle_steps):
-        for number in range(units.size):
-            if not units[number].last_layer:
-                step.settle(units[number])
-        for number in range(units.size):
-            step.refresh(units[number])
-    for number in range(units.size):
-        if units[number].value != 0:
-            step.publish_gate(units[number])
-    broken = -1
-    for number in range(units.size):
-        if units[number].single_step:
-            step.learn_at_once(units[number])
-        else:
-            step.trace(units[number])
-        if not step.finish(units[number]) and broken < 0:
-            broken = number
-    return broken
 
 
 class LocalExchange:
@@ -74,6 +38,9 @@ class LocalExchange:
         self._records = np.concatenate([unit.record for unit in self.units])
         for number, unit in enumerate(self.units):
             unit.record = self._records[number : number + 1]
+        self._units_at = self._records.ctypes.data, self._records.size
+        self._act = native("teamnet.team.in_turn", "act", "ii")
+        self._learn = native("teamnet.team.in_turn", "learn", "ii")
         self._observations = self.board.observations
         self._delta, self._keep = self.board.signal("delta"), self.board.signal("keep")
         self._noise_steps = noise_steps(teams)
@@ -88,13 +55,13 @@ class LocalExchange:
                 unit.draw_noise(self._noise_steps)
         self._noise_left -= 1
         self._observations[self._step & 1] = observation
-        _act(self._records)
+        self._act(*self._units_at)
 
     def learn(self, delta: np.ndarray, keep: np.ndarray) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""
         self._delta[:] = delta
         self._keep[:] = keep
-        broken = _learn(self._records)
+        broken = self._learn(*self._units_at)
         if broken >= 0:
             raise non_finite(self.units[broken].spec, self._step)
         self._step += 1

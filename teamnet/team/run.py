@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from numba import types
-
-from teamnet.board.words import READY, publish, store_release, wait
-from teamnet.kernels.compile import entry
+from teamnet.board.words import publish, store_release, wait
+from teamnet.kernels.compile import kernel
+from teamnet.kernels.constants import BROKEN, READY
 from teamnet.units import step
-from teamnet.units.layout import UNITS
-
-BROKEN = 9
-"""Status of a unit whose activation or mean is no longer finite."""
+from teamnet.units.records import units_at
 
 
-@entry(types.int64(UNITS, types.int64))
-def run(units, steps):  # noqa: ANN001, ANN201
-    """Run up to ``steps`` environment steps of the one unit in ``units``.
+@kernel
+def run(address: int, steps: int) -> int:
+    """Run up to ``steps`` environment steps of the unit whose record is at ``address``.
 
     Returns:
         ``READY`` after ``steps`` steps, else why the unit stopped: ``ENDED``, ``ABORTED`` or ``BROKEN``.
     """
-    unit = units[0]
+    unit = units_at(address, 1)[0]
     control, peers, settle_steps = unit.control, unit.peers, unit.settle_steps
     for _ in range(steps):
         now = unit.step + 1

@@ -9,8 +9,8 @@ import numpy as np
 
 from teamnet.board.board import Board
 from teamnet.board.segment import map_segment
+from teamnet.kernels.native import native
 from teamnet.spec.layers import LayerSpec, UnitSpec
-from teamnet.team.run import run
 from teamnet.units.streams import RecordedNoise
 from teamnet.units.unit import Snapshot, Unit
 
@@ -31,6 +31,7 @@ class BoardWorker:
         self._teams, self._peers = teams, peers
         self._unit = Unit(unit, None if noise is None else RecordedNoise(noise))
         self._board: Board | None = None
+        self._run = native("teamnet.team.run", "run", "ii")
 
     def attach(self, path: Path) -> None:
         """Map the board and take the unit's slots."""
@@ -40,8 +41,8 @@ class BoardWorker:
     def run(self, steps: int) -> tuple[int, int]:
         """Run up to ``steps`` steps; returns the status of :func:`teamnet.team.run.run` and the next step's number."""
         self._unit.draw_noise(steps)
-        status = run(self._unit.record, steps)
-        return int(status), int(self._unit.record["step"][0])
+        status = self._run(self._unit.record.ctypes.data, steps)
+        return status, int(self._unit.record["step"][0])
 
     def snapshot(self) -> Snapshot:
         """See :meth:`teamnet.units.unit.Unit.snapshot`."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from teamnet.errors import NumericalError
-from teamnet.kernels.signal import find_td_error
+from teamnet.kernels.native import native
 from teamnet.spec.layers import LayerSpec
 from teamnet.spec.run import RunSpec
 from teamnet.team.exchange import Exchange, OutputReader
@@ -33,13 +33,21 @@ class Coordinator:
         self.task, self.exchange = task, exchange
         self.step = 0
         self._single_step = task.interface.single_step
-        self._discount = spec.discount
-        self._limit = math.inf if spec.reward_limit is None else spec.reward_limit
         self._reader = OutputReader(exchange.board, teams)
-        self._critic = len(teams) - 1 if teams[-1][-1].gated else None
+        critic = len(teams) - 1 if teams[-1][-1].gated else None
         self._has_actor = not teams[0][-1].gated
         self._delta = np.zeros(spec.num_envs)
         self.previous_value = np.zeros(spec.num_envs)
+        if not self._single_step:
+            assert critic is not None
+            outcome = task.outcome
+            limit = math.inf if spec.reward_limit is None else spec.reward_limit
+            arrays = (
+                outcome.reward, self._reader.value(critic), self.previous_value, outcome.terminated,
+                outcome.masked, self._delta,
+            )
+            self._td_error = native("teamnet.kernels.signal", "find_td_error", "iiiiiiidd")
+            self._signals = (spec.num_envs, *(array.ctypes.data for array in arrays), spec.discount, limit)
 
     def advance(self, until: Callable[[], bool]) -> list[Episode]:
         """Run environment steps until some episodes have ended or ``until()`` says so; returns those episodes."""
@@ -66,13 +74,7 @@ class Coordinator:
         return np.stack([self._reader.output(0, step)[:, 0], self._reader.value(0)], axis=1)
 
     def _find_td_error(self) -> None:
-        outcome = self.task.outcome
-        assert self._critic is not None
-        value = self._reader.value(self._critic)
-        find_td_error(
-            outcome.reward, value, self.previous_value, outcome.terminated, outcome.masked, self._discount,
-            self._limit, self._delta,
-        )
+        self._td_error(*self._signals)
         if not math.isfinite(self._delta.sum()):
             raise NumericalError(
                 f"TD error, step {self.step}", expected="finite numbers", found=str(self._delta),

@@ -14,7 +14,6 @@ import gymnasium
 import numpy as np
 
 from teamnet.errors import EnvironmentRefused, NumericalError
-from teamnet.kernels.signal import all_finite
 from teamnet.spec.presets import environment_id
 from teamnet.spec.run import RunSpec
 from teamnet.training.spaces import ActionMap, find_interface, make_environment
@@ -98,7 +97,7 @@ class Environments:
                     expected="an observation of the promised shape", found=f"{type(error).__name__}: {error}",
                     mend="Check the environment with gymnasium.utils.env_checker.check_env.",
                 ) from error
-        if not all_finite(self.outcome.observation):
+        if not math.isfinite(self.outcome.observation.sum()) and not np.isfinite(self.outcome.observation).all():
             self._refuse("observation", self.outcome.observation)
         return ended
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from teamnet.kernels.native import native
 from teamnet.spec.layers import LayerSpec, UnitSpec
 from teamnet.spec.run import LaunchSpec
 from teamnet.team.exchange import Exchange
@@ -39,7 +41,11 @@ def start_exchange(
 
     peers = Counter((unit.layer.team, unit.layer.number) for unit in units)
     say(f"starting Ray for {len(units)} actors")
-    connect(launch.address, len(units))
+    kernel = ("teamnet.team.phase", "do_phase") if launch.transport == "ray" else ("teamnet.team.run", "run")
+    with ThreadPoolExecutor(1) as compiler:  # both take seconds the first time: compile while Ray starts
+        compiled = compiler.submit(native, *kernel, "ii")
+        connect(launch.address, len(units))
+        compiled.result()
 
     def started(count: int) -> None:
         say(f"{count} of {len(units)} actors started")

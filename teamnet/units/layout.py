@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import from_dtype
 
 _SIZES = ("rows", "fan_in", "size", "fan_out", "offset", "layer_size")
 _KINDS = ("first_layer", "last_layer", "function", "family", "gated", "single_step", "settle_steps")
@@ -29,9 +28,6 @@ Sizes: parallel environments ``rows``, neurons below ``fan_in``, own ``size``, n
 the first own neuron's place ``offset`` in a layer of ``layer_size``. Private and slot fields are addresses of float64
 memory; words are addresses of the board's round counters (0 in-process). ``peers`` counts the units of the layer.
 """
-
-UNITS = from_dtype(UNIT)[::1]
-"""The compiled type of an array of units."""
 
 STATE = ("activation", "error", "mean", "slope", "potential", "force", "signalled", "acting_mean")
 """The arrays ``(rows, size)`` of a unit's working state, in the order of its ``state`` block."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from teamnet.kernels import adam, rule
 from teamnet.kernels.compile import kernel
+from teamnet.kernels.constants import BETA1, BETA2, CORRECTED_UPDATES, GAUSSIAN
 from teamnet.kernels.memory import copy, cube, flat, matrix, vector
 from teamnet.units.layout import STATE, SYNAPSES
 
@@ -65,7 +66,7 @@ def act(unit):
     unit.round = unit.step * (unit.settle_steps + 1)
     _predict(unit)
     copy(flat(_state(unit, MEAN)), flat(_state(unit, ACTING_MEAN)))
-    width = unit.size if unit.family == rule.GAUSSIAN else 1
+    width = unit.size if unit.family == GAUSSIAN else 1
     noise = matrix(unit.noise + 8 * unit.noise_index * unit.rows * width, unit.rows, width)
     rule.sample(_state(unit, MEAN), unit.variance, unit.family, noise, _state(unit, ACTIVATION))
     unit.noise_index += 1
@@ -166,9 +167,9 @@ def _rate(unit, start, end):
 @kernel
 def _count_update(unit):
     unit.updates += 1
-    corrected = unit.updates < adam.CORRECTED_UPDATES
-    unit.power1 = unit.power1 * adam.BETA1 if corrected else 0.0
-    unit.power2 = unit.power2 * adam.BETA2 if corrected else 0.0
+    corrected = unit.updates < CORRECTED_UPDATES
+    unit.power1 = unit.power1 * BETA1 if corrected else 0.0
+    unit.power2 = unit.power2 * BETA2 if corrected else 0.0
 
 
 @kernel

@@ -6,10 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from teamnet.kernels import adam
-from teamnet.kernels.functions import HIDDEN_FUNCTIONS
-from teamnet.kernels.memory import address_of
-from teamnet.kernels.rule import CATEGORICAL, GAUSSIAN
+from teamnet.kernels.constants import BETA1, BETA2, CATEGORICAL, CORRECTED_UPDATES, GAUSSIAN, HIDDEN_FUNCTIONS
 from teamnet.spec.layers import UnitSpec
 from teamnet.units.layout import STATE, SYNAPSES, UNIT
 from teamnet.units.streams import KeyedNoise, Noise, initial_weights
@@ -72,7 +69,7 @@ class Unit:
             "anneal_steps": layer.rate.steps, "power1": 1.0, "power2": 1.0,
         }
         for group, array in (self._synapses | self._scratch | {"state": self._state}).items():
-            values[group] = address_of(array)
+            values[group] = array.ctypes.data
         for field, value in values.items():
             self.record[field] = value
 
@@ -86,7 +83,7 @@ class Unit:
         self._settle_noise()
         self._block = np.ascontiguousarray(self._noise.block(steps))
         self._drawn = steps
-        self.record["noise"] = address_of(self._block)
+        self.record["noise"] = self._block.ctypes.data
         self.record["noise_index"] = 0
 
     def _settle_noise(self) -> None:
@@ -142,9 +139,9 @@ class Unit:
 
 def _powers(updates: int) -> tuple[float, float]:
     """``BETA1**n`` and ``BETA2**n`` multiplied up as the compiled step does it, 0 once the bias is not corrected."""
-    if updates >= adam.CORRECTED_UPDATES:
+    if updates >= CORRECTED_UPDATES:
         return 0.0, 0.0
     power1 = power2 = 1.0
     for _ in range(updates):
-        power1, power2 = power1 * adam.BETA1, power2 * adam.BETA2
+        power1, power2 = power1 * BETA1, power2 * BETA2
     return power1, power2

@@ -1,0 +1,22 @@
+"""Numbers that compiled and plain code share; importing them does not import Numba."""
+
+from __future__ import annotations
+
+SOFTPLUS, RELU, LINEAR, LOGISTIC, TANH = range(5)
+HIDDEN_FUNCTIONS = {"softplus": SOFTPLUS, "relu": RELU, "linear": LINEAR, "logistic": LOGISTIC, "tanh": TANH}
+
+GAUSSIAN, CATEGORICAL = range(2)
+
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-9
+"""Adam's constants."""
+CORRECTED_UPDATES = 1000
+"""The official code corrects the bias of Adam's updates 1 to 999 only."""
+
+LINE = 64
+"""Bytes of a round counter: a cache line."""
+
+READY, ENDED, ABORTED, TIMED_OUT, BROKEN = range(5)
+"""How a wait or a run of steps ended; ``BROKEN``: an activation or mean is no longer finite."""
+
+ACT, LEARN, SETTLE, REFRESH, FINISH = range(5)
+"""The phases of an environment step."""

@@ -1,0 +1,45 @@
+"""What the coordinator does on the board, compiled."""
+
+from __future__ import annotations
+
+from teamnet.board.words import publish, store_release, wait, wake
+from teamnet.kernels.compile import kernel
+from teamnet.kernels.constants import READY
+from teamnet.kernels.memory import integers
+
+_NAPS = 20
+"""Naps of the coordinator's wait before it looks after the workers: about one second."""
+
+
+@kernel
+def publish_alone(word: int, target: int) -> int:
+    """Publish round ``target`` of a counter that only the coordinator writes."""
+    publish(word, target, 1)
+    return 0
+
+
+@kernel
+def set_control(address: int, value: int) -> int:
+    """Store a word of the control line."""
+    store_release(address, value)
+    return 0
+
+
+@kernel
+def wake_all(words: int, count: int) -> int:
+    """Wake all who sleep on the counters whose addresses are listed at ``words``."""
+    listed = integers(words, count)
+    for number in range(count):
+        wake(listed[number])
+    return 0
+
+
+@kernel
+def wait_for_all(words: int, count: int, target: int, control: int) -> int:
+    """Wait until every listed counter has published ``target``; returns the status of the first wait that fails."""
+    listed = integers(words, count)
+    for number in range(count):
+        status = wait(listed[number], target, control, -1, _NAPS)
+        if status != READY:
+            return status
+    return READY

@@ -1,0 +1,28 @@
+"""``python -m teamnet.team.prepare``: compile every kernel now, so that the first run need not."""
+
+from __future__ import annotations
+
+from teamnet.kernels.native import cache_folder, native
+
+ENTRIES = (
+    ("teamnet.kernels.signal", "find_td_error", "iiiiiiidd"),
+    ("teamnet.team.in_turn", "act", "ii"),
+    ("teamnet.team.in_turn", "learn", "ii"),
+    ("teamnet.team.meet", "publish_alone", "ii"),
+    ("teamnet.team.meet", "set_control", "ii"),
+    ("teamnet.team.meet", "wait_for_all", "iiii"),
+    ("teamnet.team.meet", "wake_all", "ii"),
+    ("teamnet.team.phase", "do_phase", "ii"),
+    ("teamnet.team.run", "run", "ii"),
+)
+
+
+def main() -> None:
+    """Fill the cache."""
+    for entry in ENTRIES:
+        native(*entry)
+    print(f"kernels are in {cache_folder()}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,25 @@
+"""Records of units as compiled code sees them."""
+
+from __future__ import annotations
+
+from numba import from_dtype, types
+from numba.np.numpy_support import carray
+
+from teamnet.kernels.compile import kernel, machine_code
+from teamnet.units.layout import UNIT
+
+_RECORD = from_dtype(UNIT)
+
+
+@machine_code
+def _record_pointer(typing_context, address):  # numba's own protocol
+    def generate(context, builder, signature, arguments):
+        return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+    return types.CPointer(_RECORD)(types.int64), generate
+
+
+@kernel
+def units_at(address, count):
+    """The ``count`` records of units at an address, as an array."""
+    return carray(_record_pointer(address), (count,))
