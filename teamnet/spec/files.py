@@ -15,8 +15,13 @@ Spec = TypeVar("Spec")
 
 def to_plain(spec: Any) -> dict[str, Any]:
     """A spec as JSON types: nested dictionaries, lists, numbers, strings and ``None``."""
-    plain = dataclasses.asdict(spec)
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in plain.items()}
+    return _plain(dataclasses.asdict(spec))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return list(value) if isinstance(value, tuple) else value
 
 
 def from_plain(kind: type[Spec], plain: Any, where: str = "spec") -> Spec:

@@ -22,7 +22,8 @@ def make_environment(spec: RunSpec, render_mode: str | None = None) -> gymnasium
     """
     name = environment_id(spec.task)
     try:
-        environment = gymnasium.make(name, render_mode=render_mode, disable_env_checker=True)
+        rendering = {} if render_mode is None else {"render_mode": render_mode}  # not every environment takes one
+        environment = gymnasium.make(name, disable_env_checker=True, **rendering)
     except gymnasium.error.DependencyNotInstalled as error:
         extra = "box2d" if "box2d" in str(error).lower() else "all"
         raise EnvironmentRefused(

@@ -110,7 +110,7 @@ class RecordedNoise:
 
     def state(self) -> np.ndarray:
         """See :class:`Noise`."""
-        return np.array([[self._position]], np.uint64)
+        return np.full((self._noise.shape[2], 1), self._position, np.uint64)
 
     def restore(self, state: np.ndarray) -> None:
         """See :class:`Noise`."""

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+from teamnet.spec.layers import LayerSpec, Rate
+
+settings.register_profile("teamnet", deadline=None, derandomize=True, max_examples=25)
+settings.load_profile("teamnet")
+
+GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.npz"))
+
+
+def make_layers(
+    sizes: tuple[int, ...], *, team: str = "actor", family: str = "categorical", function: str = "softplus",
+    settle_steps: int = 5, rows: int = 1, single_step: bool = False, rate: float = 1e-2, temperature: float = 2.0,
+    trace_decay: float = 0.9,
+) -> list[LayerSpec]:
+    """A small team; ``sizes`` from the observation to the output."""
+    last = len(sizes) - 1
+    return [
+        LayerSpec(
+            team, 0 if team == "actor" else 1, number, sizes[number - 1], sizes[number],
+            0 if number == last else sizes[number + 1],
+            "categorical" if number == last and family == "categorical" else "gaussian",
+            "linear" if number == last else function, 0.05 * number, temperature, 0.5, settle_steps, trace_decay,
+            Rate(rate, rate / 10, 100), Rate(0.0, 0.0) if number == last else Rate(rate, rate / 10, 100),
+            team == "critic", single_step, rows,
+        )
+        for number in range(1, last + 1)
+    ]
+
+
+@pytest.fixture
+def generator() -> np.random.Generator:
+    return np.random.default_rng(7)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _leave_nothing() -> Iterator[None]:
+    shared = Path("/dev/shm")
+    before = set(shared.glob("teamnet-*"))
+    yield
+    assert set(shared.glob("teamnet-*")) <= before

@@ -1,0 +1,54 @@
+"""Drive exchanges in tests: the same observations and signals for all of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from teamnet.spec.layers import LayerSpec
+from teamnet.team.board_exchange import BoardExchange
+from teamnet.team.crew import ThreadCrew
+from teamnet.team.exchange import Exchange
+from teamnet.team.local import LocalExchange
+from teamnet.team.partition import divide_all
+from teamnet.team.state import State, merge
+from teamnet.team.worker import BoardWorker
+
+Teams = Sequence[Sequence[LayerSpec]]
+
+
+def threaded(teams: Teams, grain: str, seed: int = 0) -> BoardExchange:
+    """The board exchange with its workers in threads."""
+    units = divide_all(teams, grain, seed)
+    peers = Counter((unit.layer.team, unit.layer.number) for unit in units)
+    arguments = [(teams, unit, peers[unit.layer.team, unit.layer.number]) for unit in units]
+    return BoardExchange(teams, units, ThreadCrew(BoardWorker, arguments))
+
+
+def local(teams: Teams, grain: str = "layer", seed: int = 0) -> LocalExchange:
+    """The in-process exchange."""
+    return LocalExchange(teams, divide_all(teams, grain, seed))
+
+
+def drive(exchange: Exchange, teams: Teams, steps: int, first: int = 0) -> None:
+    """Steps ``first`` to ``first + steps - 1`` of a made-up task that depends on nothing but the step."""
+    layer = teams[0][0]
+    for step in range(first, first + steps):
+        generator = np.random.default_rng(step)
+        exchange.act(generator.standard_normal((layer.rows, layer.fan_in)))
+        exchange.learn(generator.standard_normal(layer.rows), (generator.random(layer.rows) > 0.1).astype(float))
+    exchange.pause()
+
+
+def state_of(exchange: Exchange, teams: Teams, grain: str, seed: int = 0) -> State:
+    """All layers' state."""
+    return merge(divide_all(teams, grain, seed), exchange.snapshot())
+
+
+def assert_same(one: State, other: State) -> None:
+    """Bit for bit the same arrays under the same names."""
+    assert one.keys() == other.keys()
+    for name, array in one.items():
+        assert np.array_equal(array, other[name]), name

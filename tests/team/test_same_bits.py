@@ -1,0 +1,149 @@
+"""One spec, one result: grain, host and interruptions change no bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.conftest import make_layers
+from tests.team.exchanges import assert_same, drive, local, state_of, threaded
+
+from teamnet.study.reference import ReferenceTeam
+from teamnet.team.partition import divide_all
+from teamnet.team.state import digest, merge, split
+from teamnet.units.streams import KeyedNoise, initial_weights
+
+TEAMS = [make_layers((3, 9, 6, 2), rows=2), make_layers((3, 9, 6, 1), team="critic", family="gaussian", rows=2)]
+DEEP = [make_layers((3, 5, 4, 3, 2), family="gaussian", function="tanh", rows=3)]
+FLAT = [make_layers((3, 2), settle_steps=3), make_layers((3, 1), team="critic", family="gaussian", settle_steps=3)]
+REINFORCE = [
+    make_layers((3, 7, 2), settle_steps=0), make_layers((3, 7, 1), team="critic", family="gaussian", settle_steps=0)
+]
+SINGLE = [make_layers((5, 9, 6, 2), rows=7, single_step=True)]
+SINGLE_CRITIC = [make_layers((5, 9, 1), team="critic", family="gaussian", rows=7, single_step=True)]
+ALL = {
+    "two teams": TEAMS, "three hidden, gaussian": DEEP, "no hidden": FLAT, "reinforce": REINFORCE,
+    "single step": SINGLE, "single-step critic": SINGLE_CRITIC,
+}
+
+
+@pytest.mark.parametrize("teams", ALL.values(), ids=ALL.keys())
+@pytest.mark.parametrize("grain", ["layer", "block:4", "neuron"])
+def test_grain_and_board_change_no_bit(teams, grain: str):
+    expected = local(teams)
+    drive(expected, teams, 30)
+    for exchange in (local(teams, grain), threaded(teams, grain)):
+        drive(exchange, teams, 30)
+        assert_same(state_of(exchange, teams, grain), state_of(expected, teams, "layer"))
+        exchange.close()
+
+
+@settings(max_examples=10)
+@given(st.lists(st.integers(1, 7), max_size=3), st.integers(1, 4), st.integers(0, 4), st.integers(1, 5), st.integers(0, 9))
+def test_any_small_team_is_the_same_at_every_grain(hidden: list[int], rows: int, settle_steps: int, block: int, seed: int):
+    teams = [
+        make_layers((2, *hidden, 3), rows=rows, settle_steps=settle_steps),
+        make_layers((2, *hidden, 1), team="critic", family="gaussian", rows=rows, settle_steps=settle_steps),
+    ]
+    whole, parts = local(teams, seed=seed), threaded(teams, f"block:{block}", seed)
+    for exchange in (whole, parts):
+        drive(exchange, teams, 5)
+    assert_same(state_of(whole, teams, "layer", seed), state_of(parts, teams, f"block:{block}", seed))
+    parts.close()
+
+
+@pytest.mark.parametrize("teams", [TEAMS, SINGLE, SINGLE_CRITIC], ids=["two teams", "single step", "single-step critic"])
+def test_mirrored_synapses_stay_equal(teams):
+    exchange = local(teams, "block:4")
+    drive(exchange, teams, 3000)
+    units = divide_all(teams, "block:4", 0)
+    state = merge(units, exchange.snapshot())
+    compared = 0
+    for unit, mirror in zip(units, exchange.mirrors(), strict=True):
+        if unit.layer.is_last:
+            continue
+        for part, copy in mirror.items():
+            original = state[f"{unit.layer.team}.{unit.layer.number + 1}.incoming.{part}"]
+            assert np.array_equal(copy, original[..., unit.start : unit.stop, :]), (unit.name, part)
+            compared += copy.size
+    assert compared > 0
+
+
+@pytest.mark.parametrize("teams", [TEAMS, DEEP, REINFORCE], ids=["two teams", "three hidden", "reinforce"])
+def test_the_units_compute_what_plain_numpy_computes(teams):
+    exchange = local(teams, "block:3")
+    drive(exchange, teams, 40)
+    state = state_of(exchange, teams, "block:3")
+    for layers in teams:
+        weights = [initial_weights(layer, layer.number, layer.fan_in, layer.size, 0) for layer in layers]
+        team = ReferenceTeam(layers, weights, [np.zeros(layer.size) for layer in layers])
+        noise = [KeyedNoise(unit).block(40) for unit in divide_all([layers], "layer", 0)]
+        for step in range(40):
+            generator = np.random.default_rng(step)
+            team.act(generator.standard_normal((layers[0].rows, layers[0].fan_in)), [block[step] for block in noise])
+            delta, keep = generator.standard_normal(layers[0].rows), generator.random(layers[0].rows) > 0.1
+            if step > 0:
+                team.learn(delta, step)
+            team.settle()
+            team.trace(keep.astype(float))
+        for number, layer in enumerate(layers):
+            prefix = f"{layer.team}.{layer.number}"
+            np.testing.assert_allclose(state[f"{prefix}.incoming.value"], team.parameters[number][:-1], atol=1e-8)
+            np.testing.assert_allclose(
+                state[f"{prefix}.incoming.trace"], team.traces[number][:, :-1], rtol=1e-6, atol=1e-8
+            )
+
+
+def test_a_batch_of_single_steps_learns_what_traces_without_decay_learn():
+    at_once = [make_layers((4, 6, 2), rows=5, single_step=True, trace_decay=0.0)]
+    traced = [make_layers((4, 6, 2), rows=5, trace_decay=0.0)]
+    one, other = local(at_once), local(traced)
+    generator = np.random.default_rng(1)
+    observation, delta = generator.standard_normal((5, 4)), generator.standard_normal(5)
+    one.act(observation)
+    one.learn(delta, np.ones(5))
+    other.act(observation)
+    other.learn(np.zeros(5), np.ones(5))
+    other.act(observation)
+    other.learn(delta, np.ones(5))
+    first, second = state_of(one, at_once, "layer"), state_of(other, traced, "layer")
+    for number in (1, 2):
+        for group in ("incoming", "biases"):
+            name = f"actor.{number}.{group}.first"
+            np.testing.assert_allclose(first[name], second[name], rtol=1e-12, atol=1e-18)
+
+
+@pytest.mark.parametrize("grains", [("layer", "neuron"), ("block:4", "layer"), ("neuron", "block:2")])
+def test_a_snapshot_restored_is_the_state_that_was_taken(grains: tuple[str, str]):
+    before, after = grains
+    whole = local(TEAMS, before)
+    drive(whole, TEAMS, 37)
+    state = state_of(whole, TEAMS, before)
+    restored = threaded(TEAMS, after)
+    restored.restore(split(divide_all(TEAMS, after, 0), state), 37)
+    assert_same(state_of(restored, TEAMS, after), state)
+    for exchange in (whole, restored):
+        drive(exchange, TEAMS, 20, first=37)
+    assert_same(state_of(restored, TEAMS, after), state_of(whole, TEAMS, before))
+    restored.close()
+
+
+def test_pausing_between_steps_changes_no_bit():
+    plain, paused = threaded(TEAMS, "layer"), threaded(TEAMS, "layer")
+    drive(plain, TEAMS, 20)
+    for step in range(20):
+        drive(paused, TEAMS, 1, first=step)
+    assert_same(state_of(plain, TEAMS, "layer"), state_of(paused, TEAMS, "layer"))
+    plain.close()
+    paused.close()
+
+
+def test_the_digest_covers_every_parameter():
+    state = state_of(local(TEAMS), TEAMS, "layer")
+    original = digest(TEAMS, state)
+    for layer in (layer for team in TEAMS for layer in team):
+        for group in ("incoming", "biases"):
+            name = f"{layer.team}.{layer.number}.{group}.value"
+            changed = state | {name: np.nextafter(state[name], np.inf)}
+            assert digest(TEAMS, changed) != original

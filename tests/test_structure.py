@@ -1,0 +1,80 @@
+"""Imports point one way, and heavy libraries stay where they belong (the design's section on layout)."""
+
+from __future__ import annotations
+
+import ast
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent.parent / "teamnet"
+ORDER = ["errors", "spec", "kernels", "units", "board", "team", "training", "study", "cli"]
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def _imports(path: Path) -> set[str]:
+    """The modules that a file imports when it is imported itself or later, but for type checking."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def _folder(name: str) -> str:
+    return name.split(".")[1] if name.startswith("teamnet.") else ""
+
+
+def test_imports_point_one_way():
+    checked = 0
+    for path in MODULES:
+        part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        if part not in ORDER:
+            continue
+        for name in _imports(path):
+            if _folder(name) in ORDER:
+                assert ORDER.index(_folder(name)) <= ORDER.index(part), f"{path} imports {name}"
+                checked += 1
+    assert checked > 100
+
+
+def test_libraries_stay_in_their_places():
+    allowed = {
+        "ray": {"team/ray_crew.py", "team/ray_cluster.py"},
+        "gymnasium": {"training/spaces.py", "training/environments.py", "study/evaluate.py", "study/bench.py"},
+        "numba": {"kernels", "units/records.py", "board/words.py"},
+    }
+    for path in MODULES:
+        place = str(path.relative_to(PACKAGE))
+        for name in _imports(path):
+            library = name.split(".")[0]
+            if library in allowed:
+                assert place in allowed[library] or place.split("/")[0] in allowed[library], f"{place} imports {name}"
+
+
+def test_a_local_run_imports_neither_ray_nor_numba():
+    code = (
+        "import sys; from teamnet import TeamAgent\n"
+        "with TeamAgent('cartpole', backend='local') as agent: agent.learn(env_steps=5)\n"
+        "print([name for name in ('ray', 'numba', 'matplotlib') if name in sys.modules])"
+    )
+    command = [sys.executable, "-c", code]
+    subprocess.run(command, check=True, capture_output=True)
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_modules_are_small():
+    lengths = [len(path.read_text().splitlines()) for path in MODULES]
+    assert max(lengths) <= 300
+    assert statistics.median(lengths) <= 130
+
+
+def test_no_module_keeps_mutable_globals():
+    for path in MODULES:
+        for node in ast.parse(path.read_text()).body:
+            assert not isinstance(node, ast.Global)
+            if isinstance(node, ast.Assign | ast.AnnAssign) and "__all__" not in ast.unparse(node):
+                assert not isinstance(node.value, ast.List | ast.Set), f"{path}:{node.lineno}"

@@ -1,0 +1,132 @@
+"""Every refusal of a spec, by its message, before anything is started."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from teamnet import TeamAgent
+from teamnet.board.segment import create_segment
+from teamnet.errors import ResourceError, SpecError
+from teamnet.spec.files import from_plain, to_plain
+from teamnet.spec.presets import PRESETS, preset
+from teamnet.spec.run import LaunchSpec, RunSpec
+from teamnet.team.ray_cluster import available_memory, check_memory
+from teamnet.training.run import Run
+
+CARTPOLE = preset("cartpole")
+LOCAL = LaunchSpec("local")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"rule": "mapp"}, r"rule: expected one of map, reinforce; found 'mapp'. Did you mean 'map'\?"),
+        ({"function": "softpluss"}, "function: .*Did you mean 'softplus'"),
+        ({"seed": -1}, "seed: expected a whole number from 0"),
+        ({"env_steps": 0}, "env_steps: expected a whole number from 1"),
+        ({"env_steps": None, "episodes": None}, "expected an end of the run"),
+        ({"num_envs": 0}, "num_envs: expected a whole number from 1"),
+        ({"settle_steps": -1}, "settle_steps: expected a whole number from 0"),
+        ({"hidden": (64, 0)}, r"hidden\[2\]: expected a whole number from 1"),
+        ({"step_size": 0.0}, "step_size: expected 0 < step_size < 2"),
+        ({"step_size": 2.5}, "step_size: expected 0 < step_size < 2"),
+        ({"discount": 1.1}, "discount: expected 0 <= discount <= 1"),
+        ({"discount": float("nan")}, "discount: .*found nan"),
+        ({"reward_limit": 0.0}, "reward_limit: expected more than 0"),
+        ({"action_scale": float("inf")}, "action_scale: expected a finite number"),
+        ({"address_bits": 17}, "address_bits: expected a whole number from 1 to 16"),
+    ],
+)
+def test_run_values(change: dict[str, Any], message: str):
+    with pytest.raises(SpecError, match=message):
+        Run(replace(CARTPOLE, **change), LOCAL)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"variances": (0.03, 0.0)}, "actor.variances: expected numbers above 0; found 0.0"),
+        ({"variances": (0.03, 0.1, 0.1)}, "actor.variances: expected 2 values, one for each layer.*; found 3"),
+        ({"rates": (0.1, -0.1, 0.1)}, "actor.rates: expected numbers of 0 or more"),
+        ({"rates": (0.1,)}, "actor.rates: expected 3 values"),
+        ({"final_rates": (0.1,) * 4}, "actor.final_rates: expected 3 values"),
+        ({"trace_lambda": 1.5}, "actor.trace_lambda: expected 0 <= lambda <= 1"),
+        ({"temperature": 0.0}, "actor.temperature: expected more than 0"),
+    ],
+)
+def test_team_values(change: dict[str, Any], message: str):
+    assert CARTPOLE.actor is not None
+    with pytest.raises(SpecError, match=message):
+        Run(replace(CARTPOLE, actor=replace(CARTPOLE.actor, **change)), LOCAL)
+
+
+@pytest.mark.parametrize(
+    ("launch", "message"),
+    [
+        (LaunchSpec("rai"), "backend: expected one of ray, local; found 'rai'. Did you mean 'ray'"),
+        (LaunchSpec(transport="bord"), "transport: .*Did you mean 'board'"),
+        (LaunchSpec(grain="layers"), "grain: expected layer, block:K .* or neuron; found 'layers'. Did you mean 'layer'"),
+        (LaunchSpec(grain="block:0"), "grain: expected layer, block:K"),
+    ],
+)
+def test_launch_values(launch: LaunchSpec, message: str):
+    with pytest.raises(SpecError, match=message):
+        Run(CARTPOLE, launch)
+
+
+def test_an_unknown_task_and_an_unknown_option_name_the_nearest():
+    with pytest.raises(SpecError, match="task: .*found 'cartpol'. Did you mean 'cartpole'"):
+        preset("cartpol")
+    with pytest.raises(SpecError, match="found 'hiden'. Did you mean 'hidden'"):
+        TeamAgent("cartpole", hiden=(3,))
+
+
+def test_a_single_step_task_has_the_team_that_it_needs():
+    with pytest.raises(SpecError, match="actor: expected an actor and no critic"):
+        Run(replace(preset("multiplexer"), critic=CARTPOLE.critic), LOCAL)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_specs_survive_json(name: str):
+    assert from_plain(RunSpec, to_plain(PRESETS[name])) == PRESETS[name]
+
+
+def test_unknown_keys_and_wrong_types_in_json_are_refused():
+    plain = to_plain(CARTPOLE)
+    with pytest.raises(SpecError, match="spec.discout: .*Did you mean 'discount'"):
+        from_plain(RunSpec, plain | {"discout": 1})
+    with pytest.raises(SpecError, match=r"spec.actor.variences: .*Did you mean 'variances'"):
+        from_plain(RunSpec, plain | {"actor": plain["actor"] | {"variences": [1]}})
+    with pytest.raises(SpecError, match=r"spec.hidden\[1\]: expected int; found 'a'"):
+        from_plain(RunSpec, plain | {"hidden": [1, "a"]})
+    with pytest.raises(SpecError, match="expected all required keys"):
+        from_plain(RunSpec, {})
+    with pytest.raises(SpecError, match="expected a JSON object; found list"):
+        from_plain(RunSpec, [])
+
+
+@given(st.dictionaries(st.sampled_from(sorted(to_plain(CARTPOLE))), st.none() | st.booleans() | st.integers() | st.text()
+                       | st.floats() | st.lists(st.integers()), max_size=3))
+def test_any_json_is_a_spec_or_is_refused(changes: dict[str, Any]):
+    try:
+        spec = from_plain(RunSpec, to_plain(CARTPOLE) | changes)
+    except SpecError:
+        return
+    assert isinstance(spec, RunSpec)
+
+
+def test_too_little_memory_is_refused_before_any_actor_starts():
+    with pytest.raises(ResourceError, match=r"194 actors: expected \d+\.\d GiB of free memory; found 4.0 GiB.*--grain"):
+        check_memory(194, 4 << 30)
+    check_memory(6, 4 << 30)
+    assert available_memory() > 1 << 28
+
+
+def test_too_little_shared_memory_is_refused_with_what_is_needed():
+    with pytest.raises(ResourceError, match=rf"/dev/shm: expected {1 << 50} free bytes for the board"):
+        create_segment(1 << 50)

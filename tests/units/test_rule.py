@@ -1,0 +1,103 @@
+"""The score and the settle force against finite differences of log-probabilities written out here."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tests.conftest import make_layers
+from tests.team.exchanges import drive, local, state_of
+
+from teamnet.spec.layers import LayerSpec
+from teamnet.team.state import State
+
+_SIZES = (3, 5, 4, 2)
+_STEP = 1e-6
+
+
+def _mean(function: str, p: np.ndarray) -> np.ndarray:
+    return {
+        "softplus": lambda: np.log1p(np.exp(p)), "relu": lambda: np.maximum(p, 0), "linear": lambda: p,
+        "logistic": lambda: 1 / (1 + np.exp(-p)), "tanh": lambda: np.tanh(p),
+    }[function]()
+
+
+def _log_probability(layer: LayerSpec, below: np.ndarray, own: np.ndarray, w: np.ndarray, b: np.ndarray) -> float:
+    p = below @ w + b
+    if layer.family == "categorical":
+        scores = p / layer.temperature
+        return float((own * (scores - np.log(np.exp(scores).sum()))).sum())
+    return float((-0.5 * (own - _mean(layer.function, p)) ** 2 / layer.variance).sum())
+
+
+def _first_step(layers: list[LayerSpec]) -> tuple[np.ndarray, State]:
+    exchange = local([layers])
+    drive(exchange, [layers], 1)
+    observation = np.random.default_rng(0).standard_normal((layers[0].rows, layers[0].fan_in))
+    return observation, state_of(exchange, [layers], "layer")
+
+
+def _activations(layers: list[LayerSpec], observation: np.ndarray, state: State) -> list[np.ndarray]:
+    return [observation[0], *(state[f"{layer.team}.{layer.number}.activation"][0] for layer in layers)]
+
+
+def _parameters(layer: LayerSpec, state: State) -> tuple[np.ndarray, np.ndarray]:
+    prefix = f"{layer.team}.{layer.number}"
+    return state[f"{prefix}.incoming.value"], state[f"{prefix}.biases.value"][0]
+
+
+KINDS = [
+    *((function, "categorical", "actor") for function in ("softplus", "relu", "linear", "logistic", "tanh")),
+    ("softplus", "gaussian", "actor"), ("tanh", "gaussian", "critic"),
+]
+
+
+@pytest.mark.parametrize(("function", "family", "team"), KINDS)
+def test_the_trace_of_the_first_step_is_the_score(function: str, family: str, team: str):
+    sizes = (*_SIZES[:-1], 1) if team == "critic" else _SIZES
+    layers = make_layers(sizes, team=team, family=family, function=function, settle_steps=0)
+    observation, state = _first_step(layers)
+    h = _activations(layers, observation, state)
+    gate = 1.0
+    if team == "critic":
+        gate = 1 / (h[-1][0] - state["critic.3.mean"][0, 0])
+    for layer in layers:
+        w, b = _parameters(layer, state)
+        trace = state[f"{layer.team}.{layer.number}.incoming.trace"][0]
+        bias_trace = state[f"{layer.team}.{layer.number}.biases.trace"][0, 0]
+        for i, j in np.ndindex(*w.shape):
+            ways = []
+            for sign in (1, -1):
+                moved = w.copy()
+                moved[i, j] += sign * _STEP
+                ways.append(_log_probability(layer, h[layer.number - 1], h[layer.number], moved, b))
+            assert trace[i, j] == pytest.approx(gate * (ways[0] - ways[1]) / (2 * _STEP), rel=1e-5, abs=1e-6 * abs(gate))
+        for j in range(layer.size):
+            ways = []
+            for sign in (1, -1):
+                moved = b.copy()
+                moved[j] += sign * _STEP
+                ways.append(_log_probability(layer, h[layer.number - 1], h[layer.number], w, moved))
+            assert bias_trace[j] == pytest.approx(gate * (ways[0] - ways[1]) / (2 * _STEP), rel=1e-5, abs=1e-6 * abs(gate))
+
+
+@pytest.mark.parametrize(("function", "family", "team"), KINDS)
+def test_one_settle_step_ascends_the_joint_log_probability(function: str, family: str, team: str):
+    sizes = (*_SIZES[:-1], 1) if team == "critic" else _SIZES
+    still = make_layers(sizes, team=team, family=family, function=function, settle_steps=0)
+    moving = make_layers(sizes, team=team, family=family, function=function, settle_steps=1)
+    observation, before = _first_step(still)
+    _, after = _first_step(moving)
+    h = _activations(still, observation, before)
+    for layer in still[:-1]:
+        name = f"{layer.team}.{layer.number}.activation"
+        force = (after[name][0] - before[name][0]) / (layer.step_size * layer.variance)
+        for j in range(layer.size):
+            ways = []
+            for sign in (1, -1):
+                moved = [values.copy() for values in h]
+                moved[layer.number][j] += sign * _STEP
+                ways.append(sum(
+                    _log_probability(its, moved[its.number - 1], moved[its.number], *_parameters(its, before))
+                    for its in still
+                ))
+            assert force[j] == pytest.approx((ways[0] - ways[1]) / (2 * _STEP), rel=1e-5, abs=1e-5)
