@@ -73,8 +73,12 @@ def _loop(
 ) -> None:
     next_save = run.task.env_steps + save_every
     while not run.done and not run.stop_asked:
-        shown = time.perf_counter() + _SHOWN_EVERY
-        episodes = run.advance(lambda shown=shown: time.perf_counter() >= shown)
+        show_at = time.perf_counter() + _SHOWN_EVERY
+        episodes = run.advance(
+            lambda show_at=show_at, save_at=next_save: (
+                time.perf_counter() >= show_at or run.task.env_steps >= save_at
+            )
+        )
         for observer in observers:
             observer.episodes(episodes)
         progress.show()

@@ -1,0 +1,150 @@
+"""The command line as a user sees it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tests.conftest import GOLDEN
+
+from teamnet.cli.main import main
+
+FIELDS = [
+    "task", "rule", "backend", "transport", "grain", "seed", "actors", "env_steps", "episodes", "mean_return", "seconds",
+    "startup_seconds", "env_steps_per_second", "digest",
+]
+
+
+def _run(capsys: pytest.CaptureFixture[str], *arguments: object, code: int = 0) -> tuple[str, str]:
+    with pytest.raises(SystemExit) as exit_:
+        main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    assert exit_.value.code == code, captured.err
+    return captured.out, captured.err
+
+
+SMALL = ("train", "cartpole", "--backend", "local", "--hidden", "6", "4", "--env-steps", "200", "--json")
+
+
+def test_the_last_line_of_train_is_the_summary(capsys: pytest.CaptureFixture[str]):
+    out, _ = _run(capsys, *SMALL)
+    summary = json.loads(out.splitlines()[-1])
+    assert list(summary) == FIELDS
+    assert summary["env_steps"] == 200
+
+
+def test_any_preset_value_can_be_overridden(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    _run(
+        capsys, *SMALL, "--actor.temperature", "3", "--critic.variances", ".1", ".2", ".3", "--discount", ".9",
+        "--rule", "reinforce", "--num-envs", "2", "--settle-steps", "7", "--function", "tanh", "--out", tmp_path,
+    )
+    spec = json.loads((tmp_path / "spec.json").read_text())["spec"]
+    assert spec["actor"]["temperature"] == 3
+    assert spec["critic"]["variances"] == [0.1, 0.2, 0.3]
+    assert (spec["discount"], spec["rule"], spec["num_envs"], spec["settle_steps"]) == (0.9, "reinforce", 2, 7)
+    assert (spec["env_steps"], spec["episodes"]) == (200, None)
+
+
+def test_an_unknown_flag_names_the_nearest(capsys: pytest.CaptureFixture[str]):
+    _, err = _run(capsys, *SMALL, "--setle-steps", "3", code=2)
+    assert "--settle-steps" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("trian",), "no command 'trian'. Did you mean 'train'?"),
+        (("train", "cartpol"), "teamnet: task: expected a preset"),
+        (("train", "cartpole", "--rule", "mop"), "teamnet: rule: expected one of map, reinforce; found 'mop'"),
+        (("train", "cartpole", "--backend", "local", "--grain", "blok:3"), "teamnet: grain: expected layer, block:K"),
+        (("resume", "nowhere"), "teamnet: nowhere: expected a folder with checkpoint-*.json"),
+        (("verify", "nowhere.npz"), "teamnet: nowhere.npz: expected a golden file"),
+    ],
+)
+def test_refusals_are_one_line_without_a_traceback(capsys: pytest.CaptureFixture[str], arguments, message: str):
+    _, err = _run(capsys, *arguments, code=2)
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_verify_passes_golden_files_and_fails_altered_ones(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    import numpy as np
+
+    out, _ = _run(capsys, "verify", GOLDEN[0], "--grain", "block:7")
+    assert len(out.splitlines()) == 8
+    arrays = dict(np.load(GOLDEN[0], allow_pickle=False))
+    arrays["t2_trace_w1"] = arrays["t2_trace_w1"] + 1e-6
+    np.savez(tmp_path / "altered.npz", **arrays)
+    out, _ = _run(capsys, "verify", tmp_path / "altered.npz", code=1)
+    assert "trace_w        1.00e-06  ABOVE 1e-9" in out
+
+
+def test_eval_reports_and_records(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    _run(capsys, *SMALL, "--out", tmp_path)
+    out, _ = _run(capsys, "eval", tmp_path, "--episodes", "3", "--json")
+    result = json.loads(out)
+    assert len(result["returns"]) == 3
+    assert result["mean_return"] == pytest.approx(sum(result["returns"]) / 3)
+    again, _ = _run(capsys, "eval", tmp_path, "--episodes", "3", "--json")
+    assert again == out
+    out, _ = _run(capsys, "eval", tmp_path, "--episodes", "1", "--greedy", "--render")
+    assert "mean return" in out
+    (video,) = (tmp_path / "videos").glob("*.mp4")
+    assert video.stat().st_size > 1000
+
+
+def test_eval_of_single_step_tasks(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    for task, least in (("multiplexer", -0.5), ("regression", -50)):
+        folder = tmp_path / task
+        _run(capsys, "train", task, "--backend", "local", "--env-steps", "1280", "--out", folder)
+        out, _ = _run(capsys, "eval", folder, "--episodes", "2", "--greedy", "--json")
+        assert json.loads(out)["mean_return"] > least
+
+
+def test_bench_prints_a_ratio(capsys: pytest.CaptureFixture[str]):
+    out, _ = _run(capsys, "bench", "--repeats", "1", "--steps", "200", "--only", "local", "--json")
+    result = json.loads(out)
+    assert result["ratio"] == pytest.approx(result["rate"] / result["reference"])
+    assert result["megabytes"] > 10
+
+
+def _ray_processes(session: int) -> list[str]:
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.getsid(int(entry.name)) == session:
+                found.append((entry / "cmdline").read_text())
+        except (OSError, ValueError):
+            continue
+    return found
+
+
+@pytest.mark.parametrize("backend", ["local", "ray"])
+def test_ctrl_c_saves_and_leaves_nothing_behind(backend: str, tmp_path: Path):
+    code = "from teamnet.cli.main import main; main()"
+    arguments = ["train", "cartpole", "--backend", backend, "--hidden", "6", "4", "--out", str(tmp_path)]
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], start_new_session=True, stderr=subprocess.PIPE, text=True
+    )
+    metrics = tmp_path / "metrics.jsonl"
+    deadline = time.monotonic() + 90
+    while not (metrics.exists() and time.monotonic() > deadline - 88 and (tmp_path / "tensorboard").exists()):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.1)
+    time.sleep(1)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "interrupted; go on with: teamnet resume" in err
+    assert "Traceback" not in err
+    assert list(tmp_path.glob("checkpoint-*.json"))
+    assert (tmp_path / "summary.json").exists()
+    time.sleep(2)
+    assert _ray_processes(process.pid) == []
