@@ -24,7 +24,7 @@ _I32, _I64 = ir.IntType(32), ir.IntType(64)
 _FUTEX = {"x86_64": 202, "aarch64": 98}.get(platform.machine(), 202)  # number of the Linux system call
 _WAIT, _WAKE, _EVERYBODY = 0, 1, 2**31 - 1
 _NAP = 50_000_000  # nanoseconds; sleepers look up this often, whatever happens to the one who should wake them
-_YIELDS = 4  # measured in docs/performance.md
+_YIELDS = 4  # the compromise between a quiet machine and a busy core; docs/performance.md has the figures
 
 def _pointer(builder: Any, address: Any, kind: Any) -> Any:
     return builder.inttoptr(address, kind.as_pointer())

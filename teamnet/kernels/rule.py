@@ -89,9 +89,11 @@ def accumulate(trace, decay, below, error):
     ``decay (rows,)`` is ``gamma lambda``, and 0 where an episode has just begun.
     """
     for row in range(trace.shape[0]):
+        kept = decay[row]
         for i in range(trace.shape[1]):
+            h = below[row, i]
             for j in range(trace.shape[2]):
-                trace[row, i, j] = fma(decay[row], trace[row, i, j], below[row, i] * error[row, j])
+                trace[row, i, j] = fma(kept, trace[row, i, j], h * error[row, j])
 
 
 @kernel
@@ -100,8 +102,9 @@ def reinforce(trace, delta, gradient):
     g, z = flat(gradient), flat(trace)
     fill(g, 0.0)
     for row in range(delta.size):
+        d, start = delta[row], row * g.size
         for k in range(g.size):
-            g[k] += delta[row] * z[row * g.size + k]
+            g[k] += d * z[start + k]
     for k in range(g.size):
         g[k] /= delta.size
 
@@ -117,5 +120,6 @@ def reinforce_at_once(below, signalled_error, gradient):
 def broadcast(error, signal, share, result):
     """``signal e / share``: how a gate or a TD error ``(rows,)`` meets an error ``(rows, size)``."""
     for row in range(error.shape[0]):
+        s = signal[row]
         for j in range(error.shape[1]):
-            result[row, j] = error[row, j] * signal[row] / share
+            result[row, j] = error[row, j] * s / share

@@ -45,7 +45,10 @@ class Case:
 
 @dataclass(frozen=True)
 class Result:
-    """Medians of one case; rates in environment steps a second, memory in megabytes (of all processes, unique)."""
+    """Medians of one case; rates in environment steps a second, memory in megabytes (of all processes, unique).
+
+    ``growth`` is by how much the memory grew from after the warm-up to the end.
+    """
 
     name: str
     actors: int
@@ -54,6 +57,7 @@ class Result:
     ratio: float
     startup_seconds: float
     megabytes: float
+    growth: float
 
 
 def _reference_team(layers: list[LayerSpec]) -> ReferenceTeam:
@@ -175,6 +179,7 @@ def measure(case: Case, repeats: int) -> Result:
     started = time.perf_counter() - begun
     try:
         _rate(run, max(case.spec.num_envs, case.env_steps // 10))
+        before = _session_megabytes()
         rates, references = [], []
         for _ in range(repeats):
             references.append(_REFERENCES[case.reference]())
@@ -190,7 +195,7 @@ def measure(case: Case, repeats: int) -> Result:
         run.close()
     return Result(
         case.name, actors, statistics.median(rates), statistics.median(references), statistics.median(ratios), started,
-        megabytes,
+        megabytes, megabytes - before,
     )
 
 
@@ -227,9 +232,11 @@ def bench(
     """
     known = cases(steps)
     chosen = only or tuple(name for name in known if neuron or name != "ray-neuron")
-    header = f"{'configuration':26} {'actors':>6} {'steps/s':>9} {'NumPy':>9} {'ratio':>7} {'start':>7} {'memory':>9}"
     if not json:
-        print(header)
+        print(
+            f"{'configuration':26} {'actors':>6} {'steps/s':>9} {'NumPy':>9} {'ratio':>7} {'start':>7} {'memory':>9}"
+            f" {'growth':>8}"
+        )
     for name in chosen:
         print(f"measuring {name}", file=sys.stderr)
         result = measure(known[name], repeats)
@@ -238,6 +245,6 @@ def bench(
         else:
             print(
                 f"{result.name:26} {result.actors:6} {result.rate:9,.1f} {result.reference:9,.1f} {result.ratio:6.2f}x"
-                f" {result.startup_seconds:5.1f} s {result.megabytes:6.0f} MB", flush=True,
+                f" {result.startup_seconds:5.1f} s {result.megabytes:6.0f} MB {result.growth:5.1f} MB", flush=True,
             )
     return 0

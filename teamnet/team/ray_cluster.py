@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from pathlib import Path
+from typing import Any
 
 import ray
 
@@ -25,6 +27,7 @@ def connect(address: str, actors: int) -> None:
     if ray.is_initialized():
         return
     logging.getLogger("ray").setLevel(logging.ERROR)
+    _keep_raylets_off_the_output()
     address = address or os.environ.get("RAY_ADDRESS", "")
     if address:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
@@ -34,6 +37,22 @@ def connect(address: str, actors: int) -> None:
         address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR,
         object_store_memory=_STORE_BYTES,
     )
+
+
+def _keep_raylets_off_the_output() -> None:
+    """Send what raylets report to the standard error, and drop their remark that there are many actors.
+
+    Ray prints both to the standard output, whose last line is ours, and has no setting for it (2.44 to 2.60).
+    """
+    from ray._private import worker
+
+    def report(data: dict[str, Any], ignore_prefix: bool) -> None:
+        for line in data.get("lines", ()):
+            if "worker processes have been started" not in line:
+                print(line, file=sys.stderr)
+
+    if hasattr(worker, "print_to_stdstream"):
+        worker.print_to_stdstream = report
 
 
 def available_memory() -> int:

@@ -22,7 +22,7 @@ def make_environment(spec: RunSpec, render_mode: str | None = None) -> gymnasium
     """
     name = environment_id(spec.task)
     try:
-        rendering = {} if render_mode is None else {"render_mode": render_mode}  # not every environment takes one
+        rendering: dict[str, Any] = {} if render_mode is None else {"render_mode": render_mode}
         environment = gymnasium.make(name, disable_env_checker=True, **rendering)
     except gymnasium.error.DependencyNotInstalled as error:
         extra = "box2d" if "box2d" in str(error).lower() else "all"

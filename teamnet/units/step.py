@@ -37,9 +37,13 @@ def _above(unit):
 def _write(unit, slot, values):
     """Copy ``values (rows, size)`` to the unit's own neurons of a slot ``(2, rows, layer_size)``."""
     layer = matrix(slot + 8 * (unit.round & 1) * unit.rows * unit.layer_size, unit.rows, unit.layer_size)
-    for row in range(unit.rows):
-        for j in range(unit.size):
-            layer[row, unit.offset + j] = values[row, j]
+    offset = unit.offset
+    if values.shape[1] == layer.shape[1]:
+        copy(flat(values), flat(layer))
+    else:
+        for row in range(values.shape[0]):
+            for j in range(values.shape[1]):
+                layer[row, offset + j] = values[row, j]
 
 
 @kernel
@@ -102,13 +106,16 @@ def _write_next(unit):
 def refresh(unit):
     """Phase 3, second half: find mean and error anew and publish the error.
 
-    What the first layer sees does not change while the team settles, so its mean stays after the first settle step.
+    What the first layer sees does not change while the team settles, so its mean stays after the first settle step;
+    and as nobody reads its error, its own trace needs only the last one.
     """
     if unit.last_layer:
         unit.round += 1
-    if not unit.first_layer or unit.round == unit.step * (unit.settle_steps + 1) + 1:
+    settled = unit.round - unit.step * (unit.settle_steps + 1)
+    if not unit.first_layer or settled == 1:
         _predict(unit)
-    _find_error(unit)
+    if not unit.first_layer or settled == unit.settle_steps:
+        _find_error(unit)
 
 
 @kernel

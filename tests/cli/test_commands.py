@@ -11,13 +11,13 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.conftest import GOLDEN
 
 from teamnet.cli.main import main
+from tests.conftest import GOLDEN
 
 FIELDS = [
-    "task", "rule", "backend", "transport", "grain", "seed", "actors", "env_steps", "episodes", "mean_return", "seconds",
-    "startup_seconds", "env_steps_per_second", "digest",
+    "task", "rule", "backend", "transport", "grain", "seed", "actors", "env_steps", "episodes", "mean_return",
+    "seconds", "startup_seconds", "env_steps_per_second", "digest",
 ]
 
 

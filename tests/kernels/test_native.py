@@ -22,7 +22,8 @@ print(int(numbers[0]), int(numbers[2]), "numba" in sys.modules)
 
 def _run_in_new_process(cache: Path) -> str:
     environment = {"TEAMNET_CACHE": str(cache), "PATH": ""}
-    return subprocess.run([sys.executable, "-c", _USE], env=environment, capture_output=True, text=True, check=True).stdout
+    command = [sys.executable, "-c", _USE]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
 
 
 def test_the_cache_spares_the_second_process_numba(tmp_path: Path):

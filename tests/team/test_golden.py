@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.conftest import GOLDEN
 
 from teamnet.errors import CheckpointError
 from teamnet.spec.run import LaunchSpec
@@ -16,6 +15,7 @@ from teamnet.study.reference import ReferenceTeam
 from teamnet.team.board_exchange import BoardExchange
 from teamnet.team.crew import ThreadCrew
 from teamnet.team.worker import BoardWorker
+from tests.conftest import GOLDEN
 
 BY_NAME = {path.stem: path for path in GOLDEN}
 QUANTITIES = {"learned_w", "learned_b", "trace_w", "trace_b", "forward_mean", "settled_h", "settled_mean"}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from tests.conftest import make_layers
-from tests.team.exchanges import drive, local, state_of, threaded
 
 from teamnet.board.board import Board, board_size
 from teamnet.board.segment import private_memory
 from teamnet.team.partition import divide_all
+from tests.conftest import make_layers
+from tests.team.exchanges import drive, local, state_of, threaded
 
 TEAMS = [make_layers((3, 6, 5, 2)), make_layers((3, 6, 5, 1), team="critic", family="gaussian")]
 

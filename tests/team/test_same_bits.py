@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.conftest import make_layers
-from tests.team.exchanges import assert_same, drive, local, state_of, threaded
 
 from teamnet.study.reference import ReferenceTeam
 from teamnet.team.partition import divide_all
 from teamnet.team.state import digest, merge, split
 from teamnet.units.streams import KeyedNoise, initial_weights
+from tests.conftest import make_layers
+from tests.team.exchanges import assert_same, drive, local, state_of, threaded
 
 TEAMS = [make_layers((3, 9, 6, 2), rows=2), make_layers((3, 9, 6, 1), team="critic", family="gaussian", rows=2)]
 DEEP = [make_layers((3, 5, 4, 3, 2), family="gaussian", function="tanh", rows=3)]
@@ -40,8 +40,12 @@ def test_grain_and_board_change_no_bit(teams, grain: str):
 
 
 @settings(max_examples=10)
-@given(st.lists(st.integers(1, 7), max_size=3), st.integers(1, 4), st.integers(0, 4), st.integers(1, 5), st.integers(0, 9))
-def test_any_small_team_is_the_same_at_every_grain(hidden: list[int], rows: int, settle_steps: int, block: int, seed: int):
+@given(
+    st.lists(st.integers(1, 7), max_size=3), st.integers(1, 4), st.integers(0, 4), st.integers(1, 5), st.integers(0, 9)
+)
+def test_any_small_team_is_the_same_at_every_grain(
+    hidden: list[int], rows: int, settle_steps: int, block: int, seed: int
+):
     teams = [
         make_layers((2, *hidden, 3), rows=rows, settle_steps=settle_steps),
         make_layers((2, *hidden, 1), team="critic", family="gaussian", rows=rows, settle_steps=settle_steps),
@@ -53,7 +57,7 @@ def test_any_small_team_is_the_same_at_every_grain(hidden: list[int], rows: int,
     parts.close()
 
 
-@pytest.mark.parametrize("teams", [TEAMS, SINGLE, SINGLE_CRITIC], ids=["two teams", "single step", "single-step critic"])
+@pytest.mark.parametrize("teams", [TEAMS, SINGLE, SINGLE_CRITIC], ids=["two teams", "single step", "critic"])
 def test_mirrored_synapses_stay_equal(teams):
     exchange = local(teams, "block:4")
     drive(exchange, teams, 3000)

@@ -135,13 +135,13 @@ def test_a_restored_batch_goes_on_exactly(task: str, generator: np.random.Genera
     ],
 )
 def test_other_observation_spaces_are_refused_with_the_wrapper_that_helps(space, message: str):
-    with pytest.raises(EnvironmentRefused, match=f"expected a flat Box.*{message}"):
+    with pytest.raises(EnvironmentRefused, match=rf"expected a flat Box.*{message}"):
         find_interface("X", space, spaces.Discrete(2))
 
 
 @pytest.mark.parametrize("space", [spaces.MultiDiscrete([2, 3]), spaces.MultiBinary(3), spaces.Tuple([])])
 def test_other_action_spaces_are_refused_with_the_wrapper_that_helps(space):
-    with pytest.raises(EnvironmentRefused, match="expected Discrete or a flat Box.*TransformAction"):
+    with pytest.raises(EnvironmentRefused, match=r"expected Discrete or a flat Box.*TransformAction"):
         find_interface("X", spaces.Box(0, 1, (3,)), space)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,6 @@ from pathlib import Path
 import gymnasium
 import numpy as np
 import pytest
-from tests.team.exchanges import assert_same
 
 from teamnet import TeamAgent
 from teamnet.errors import ActorLost, CheckpointError, NumericalError
@@ -18,6 +18,7 @@ from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.training.checkpoint import load_checkpoint, newest_checkpoint
 from teamnet.training.run import Run
 from teamnet.training.session import resume, train
+from tests.team.exchanges import assert_same
 
 SMALL = replace(preset("cartpole"), hidden=(6, 4), env_steps=400, episodes=None, seed=3)
 LOCAL = LaunchSpec("local")
@@ -217,8 +218,7 @@ def test_a_killed_actor_is_noticed():
         run.advance(lambda: run.task.env_steps >= 50)
         ray.kill(run._exchange._crew._actors[2])
         with pytest.raises(ActorLost, match="expected all actors alive"):
-            while not run.done:
-                run.advance()
+            collections.deque(iter(run.advance, None), maxlen=0)
     finally:
         run.close()
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.conftest import make_layers
-from tests.team.exchanges import drive, local, state_of
 
 from teamnet.spec.layers import LayerSpec
 from teamnet.team.state import State
+from tests.conftest import make_layers
+from tests.team.exchanges import drive, local, state_of
 
 _SIZES = (3, 5, 4, 2)
 _STEP = 1e-6
@@ -70,14 +70,16 @@ def test_the_trace_of_the_first_step_is_the_score(function: str, family: str, te
                 moved = w.copy()
                 moved[i, j] += sign * _STEP
                 ways.append(_log_probability(layer, h[layer.number - 1], h[layer.number], moved, b))
-            assert trace[i, j] == pytest.approx(gate * (ways[0] - ways[1]) / (2 * _STEP), rel=1e-5, abs=1e-6 * abs(gate))
+            score = gate * (ways[0] - ways[1]) / (2 * _STEP)
+            assert trace[i, j] == pytest.approx(score, rel=1e-5, abs=1e-6 * abs(gate))
         for j in range(layer.size):
             ways = []
             for sign in (1, -1):
                 moved = b.copy()
                 moved[j] += sign * _STEP
                 ways.append(_log_probability(layer, h[layer.number - 1], h[layer.number], w, moved))
-            assert bias_trace[j] == pytest.approx(gate * (ways[0] - ways[1]) / (2 * _STEP), rel=1e-5, abs=1e-6 * abs(gate))
+            score = gate * (ways[0] - ways[1]) / (2 * _STEP)
+            assert bias_trace[j] == pytest.approx(score, rel=1e-5, abs=1e-6 * abs(gate))
 
 
 @pytest.mark.parametrize(("function", "family", "team"), KINDS)

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
-from tests.conftest import make_layers
-from tests.team.exchanges import drive, local
 
 from teamnet.spec.layers import UnitSpec
 from teamnet.units.streams import KeyedNoise, keyed_generator
+from tests.conftest import make_layers
+from tests.team.exchanges import drive, local
 
 LAYER = make_layers((3, 6, 2), rows=2)[0]
 OUTPUT = make_layers((3, 6, 2), rows=2)[1]
