@@ -1,6 +1,9 @@
-"""``python -m teamnet.team.prepare``: compile every kernel now, so that the first run need not."""
+"""``python -m teamnet.team.prepare``: compile all code now, so that the first run and its many processes need not."""
 
 from __future__ import annotations
+
+import compileall
+from pathlib import Path
 
 from teamnet.kernels.native import cache_folder, native
 
@@ -18,7 +21,8 @@ ENTRIES = (
 
 
 def main() -> None:
-    """Fill the cache."""
+    """Fill the cache of kernels, and write the bytecode that every actor's process would compile otherwise."""
+    compileall.compile_dir(Path(__file__).parent.parent, quiet=1)
     for entry in ENTRIES:
         native(*entry)
     print(f"kernels are in {cache_folder()}")
