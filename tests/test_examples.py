@@ -22,7 +22,7 @@ def test_the_readme_names_only_make_targets_and_commands_that_exist():
     from teamnet.cli.main import COMMANDS
 
     readme, makefile = (ROOT / "README.md").read_text(), (ROOT / "Makefile").read_text()
-    targets = set(re.findall(r"`make ([a-z-]+)`", readme))
+    targets = set(re.findall(r"(?:`|^    )make ([a-z-]+)", readme, re.MULTILINE))
     assert {"train", "test"} <= targets
     assert targets <= set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     assert set(re.findall(r"^\| `teamnet ([a-z]+)", readme, re.MULTILINE)) == set(COMMANDS)

@@ -7,6 +7,7 @@ from typing import Any
 
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from teamnet.errors import ActorLost, TeamnetError
 from teamnet.team.crew import Pending
@@ -18,14 +19,18 @@ class RayCrew:
     Args:
         worker_class: a plain class, importable on every node.
         arguments: what each worker is made with.
+        beside_driver: whether the actors must be on this process's node, because they share its memory.
         started: called with the number of actors that are up, whenever it grows.
     """
 
     def __init__(
-        self, worker_class: type, arguments: Sequence[tuple[Any, ...]], started: Callable[[int], None] | None = None
+        self, worker_class: type, arguments: Sequence[tuple[Any, ...]], *, beside_driver: bool,
+        started: Callable[[int], None] | None = None,
     ) -> None:
         self.size = len(arguments)
-        actor_class = ray.remote(num_cpus=0, max_restarts=0)(worker_class)
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        placement = here if beside_driver else "DEFAULT"
+        actor_class = ray.remote(num_cpus=0, max_restarts=0, scheduling_strategy=placement)(worker_class)
         self._actors: list[Any] = [actor_class.remote(*its) for its in arguments]
         waiting = [actor.__ray_ready__.remote() for actor in self._actors]
         while waiting:

@@ -54,8 +54,8 @@ def start_exchange(
     if launch.transport == "ray":
         from teamnet.team.call_exchange import CallExchange, CallWorker
 
-        crew = RayCrew(CallWorker, [(teams, unit, block) for unit, block in zip(units, blocks, strict=True)], started)
-        return CallExchange(teams, units, crew)
+        workers = [(teams, unit, block) for unit, block in zip(units, blocks, strict=True)]
+        return CallExchange(teams, units, RayCrew(CallWorker, workers, beside_driver=False, started=started))
     from teamnet.team.board_exchange import BoardExchange
     from teamnet.team.worker import BoardWorker
 
@@ -63,4 +63,4 @@ def start_exchange(
         (teams, unit, peers[unit.layer.team, unit.layer.number], block)
         for unit, block in zip(units, blocks, strict=True)
     ]
-    return BoardExchange(teams, units, RayCrew(BoardWorker, arguments, started))
+    return BoardExchange(teams, units, RayCrew(BoardWorker, arguments, beside_driver=True, started=started))
