@@ -46,3 +46,13 @@ def _leave_nothing() -> Iterator[None]:
     before = set(shared.glob("teamnet-*"))
     yield
     assert set(shared.glob("teamnet-*")) <= before
+
+
+@pytest.fixture(scope="module")
+def shared_ray() -> Iterator[None]:
+    """One private Ray for the tests of a module; runs use it and leave it."""
+    from teamnet.team.ray_cluster import connect, disconnect
+
+    connect("")
+    yield
+    disconnect()

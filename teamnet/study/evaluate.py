@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 from gymnasium.wrappers import RecordVideo
 
-from teamnet.errors import EnvironmentRefused
+from teamnet.errors import EnvironmentRefused, SpecError
 from teamnet.spec.presets import SINGLE_STEP_TASKS
 from teamnet.spec.resolve import build_teams
 from teamnet.training.checkpoint import load_checkpoint, newest_checkpoint
 from teamnet.training.policy import Policy
 from teamnet.training.run import make_task, spec_of_checkpoint
+from teamnet.training.single_step import SingleStepTask, make_single_step_task
 from teamnet.training.spaces import ActionMap, make_environment
 
 
@@ -50,13 +51,18 @@ def evaluate(folder: Path, *, episodes: int, greedy: bool, render: bool, seed: i
         CheckpointError: there is no checkpoint, or it is damaged.
         EnvironmentRefused: a video is asked for and cannot be made.
     """
+    for name, number, least in (("episodes", episodes, 1), ("seed", seed, 0)):
+        if number < least:
+            raise SpecError(name, expected=f"{least} or more", found=str(number), mend="Give such a number.")
     checkpoint = newest_checkpoint(folder)
     spec, _ = spec_of_checkpoint(checkpoint)
     state, _ = load_checkpoint(checkpoint)
-    task = make_task(spec)
+    task = make_single_step_task(spec) if spec.task in SINGLE_STEP_TASKS else make_task(spec)
     layers = build_teams(spec, task.interface)[0]
     policy = Policy(layers, state, seed)
     if spec.task in SINGLE_STEP_TASKS:
+        assert isinstance(task, SingleStepTask)
+        task.draw_from(seed)
         returns = []
         for _ in range(episodes):
             task.begin()

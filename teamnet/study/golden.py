@@ -38,10 +38,14 @@ def read_golden(path: Path) -> tuple[Golden, dict[str, Any]]:
             arrays = {name: file[name] for name in file.files}
         return arrays, json.loads(bytes(arrays["meta_json"]).decode())
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise CheckpointError(
-            str(path), expected="a golden file (.npz with meta_json)", found=f"{type(error).__name__}: {error}",
-            mend="tests/golden/README.md describes the format.",
-        ) from None
+        raise _not_golden(path, error) from None
+
+
+def _not_golden(path: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(
+        str(path), expected="a golden file (.npz with meta_json)", found=f"{type(error).__name__}: {error}",
+        mend="tests/golden/README.md describes the format.",
+    )
 
 
 def golden_layers(meta: Mapping[str, Any]) -> list[LayerSpec]:
@@ -84,9 +88,13 @@ def replay(path: Path, launch: LaunchSpec) -> dict[str, float]:
         CheckpointError: the file cannot be read.
     """
     arrays, meta = read_golden(path)
-    layers = golden_layers(meta)
-    units = divide_all([layers], launch.grain, seed=0)
-    exchange = start_exchange(launch, [layers], units, [golden_noise(arrays, meta, unit) for unit in units])
+    try:
+        layers = golden_layers(meta)
+        units = divide_all([layers], launch.grain, seed=0)
+        noise = [golden_noise(arrays, meta, unit) for unit in units]
+    except (KeyError, IndexError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise _not_golden(path, error) from None
+    exchange = start_exchange(launch, [layers], units, noise)
     errors: dict[str, float] = {}
     try:
         state = merge(units, exchange.snapshot())
@@ -100,8 +108,12 @@ def replay(path: Path, launch: LaunchSpec) -> dict[str, float]:
             exchange.learn(arrays[f"t{step}_delta"], arrays[f"t{step}_keep_trace"].astype(float))
             exchange.pause()
             _compare(errors, arrays, layers, merge(units, exchange.snapshot()), step)
+    except (KeyError, ValueError) as error:
+        raise _not_golden(path, error) from None
     finally:
         exchange.close()
+    if not errors:
+        raise _not_golden(path, ValueError("no steps"))
     return errors
 
 

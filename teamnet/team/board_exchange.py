@@ -37,12 +37,16 @@ class BoardExchange:
         self._wake_all = native("teamnet.team.meet", "wake_all", "ii")
         self._wait_for_all = native("teamnet.team.meet", "wait_for_all", "iiii")
         self._crew, self._units = crew, units
-        path = create_segment(board_size(teams))
         try:
-            self.board = Board(teams, map_segment(path))
-            crew.results(crew.call("attach", [(path,)] * crew.size))
-        finally:
-            path.unlink()
+            path = create_segment(board_size(teams))
+            try:
+                self.board = Board(teams, map_segment(path))
+                crew.results(crew.call("attach", [(path,)] * crew.size))
+            finally:
+                path.unlink()
+        except BaseException:
+            crew.close()
+            raise
         self.board.begin_at(0)
         self._words = np.array(self.board.words(), np.int64)
         self._observations = self.board.observations
@@ -74,18 +78,24 @@ class BoardExchange:
             self._calls.append(self._crew.call("run", [(self._call_steps,)] * self._crew.size))
             self._steps_called += self._call_steps
         while len(self._calls) > _CALLS_AHEAD:
-            self._crew.results(self._calls.popleft())
+            self._collect(self._calls.popleft())
+
+    def _collect(self, call: list[Pending]) -> None:
+        """Wait for a call to end on every worker, and raise what went wrong there."""
+        for unit, (status, step) in zip(self._units, self._crew.results(call), strict=True):
+            if status == BROKEN:
+                raise non_finite(unit, step - 1)
+
+    def _abort(self) -> None:
+        self._set_control(self._control, 1)
+        self._wake_all(self._words.ctypes.data, self._words.size)
 
     def _look_after_workers(self, aborted: bool) -> None:
         if not aborted and not any(self._crew.failed(call) for call in self._calls):
             return
-        self._set_control(self._control, 1)
-        self._wake_all(self._words.ctypes.data, self._words.size)
-        first = self._calls.popleft()
-        outcomes = self._crew.results(first)
-        for unit, (status, step) in zip(self._units, outcomes, strict=True):
-            if status == BROKEN:
-                raise non_finite(unit, step - 1)
+        self._abort()
+        while self._calls:
+            self._collect(self._calls.popleft())
         raise ActorLost("team", expected="running units", found="an abort without a cause", mend="Resume the run.")
 
     def learn(self, delta: np.ndarray, keep: np.ndarray) -> None:
@@ -98,15 +108,15 @@ class BoardExchange:
     def pause(self) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""
         self._set_control(self._control + 4, self._step)
-        for call in self._calls:
-            while not self._crew.done(call, 0.05):
-                self._wake_all(self._words.ctypes.data, self._words.size)
         calls, self._calls = self._calls, deque()
         self._steps_called = self._step
         for call in calls:
-            for unit, (status, step) in zip(self._units, self._crew.results(call), strict=True):
-                if status == BROKEN:
-                    raise non_finite(unit, step - 1)
+            while not self._crew.done(call, 0.05):
+                self._wake_all(self._words.ctypes.data, self._words.size)
+                if self._crew.failed(call):
+                    self._abort()
+                    break
+            self._collect(call)
         self._set_control(self._control + 4, self._step - 1)
 
     def snapshot(self) -> list[Snapshot]:
@@ -125,8 +135,7 @@ class BoardExchange:
 
     def close(self) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""
-        self._set_control(self._control, 1)
-        self._wake_all(self._words.ctypes.data, self._words.size)
+        self._abort()
         self._crew.close()
 
 

@@ -3,40 +3,53 @@
 from __future__ import annotations
 
 import logging
-import os
+import socket
 import sys
-from pathlib import Path
 from typing import Any
 
 import ray
 
 from teamnet.errors import ResourceError
 
-_ACTOR_BYTES = 90 << 20
-"""Private memory of an actor's process: Python, Ray, NumPy, Numba and the kernels (measured: ``teamnet bench``)."""
-_RAY_BYTES = 700 << 20
 _STORE_BYTES = 80 << 20
+_CONNECT_SECONDS = 10
 
 
-def connect(address: str, actors: int) -> None:
-    """Connect to the cluster at ``address``, or ``$RAY_ADDRESS``, or start a private one for ``actors`` actors.
+def connect(address: str) -> bool:
+    """Connect to the cluster at ``address``, or start a private one if it is empty.
+
+    Returns:
+        Whether the connection is new; one that is there already is used and stays its owner's.
 
     Raises:
-        ResourceError: this machine has too little memory for the actors.
+        ResourceError: nothing answers at the address.
     """
     if ray.is_initialized():
-        return
+        return False
     logging.getLogger("ray").setLevel(logging.ERROR)
     _keep_raylets_off_the_output()
-    address = address or os.environ.get("RAY_ADDRESS", "")
     if address:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-        return
-    check_memory(actors, available_memory())
+        try:
+            _check_listening(address)
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise ResourceError(
+                f"address {address}", expected="a Ray cluster", found=str(error).splitlines()[0],
+                mend="Start one with `ray start --head`, or leave the address and RAY_ADDRESS empty.",
+            ) from None
+        return True
     ray.init(
         address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR,
         object_store_memory=_STORE_BYTES,
     )
+    return True
+
+
+def _check_listening(address: str) -> None:
+    """Refuse a host and port where nobody listens at once; Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
 
 
 def _keep_raylets_off_the_output() -> None:
@@ -53,24 +66,6 @@ def _keep_raylets_off_the_output() -> None:
 
     if hasattr(worker, "print_to_stdstream"):
         worker.print_to_stdstream = report
-
-
-def available_memory() -> int:
-    """Bytes that new processes can take without swapping."""
-    for line in Path("/proc/meminfo").read_text().splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return 0
-
-
-def check_memory(actors: int, available: int) -> None:
-    """Refuse more actors than memory holds, before any is started."""
-    needed = _RAY_BYTES + actors * _ACTOR_BYTES
-    if needed > available:
-        raise ResourceError(
-            f"{actors} actors", expected=f"{needed / 2**30:.1f} GiB of free memory",
-            found=f"{available / 2**30:.1f} GiB", mend="Use a coarser --grain, such as layer or block:8.",
-        )
 
 
 def disconnect() -> None:

@@ -11,6 +11,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from teamnet.errors import ActorLost, TeamnetError
 from teamnet.team.crew import Pending
+from teamnet.team.ray_cluster import disconnect
 
 
 class RayCrew:
@@ -20,18 +21,27 @@ class RayCrew:
         worker_class: a plain class, importable on every node.
         arguments: what each worker is made with.
         beside_driver: whether the actors must be on this process's node, because they share its memory.
+        owns_ray: whether to leave Ray once the actors have ended.
         started: called with the number of actors that are up, whenever it grows.
     """
 
     def __init__(
-        self, worker_class: type, arguments: Sequence[tuple[Any, ...]], *, beside_driver: bool,
+        self, worker_class: type, arguments: Sequence[tuple[Any, ...]], *, beside_driver: bool, owns_ray: bool,
         started: Callable[[int], None] | None = None,
     ) -> None:
         self.size = len(arguments)
+        self._owns_ray = owns_ray
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        placement = here if beside_driver else "DEFAULT"
+        placement: Any = here if beside_driver else "DEFAULT"
         actor_class = ray.remote(num_cpus=0, max_restarts=0, scheduling_strategy=placement)(worker_class)
         self._actors: list[Any] = [actor_class.remote(*its) for its in arguments]
+        try:
+            self._wait_until_ready(started)
+        except BaseException:
+            self.close()
+            raise
+
+    def _wait_until_ready(self, started: Callable[[int], None] | None) -> None:
         waiting = [actor.__ray_ready__.remote() for actor in self._actors]
         while waiting:
             ready, waiting = ray.wait(waiting, num_returns=min(8, len(waiting)), timeout=60)
@@ -84,3 +94,5 @@ class RayCrew:
         """See :class:`teamnet.team.crew.Crew`."""
         for actor in self._actors:
             ray.kill(actor)
+        if self._owns_ray:
+            disconnect()

@@ -73,6 +73,9 @@ def load_checkpoint(path: Path) -> tuple[State, dict[str, Any]]:
     try:
         about = json.loads(path.read_bytes())
         found = about["format"]
+        missing = {"step", "sha256", "spec", "launch", "task", "seconds"} - set(about)
+        if found == FORMAT and missing:
+            raise ValueError(f"no {', '.join(sorted(missing))}")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
             str(path), expected="a whole checkpoint", found=str(error), mend="Use the checkpoint before it."

@@ -31,18 +31,21 @@ class _Row:
         self.actions: list[Any] = []
         self.total = 0.0
         self.over = True
+        self.observation: Any = None
 
     def reset(self) -> Any:
         self.generator = dict(self.environment.unwrapped.np_random.bit_generator.state)
         self.actions = []
         self.total = 0.0
         self.over = False
-        return self.environment.reset()[0]
+        self.observation = self.environment.reset()[0]
+        return self.observation
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool]:
         observation, reward, terminated, truncated, _ = self.environment.step(action)
         reward = float(reward)
         self.actions.append(action)
+        self.observation = observation
         self.total += reward
         self.over = terminated or truncated
         return observation, reward, terminated, truncated
@@ -141,6 +144,10 @@ class Environments:
         for row, its in zip(self._rows, state["rows"], strict=True):
             row.replay(its)
             row.over = its["over"]
+
+    def replayed(self) -> np.ndarray:
+        """See :class:`teamnet.training.task.Task`."""
+        return np.array([row.observation for row in self._rows], np.float64)
 
     def close(self) -> None:
         """See :class:`teamnet.training.task.Task`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from teamnet.kernels.native import native
 from teamnet.spec.layers import LayerSpec, UnitSpec
 from teamnet.spec.run import LaunchSpec
 from teamnet.team.exchange import Exchange
+from teamnet.team.resources import available_memory, check_memory
 
 Progress = Callable[[str], None]
 
@@ -32,6 +34,9 @@ def start_exchange(
     Raises:
         ResourceError: the machine cannot hold the actors that are asked for.
     """
+    address = launch.address or os.environ.get("RAY_ADDRESS", "")
+    own_actors = len(units) if launch.backend == "ray" and not address else 0
+    check_memory(teams, own_actors, available_memory())
     if launch.backend == "local":
         from teamnet.team.local import LocalExchange  # imported here: importing a backend compiles its kernels
 
@@ -44,7 +49,7 @@ def start_exchange(
     kernel = ("teamnet.team.phase", "do_phase") if launch.transport == "ray" else ("teamnet.team.run", "run")
     with ThreadPoolExecutor(1) as compiler:  # both take seconds the first time: compile while Ray starts
         compiled = compiler.submit(native, *kernel, "ii")
-        connect(launch.address, len(units))
+        connected = connect(address)
         compiled.result()
 
     def started(count: int) -> None:
@@ -55,7 +60,8 @@ def start_exchange(
         from teamnet.team.call_exchange import CallExchange, CallWorker
 
         workers = [(teams, unit, block) for unit, block in zip(units, blocks, strict=True)]
-        return CallExchange(teams, units, RayCrew(CallWorker, workers, beside_driver=False, started=started))
+        crew = RayCrew(CallWorker, workers, beside_driver=False, owns_ray=connected, started=started)
+        return CallExchange(teams, units, crew)
     from teamnet.team.board_exchange import BoardExchange
     from teamnet.team.worker import BoardWorker
 
@@ -63,4 +69,5 @@ def start_exchange(
         (teams, unit, peers[unit.layer.team, unit.layer.number], block)
         for unit, block in zip(units, blocks, strict=True)
     ]
-    return BoardExchange(teams, units, RayCrew(BoardWorker, arguments, beside_driver=True, started=started))
+    crew = RayCrew(BoardWorker, arguments, beside_driver=True, owns_ray=connected, started=started)
+    return BoardExchange(teams, units, crew)

@@ -7,6 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from teamnet.errors import CheckpointError, SpecError
 from teamnet.spec.check import check_launch, check_run
 from teamnet.spec.files import from_plain, to_plain
 from teamnet.spec.presets import SINGLE_STEP_TASKS
@@ -30,6 +33,9 @@ def make_task(spec: RunSpec) -> Task:
         from teamnet.training.single_step import make_single_step_task
 
         return make_single_step_task(spec)
+    for name, team in (("actor", spec.actor), ("critic", spec.critic)):
+        if team is None:
+            raise SpecError(name, expected="an actor and a critic", found="none", mend="Use the preset's.")
     from teamnet.training.environments import Environments
 
     return Environments(spec)
@@ -105,7 +111,10 @@ class Run:
             observation=outcome.observation, reward=outcome.reward, terminated=outcome.terminated,
             masked=outcome.masked, keep=outcome.keep, previous_value=self._coordinator.previous_value,
         )
-        plain = {"spec": to_plain(self.spec), "launch": to_plain(self.launch), "task": self.task.state()}
+        plain = {
+            "spec": to_plain(self.spec), "launch": to_plain(self.launch), "task": self.task.state(),
+            "seconds": self.seconds,
+        }
         return save_checkpoint(folder, self.step, self.state() | arrays, {**plain, **(about or {})})
 
     def load(self, path: Path) -> dict[str, Any]:
@@ -120,6 +129,12 @@ class Run:
             getattr(self.task.outcome, name)[:] = arrays.pop(f"coordinator.{name}")
         self._coordinator.previous_value[:] = arrays.pop("coordinator.previous_value")
         self.task.restore(about["task"])
+        if not np.array_equal(self.task.replayed(), self.task.outcome.observation):
+            raise CheckpointError(
+                str(path), expected="an environment that its generator and actions bring back to the same observation",
+                found="another observation", mend="Such an environment cannot be resumed; start the run anew.",
+            )
+        self.seconds = about["seconds"]
         self._exchange.restore(split(self._units, arrays), about["step"])
         self._coordinator.step = about["step"]
         return about
@@ -140,12 +155,10 @@ class Run:
 
     def close(self) -> None:
         """End the units and the environments."""
-        self._exchange.close()
-        self.task.close()
-        if self.launch.backend == "ray":
-            from teamnet.team.ray_cluster import disconnect
-
-            disconnect()
+        try:
+            self._exchange.close()
+        finally:
+            self.task.close()
 
 
 def spec_of_checkpoint(path: Path) -> tuple[RunSpec, LaunchSpec]:

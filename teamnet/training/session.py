@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from teamnet.errors import SpecError
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.training.checkpoint import newest_checkpoint
 from teamnet.training.outputs import (
@@ -40,13 +42,16 @@ def train(
         resume_from: a checkpoint to go on from.
         say: called with what is being done while it starts.
     """
+    if save_every < 1:
+        raise SpecError("save_every", expected="1 or more", found=str(save_every), mend="Give environment steps.")
+    if out:
+        _take_folder(out, new=resume_from is None)
     run = Run(spec, launch, say=say)
     observers: list[Observer] = []
     try:
         about = run.load(resume_from) if resume_from else {}
         metrics = None
         if out:
-            out.mkdir(parents=True, exist_ok=True)
             write_spec(out, run)
             metrics = MetricsFile(out, about.get("metrics_bytes", 0))
             observers += [metrics, TensorBoardEvents(out)]
@@ -67,11 +72,30 @@ def train(
     return summary, not run.done
 
 
+def _take_folder(out: Path, *, new: bool) -> None:
+    """Make the run's folder; a new run removes what an older one left there, so that the two never mix.
+
+    Raises:
+        SpecError: it cannot be written to.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if new:
+            for old in (*out.glob("checkpoint-*"), *out.glob("tensorboard/events.out.*"), *out.glob("metrics.jsonl")):
+                old.unlink()
+        (out / ".writable").touch()
+        (out / ".writable").unlink()
+    except OSError as error:
+        raise SpecError(
+            "out", expected="a folder that can be written to", found=str(error), mend="Give another --out."
+        ) from None
+
+
 def _loop(
     run: Run, observers: list[Observer], progress: ProgressLine, out: Path | None, metrics: MetricsFile | None,
     save_every: int,
 ) -> None:
-    next_save = run.task.env_steps + save_every
+    next_save = run.task.env_steps + save_every if out else math.inf
     while not run.done and not run.stop_asked:
         show_at = time.perf_counter() + _SHOWN_EVERY
         episodes = run.advance(
@@ -84,7 +108,7 @@ def _loop(
         progress.show()
         if out and metrics and run.task.env_steps >= next_save and not run.done:
             run.save(out, {"metrics_bytes": metrics.size()})
-            next_save = run.task.env_steps + save_every
+            next_save = run.task.env_steps + save_every if out else math.inf
 
 
 class _StoppingOnInterrupt:

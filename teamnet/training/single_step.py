@@ -82,6 +82,14 @@ class SingleStepTask:
         self.return_sum = state["return_sum"]
         self._batches, self._sum = state["batches"], state["sum"]
 
+    def replayed(self) -> np.ndarray:
+        """See :class:`teamnet.training.task.Task`: a stream of samples has no state but its generator."""
+        return self.outcome.observation
+
+    def draw_from(self, seed: int) -> None:
+        """Draw other samples of the same task, for evaluation."""
+        self._generator = keyed_generator(seed, TASK, 1)
+
     def close(self) -> None:
         """See :class:`teamnet.training.task.Task`."""
 

@@ -83,6 +83,10 @@ class Task(Protocol):
         """Go to a point that ``state`` returned."""
         ...
 
+    def replayed(self) -> np.ndarray:
+        """The observations ``(rows, size)`` at which ``restore`` arrived."""
+        ...
+
     def close(self) -> None:
         """Release the environments."""
         ...

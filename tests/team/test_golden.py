@@ -20,6 +20,8 @@ from tests.conftest import GOLDEN
 BY_NAME = {path.stem: path for path in GOLDEN}
 QUANTITIES = {"learned_w", "learned_b", "trace_w", "trace_b", "forward_mean", "settled_h", "settled_mean"}
 
+pytestmark = pytest.mark.usefixtures("shared_ray")
+
 
 def _assert_replayed(errors: dict[str, float]) -> None:
     assert errors.keys() == QUANTITIES
@@ -89,6 +91,14 @@ def test_a_file_that_is_no_golden_file_is_refused(tmp_path: Path):
     (tmp_path / "a.npz").write_bytes(GOLDEN[0].read_bytes()[:1000])
     with pytest.raises(CheckpointError, match="expected a golden file"):
         replay(tmp_path / "a.npz", LaunchSpec("local"))
+
+
+def test_a_file_with_an_array_missing_is_refused(tmp_path: Path):
+    arrays = dict(np.load(BY_NAME["actor_relu_three_hidden"], allow_pickle=False))
+    for missing in ("init_w2", "t1_sampled_h1", "t4_trace_b3"):
+        np.savez(tmp_path / "c.npz", **{name: array for name, array in arrays.items() if name != missing})
+        with pytest.raises(CheckpointError, match=f"expected a golden file.*KeyError.*{missing}"):
+            replay(tmp_path / "c.npz", LaunchSpec("local"))
 
 
 def test_an_altered_file_does_not_pass(tmp_path: Path):

@@ -15,8 +15,9 @@ from teamnet.errors import ResourceError, SpecError
 from teamnet.spec.files import from_plain, to_plain
 from teamnet.spec.presets import PRESETS, preset
 from teamnet.spec.run import LaunchSpec, RunSpec
-from teamnet.team.ray_cluster import available_memory, check_memory
+from teamnet.team.resources import available_memory, check_memory
 from teamnet.training.run import Run
+from tests.conftest import make_layers
 
 CARTPOLE = preset("cartpole")
 LOCAL = LaunchSpec("local")
@@ -123,10 +124,17 @@ def test_any_json_is_a_spec_or_is_refused(changes: dict[str, Any]):
 
 
 def test_too_little_memory_is_refused_before_any_actor_starts():
-    with pytest.raises(ResourceError, match=r"194 actors: expected \d+\.\d GiB of free memory; found 4.0 GiB.*--grain"):
-        check_memory(194, 4 << 30)
-    check_memory(6, 4 << 30)
+    teams = [make_layers((4, 64, 32, 2))]
+    with pytest.raises(ResourceError, match=r"194 actors: expected 12\.\d GiB of free memory; found 4.0 GiB.*--grain"):
+        check_memory(teams, 194, 4 << 30)
+    check_memory(teams, 6, 4 << 30)
     assert available_memory() > 1 << 28
+
+
+@pytest.mark.parametrize("launch", [LOCAL, LaunchSpec()], ids=["local", "ray"])
+def test_layers_larger_than_memory_are_refused(launch: LaunchSpec):
+    with pytest.raises(ResourceError, match=r"expected \d{5,}\.\d GiB of free memory.*smaller layers"):
+        Run(replace(CARTPOLE, hidden=(1_000_000, 1_000_000)), launch)
 
 
 def test_too_little_shared_memory_is_refused_with_what_is_needed():

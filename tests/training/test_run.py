@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from teamnet import TeamAgent
-from teamnet.errors import ActorLost, CheckpointError, NumericalError
+from teamnet.errors import ActorLost, CheckpointError, NumericalError, SpecError
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.training.checkpoint import load_checkpoint, newest_checkpoint
@@ -22,6 +22,8 @@ from tests.team.exchanges import assert_same
 
 SMALL = replace(preset("cartpole"), hidden=(6, 4), env_steps=400, episodes=None, seed=3)
 LOCAL = LaunchSpec("local")
+
+pytestmark = pytest.mark.usefixtures("shared_ray")
 
 
 def _result(spec: RunSpec, launch: LaunchSpec) -> tuple[str, list[float], dict]:
@@ -182,6 +184,35 @@ def test_an_empty_folder_cannot_be_resumed(tmp_path: Path):
         resume(tmp_path, env_steps=None, episodes=None, save_every=1)
 
 
+def test_training_without_a_folder_goes_past_the_checkpoint_interval():
+    summary, interrupted = train(SMALL, LOCAL, None, save_every=50)
+    assert (summary["env_steps"], interrupted) == (400, False)
+
+
+def test_a_new_run_replaces_an_older_one_in_its_folder(tmp_path: Path):
+    _train(tmp_path, SMALL)
+    short = _train(tmp_path, replace(SMALL, env_steps=60), save_every=25)
+    assert load_checkpoint(newest_checkpoint(tmp_path))[1]["task"]["env_steps"] == 60
+    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == short["episodes"]
+    summary, _ = resume(tmp_path, env_steps=400, episodes=None, save_every=10**9)
+    assert summary["digest"] == _result(SMALL, LOCAL)[0]
+    assert summary["seconds"] > short["seconds"]
+
+
+@pytest.mark.parametrize(
+    ("out", "save_every", "message"), [("file", 1, "out: expected a folder"), ("a", 0, "save_every")]
+)
+def test_a_bad_folder_or_interval_is_refused(out: str, save_every: int, message: str, tmp_path: Path):
+    (tmp_path / "file").touch()
+    with pytest.raises(SpecError, match=message):
+        train(SMALL, LOCAL, tmp_path / out, save_every=save_every)
+
+
+def test_a_missing_team_is_refused():
+    with pytest.raises(SpecError, match="critic: expected an actor and a critic"):
+        TeamAgent("cartpole", backend="local", critic=None)
+
+
 class Exploding(gymnasium.Env):
     """Observations grow until the activations overflow, but stay finite themselves."""
 
@@ -219,6 +250,19 @@ def test_a_killed_actor_is_noticed():
         ray.kill(run._exchange._crew._actors[2])
         with pytest.raises(ActorLost, match="expected all actors alive"):
             collections.deque(iter(run.advance, None), maxlen=0)
+    finally:
+        run.close()
+
+
+def test_an_actor_killed_within_a_step_does_not_hang_a_pause():
+    import ray
+
+    run = Run(replace(SMALL, env_steps=10**6), LaunchSpec())
+    try:
+        run.advance(lambda: run.task.env_steps >= 50)
+        ray.kill(run._exchange._crew._actors[1])
+        with pytest.raises(ActorLost, match="expected all actors alive"):
+            run.state()
     finally:
         run.close()
 

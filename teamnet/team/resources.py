@@ -1,0 +1,52 @@
+"""What a run needs of a machine, checked before anything is started."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from teamnet.errors import ResourceError
+from teamnet.spec.layers import LayerSpec
+from teamnet.units.layout import SYNAPSES
+
+_NUMBER = 8
+_ACTOR_BYTES = 60 << 20
+"""Memory that an actor's process holds for itself (``teamnet bench --only ray-neuron`` shows 194 of them)."""
+_RAY_BYTES = 700 << 20
+
+
+def available_memory() -> int:
+    """Bytes that new processes can take without swapping."""
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def array_bytes(teams: Sequence[Sequence[LayerSpec]]) -> int:
+    """Bytes of all synapses, their mirrors, optimiser state and traces."""
+    total = 0
+    for layer in (layer for team in teams for layer in team):
+        copies = len(SYNAPSES) + (0 if layer.single_step else layer.rows)
+        total += (layer.fan_in + 1 + layer.fan_out) * layer.size * copies * _NUMBER
+    return total
+
+
+def check_memory(teams: Sequence[Sequence[LayerSpec]], actors: int, available: int) -> None:
+    """Refuse a run that memory cannot hold.
+
+    Args:
+        teams: the layers of every team.
+        actors: actors to be started on this machine; 0 for a run in this process.
+        available: bytes.
+
+    Raises:
+        ResourceError: saying how much is needed.
+    """
+    needed = array_bytes(teams) + (_RAY_BYTES + actors * _ACTOR_BYTES if actors else 0)
+    if needed > available:
+        raise ResourceError(
+            f"{actors} actors" if actors else "the teams", expected=f"{needed / 2**30:.1f} GiB of free memory",
+            found=f"{available / 2**30:.1f} GiB",
+            mend="Use a coarser --grain, such as layer or block:8, smaller layers or fewer environments.",
+        )
