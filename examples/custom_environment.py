@@ -1,13 +1,15 @@
 """Any Gymnasium environment with a flat Box observation and a Discrete or Box action; wrappers make others fit."""
 
+from typing import Any
+
 import gymnasium
 from gymnasium.wrappers import FlattenObservation
 
 from teamnet import TeamAgent
 
 
-def make_lake(**options: object) -> gymnasium.Env:
-    return FlattenObservation(gymnasium.make("FrozenLake-v1", is_slippery=False, **options))  # type: ignore[arg-type]
+def make_lake(**options: Any) -> gymnasium.Env:
+    return FlattenObservation(gymnasium.make("FrozenLake-v1", is_slippery=False, **options))
 
 
 gymnasium.register("FlatFrozenLake-v0", make_lake)
