@@ -46,4 +46,7 @@ def _execute_peer(spec: PeerSpec, folder: Path) -> None:
             mend="Run: pip install 'teamnet[peers]'",
         ) from None
     peers.train_peer(spec.task, spec.algorithm, spec.seed, folder, spec.episodes)
-    (folder / "spec.json").write_text(json.dumps({"version": teamnet.__version__, "spec": to_plain(spec)}, indent=2))
+    path = folder / "spec.json"
+    settings = json.loads(path.read_text())["spec"] if path.exists() else {}  # what the library was told, for readers
+    about = {"version": teamnet.__version__, "spec": to_plain(spec), "settings": settings}
+    path.write_text(json.dumps(about, indent=2))

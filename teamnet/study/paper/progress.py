@@ -5,13 +5,14 @@ from __future__ import annotations
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from teamnet.study.paper.provenance import clock
 from teamnet.study.paper.results import Result
 from teamnet.study.paper.runs import Planned, brief
 
 _PRINT_EVERY = 20.0
+_NAMED = 4
 
 
 class Durations:
@@ -44,18 +45,22 @@ class StudyProgress:
         runs: what is to be done, by the numbers that ``waiting`` is called with.
         finished: runs that had been done before.
         durations: of runs, for the time left.
+        now: seconds, going on steadily.
     """
 
-    def __init__(self, runs: Sequence[Planned], finished: int, durations: Durations) -> None:
+    def __init__(
+        self, runs: Sequence[Planned], finished: int, durations: Durations,
+        now: Callable[[], float] = time.perf_counter,
+    ) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-        self._runs, self._before, self._durations = runs, finished, durations
+        self._runs, self._before, self._durations, self._now = runs, finished, durations, now
         self._begun: dict[int, float] = {}
         self._ended: set[int] = set()
         self._running: list[int] = []
         self.at_once = 0
-        self._next_print = 0.0
+        self._next_print = now()
         self._console = Console(stderr=True)
         self._bar = Progress(
             TextColumn("[bold]{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn(),
@@ -68,33 +73,34 @@ class StudyProgress:
 
     def waiting(self, running: list[int]) -> None:
         """Show that these runs are going on."""
-        now = time.perf_counter()
+        now = self._now()
         for number in running:
             self._begun.setdefault(number, now)
         self._running, self.at_once = running, max(self.at_once, len(running))
-        self._bar.update(self._task, completed=self._before + len(self._ended), text=self.text(now))
+        self._bar.update(self._task, completed=self._before + len(self._ended), text=self.text())
         if not self._live and now >= self._next_print:
             self._next_print = now + _PRINT_EVERY
-            self._print(now)
+            self._print()
 
     def ended(self, number: int, error: str) -> None:
         """Take note of a run that has ended. A failure is shown for good."""
         self._ended.add(number)
-        seconds = time.perf_counter() - self._begun.setdefault(number, time.perf_counter())
         if error:
             self._console.print(f"{self._runs[number].label} failed: {brief(error)}", highlight=False)
         else:
-            self._durations.add(self._runs[number], seconds)
+            now = self._now()
+            self._durations.add(self._runs[number], now - self._begun.get(number, now))
 
-    def text(self, now: float) -> str:
+    def text(self) -> str:
         """What is running, and the time left."""
-        running = ", ".join(self._runs[number].label for number in self._running)
-        left = self.seconds_left(now)
+        running = ", ".join(self._runs[number].label for number in self._running[:_NAMED])
+        running += f" and {len(self._running) - _NAMED} more" if len(self._running) > _NAMED else ""
+        left = self.seconds_left()
         return f"{running or 'starting'}" + (f"; about {clock(left)} left" if left is not None else "")
 
-    def seconds_left(self, now: float) -> float | None:
+    def seconds_left(self) -> float | None:
         """Expected seconds until all is done, ``None`` as long as no run has ended."""
-        total = 0.0
+        total, now = 0.0, self._now()
         for number, run in enumerate(self._runs):
             if number in self._ended:
                 continue
@@ -104,9 +110,9 @@ class StudyProgress:
             total += max(0.0, expected - (now - self._begun[number] if number in self._begun else 0.0))
         return total / max(1, len(self._running))
 
-    def _print(self, now: float) -> None:
+    def _print(self) -> None:
         done, total = self._before + len(self._ended), self._before + len(self._runs)
-        self._console.print(f"{done} of {total} runs finished; {self.text(now)}", highlight=False, soft_wrap=True)
+        self._console.print(f"{done} of {total} runs finished; {self.text()}", highlight=False, soft_wrap=True)
 
     def close(self) -> None:
         """End the display."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from teamnet.training.checkpoint import write_atomically
 
 _PACKAGES = (
     "teamnet", "numpy", "numba", "ray", "scipy", "gymnasium", "box2d", "box2d-py", "stable-baselines3", "torch"
@@ -25,7 +25,7 @@ class Go:
         begun: date and time, UTC.
         seconds: wall time.
         finished: runs that it finished.
-        cpus: runs that may go on at the same time.
+        cpus: the most runs that went on at the same time.
         versions: of Python and the packages, by name.
     """
 
@@ -34,14 +34,6 @@ class Go:
     finished: int
     cpus: int
     versions: dict[str, str]
-
-
-class Tally:
-    """Counts the runs of a go while it lasts."""
-
-    def __init__(self) -> None:
-        self.finished = 0
-        self.cpus = 0
 
 
 def versions() -> dict[str, str]:
@@ -55,18 +47,22 @@ def versions() -> dict[str, str]:
     return found
 
 
-@contextmanager
-def recorded_go(folder: Path) -> Iterator[Tally]:
-    """Write down how long the work inside took and how much it finished, also if it is interrupted."""
-    begun, wall, tally = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime()), time.perf_counter(), Tally()
-    try:
-        yield tally
-    finally:
-        if tally.finished:
-            seconds = round(time.perf_counter() - wall, 1)
-            go = Go(begun, seconds, tally.finished, tally.cpus or os.cpu_count() or 1, versions())
-            with (folder / "goes.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(go)) + "\n")
+class GoRecord:
+    """Keeps ``goes.jsonl`` up to date while a go lasts, so that one that is killed counts too."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "goes.jsonl"
+        self._earlier = read_goes(folder)
+        self._begun, self._wall = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime()), time.perf_counter()
+        self._versions = versions()
+        self._finished = 0
+
+    def finished(self, cpus: int) -> None:
+        """Take note of a run that is finished; ``cpus`` runs went on at the same time at most."""
+        self._finished += 1
+        seconds = round(time.perf_counter() - self._wall, 1)
+        goes = [*self._earlier, Go(self._begun, seconds, self._finished, cpus, self._versions)]
+        write_atomically(self._path, "".join(json.dumps(asdict(go)) + "\n" for go in goes).encode())
 
 
 def read_goes(folder: Path) -> list[Go]:
@@ -77,11 +73,11 @@ def read_goes(folder: Path) -> list[Go]:
 
 def describe(goes: Sequence[Go], training_seconds: float, runs: int) -> str:
     """Wall time and versions as two Markdown paragraphs."""
-    text = f"{runs} runs with {clock(training_seconds)} of training, added up over runs of one core each. "
+    text = f"{runs} runs with {clock(training_seconds)} of training, added up over runs of one core each."
     finished = sum(go.finished for go in goes)
     if goes:
         text += (
-            f"`teamnet paper` did {finished} of them in {clock(sum(go.seconds for go in goes))} of wall time, "
+            f" `teamnet paper` did {finished} of them in {clock(sum(go.seconds for go in goes))} of wall time, "
             f"{len(goes)} call{'s' if len(goes) > 1 else ''}, up to {max(go.cpus for go in goes)} at the same time"
         )
         text += "." if finished >= runs else "; the others were made by `teamnet train` with the same specs."

@@ -10,7 +10,7 @@ from pathlib import Path
 from teamnet.errors import SpecError, nearest
 from teamnet.study.paper.execute import execute
 from teamnet.study.paper.progress import Durations, StudyProgress
-from teamnet.study.paper.provenance import recorded_go
+from teamnet.study.paper.provenance import GoRecord
 from teamnet.study.paper.report import copy_to_docs, write_report
 from teamnet.study.paper.results import Result, measure
 from teamnet.study.paper.runs import Planned, Study, is_finished, keep, keep_error
@@ -116,12 +116,10 @@ def _do(
     done: list[Planned] = []
     failed: list[Planned] = []
     progress = StudyProgress(todo, len(runs) - len(todo), Durations(measure(run) for run in finished))
+    record = GoRecord(study.folder)
     jobs = [Job(execute, (run.spec,)) for run in todo]
     try:
-        with (
-            recorded_go(study.folder) as tally,
-            closing(run_jobs(jobs, address=address, most_at_once=cpus, waiting=progress.waiting)) as outcomes,
-        ):
+        with closing(run_jobs(jobs, address=address, most_at_once=cpus, waiting=progress.waiting)) as outcomes:
             for outcome in outcomes:
                 run = todo[outcome.number]
                 progress.ended(outcome.number, outcome.error)
@@ -131,8 +129,7 @@ def _do(
                 else:
                     keep(run, outcome.value)
                     done.append(run)
-                    tally.finished += 1
-                tally.cpus = progress.at_once
+                    record.finished(progress.at_once)
     finally:
         progress.close()
     return done, failed
