@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from scipy import stats
 
 from teamnet.cli.main import main
-from teamnet.errors import CheckpointError, ResourceError, SpecError
+from teamnet.errors import CheckpointError, EnvironmentRefused, ResourceError, SpecError
 from teamnet.spec.presets import preset
 from teamnet.spec.run import RunSpec
 from teamnet.study.paper.figures import average_curves
@@ -232,9 +233,11 @@ def test_the_time_left_goes_by_runs_of_the_same_cell(tmp_path: Path):
     progress.ended(1, "")
     progress.waiting([0, 2])
     assert progress.seconds_left() == (40 + 200 / 3) / 2  # the acrobot run took 60 s: any run 200 / 3 on average
+    now += 300
+    assert progress.seconds_left() == (360 / 4 + 300 / 4) / 2
     progress.ended(0, "unit: expected something")
     progress.waiting([2])
-    assert (progress.seconds_left(), progress.at_once) == (200 / 3, 2)
+    assert (progress.seconds_left(), progress.at_once) == (300 / 4, 2)
     assert StudyProgress(runs, 0, Durations([])).seconds_left() is None
 
 
@@ -261,6 +264,17 @@ def test_refusals_come_before_any_work(
     for part in message.split(".*"):
         assert part in err
     assert not (tmp_path / "study/runs").exists()
+
+
+def test_an_environment_that_is_not_installed_is_refused_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for name in [name for name in sys.modules if name.startswith("gymnasium.envs.box2d")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "Box2D", None)
+    with pytest.raises(EnvironmentRefused, match=r"LunarLander-v3: expected its packages.*box2d"):
+        run_study(Study(tmp_path), Choice(("cartpole", "lunarlander"), seeds=1))
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_peer_that_is_not_installed_is_refused_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

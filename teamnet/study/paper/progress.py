@@ -107,7 +107,8 @@ class StudyProgress:
             expected = self._durations.expected(run)
             if expected is None:
                 return None
-            total += max(0.0, expected - (now - self._begun[number] if number in self._begun else 0.0))
+            elapsed = now - self._begun.get(number, now)
+            total += max(expected - elapsed, elapsed / 4)  # a run that takes longer than expected will not end at once
         return total / max(1, len(self._running))
 
     def _print(self) -> None:

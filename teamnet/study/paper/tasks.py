@@ -34,12 +34,12 @@ class StudyTask:
 TASKS = {
     task.name: task
     for task in (
-        StudyTask("cartpole", "CartPole-v1", 500.0, 150),
-        StudyTask("acrobot", "Acrobot-v1", -120.0, 120),
-        StudyTask("lunarlander", "LunarLander-v3", 200.0, 100),
-        StudyTask("mountaincar", "MountainCarContinuous-v0", 90.0, 40),
-        StudyTask("multiplexer", "Multiplexer, 5 address bits", None, 384_000),
-        StudyTask("regression", "Regression", None, 384_000, negative_error=True),
+        StudyTask("cartpole", "CartPole-v1", 500.0, 250),
+        StudyTask("acrobot", "Acrobot-v1", -120.0, 200),
+        StudyTask("lunarlander", "LunarLander-v3", 200.0, 300),
+        StudyTask("mountaincar", "MountainCarContinuous-v0", 90.0, 80),
+        StudyTask("multiplexer", "Multiplexer, 5 address bits", None, 768_000),
+        StudyTask("regression", "Regression", None, 512_000, negative_error=True),
     )
 }
 """All tasks of the study in the order in which they are reported."""

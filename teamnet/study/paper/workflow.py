@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from teamnet.errors import SpecError, nearest
+from teamnet.spec.check import check_run
+from teamnet.spec.presets import preset
+from teamnet.spec.run import RunSpec
 from teamnet.study.paper.execute import execute
 from teamnet.study.paper.progress import Durations, StudyProgress
 from teamnet.study.paper.provenance import GoRecord
@@ -15,6 +18,7 @@ from teamnet.study.paper.report import copy_to_docs, write_report
 from teamnet.study.paper.results import Result, measure
 from teamnet.study.paper.runs import Planned, Study, is_finished, keep, keep_error
 from teamnet.study.paper.tasks import TASKS
+from teamnet.training.run import make_task
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,8 @@ def run_study(
 
     Raises:
         SpecError: the choice is refused, or runs of other specs lie in the folder.
-        ResourceError: nothing answers at the address.
+        EnvironmentRefused: an environment is not installed.
+        ResourceError: nothing answers at the address, or a method is not installed.
     """
     if cpus is not None and cpus < 1:
         raise SpecError("cpus", expected="1 or more", found=str(cpus), mend="Leave it out for all.")
@@ -103,14 +108,24 @@ def run_study(
     return Outcome(path, results, done, failed)
 
 
+def _check_ready(study: Study, todo: Sequence[Planned]) -> None:
+    """Refuse methods, specs and environments that this installation cannot run, before anything is started."""
+    for method in dict.fromkeys(run.method for run in todo):
+        study.methods[method].check_installed()
+    for run in todo:
+        if isinstance(run.spec, RunSpec):
+            check_run(run.spec)
+    for task in dict.fromkeys(run.task for run in todo):
+        make_task(preset(task)).close()
+
+
 def _do(
     study: Study, runs: Sequence[Planned], finished: Sequence[Planned], address: str, cpus: int | None
 ) -> tuple[list[Planned], list[Planned]]:
     todo = [run for run in runs if not is_finished(run)]
     if not todo:
         return [], []
-    for method in dict.fromkeys(run.method for run in todo):
-        study.methods[method].check_installed()
+    _check_ready(study, todo)
     from teamnet.team.ray_tasks import Job, run_jobs  # late: a report needs no Ray
 
     done: list[Planned] = []
