@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,10 +14,14 @@ from teamnet.study.paper.results import Curve, running_mean
 from teamnet.study.paper.tasks import StudyTask
 from teamnet.training.outputs import WINDOW
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31")
 """Okabe and Ito's palette, which colour-blind readers can tell apart, with a brown in place of its yellow."""
 _DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 _POINTS = 400
+_PALETTE = 256
 
 
 def average_curves(curves: Sequence[Curve], task: StudyTask) -> tuple[np.ndarray, ...]:
@@ -61,7 +67,7 @@ def draw_task(
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(7.5, 4.2), layout="constrained")
+    figure, axes = plt.subplots(figsize=(9.5, 4.2), layout="constrained")
     for number, (name, method) in enumerate(methods.items()):
         if not curves.get(name):
             continue
@@ -82,7 +88,16 @@ def draw_task(
     axes.set(title=task.title, xlabel="million samples" if task.single_step else "episode", ylabel=describe_axis(task))
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(x=0.01)
-    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    figure.legend(loc="outside right upper", frameon=False, fontsize=9, handlelength=2.6)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+    _save(figure, path)
     plt.close(figure)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    """As a PNG with a palette, which takes a third of the space."""
+    from PIL import Image
+
+    drawn = BytesIO()
+    figure.savefig(drawn, dpi=100)
+    Image.open(drawn).convert("RGB").quantize(_PALETTE, Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
