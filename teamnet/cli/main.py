@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from teamnet.cli import commands
+from teamnet.cli import commands, studies
 from teamnet.errors import TeamnetError, nearest
 
 COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
@@ -14,6 +14,7 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "resume": (commands.resume, "go on with a run from its newest checkpoint"),
     "verify": (commands.verify, "replay a golden file of the official code"),
     "bench": (commands.bench, "measure speed and memory beside plain NumPy"),
+    "paper": (studies.paper, "all tasks, methods and seeds beside the published numbers"),
 }
 
 REFUSED, INTERRUPTED = 2, 130
