@@ -1,8 +1,9 @@
 """Round counters: how a unit publishes a round and how another waits for it, in machine instructions.
 
 A counter is one 64-byte line: the last complete round (uint32, the word that sleepers watch), the number of sleepers
-(uint32) and the units of the layer that have arrived (uint64). The last unit to arrive publishes the round. Nobody can
-arrive for the next round before: that would need the answer of neighbours who wait for this one.
+(uint32), and the arrivals of the layer's units (uint64), those at even rounds apart from those at odd ones. The last
+unit to arrive publishes the round. A unit may arrive for the next round before its slowest peer has arrived for this
+one, but never for the round after that: it would need the answer of neighbours who wait for the peer.
 
 Publishing releases and waiting acquires, so what was written before a publication is seen after the wait, on x86 and
 on Arm. Rounds are compared modulo 2**32.
@@ -104,7 +105,7 @@ def reached(word, target):
 @kernel
 def publish(word, target, peers):
     """Arrive at round ``target``; the last of ``peers`` units publishes it and wakes who sleeps."""
-    if (_add_64(word + 8, 1) + 1) % peers == 0:
+    if (_add_64(word + 8 + 8 * (target & 1), 1) + 1) % peers == 0:
         store_release(word, target)
         if load_acquire(word + 4) != 0:
             _futex(word, _WAKE, _EVERYBODY)

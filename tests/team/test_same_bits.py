@@ -22,7 +22,34 @@ REINFORCE = [
 ]
 SINGLE = [make_layers((5, 9, 6, 2), rows=7, single_step=True)]
 SINGLE_CRITIC = [make_layers((5, 9, 1), team="critic", family="gaussian", rows=7, single_step=True)]
-ALL = {
+SWEEPS = [
+    make_layers((3, 9, 6, 5, 2), rows=2, schedule="sweeps", settle_steps=3),
+    make_layers((3, 6, 1), team="critic", family="gaussian", rows=2, schedule="sweeps", settle_steps=2),
+]
+CHAIN = [
+    make_layers((3, 9, 6, 2), rows=2, schedule="chain", exploring=0.0, entropy=0.1),
+    make_layers((3, 9, 6, 1), team="critic", family="gaussian", rows=2, schedule="chain"),
+]
+TICKS = [
+    make_layers((3, 9, 6, 2), rows=2, schedule="ticks", settle_steps=4),
+    make_layers((3, 5, 1), team="critic", family="gaussian", rows=2, schedule="ticks", settle_steps=6, acting_steps=2),
+]
+MIXED = [
+    make_layers((3, 9, 6, 2), rows=2, exploring=0.3),
+    make_layers((3, 9, 6, 1), team="critic", family="gaussian", rows=2, schedule="sweeps", settle_steps=2),
+]
+FLAT_CHOICES = [
+    make_layers((3, 2), schedule=actor, settle_steps=2) for actor in ("sweeps", "chain", "ticks")
+]
+SINGLE_CHAIN = [make_layers((5, 9, 6, 2), rows=7, single_step=True, schedule="chain", entropy=0.1)]
+SINGLE_SWEEPS = [
+    make_layers((5, 9, 6, 1), team="critic", family="gaussian", rows=7, single_step=True, schedule="sweeps")
+]
+RULES = {
+    "sweeps": SWEEPS, "backpropagation": CHAIN, "asynchronous": TICKS, "a choice for each team": MIXED,
+    "single-step backpropagation": SINGLE_CHAIN, "single-step sweeps": SINGLE_SWEEPS,
+}
+ALL = RULES | {f"no hidden, {team[0].schedule}": [team] for team in FLAT_CHOICES} | {
     "two teams": TEAMS, "three hidden, gaussian": DEEP, "no hidden": FLAT, "reinforce": REINFORCE,
     "single step": SINGLE, "single-step critic": SINGLE_CRITIC,
 }
@@ -57,7 +84,9 @@ def test_any_small_team_is_the_same_at_every_grain(
     parts.close()
 
 
-@pytest.mark.parametrize("teams", [TEAMS, SINGLE, SINGLE_CRITIC], ids=["two teams", "single step", "critic"])
+@pytest.mark.parametrize(
+    "teams", [TEAMS, SINGLE, SINGLE_CRITIC, *RULES.values()], ids=["two teams", "single step", "critic", *RULES]
+)
 def test_mirrored_synapses_stay_equal(teams):
     exchange = local(teams, "block:4")
     drive(exchange, teams, 3000)
