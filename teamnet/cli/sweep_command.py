@@ -38,7 +38,8 @@ def sweep(arguments: list[str]) -> int:
             seeds: runs in each trial, whose mean counts.
             episodes: of each run; the preset's end if left out.
             seed: of the values that are tried and of the first run.
-            out: gets trials.jsonl and sweep.png; runs/sweep-TASK if left out.
+            out: gets trials.jsonl and sweep.png, on several nodes a folder that all of them share; runs/sweep-TASK if
+                left out.
             address: of a Ray cluster; a private one on this machine if left out.
             cpus: the most trials at once; 0 for as many as there are CPUs.
             json: print the result as one JSON object on the last line of the standard output.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import json
 import math
+import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from teamnet.cli.main import main
-from teamnet.errors import SpecError
+from teamnet.errors import ActorLost, ResourceError, SpecError
 from teamnet.spec.check import check_run
 from teamnet.spec.files import from_plain
 from teamnet.spec.presets import PRESETS, preset
@@ -253,6 +255,37 @@ def test_a_trial_that_fails_says_why_and_reports_to_the_end():
     assert last["done"]
     assert "expected finite activations" in last["row"]["error"]
     assert last["row"]["digests"] == []
+
+
+@pytest.mark.usefixtures("shared_ray")
+def test_laggards_are_stopped_and_a_trial_that_breaks_is_told_of(tmp_path: Path):
+    from teamnet.team.ray_sweep import run_trials
+
+    def steps(trial: dict) -> Iterator[dict]:
+        for number in range(1, 6):
+            if trial["breaks"]:
+                raise ValueError("this trial breaks")
+            yield {"score": trial["score"], "done": number == 5, "number": number, "name": trial["name"]}
+
+    def ended(report: dict) -> None:
+        with (tmp_path / "ended").open("a") as file:
+            file.write(f"{report['name']} {report['number']}\n")
+
+    scores = {"best": 9.0, "worst": 1.0, "good": 8.0}
+    trials = [{"name": name, "score": score, "breaks": False} for name, score in scores.items()]
+    run_trials(steps, trials, reports=5, asha=True, folder=tmp_path / "asha", at_once=1, ended=ended)
+    assert (tmp_path / "ended").read_text().splitlines() == ["best 5", "worst 1", "good 3"]
+    broken = [trials[0], {"name": "broken", "score": 0.0, "breaks": True}]
+    with pytest.raises(ActorLost, match="1 that failed: ValueError: this trial breaks"):
+        run_trials(steps, broken, reports=5, asha=False, folder=tmp_path / "all", at_once=1, ended=ended)
+    assert (tmp_path / "ended").read_text().splitlines()[3:] == ["best 5"]
+
+
+def test_without_ray_tune_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setitem(sys.modules, "ray.tune", None)
+    monkeypatch.delattr("ray.tune", raising=False)
+    with pytest.raises(ResourceError, match=r"Run: pip install 'teamnet\[sweep\]'"):
+        run_sweep(SWEEP, tmp_path)
 
 
 SWEEP = SweepSpec("cartpole", ("step_size=0.2..1", "actor.temperature=1,2", "hidden=6/4"), runs=3, episodes=4, seed=11)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from teamnet.study.sweep.ranges import Choice, show
+from teamnet.study.sweep.ranges import Choice, Interval, show
 from teamnet.study.sweep.sensitivity import common_scores, find_sensitivity, thirds
 from teamnet.study.sweep.trials import REPORTS
 from teamnet.study.sweep.vary import Variation
@@ -30,7 +30,8 @@ def draw_sweep(rows: Sequence[Mapping[str, Any]], variations: Sequence[Variation
         return
     scores, age = common_scores(rows)
     order = [its.field for its in find_sensitivity(rows, variations)]
-    ordered = sorted(variations, key=lambda its: order.index(its.label))
+    varied = [its for its in variations if not isinstance(its.range, Choice) or len(its.range.values) > 1]
+    ordered = sorted(varied or variations, key=lambda its: order.index(its.label))
     columns = min(_COLUMNS, len(ordered))
     lines = -(-len(ordered) // columns)
     figure, panels = plt.subplots(
@@ -62,7 +63,7 @@ def _draw_panel(axes: Any, rows: Sequence[Mapping[str, Any]], scores: Sequence[f
     else:
         places = [float(value) for value in values]
         if its.log:
-            axes.set_xscale("log")
+            _scale_by_logarithm(axes, its)
         parts = thirds(its)
     kinds = ["failed" if row["error"] else "stopped early" if row["stopped_early"] else "finished" for row in rows]
     for kind, colour, mark in (
@@ -83,3 +84,14 @@ def _draw_panel(axes: Any, rows: Sequence[Mapping[str, Any]], scores: Sequence[f
     axes.set_xlabel(variation.label.replace("*", " (factor)").replace("+", " + "))
     axes.tick_params(labelsize="small")
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _scale_by_logarithm(axes: Any, its: Interval) -> None:
+    """Label powers of ten, and what is between them where there is room for it, as plain numbers."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axes.set_xscale("log")
+    between = (1.0, 2.0, 5.0) if its.high / its.low <= 300 else (1.0,)
+    axes.xaxis.set_major_locator(LogLocator(subs=between))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())

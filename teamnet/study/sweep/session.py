@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import math
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -75,7 +76,7 @@ def run_sweep(
     Args:
         sweep: what is tried.
         folder: gets ``sweep.json``, ``trials.jsonl``, and while it lasts Ray Tune's own records in ``tune/``.
-        address: of a Ray cluster; a private one on this machine if empty.
+        address: of a Ray cluster; if empty that of ``$RAY_ADDRESS``, or a private one on this machine.
         cpus: the most trials at once; 0 for as many as there are CPUs.
         say: called with what has happened.
 
@@ -101,7 +102,8 @@ def run_sweep(
         try:
             run_trials(
                 train_trial, missing, reports=REPORTS, asha=sweep.scheduler == "asha", folder=records,
-                address=address, at_once=cpus, ended=functools.partial(_keep_row, folder, say),
+                address=address or os.environ.get("RAY_ADDRESS", ""), at_once=cpus,
+                ended=functools.partial(_keep_row, folder, say),
             )
         finally:
             shutil.rmtree(records, ignore_errors=True)  # it holds nothing that trials.jsonl has not

@@ -13,6 +13,7 @@ from teamnet.study.sweep.trials import REPORTS
 from teamnet.study.sweep.vary import Variation
 
 Row = Mapping[str, Any]
+_WIDEST = 16
 
 
 def best_first(rows: Sequence[Row]) -> list[Row]:
@@ -37,8 +38,12 @@ def summarise(rows: Sequence[Row], variations: Sequence[Variation]) -> dict[str,
 def result_lines(rows: Sequence[Row], variations: Sequence[Variation]) -> list[str]:
     """The table of trials, best first, and the summary of what matters."""
     labels = [variation.label for variation in variations]
-    widths = [max(len(label), *(len(show(row["values"][label])) for row in rows), 6) for label in labels]
-    header = "  ".join(f"{label:>{width}}" for label, width in zip(labels, widths, strict=True))
+    heads = [label if len(label) <= _WIDEST else f"[{number}]" for number, label in enumerate(labels, 1)]
+    widths = [
+        max(len(head), *(len(show(row["values"][label])) for row in rows), 6)
+        for head, label in zip(heads, labels, strict=True)
+    ]
+    header = "  ".join(f"{head:>{width}}" for head, width in zip(heads, widths, strict=True))
     lines = [f"{'trial':>5} {'mean return':>11} {'episodes':>8} {'seconds':>8}  {header}"]
     for row in best_first(rows):
         score = "-" if row["mean_return"] is None else f"{row['mean_return']:.2f}"
@@ -47,6 +52,7 @@ def result_lines(rows: Sequence[Row], variations: Sequence[Variation]) -> list[s
         )
         how = "  failed" if row["error"] else "  stopped early" if row["stopped_early"] else ""
         lines.append(f"{row['trial']:5} {score:>11} {row['episodes']:8,} {row['seconds']:8.1f}  {values}{how}")
+    lines += [f"{head} {label}" for head, label in zip(heads, labels, strict=True) if head != label]
     if len(rows) > 2:
         lines += ["", *_sensitivity_lines(rows, find_sensitivity(rows, variations))]
     return lines
@@ -54,9 +60,10 @@ def result_lines(rows: Sequence[Row], variations: Sequence[Variation]) -> list[s
 
 def _sensitivity_lines(rows: Sequence[Row], found: Sequence[Sensitivity]) -> list[str]:
     _, age = common_scores(rows)
+    part = "all" if age == REPORTS else f"the first {100 * age // REPORTS} %"
     width = max(len("field"), *(len(its.field) for its in found))
     lines = [
-        f"What matters, by the mean return over the first {100 * age // REPORTS} % of each run:", "",
+        f"What matters, by the mean return over {part} of each run:", "",
         f"{'spread':>8} {'rank corr.':>10}  {'field':{width}} mean return in each part of the range",
     ]
     for its in found:
