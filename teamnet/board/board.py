@@ -1,8 +1,8 @@
 """The blackboard: where every slot and round counter lies, and which of them a unit is handed.
 
-For every layer two buffers of activations ``H`` and two of error activations ``e``, which alternate by round; the
-observation in two buffers, which alternate by step; the TD error, the rows that keep their trace, and for each team
-the critic's value and output gate. Everything is float64 with one row for each parallel environment.
+For every layer two buffers of activations ``H`` and two of error activations ``e``, which alternate by publication; the
+observation and the rows that keep their trace in two buffers, which alternate by step; the TD error, and for each team
+the critic's value and its output gates. Everything is float64 with one row for each parallel environment.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import numpy as np
 
 from teamnet.kernels.constants import LINE
 from teamnet.spec.layers import LayerSpec, UnitSpec
+from teamnet.units.schedules import schedule_of
+from teamnet.units.schedules.phase import rounds
 
 Team = Sequence[LayerSpec]
 
@@ -29,6 +31,7 @@ class Board:
         self._teams = teams
         self._memory = memory
         self._base = memory.ctypes.data
+        self._rounds = _rounds(teams)
         self._offsets, _ = _lay_out(teams)
 
     def address(self, *name: object) -> int:
@@ -51,11 +54,24 @@ class Board:
         return self.view((2, layer.rows, layer.size), "activation", layer.team, layer.number)
 
     def errors(self, layer: LayerSpec) -> np.ndarray:
-        """Both buffers of a layer's error activations, ``(2, rows, size)``."""
-        return self.view((2, layer.rows, layer.size), "error", layer.team, layer.number)
+        """Both buffers of a layer's error activations, ``(2, channels * rows, size)``."""
+        return self.view((2, layer.channels * layer.rows, layer.size), "error", layer.team, layer.number)
+
+    @property
+    def keep(self) -> np.ndarray:
+        """Both buffers of the rows that keep their trace, ``(2, rows)``."""
+        return self.view((2, self._teams[0][0].rows), "keep")
+
+    def gates(self, layer: LayerSpec) -> np.ndarray:
+        """All output gates of a critic's step, ``(times shown, rows)``."""
+        shown = rounds(schedule_of(self._team(layer)[-1]), "shown_gate")
+        return self.view((shown, layer.rows), "gate", layer.team)
+
+    def _team(self, layer: LayerSpec) -> Team:
+        return next(team for team in self._teams if team[0].team == layer.team)
 
     def signal(self, *name: object) -> np.ndarray:
-        """A global signal, ``(rows,)``: ``delta``, ``keep``, or a team's ``value`` or ``gate``."""
+        """A global signal, ``(rows,)``: ``delta``, or a team's ``value``."""
         return self.view((self._teams[0][0].rows,), *name)
 
     def hand_out(self, unit: UnitSpec, peers: int) -> dict[str, int]:
@@ -68,25 +84,31 @@ class Board:
         layer = unit.layer
         team, number = layer.team, layer.number
         below = ("observation",) if layer.is_first else ("activation", team, number - 1)
+        own = "activation", team, number
         addresses = {
             "below": self.address(*below), "below_word": self.address("word", *below),
-            "own_activation": self.address("activation", team, number),
-            "activation_word": self.address("word", "activation", team, number),
+            "own_activation": self.address(*own), "activation_word": self.address("word", *own),
             "delta": self.address("delta"), "keep": self.address("keep"),
             "delta_word": self.address("word", "delta"), "control": self.address("control"), "peers": peers,
+            "below_rounds": 1 if layer.is_first else self._rounds[below], "activation_rounds": self._rounds[own],
         }
         if not layer.is_last:
             addresses |= {
+                "above_rounds": self._rounds["error", team, number + 1],
                 "above": self.address("error", team, number + 1),
                 "above_word": self.address("word", "error", team, number + 1),
             }
         if not layer.is_first:
             addresses |= {
+                "error_rounds": self._rounds["error", team, number],
                 "own_error": self.address("error", team, number),
                 "error_word": self.address("word", "error", team, number),
             }
         if layer.gated:
-            addresses |= {"gate": self.address("gate", team), "gate_word": self.address("word", "gate", team)}
+            addresses |= {
+                "gate": self.address("gate", team), "gate_word": self.address("word", "gate", team),
+                "gate_rounds": self._rounds["gate", team],
+            }
             if layer.is_last:
                 addresses |= {"value": self.address("value", team)}
         return addresses
@@ -97,11 +119,9 @@ class Board:
 
     def begin_at(self, step: int) -> None:
         """Set every counter to what it is when ``step`` steps are complete, with nobody waiting."""
-        settle_steps = self._teams[0][0].settle_steps
         for name, offset in self._offsets.items():
             if name[0] == "word":
-                by_round = name[1] in ("activation", "error")
-                complete = step * (settle_steps + 1) if by_round else step
+                complete = step * self._rounds.get(name[1:], 1)
                 line = self._memory[offset : offset + LINE].view(np.uint32)
                 line[:] = 0
                 line[0] = complete % 2**32
@@ -115,16 +135,30 @@ def board_size(teams: Sequence[Team]) -> int:
     return _lay_out(teams)[1]
 
 
+def _rounds(teams: Sequence[Team]) -> dict[tuple[object, ...], int]:
+    """How often each slot of a team is published in one environment step."""
+    found: dict[tuple[object, ...], int] = {}
+    for team in teams:
+        for layer in team:
+            schedule = schedule_of(layer)
+            for kind in ("activation", "error"):
+                found[kind, layer.team, layer.number] = rounds(schedule, kind)
+        found["gate", team[0].team] = rounds(schedule_of(team[-1]), "shown_gate")
+    return found
+
+
 def _lay_out(teams: Sequence[Team]) -> tuple[dict[tuple[object, ...], int], int]:
     rows = teams[0][0].rows
     numbers: dict[tuple[object, ...], int] = {
-        ("observation",): 2 * rows * teams[0][0].fan_in, ("delta",): rows, ("keep",): rows
+        ("observation",): 2 * rows * teams[0][0].fan_in, ("delta",): rows, ("keep",): 2 * rows
     }
+    published = _rounds(teams)
     for team in teams:
         for layer in team:
-            for kind in ("activation", "error"):
-                numbers[kind, layer.team, layer.number] = 2 * rows * layer.size
-        numbers["value", team[0].team] = numbers["gate", team[0].team] = rows
+            numbers["activation", layer.team, layer.number] = 2 * rows * layer.size
+            numbers["error", layer.team, layer.number] = 2 * rows * layer.size * layer.channels
+        numbers["value", team[0].team] = rows
+        numbers["gate", team[0].team] = rows * published["gate", team[0].team]
     offsets: dict[tuple[object, ...], int] = {("control",): 0}
     end = LINE
     for name in numbers:

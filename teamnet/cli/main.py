@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from teamnet.cli import commands
+from teamnet.cli import commands, studies
 from teamnet.cli.peers_command import peers
 from teamnet.cli.sweep_command import sweep
 from teamnet.errors import TeamnetError, nearest
@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "resume": (commands.resume, "go on with a run from its newest checkpoint"),
     "verify": (commands.verify, "replay a golden file of the official code"),
     "bench": (commands.bench, "measure speed and memory beside plain NumPy"),
+    "paper": (studies.paper, "all tasks, methods and seeds beside the published numbers"),
     "sweep": (sweep, "try values of a task's spec and see what matters"),
     "peers": (peers, "compare with Stable-Baselines3"),
 }

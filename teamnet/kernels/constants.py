@@ -18,5 +18,9 @@ LINE = 64
 READY, ENDED, ABORTED, TIMED_OUT, BROKEN = range(5)
 """How a wait or a run of steps ended; ``BROKEN``: an activation or mean is no longer finite."""
 
-ACT, LEARN, SETTLE, REFRESH, FINISH = range(5)
-"""The phases of an environment step."""
+(
+    ACT, LEARN, SETTLE, REFRESH, PREDICT, FIND_ERROR, SHOW_GATE, TRACE, LEARN_AT_ONCE,
+    CHAIN, DESCEND, SOLVE_FIRST, SOLVE, ASCEND, SHOW_SOLVED_GATE, BEGIN, EXPECT, RESAMPLE, TICK,
+    CONFIDE, REST, ACCUMULATE,
+) = range(22)
+"""The operations of which the schedules of all rules are made."""

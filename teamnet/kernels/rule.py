@@ -69,14 +69,20 @@ def find_error(activation, mean, slope, variance, family, temperature, error):
 
 
 @kernel
+def feed_back(error_above, mirror, force):
+    """``e_{l+1} W_{l+1}^T``; ``mirror`` is the unit's own copy of its outgoing synapses, ``W_{l+1}^T``."""
+    fill(flat(force), 0.0)
+    add_products(force, error_above, mirror)
+
+
+@kernel
 def settle(activation, mean, variance, step_size, error_above, mirror, force):
     """``H_l += a v_l ((m_l - H_l) / v_l + e_{l+1} W_{l+1}^T)``: one ascent of ``log p(H_1..H_L)`` in ``H_l``.
 
-    ``mirror`` is the unit's own copy of its outgoing synapses, ``W_{l+1}^T``; ``step_size`` is ``a``.
+    ``step_size`` is ``a``.
     """
+    feed_back(error_above, mirror, force)
     h, m, f = flat(activation), flat(mean), flat(force)
-    fill(f, 0.0)
-    add_products(force, error_above, mirror)
     precision, step = 1.0 / variance, step_size * variance
     for j in range(h.size):
         h[j] += step * ((m[j] - h[j]) * precision + f[j])
@@ -107,6 +113,24 @@ def reinforce(trace, delta, gradient):
             g[k] += d * z[start + k]
     for k in range(g.size):
         g[k] /= delta.size
+
+
+@kernel
+def accumulate_bonus(below, second_error, bonus):
+    """``h^T s`` averaged over rows: the gradient ``(in, out)`` of the policy's entropy, for backpropagation."""
+    fill(flat(bonus), 0.0)
+    add_correlation(bonus, below, second_error)
+    b = flat(bonus)
+    for k in range(b.size):
+        b[k] /= below.shape[0]
+
+
+@kernel
+def add_bonus(gradient, entropy, bonus):
+    """``g += entropy * bonus``."""
+    g, b = flat(gradient), flat(bonus)
+    for k in range(g.size):
+        g[k] += entropy * b[k]
 
 
 @kernel

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from teamnet.errors import SpecError, nearest
 from teamnet.spec.run import LaunchSpec, RunSpec, TeamSpec
 
-RULES = ("map", "reinforce")
+RULES = ("map", "map-async", "reinforce", "backprop")
+SCHEDULES = ("jacobi", "sweeps")
+SIGNALS = ("target", "reward")
 FUNCTIONS = ("softplus", "relu", "linear", "logistic", "tanh")
 _MOST_NEURONS = 1_000_000
 
@@ -47,6 +49,8 @@ def check_run(spec: RunSpec) -> None:
     """
     check_choice("rule", spec.rule, RULES)
     check_choice("function", spec.function, FUNCTIONS)
+    check_choice("schedule", spec.schedule, SCHEDULES)
+    check_choice("signal", spec.signal, SIGNALS)
     _check_count("seed", spec.seed, 0, 2**63 - 1)
     for name, bound in (("env_steps", spec.env_steps), ("episodes", spec.episodes)):
         if bound is not None:
@@ -58,6 +62,7 @@ def check_run(spec: RunSpec) -> None:
         )
     _check_count("num_envs", spec.num_envs, 1, 100_000)
     _check_count("settle_steps", spec.settle_steps, 0, 100_000)
+    _check_count("acting_steps", spec.acting_steps, 1, 100_000)
     _check_count("anneal_steps", spec.anneal_steps, 0)
     _check_count("address_bits", spec.address_bits, 1, 16)
     for number, size in enumerate(spec.hidden, 1):
@@ -67,6 +72,11 @@ def check_run(spec: RunSpec) -> None:
         "Settling moves by this share of the variance; 0.5 is the paper's, from 2 on it always diverges.",
     )
     _check_number("discount", spec.discount, "0 <= discount <= 1", 0 <= spec.discount <= 1, "The paper uses 0.98.")
+    _check_number(
+        "exploring", spec.exploring, "0 <= exploring <= 1", 0 <= spec.exploring <= 1, "With 1 every unit explores."
+    )
+    _check_number("entropy", spec.entropy, "0 or more", spec.entropy >= 0, "0 is no entropy regularisation.")
+    _check_combination(spec)
     if spec.reward_limit is not None:
         _check_number("reward_limit", spec.reward_limit, "more than 0", spec.reward_limit > 0, "Leave it out for none.")
     for name, value in (("action_scale", spec.action_scale), ("action_offset", spec.action_offset)):
@@ -77,7 +87,32 @@ def check_run(spec: RunSpec) -> None:
             _check_team(name, team)
 
 
+def _check_combination(spec: RunSpec) -> None:
+    """Refuse choices that a rule would silently ignore."""
+    for name, usable, asked in (
+        ("entropy", spec.rule == "backprop", spec.entropy > 0),
+        ("schedule", spec.rule == "map", spec.schedule != "jacobi"),
+        ("signal", spec.task == "regression", spec.signal != "target"),
+    ):
+        if asked and not usable:
+            raise SpecError(
+                name, expected="its usual value with this rule and task", found=repr(getattr(spec, name)),
+                mend={"entropy": "Only --rule backprop carries the gradient of the entropy.",
+                      "schedule": "Only --rule map settles by choice.",
+                      "signal": "Only regression has a known target."}[name],
+            )
+    if spec.rule == "map-async" and spec.task in ("multiplexer", "regression"):
+        raise SpecError(
+            "rule", expected="map, reinforce or backprop for a task of one step", found="'map-async'",
+            mend="Asynchronous MAP propagation carries its values from step to step.",
+        )
+
+
 def _check_team(name: str, team: TeamSpec) -> None:
+    if team.schedule is not None:
+        check_choice(f"{name}.schedule", team.schedule, SCHEDULES)
+    if team.settle_steps is not None:
+        _check_count(f"{name}.settle_steps", team.settle_steps, 0, 100_000)
     for value in team.variances:
         _check_number(f"{name}.variances", value, "numbers above 0", value > 0, "Every unit must explore.")
     for field, rates in (("rates", team.rates), ("final_rates", team.final_rates)):

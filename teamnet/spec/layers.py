@@ -31,12 +31,17 @@ class LayerSpec:
         variance: of the Gaussian activation.
         temperature: of the categorical activation.
         step_size: of settling, as a share of the variance.
-        settle_steps: settle steps in one environment step; 0 is REINFORCE.
+        settle_steps: settle steps, sweeps or ticks in one environment step; 0 is REINFORCE.
         trace_decay: discount times lambda.
         rate, rate_above: learning rates of the incoming and of the outgoing synapses.
         gated: whether the team is a critic, whose errors pass its output's gate.
         single_step: whether episodes have one step, so that units learn at once and keep no trace.
         rows: parallel environments.
+        schedule: how the units work together in a step, a module of ``units.schedules``: ``jacobi``, ``sweeps``,
+            ``chain`` or ``ticks``.
+        acting_steps: ticks of acting, for the schedule ``ticks``.
+        exploring: share of the hidden units that explore in a step; the others take their mean.
+        entropy: weight of the policy's entropy beside its return.
     """
 
     team: str
@@ -57,6 +62,22 @@ class LayerSpec:
     gated: bool
     single_step: bool
     rows: int
+    schedule: str = "jacobi"
+    acting_steps: int = 0
+    exploring: float = 1.0
+    entropy: float = 0.0
+
+    @property
+    def channels(self) -> int:
+        """Channels of errors: a second one carries what traces accumulate, or the gradient of the entropy."""
+        return 2 if self.schedule == "ticks" or self.entropy > 0.0 else 1
+
+    @property
+    def draws(self) -> int:
+        """Samples that a unit takes in one environment step."""
+        if self.schedule == "ticks":
+            return (1 if self.gated else self.acting_steps) if self.is_last else 0
+        return 1
 
     @property
     def is_first(self) -> bool:

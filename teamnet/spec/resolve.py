@@ -10,6 +10,9 @@ from teamnet.spec.layers import Family, LayerSpec, Rate
 from teamnet.spec.presets import preset
 from teamnet.spec.run import RunSpec, TeamSpec
 
+_SCHEDULES = {"map-async": "ticks", "reinforce": "jacobi", "backprop": "chain"}
+"""The schedule that goes with a rule; MAP propagation can choose."""
+
 
 @dataclass(frozen=True)
 class Interface:
@@ -80,6 +83,10 @@ def build_teams(spec: RunSpec, interface: Interface) -> list[list[LayerSpec]]:
     return teams
 
 
+def _settle_steps(spec: RunSpec, team: TeamSpec) -> int:
+    return spec.settle_steps if team.settle_steps is None else team.settle_steps
+
+
 def _layers(
     spec: RunSpec, interface: Interface, team: TeamSpec, name: Literal["actor", "critic"], number: int, outputs: int,
     family: Family,
@@ -95,10 +102,12 @@ def _layers(
             function="linear" if layer == last else spec.function,
             variance=team.variances[layer - 1] if layer <= len(team.variances) else 1.0,
             temperature=team.temperature, step_size=spec.step_size,
-            settle_steps=0 if spec.rule == "reinforce" else spec.settle_steps,
+            settle_steps=0 if spec.rule in ("reinforce", "backprop") else _settle_steps(spec, team),
             trace_decay=spec.discount * team.trace_lambda,
             rate=rates[layer - 1], rate_above=Rate(0.0, 0.0) if layer == last else rates[layer],
             gated=name == "critic", single_step=interface.single_step, rows=spec.num_envs,
+            schedule=_SCHEDULES.get(spec.rule) or team.schedule or spec.schedule, acting_steps=spec.acting_steps,
+            exploring=spec.exploring, entropy=spec.entropy if name == "actor" and family == "categorical" else 0.0,
         )
         for layer in range(1, last + 1)
     ]

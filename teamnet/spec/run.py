@@ -15,6 +15,7 @@ class TeamSpec:
         final_rates: learning rate of each layer once annealed.
         trace_lambda: decay of the eligibility traces beyond the discount.
         temperature: of a categorical output.
+        schedule, settle_steps: how this team settles, where it differs from the run's; ``None`` for the run's.
     """
 
     variances: tuple[float, ...]
@@ -22,6 +23,8 @@ class TeamSpec:
     final_rates: tuple[float, ...]
     trace_lambda: float = 0.0
     temperature: float = 1.0
+    schedule: str | None = None
+    settle_steps: int | None = None
 
 
 @dataclass(frozen=True)
@@ -30,13 +33,21 @@ class RunSpec:
 
     Args:
         task: a preset's name or a Gymnasium id.
-        rule: ``map`` or ``reinforce`` (MAP propagation without settle steps).
+        rule: ``map``, ``map-async`` (every unit updates all the time), ``reinforce`` (MAP propagation without settle
+            steps) or ``backprop`` (output units by REINFORCE, hidden units by the chain rule).
         seed: of all random streams.
         env_steps, episodes: when the run is over; the first that is reached, ``None`` for no such bound.
         num_envs: parallel environments, the rows of a batch.
         hidden: neurons of the hidden layers; may be empty.
         function: hidden function: softplus, relu, linear, logistic or tanh.
-        settle_steps: settle steps in one environment step.
+        schedule: how MAP propagation settles: ``jacobi`` (all layers at once, as published) or ``sweeps`` (errors
+            downwards, means upwards).
+        settle_steps: settle steps or sweeps in one environment step.
+        acting_steps: of asynchronous MAP propagation: ticks in which the output is resampled.
+        exploring: share of the hidden units that explore in a step; the others take their mean (and under REINFORCE
+            get no update). Backpropagation with 0 has deterministic hidden units.
+        entropy: weight of the policy's entropy beside its return; backpropagation only.
+        signal: of the regression task: ``target`` (the error is known) or ``reward`` (only how good it was).
         step_size: of settling, as a share of each layer's variance.
         discount: of future rewards, for one environment step.
         anneal_steps: environment steps (of the whole batch) over which the rates go to their final values.
@@ -54,7 +65,12 @@ class RunSpec:
     num_envs: int = 1
     hidden: tuple[int, ...] = (64, 32)
     function: str = "softplus"
+    schedule: str = "jacobi"
     settle_steps: int = 20
+    acting_steps: int = 20
+    exploring: float = 1.0
+    entropy: float = 0.0
+    signal: str = "target"
     step_size: float = 0.5
     discount: float = 0.98
     anneal_steps: int = 0

@@ -104,8 +104,8 @@ def replay(path: Path, launch: LaunchSpec) -> dict[str, float]:
             state[f"{prefix}.biases.value"] = arrays[f"init_b{layer.number}"][None]
         exchange.restore(split(units, state), 0)
         for step in range(meta["env_steps"]):
-            exchange.act(arrays[f"t{step}_obs"])
-            exchange.learn(arrays[f"t{step}_delta"], arrays[f"t{step}_keep_trace"].astype(float))
+            exchange.act(arrays[f"t{step}_obs"], arrays[f"t{step}_keep_trace"].astype(float))
+            exchange.learn(arrays[f"t{step}_delta"])
             exchange.pause()
             _compare(errors, arrays, layers, merge(units, exchange.snapshot()), step)
     except (KeyError, ValueError) as error:

@@ -16,6 +16,8 @@ from teamnet.spec.layers import LayerSpec, UnitSpec
 from teamnet.team.crew import Crew, Pending
 from teamnet.team.exchange import non_finite
 from teamnet.team.partition import noise_steps
+from teamnet.units.schedules import schedule_of
+from teamnet.units.schedules.phase import rounds
 from teamnet.units.unit import Snapshot
 
 _CALLS_AHEAD = 2
@@ -35,7 +37,7 @@ class BoardExchange:
         self._publish = native("teamnet.team.meet", "publish_alone", "ii")
         self._set_control = native("teamnet.team.meet", "set_control", "ii")
         self._wake_all = native("teamnet.team.meet", "wake_all", "ii")
-        self._wait_for_all = native("teamnet.team.meet", "wait_for_all", "iiii")
+        self._wait_for_all = native("teamnet.team.meet", "wait_for_all", "iiiii")
         self._crew, self._units = crew, units
         try:
             path = create_segment(board_size(teams))
@@ -49,28 +51,28 @@ class BoardExchange:
             raise
         self.board.begin_at(0)
         self._words = np.array(self.board.words(), np.int64)
-        self._observations = self.board.observations
-        self._delta, self._keep = self.board.signal("delta"), self.board.signal("keep")
+        self._observations, self._keep = self.board.observations, self.board.keep
+        self._delta = self.board.signal("delta")
         self._observation_word = self.board.address("word", "observation")
         self._delta_word = self.board.address("word", "delta")
         self._control = self.board.address("control")
         outputs = [self.board.address("word", "activation", team[-1].team, team[-1].number) for team in teams]
         self._output_words = np.array(outputs, np.int64)
-        self._outputs_at = self._output_words.ctypes.data, len(outputs)
-        self._rounds = teams[0][0].settle_steps + 1
+        self._output_rounds = np.array([rounds(schedule_of(team[-1]), "activation") for team in teams], np.int64)
+        self._outputs_at = self._output_words.ctypes.data, self._output_rounds.ctypes.data, len(outputs)
         self._call_steps = noise_steps(teams)
         self._calls: deque[list[Pending]] = deque()
         self._steps_called = 0
         self._step = 0
 
-    def act(self, observation: np.ndarray) -> None:
+    def act(self, observation: np.ndarray, keep: np.ndarray) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""
         if self._step + self._call_steps * (_CALLS_AHEAD - 1) >= self._steps_called:
             self._call_ahead()
         self._observations[self._step & 1] = observation
+        self._keep[self._step & 1] = keep
         self._publish(self._observation_word, self._step + 1)
-        target = self._step * self._rounds + 1
-        while (status := self._wait_for_all(*self._outputs_at, target, self._control)) != READY:
+        while (status := self._wait_for_all(*self._outputs_at, self._step + 1, self._control)) != READY:
             self._look_after_workers(aborted=status == ABORTED)
 
     def _call_ahead(self) -> None:
@@ -98,10 +100,9 @@ class BoardExchange:
             self._collect(self._calls.popleft())
         raise ActorLost("team", expected="running units", found="an abort without a cause", mend="Resume the run.")
 
-    def learn(self, delta: np.ndarray, keep: np.ndarray) -> None:
+    def learn(self, delta: np.ndarray) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""
         self._delta[:] = delta
-        self._keep[:] = keep
         self._publish(self._delta_word, self._step + 1)
         self._step += 1
 

@@ -5,22 +5,23 @@ Slow and simple: the yardstick that shows what the board buys. The units and the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from teamnet.board.board import Board, board_size
 from teamnet.board.segment import private_memory
-from teamnet.kernels.constants import ACT, FINISH, LEARN, REFRESH, SETTLE
 from teamnet.kernels.native import native
 from teamnet.spec.layers import LayerSpec, UnitSpec
 from teamnet.team.crew import Crew
 from teamnet.team.exchange import non_finite
+from teamnet.team.order import Turn, Wave, order_of_step
+from teamnet.units.schedules import schedule_of
+from teamnet.units.schedules.phase import NOTHING, rounds
 from teamnet.units.streams import RecordedNoise
 from teamnet.units.unit import Snapshot, Unit
 
 _NOISE_STEPS = 64
-_Reads = Callable[[LayerSpec], tuple[str, ...] | None]
 
 
 class CallWorker:
@@ -40,34 +41,37 @@ class CallWorker:
         self._unit.attach(board.hand_out(unit, 1))
         team = {layer.number: layer for layer in next(team for team in teams if team[0].team == unit.layer.team)}
         layer = unit.layer
-        self._inbox = {"delta": board.signal("delta"), "keep": board.signal("keep")}
+        self._inbox = {"delta": board.signal("delta"), "keep": board.keep}
         self._inbox["below"] = board.observations if layer.is_first else board.activations(team[layer.number - 1])
         if not layer.is_last:
             self._inbox["above"] = board.errors(team[layer.number + 1])
         if layer.gated:
-            self._inbox["gate"] = board.signal("gate", layer.team)
+            self._inbox["gate"] = board.gates(layer)
+        self._phases = schedule_of(layer)
         self._noise_left = 0
         self._do_phase = native("teamnet.team.phase", "do_phase", "ii")
 
-    def phase(self, phase: int, deliveries: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Take in what neighbours published, do one phase, and return what the unit publishes."""
-        if phase == ACT:
+    def phase(self, number: int, deliveries: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Take in what neighbours published, do phase ``number``, and return what the unit publishes."""
+        if number == 0:
             if self._noise_left == 0:
                 self._noise_left = _NOISE_STEPS
                 self._unit.draw_noise(_NOISE_STEPS)
             self._noise_left -= 1
         for name, values in deliveries.items():
             self._inbox[name][:] = values
-        finite = self._do_phase(self._unit.record.ctypes.data, phase)
-        layer, board = self._unit.spec.layer, self._board
-        buffer, neurons = int(self._unit.record["round"][0]) & 1, slice(self._unit.spec.start, self._unit.spec.stop)
+        finite = self._do_phase(self._unit.record.ctypes.data, number)
+        layer, board, phase, record = self._unit.spec.layer, self._board, self._phases[number], self._unit.record[0]
+        neurons = slice(self._unit.spec.start, self._unit.spec.stop)
         published = {"finite": np.array(finite)}
-        if phase in (ACT, SETTLE):
-            published["activation"] = board.activations(layer)[buffer][:, neurons].copy()
-        if phase in (ACT, REFRESH):
-            published["error"] = board.errors(layer)[buffer][:, neurons].copy()
-        if layer.gated and layer.is_last:
-            published |= {name: board.signal(name, layer.team).copy() for name in ("value", "gate")}
+        if phase.activation != NOTHING:
+            published["activation"] = board.activations(layer)[record["activation_round"] & 1][:, neurons].copy()
+            if layer.gated and layer.is_last:
+                published["value"] = board.signal("value", layer.team).copy()
+        if phase.error != NOTHING:
+            published["error"] = board.errors(layer)[record["error_round"] & 1][:, neurons].copy()
+        if phase.shown_gate != NOTHING:
+            published["gate"] = board.gates(layer)[phase.shown_gate].copy()
         return published
 
     def snapshot(self) -> Snapshot:
@@ -98,62 +102,65 @@ class CallExchange:
         self.actors = crew.size
         self.board = Board(teams, private_memory(board_size(teams)))
         self._teams, self._units, self._crew = teams, units, crew
-        self._settle_steps = teams[0][0].settle_steps
-        self._step = self._round = 0
-        self._observation = self.board.observations[0]
+        self._acting, self._rest = order_of_step(teams, units)
+        self._published: dict[tuple[object, ...], np.ndarray] = {}
+        self._step = 0
 
-    def act(self, observation: np.ndarray) -> None:
+    def act(self, observation: np.ndarray, keep: np.ndarray) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""
-        self._round = self._step * (self._settle_steps + 1)
-        self._observation = observation.copy()
-        for number in range(1, max(len(team) for team in self._teams) + 1):
-            self._phase(ACT, lambda layer, number=number: ("below",) if layer.number == number else None)
+        self._published = {("observation",): observation.copy(), ("keep",): keep.copy()}
+        for wave in self._acting:
+            self._do(wave)
+        for team in self._teams:
+            shown = rounds(schedule_of(team[-1]), "activation")
+            output = self._published["activation", team[0].team, len(team), shown - 1]
+            self.board.activations(team[-1])[((self._step + 1) * shown - 1) & 1] = output
+            if team[0].gated:
+                self.board.signal("value", team[0].team)[:] = self._published["value", team[0].team, len(team)]
 
-    def learn(self, delta: np.ndarray, keep: np.ndarray) -> None:
+    def learn(self, delta: np.ndarray) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""
-        self.board.signal("delta")[:] = delta
-        self.board.signal("keep")[:] = keep
-        self._phase(LEARN, lambda layer: ("delta", "keep"))
-        for _ in range(self._settle_steps):
-            self._phase(SETTLE, lambda layer: None if layer.is_last else ("above",), advance=True)
-            self._phase(REFRESH, lambda layer: ("below",))
-        self._phase(
-            FINISH, lambda layer: (*(() if layer.is_last else ("above",)), *(("gate",) if layer.gated else ()))
-        )
+        self._published["delta",] = delta.copy()
+        for wave in self._rest:
+            self._do(wave)
         self._step += 1
 
-    def _phase(self, phase: int, reads: _Reads, *, advance: bool = False) -> None:
-        """One phase of every unit for which ``reads`` names slots, with what it reads; results go to the board."""
-        chosen = [(number, unit) for number, unit in enumerate(self._units) if reads(unit.layer) is not None]
-        arguments = [
-            (phase, {name: self._slot(unit.layer, name) for name in reads(unit.layer) or ()}) for _, unit in chosen
-        ]
-        if advance:
-            self._round += 1
-        results = self._crew.call_some("phase", [number for number, _ in chosen], arguments)
-        for (_, unit), published in zip(chosen, self._crew.results(results), strict=True):
+    def _do(self, wave: Wave) -> None:
+        """One round of calls: what each phase reads goes out with it, and what it publishes comes back."""
+        arguments = [(turn.number, self._reads(turn)) for turn in wave]
+        calls = self._crew.call_some("phase", [turn.unit for turn in wave], arguments)
+        for turn, published in zip(wave, self._crew.results(calls), strict=True):
             if not published["finite"]:
-                raise non_finite(unit, self._step)
-            self._publish(unit, published)
+                raise non_finite(self._units[turn.unit], self._step)
+            self._publish(turn, published)
 
-    def _slot(self, layer: LayerSpec, name: str) -> np.ndarray:
-        team = next(team for team in self._teams if team[0].team == layer.team)
-        buffer = self._round & 1
-        if name == "below":
-            return self._observation if layer.is_first else self.board.activations(team[layer.number - 2])[buffer]
-        if name == "above":
-            return self.board.errors(team[layer.number])[buffer]
-        return self.board.signal("gate", layer.team) if name == "gate" else self.board.signal(name)
+    def _reads(self, turn: Turn) -> dict[str, np.ndarray]:
+        layer, phase = self._units[turn.unit].layer, turn.phase
+        found = {"keep": self._published["keep",]} if turn.number == 0 else {}
+        if phase.below != NOTHING:
+            place = ("observation",) if layer.is_first else ("activation", layer.team, layer.number - 1, phase.below)
+            found["below"] = self._published[place]
+        if phase.above != NOTHING:
+            found["above"] = self._published["error", layer.team, layer.number + 1, phase.above]
+        if phase.delta:
+            found["delta"] = self._published["delta",]
+        if phase.gate != NOTHING:
+            found["gate"] = self._published["gate", layer.team, phase.gate]
+        return found
 
-    def _publish(self, unit: UnitSpec, published: Mapping[str, np.ndarray]) -> None:
-        neurons, buffer = slice(unit.start, unit.stop), self._round & 1
-        if "activation" in published:
-            self.board.activations(unit.layer)[buffer][:, neurons] = published["activation"]
-        if "error" in published:
-            self.board.errors(unit.layer)[buffer][:, neurons] = published["error"]
-        for name in ("value", "gate"):
+    def _publish(self, turn: Turn, published: Mapping[str, np.ndarray]) -> None:
+        """Put a unit's neurons to those of its layer; a slot is complete once the wave is."""
+        unit, phase = self._units[turn.unit], turn.phase
+        layer, neurons = unit.layer, slice(unit.start, unit.stop)
+        for name, number in (("activation", phase.activation), ("error", phase.error)):
             if name in published:
-                self.board.signal(name, unit.layer.team)[:] = published[name]
+                values = published[name]
+                blank = np.empty((len(values), layer.size))
+                self._published.setdefault((name, layer.team, layer.number, number), blank)[:, neurons] = values
+        if "value" in published:
+            self._published["value", layer.team, layer.number] = published["value"]
+        if "gate" in published:
+            self._published["gate", layer.team, phase.shown_gate] = published["gate"]
 
     def pause(self) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""

@@ -10,6 +10,8 @@ import numpy as np
 from teamnet.board.board import Board
 from teamnet.errors import NumericalError
 from teamnet.spec.layers import LayerSpec, UnitSpec
+from teamnet.units.schedules import schedule_of
+from teamnet.units.schedules.phase import rounds
 from teamnet.units.unit import Snapshot
 
 
@@ -19,8 +21,12 @@ class Exchange(Protocol):
     board: Board
     actors: int
 
-    def act(self, observation: np.ndarray) -> None:
-        """Phase 1: give the observation ``(rows, size)``; returns once all outputs are on the board.
+    def act(self, observation: np.ndarray, keep: np.ndarray) -> None:
+        """Give the observation ``(rows, size)``; returns once all outputs are on the board.
+
+        Args:
+            observation: float64.
+            keep: ``(rows,)``, 0.0 where an episode has just begun, so that its trace starts anew, else 1.0.
 
         Raises:
             ActorLost: an actor died.
@@ -28,8 +34,8 @@ class Exchange(Protocol):
         """
         ...
 
-    def learn(self, delta: np.ndarray, keep: np.ndarray) -> None:
-        """Phases 2 to 4: broadcast the TD error ``(rows,)`` and which rows keep their trace (1.0 or 0.0).
+    def learn(self, delta: np.ndarray) -> None:
+        """Broadcast the TD error ``(rows,)``, upon which the units do the rest of the step.
 
         May return before the units are done, so that the environment steps meanwhile. Raises as :meth:`act` does.
         """
@@ -61,12 +67,12 @@ class OutputReader:
 
     def __init__(self, board: Board, teams: Sequence[Sequence[LayerSpec]]) -> None:
         self._outputs = [board.activations(team[-1]) for team in teams]
-        self._rounds = teams[0][0].settle_steps + 1
+        self._rounds = [rounds(schedule_of(team[-1]), "activation") for team in teams]
         self._values = [board.signal("value", team[0].team) if team[0].gated else None for team in teams]
 
     def output(self, team_number: int, step: int) -> np.ndarray:
         """The activation ``(rows, size)`` of a team's output layer, a view that the next step but one overwrites."""
-        return self._outputs[team_number][step * self._rounds & 1]
+        return self._outputs[team_number][((step + 1) * self._rounds[team_number] - 1) & 1]
 
     def value(self, team_number: int) -> np.ndarray:
         """The value estimate ``(rows,)`` of a critic team."""

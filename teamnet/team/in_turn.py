@@ -3,43 +3,31 @@
 from __future__ import annotations
 
 from teamnet.kernels.compile import kernel
-from teamnet.units import step
+from teamnet.kernels.memory import integers
+from teamnet.units.learning import finish
+from teamnet.units.perform import perform, schedule_of
 from teamnet.units.records import units_at
 
 
 @kernel
-def act(address: int, count: int) -> int:
-    """Let ``count`` units act, in canonical order."""
-    units = units_at(address, count)
-    for number in range(units.size):
-        step.act(units[number])
-        if units[number].value != 0:
-            step.publish_value(units[number])
-    return 0
+def perform_in_turn(address: int, count: int, order: int, length: int) -> int:
+    """Do phases in an order in which everything is published before it is read.
 
+    Args:
+        address: of the records of ``count`` units.
+        count: of units.
+        order: address of ``length`` pairs of int64: a unit's number and that of its phase.
+        length: of the order.
 
-@kernel
-def learn(address: int, count: int) -> int:
-    """Let them learn, settle and trace; returns the number of the first with a non-finite value, or -1."""
-    units = units_at(address, count)
-    for number in range(units.size):
-        if units[number].step > 0 and not units[number].single_step:
-            step.learn(units[number])
-    for _ in range(units[0].settle_steps):
-        for number in range(units.size):
-            if not units[number].last_layer:
-                step.settle(units[number])
-        for number in range(units.size):
-            step.refresh(units[number])
-    for number in range(units.size):
-        if units[number].value != 0:
-            step.publish_gate(units[number])
+    Returns:
+        The number of the first unit that ended its step with a non-finite value, or -1.
+    """
+    units, pairs = units_at(address, count), integers(order, 2 * length)
     broken = -1
-    for number in range(units.size):
-        if units[number].single_step:
-            step.learn_at_once(units[number])
-        else:
-            step.trace(units[number])
-        if not step.finish(units[number]) and broken < 0:
+    for place in range(length):
+        number, phase = pairs[2 * place], pairs[2 * place + 1]
+        unit = units[number]
+        perform(unit, schedule_of(unit)[phase])
+        if phase == unit.phases - 1 and not finish(unit) and broken < 0:
             broken = number
     return broken

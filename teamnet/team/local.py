@@ -11,6 +11,7 @@ from teamnet.board.segment import private_memory
 from teamnet.kernels.native import native
 from teamnet.spec.layers import LayerSpec, UnitSpec
 from teamnet.team.exchange import non_finite
+from teamnet.team.order import order_of_step
 from teamnet.team.partition import noise_steps
 from teamnet.units.streams import RecordedNoise
 from teamnet.units.unit import Snapshot, Unit
@@ -39,15 +40,18 @@ class LocalExchange:
         for number, unit in enumerate(self.units):
             unit.record = self._records[number : number + 1]
         self._units_at = self._records.ctypes.data, self._records.size
-        self._act = native("teamnet.team.in_turn", "act", "ii")
-        self._learn = native("teamnet.team.in_turn", "learn", "ii")
-        self._observations = self.board.observations
-        self._delta, self._keep = self.board.signal("delta"), self.board.signal("keep")
+        self._perform = native("teamnet.team.in_turn", "perform_in_turn", "iiii")
+        self._acting, self._rest = (
+            np.array([(turn.unit, turn.number) for wave in waves for turn in wave], np.int64)
+            for waves in order_of_step(teams, units)
+        )
+        self._observations, self._keep = self.board.observations, self.board.keep
+        self._delta = self.board.signal("delta")
         self._noise_steps = noise_steps(teams)
         self._noise_left = 0
         self._step = 0
 
-    def act(self, observation: np.ndarray) -> None:
+    def act(self, observation: np.ndarray, keep: np.ndarray) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""
         if self._noise_left == 0:
             self._noise_left = self._noise_steps
@@ -55,13 +59,13 @@ class LocalExchange:
                 unit.draw_noise(self._noise_steps)
         self._noise_left -= 1
         self._observations[self._step & 1] = observation
-        self._act(*self._units_at)
+        self._keep[self._step & 1] = keep
+        self._perform(*self._units_at, self._acting.ctypes.data, len(self._acting))
 
-    def learn(self, delta: np.ndarray, keep: np.ndarray) -> None:
+    def learn(self, delta: np.ndarray) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""
         self._delta[:] = delta
-        self._keep[:] = keep
-        broken = self._learn(*self._units_at)
+        broken = self._perform(*self._units_at, self._rest.ctypes.data, len(self._rest))
         if broken >= 0:
             raise non_finite(self.units[broken].spec, self._step)
         self._step += 1

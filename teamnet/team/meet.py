@@ -35,11 +35,21 @@ def wake_all(words: int, count: int) -> int:
 
 
 @kernel
-def wait_for_all(words: int, count: int, target: int, control: int) -> int:
-    """Wait until every listed counter has published ``target``; returns the status of the first wait that fails."""
-    listed = integers(words, count)
+def wait_for_all(words: int, rounds: int, count: int, steps: int, control: int) -> int:
+    """Wait until every listed counter has published all its ``rounds`` of the first ``steps`` steps.
+
+    Args:
+        words, rounds: addresses of ``count`` int64 each: counters, and their publications in one step.
+        count: of counters.
+        steps: environment steps.
+        control: address of the control line.
+
+    Returns:
+        The status of the first wait that fails, else ``READY``.
+    """
+    listed, published = integers(words, count), integers(rounds, count)
     for number in range(count):
-        status = wait(listed[number], target, control, -1, _NAPS)
+        status = wait(listed[number], steps * published[number], control, -1, _NAPS)
         if status != READY:
             return status
     return READY

@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 from teamnet.kernels.compile import kernel
-from teamnet.kernels.constants import ACT, LEARN, REFRESH, SETTLE
-from teamnet.units import step
+from teamnet.units.learning import finish
+from teamnet.units.perform import perform, schedule_of
 from teamnet.units.records import units_at
 
 
 @kernel
-def do_phase(address: int, phase: int) -> int:
-    """One phase of the unit whose record is at ``address``; returns 0 if a value is not finite, else 1."""
+def do_phase(address: int, number: int) -> int:
+    """Phase ``number`` of the unit whose record is at ``address``.
+
+    Returns:
+        0 if it was the last of a step and a value is not finite, else 1.
+    """
     unit = units_at(address, 1)[0]
-    if phase == ACT:
-        step.act(unit)
-        if unit.value != 0:
-            step.publish_value(unit)
-    elif phase == LEARN:
-        if unit.step > 0 and not unit.single_step:
-            step.learn(unit)
-    elif phase == SETTLE:
-        step.settle(unit)
-    elif phase == REFRESH:
-        step.refresh(unit)
-    else:
-        if unit.single_step:
-            step.learn_at_once(unit)
-        else:
-            step.trace(unit)
-        return int(step.finish(unit))
-    if unit.value != 0:
-        step.publish_gate(unit)
+    perform(unit, schedule_of(unit)[number])
+    if number == unit.phases - 1:
+        return int(finish(unit))
     return 1

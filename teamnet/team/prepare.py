@@ -9,11 +9,10 @@ from teamnet.kernels.native import cache_folder, native
 
 ENTRIES = (
     ("teamnet.kernels.signal", "find_td_error", "iiiiiiidd"),
-    ("teamnet.team.in_turn", "act", "ii"),
-    ("teamnet.team.in_turn", "learn", "ii"),
+    ("teamnet.team.in_turn", "perform_in_turn", "iiii"),
     ("teamnet.team.meet", "publish_alone", "ii"),
     ("teamnet.team.meet", "set_control", "ii"),
-    ("teamnet.team.meet", "wait_for_all", "iiii"),
+    ("teamnet.team.meet", "wait_for_all", "iiiii"),
     ("teamnet.team.meet", "wake_all", "ii"),
     ("teamnet.team.phase", "do_phase", "ii"),
     ("teamnet.team.run", "run", "ii"),

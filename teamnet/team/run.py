@@ -5,8 +5,36 @@ from __future__ import annotations
 from teamnet.board.words import publish, store_release, wait
 from teamnet.kernels.compile import kernel
 from teamnet.kernels.constants import BROKEN, READY
-from teamnet.units import step
+from teamnet.units.learning import finish
+from teamnet.units.perform import perform, schedule_of
 from teamnet.units.records import units_at
+
+
+@kernel
+def _wait_for_inputs(unit, phase, number):
+    """Wait for what a phase reads; before the first phase of a step the run may pause."""
+    beginning = unit.step if number == 0 else -1
+    status = READY
+    if phase.below >= 0:
+        target = unit.step * unit.below_rounds + phase.below + 1
+        status = wait(unit.below_word, target, unit.control, beginning, -1)
+    if status == READY and phase.above >= 0:
+        status = wait(unit.above_word, unit.step * unit.above_rounds + phase.above + 1, unit.control, -1, -1)
+    if status == READY and phase.delta != 0:
+        status = wait(unit.delta_word, unit.step + 1, unit.control, -1, -1)
+    if status == READY and phase.gate >= 0:
+        status = wait(unit.gate_word, unit.step * unit.gate_rounds + phase.gate + 1, unit.control, -1, -1)
+    return status
+
+
+@kernel
+def _publish(unit, phase):
+    if phase.activation >= 0:
+        publish(unit.activation_word, unit.activation_round + 1, unit.peers)
+    if phase.error >= 0:
+        publish(unit.error_word, unit.error_round + 1, unit.peers)
+    if phase.shown_gate >= 0:
+        publish(unit.gate_word, unit.step * unit.gate_rounds + phase.shown_gate + 1, unit.peers)
 
 
 @kernel
@@ -17,55 +45,16 @@ def run(address: int, steps: int) -> int:
         ``READY`` after ``steps`` steps, else why the unit stopped: ``ENDED``, ``ABORTED`` or ``BROKEN``.
     """
     unit = units_at(address, 1)[0]
-    control, peers, settle_steps = unit.control, unit.peers, unit.settle_steps
+    schedule = schedule_of(unit)
     for _ in range(steps):
-        now = unit.step + 1
-        complete = unit.step * (settle_steps + 1)
-        status = wait(unit.below_word, now if unit.first_layer else complete + 1, control, unit.step, -1)
-        if status != READY:
-            return status
-        step.act(unit)
-        if unit.value != 0:
-            step.publish_value(unit)
-        publish(unit.activation_word, complete + 1, peers)
-        if not unit.first_layer:
-            publish(unit.error_word, complete + 1, peers)
-        if not unit.single_step:
-            status = wait(unit.delta_word, now, control, -1, -1)
+        for number in range(unit.phases):
+            phase = schedule[number]
+            status = _wait_for_inputs(unit, phase, number)
             if status != READY:
                 return status
-            if unit.step > 0:
-                step.learn(unit)
-        for settled in range(1, settle_steps + 1):
-            if not unit.last_layer:
-                status = wait(unit.above_word, complete + settled, control, -1, -1)
-                if status != READY:
-                    return status
-                step.settle(unit)
-                publish(unit.activation_word, complete + settled + 1, peers)
-            if not unit.first_layer:
-                status = wait(unit.below_word, complete + settled + 1, control, -1, -1)
-                if status != READY:
-                    return status
-            step.refresh(unit)
-            if not unit.first_layer:
-                publish(unit.error_word, complete + settled + 1, peers)
-        if unit.value != 0:
-            step.publish_gate(unit)
-            publish(unit.gate_word, now, peers)
-        if not unit.last_layer:
-            status = wait(unit.above_word, complete + settle_steps + 1, control, -1, -1)
-        if status == READY and unit.gated:
-            status = wait(unit.gate_word, now, control, -1, -1)
-        if status == READY and unit.single_step:
-            status = wait(unit.delta_word, now, control, -1, -1)
-        if status != READY:
-            return status
-        if unit.single_step:
-            step.learn_at_once(unit)
-        else:
-            step.trace(unit)
-        if not step.finish(unit):
-            store_release(control, 1)
+            perform(unit, phase)
+            _publish(unit, phase)
+        if not finish(unit):
+            store_release(unit.control, 1)
             return BROKEN
     return READY

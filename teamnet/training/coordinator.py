@@ -53,14 +53,14 @@ class Coordinator:
         """Run environment steps until some episodes have ended or ``until()`` says so; returns those episodes."""
         exchange, outcome = self.exchange, self.task.outcome
         while not until():
-            exchange.act(outcome.observation)
+            exchange.act(outcome.observation, outcome.keep)
             if self._single_step:
                 ended = self.task.step(self._output())
-                exchange.learn(outcome.reward, outcome.keep)
+                exchange.learn(outcome.reward)
                 self.task.begin()
             else:
                 self._find_td_error()
-                exchange.learn(self._delta, outcome.keep)
+                exchange.learn(self._delta)
                 ended = self.task.step(self._output())
             self.step += 1
             if ended:

@@ -4,33 +4,54 @@ from __future__ import annotations
 
 import numpy as np
 
-_SIZES = ("rows", "fan_in", "size", "fan_out", "offset", "layer_size")
-_KINDS = ("first_layer", "last_layer", "function", "family", "gated", "single_step", "settle_steps")
+_SIZES = ("rows", "fan_in", "size", "fan_out", "offset", "layer_size", "channels", "channels_above")
+_KINDS = ("first_layer", "last_layer", "function", "family", "gated", "single_step")
 _REALS = (
     "variance", "temperature", "step_size", "trace_decay", "rate_start", "rate_end", "rate_above_start",
-    "rate_above_end", "anneal_steps", "power1", "power2",
+    "rate_above_end", "anneal_steps", "entropy", "power1", "power2",
 )
-_COUNTERS = ("step", "round", "updates", "noise_index")
-_PRIVATE = ("incoming", "biases", "outgoing", "state", "signalled_above", "ones", "decay", "noise")
+_COUNTERS = (
+    "step", "updates", "noise_index", "below_round", "above_round", "activation_round", "error_round",
+    "gate_place",
+)
+_PRIVATE = ("incoming", "biases", "outgoing", "state", "signalled_above", "ones", "decay", "noise", "schedule")
 _SLOTS = ("below", "above", "own_activation", "own_error", "delta", "keep", "gate", "value")
 _WORDS = (
     "delta_word", "below_word", "above_word", "activation_word", "error_word", "gate_word", "control",
     "peers",
 )
+_ROUNDS = ("phases", "below_rounds", "above_rounds", "activation_rounds", "error_rounds", "gate_rounds")
 
 UNIT = np.dtype([
-    *((name, np.int64) for name in (*_SIZES, *_KINDS, *_COUNTERS, *_PRIVATE, *_SLOTS, *_WORDS)),
+    *((name, np.int64) for name in (*_SIZES, *_KINDS, *_COUNTERS, *_PRIVATE, *_SLOTS, *_WORDS, *_ROUNDS)),
     *((name, np.float64) for name in _REALS),
 ])
 """One record a unit.
 
 Sizes: parallel environments ``rows``, neurons below ``fan_in``, own ``size``, neurons above ``fan_out`` (0 at the top),
-the first own neuron's place ``offset`` in a layer of ``layer_size``. Private and slot fields are addresses of float64
-memory; words are addresses of the board's round counters (0 in-process). ``peers`` counts the units of the layer.
+the first own neuron's place ``offset`` in a layer of ``layer_size``; errors have one or two ``channels``. Private and
+slot fields are addresses of float64 memory, ``schedule`` of ``phases`` records; words are addresses of the board's
+round counters (0 in-process). ``peers`` counts the units of the layer, ``.._rounds`` how often a slot is published in one
+environment step, and ``.._round`` is the publication that the phase in hand reads or makes.
 """
 
-STATE = ("activation", "error", "mean", "slope", "potential", "force", "signalled", "acting_mean")
-"""The arrays ``(rows, size)`` of a unit's working state, in the order of its ``state`` block."""
+PHASE = np.dtype([
+    (name, np.int64)
+    for name in ("operation", "below", "above", "delta", "gate", "activation", "error", "shown_gate")
+])
+"""One phase of a schedule; see :class:`teamnet.units.schedules.phase.Phase`."""
 
-SYNAPSES = ("value", "first", "second", "gradient")
-"""The arrays ``(in, out)`` of a group of synapses before its ``rows`` traces; first and second are Adam's means."""
+STATE = (
+    "activation", "error", "mean", "slope", "potential", "force", "signalled", "acting_mean", "second_error", "change",
+)
+"""The arrays ``(rows, size)`` of a unit's working state, in the order of its ``state`` block.
+
+``second_error`` is what a second channel of errors carries, ``change`` how fast the activation moves (asynchronous MAP
+propagation); ``force`` is the feedback from above, and in an output unit that settles by sweeps its last residual.
+"""
+
+SYNAPSES = ("value", "first", "second", "gradient", "bonus")
+"""The arrays ``(in, out)`` of a group of synapses before its ``rows`` traces.
+
+First and second are Adam's means, and bonus is the gradient of the policy's entropy.
+"""

@@ -9,7 +9,7 @@ import numpy as np
 
 from teamnet.spec.layers import LayerSpec, UnitSpec
 
-_NOISE, _WEIGHTS, ENVIRONMENT, TASK = range(4)
+_NOISE, _WEIGHTS, ENVIRONMENT, TASK, _EXPLORING = range(5)
 _STATE_WORDS = 13
 
 
@@ -26,14 +26,14 @@ def initial_weights(layer: LayerSpec, number: int, fan_in: int, size: int, seed:
 
 
 class Noise(Protocol):
-    """Where a unit's noise comes from: float64 blocks ``(steps, rows, width)``."""
+    """Where a unit's noise comes from: float64 blocks ``(samples, rows, width)``."""
 
-    def block(self, steps: int) -> np.ndarray:
-        """The noise of the next ``steps`` environment steps."""
+    def block(self, samples: int) -> np.ndarray:
+        """The noise of the next ``samples`` samples."""
         ...
 
     def rewind(self, used: int) -> None:
-        """Go back to where the last block had ``used`` steps consumed."""
+        """Go back to where the last block had ``used`` samples consumed."""
         ...
 
     def state(self) -> np.ndarray:
@@ -46,23 +46,35 @@ class Noise(Protocol):
 
 
 class KeyedNoise:
-    """One stream for each neuron: standard normals, or for a categorical unit one stream of uniforms."""
+    """One stream for each neuron: standard normals, or for a categorical unit one stream of uniforms.
+
+    A hidden neuron that does not explore in a sample gets no noise, and so takes its mean; where only a share of them
+    explores, a second stream of each neuron decides.
+    """
 
     def __init__(self, unit: UnitSpec) -> None:
         layer = unit.layer
         self._uniform = layer.family == "categorical"
         self._rows = layer.rows
+        self._exploring = 1.0 if layer.is_last else layer.exploring
         neurons = range(1) if self._uniform else range(unit.start, unit.stop)
-        self._streams = [keyed_generator(unit.seed, _NOISE, layer.team_number, layer.number, j) for j in neurons]
+
+        def streams(purpose: int) -> list[np.random.Generator]:
+            return [keyed_generator(unit.seed, purpose, layer.team_number, layer.number, j) for j in neurons]
+
+        self._streams = streams(_NOISE)
+        self._choices = streams(_EXPLORING) if 0.0 < self._exploring < 1.0 else []
         self._before = self.state()
 
-    def block(self, steps: int) -> np.ndarray:
+    def block(self, samples: int) -> np.ndarray:
         """See :class:`Noise`."""
         self._before = self.state()
-        noise = np.empty((steps, self._rows, len(self._streams)))
-        for j, stream in enumerate(self._streams):
-            shape = (steps, self._rows)
+        shape = (samples, self._rows)
+        noise = np.zeros((*shape, len(self._streams)))
+        for j, stream in enumerate(self._streams if self._exploring > 0.0 else ()):
             noise[:, :, j] = stream.random(shape) if self._uniform else stream.standard_normal(shape)
+        for j, stream in enumerate(self._choices):
+            noise[:, :, j][stream.random(shape) >= self._exploring] = 0.0
         return noise
 
     def rewind(self, used: int) -> None:
@@ -72,36 +84,46 @@ class KeyedNoise:
 
     def state(self) -> np.ndarray:
         """See :class:`Noise`."""
-        words = np.empty((len(self._streams), _STATE_WORDS), np.uint64)
-        for row, stream in zip(words, self._streams, strict=True):
-            state = stream.bit_generator.state
-            row[:4], row[4:6], row[6:10] = state["state"]["counter"], state["state"]["key"], state["buffer"]
-            row[10:] = state["buffer_pos"], state["has_uint32"], state["uinteger"]
-        return words
+        groups = [_positions(self._streams), *([_positions(self._choices)] if self._choices else [])]
+        return np.concatenate(groups, axis=1)
 
     def restore(self, state: np.ndarray) -> None:
         """See :class:`Noise`."""
-        for row, stream in zip(state, self._streams, strict=True):
-            stream.bit_generator.state = {
-                "bit_generator": "Philox",
-                "state": {"counter": row[:4].copy(), "key": row[4:6].copy()},
-                "buffer": row[6:10].copy(),
-                "buffer_pos": int(row[10]), "has_uint32": int(row[11]), "uinteger": int(row[12]),
-            }
+        _go_to(self._streams, state[:, :_STATE_WORDS])
+        _go_to(self._choices, state[:, _STATE_WORDS:] if self._choices else state[:0])
+
+
+def _positions(streams: list[np.random.Generator]) -> np.ndarray:
+    words = np.empty((len(streams), _STATE_WORDS), np.uint64)
+    for row, stream in zip(words, streams, strict=True):
+        state = stream.bit_generator.state
+        row[:4], row[4:6], row[6:10] = state["state"]["counter"], state["state"]["key"], state["buffer"]
+        row[10:] = state["buffer_pos"], state["has_uint32"], state["uinteger"]
+    return words
+
+
+def _go_to(streams: list[np.random.Generator], positions: np.ndarray) -> None:
+    for row, stream in zip(positions, streams, strict=True):
+        stream.bit_generator.state = {
+            "bit_generator": "Philox",
+            "state": {"counter": row[:4].copy(), "key": row[4:6].copy()},
+            "buffer": row[6:10].copy(),
+            "buffer_pos": int(row[10]), "has_uint32": int(row[11]), "uinteger": int(row[12]),
+        }
 
 
 class RecordedNoise:
-    """Noise that was written down beforehand, float64 ``(steps, rows, width)``."""
+    """Noise that was written down beforehand, float64 ``(samples, rows, width)``."""
 
     def __init__(self, noise: np.ndarray) -> None:
         self._noise, self._position, self._before = noise, 0, 0
 
-    def block(self, steps: int) -> np.ndarray:
+    def block(self, samples: int) -> np.ndarray:
         """See :class:`Noise`; zeros follow after the end."""
         self._before = self._position
-        known = self._noise[self._position : self._position + steps]
-        self._position += steps
-        missing = np.zeros((steps - len(known), *self._noise.shape[1:]))
+        known = self._noise[self._position : self._position + samples]
+        self._position += samples
+        missing = np.zeros((samples - len(known), *self._noise.shape[1:]))
         return np.concatenate([known, missing])
 
     def rewind(self, used: int) -> None:

@@ -8,7 +8,8 @@ import numpy as np
 
 from teamnet.kernels.constants import BETA1, BETA2, CATEGORICAL, CORRECTED_UPDATES, GAUSSIAN, HIDDEN_FUNCTIONS
 from teamnet.spec.layers import UnitSpec
-from teamnet.units.layout import STATE, SYNAPSES, UNIT
+from teamnet.units.layout import PHASE, STATE, SYNAPSES, UNIT
+from teamnet.units.schedules import schedule_of
 from teamnet.units.streams import KeyedNoise, Noise, initial_weights
 
 Snapshot = dict[str, np.ndarray]
@@ -46,6 +47,7 @@ class Unit:
         self._scratch = {
             "signalled_above": np.zeros((rows, layer.fan_out)), "ones": np.ones(rows), "decay": np.zeros(rows)
         }
+        self._schedule = np.array([tuple(phase) for phase in schedule_of(layer)], PHASE)
         self.record = np.zeros(1, UNIT)
         self._describe()
         own = initial_weights(layer, layer.number, layer.fan_in, layer.size, spec.seed)
@@ -62,27 +64,31 @@ class Unit:
             "first_layer": layer.is_first, "last_layer": layer.is_last,
             "function": HIDDEN_FUNCTIONS[layer.function],
             "family": CATEGORICAL if layer.family == "categorical" else GAUSSIAN,
-            "gated": layer.gated, "single_step": layer.single_step, "settle_steps": layer.settle_steps,
+            "gated": layer.gated, "single_step": layer.single_step, "entropy": layer.entropy,
+            "channels": layer.channels, "channels_above": layer.channels, "phases": len(self._schedule),
             "variance": layer.variance, "temperature": layer.temperature, "step_size": layer.step_size,
             "trace_decay": layer.trace_decay, "rate_start": layer.rate.start, "rate_end": layer.rate.end,
             "rate_above_start": layer.rate_above.start, "rate_above_end": layer.rate_above.end,
             "anneal_steps": layer.rate.steps, "power1": 1.0, "power2": 1.0,
         }
-        for group, array in (self._synapses | self._scratch | {"state": self._state}).items():
-            values[group] = array.ctypes.data
+        private = self._synapses | self._scratch | {"state": self._state, "schedule": self._schedule}
+        values |= {field: array.ctypes.data for field, array in private.items()}
         for field, value in values.items():
             self.record[field] = value
 
     def attach(self, addresses: Mapping[str, int]) -> None:
-        """Hand the unit the addresses of its slots and round counters: the whole of what it can reach outside."""
+        """Hand the unit the addresses of its slots and round counters, and how often they are published in a step.
+
+        That is the whole of what it can reach outside.
+        """
         for field, address in addresses.items():
             self.record[field] = address
 
     def draw_noise(self, steps: int) -> None:
         """Lay out the noise of the next ``steps`` steps; what was left of the last block is drawn again."""
         self._settle_noise()
-        self._block = np.ascontiguousarray(self._noise.block(steps))
-        self._drawn = steps
+        self._drawn = steps * self.spec.layer.draws
+        self._block = np.ascontiguousarray(self._noise.block(self._drawn))
         self.record["noise"] = self._block.ctypes.data
         self.record["noise_index"] = 0
 
@@ -97,7 +103,7 @@ class Unit:
         """The unit's whole state between two steps; mirrored synapses are left out, the layer above has them."""
         self._settle_noise()
         snapshot = {f"{group}.{part}": self._part(group, part) for group in _GROUPS[:2] for part in self._parts()}
-        snapshot |= {name: self._state[STATE.index(name)].copy() for name in _SHOWN}
+        snapshot |= {name: self._state[STATE.index(name)].copy() for name in self._shown()}
         snapshot["noise"] = self._noise.state()
         snapshot["counters"] = np.array([self.record["step"][0], self.record["updates"][0]], np.uint64)
         return snapshot
@@ -107,7 +113,12 @@ class Unit:
         return {part: np.swapaxes(self._part("outgoing", part), -1, -2) for part in self._parts()}
 
     def _parts(self) -> tuple[str, ...]:
-        return ("value", "first", "second", *(() if self.spec.layer.single_step else ("trace",)))
+        layer = self.spec.layer
+        bonus = ("bonus",) if layer.entropy > 0.0 else ()
+        return ("value", "first", "second", *bonus, *(() if layer.single_step else ("trace",)))
+
+    def _shown(self) -> tuple[str, ...]:
+        return (*_SHOWN, "change") if self.spec.layer.schedule == "ticks" else _SHOWN
 
     def _part(self, group: str, part: str) -> np.ndarray:
         block = self._synapses[group]
@@ -128,7 +139,7 @@ class Unit:
                     block[len(SYNAPSES) :] = value
                 else:
                     block[SYNAPSES.index(part)] = value
-        for name in _SHOWN:
+        for name in self._shown():
             self._state[STATE.index(name)] = own[name]
         self.record["noise_index"], self._drawn = 0, 0
         self._noise.restore(own["noise"])

@@ -37,8 +37,10 @@ def drive(exchange: Exchange, teams: Teams, steps: int, first: int = 0) -> None:
     layer = teams[0][0]
     for step in range(first, first + steps):
         generator = np.random.default_rng(step)
-        exchange.act(generator.standard_normal((layer.rows, layer.fan_in)))
-        exchange.learn(generator.standard_normal(layer.rows), (generator.random(layer.rows) > 0.1).astype(float))
+        observation = generator.standard_normal((layer.rows, layer.fan_in))
+        delta = generator.standard_normal(layer.rows)
+        exchange.act(observation, (generator.random(layer.rows) > 0.1).astype(float))
+        exchange.learn(delta)
     exchange.pause()
 
 

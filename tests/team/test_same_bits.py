@@ -105,12 +105,12 @@ def test_a_batch_of_single_steps_learns_what_traces_without_decay_learn():
     one, other = local(at_once), local(traced)
     generator = np.random.default_rng(1)
     observation, delta = generator.standard_normal((5, 4)), generator.standard_normal(5)
-    one.act(observation)
-    one.learn(delta, np.ones(5))
-    other.act(observation)
-    other.learn(np.zeros(5), np.ones(5))
-    other.act(observation)
-    other.learn(delta, np.ones(5))
+    one.act(observation, np.ones(5))
+    one.learn(delta)
+    other.act(observation, np.ones(5))
+    other.learn(np.zeros(5))
+    other.act(observation, np.ones(5))
+    other.learn(delta)
     first, second = state_of(one, at_once, "layer"), state_of(other, traced, "layer")
     for number in (1, 2):
         for group in ("incoming", "biases"):

@@ -58,9 +58,9 @@ def test_noise_does_not_depend_on_blocks_nor_on_rewinding(blocks: list[int], use
 def test_a_categorical_output_is_sampled_with_its_probabilities():
     layers = make_layers((2, 4, 3), settle_steps=0, rate=0.0, rows=2000)
     exchange = local([layers])
-    exchange.act(np.ones((2000, 2)) * 0.3)
+    exchange.act(np.ones((2000, 2)) * 0.3, np.ones(2000))
     output = exchange.board.activations(layers[-1])[0]
-    exchange.learn(np.zeros(2000), np.ones(2000))
+    exchange.learn(np.zeros(2000))
     probabilities = exchange.snapshot()[-1]["mean"]
     counts = output.sum(0)
     assert counts.sum() == 2000

@@ -1,0 +1,60 @@
+"""Commands that do many runs. Heavy imports wait until a command needs them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import tyro
+
+
+def paper(arguments: list[str]) -> int:
+    """``teamnet paper [options]``."""
+
+    def options(
+        out: Path = Path("runs/paper"), tasks: tuple[str, ...] = (), methods: tuple[str, ...] = (), seeds: int = 10,
+        first_seed: int = 0, quick: bool = False, address: str = "", cpus: int | None = None,
+        report_only: bool = False, docs: Path | None = None,
+    ) -> int:
+        """Train the paper's tasks by every method over many seeds, and set the results beside the published numbers.
+
+        Finished runs are not done again. OUT gets results.md, results.jsonl, figures/ and runs/.
+
+        Args:
+            out: the study's folder.
+            tasks: cartpole, acrobot, lunarlander, mountaincar, multiplexer, regression; all if left out.
+            methods: which ones; without it every rule, but no peer of another library.
+            seeds: runs of each task by each method.
+            first_seed: the first seed.
+            quick: shortened runs of two seeds in the folder "quick" of OUT, about ten minutes on two cores.
+            address: of a Ray cluster; $RAY_ADDRESS, or a private one on this machine, if left out.
+            cpus: how many runs may go on at the same time; as many as there are CPUs if left out.
+            report_only: start nothing, write the report over what is finished.
+            docs: a folder that gets a copy of the report with its figures.
+        """
+        from teamnet.study.paper.runs import Study
+        from teamnet.study.paper.tasks import TASKS
+        from teamnet.study.paper.workflow import Choice, run_study
+
+        study = Study(out)
+        if quick:
+            study = Study(out / "quick", lengths={name: task.quick for name, task in TASKS.items()})
+            seeds = min(seeds, _QUICK_SEEDS)
+        try:
+            outcome = run_study(
+                study, Choice(tasks, methods, seeds, first_seed), address=address or os.environ.get("RAY_ADDRESS", ""),
+                cpus=cpus, report_only=report_only, docs=docs,
+            )
+        except KeyboardInterrupt:
+            print("interrupted; finished runs are kept, and the same command goes on", file=sys.stderr)
+            raise
+        print(f"{len(outcome.done)} runs done, {len(outcome.results)} finished in all; report: {outcome.report}")
+        for run in outcome.failed:
+            print(f"failed: {run.label}, see {run.folder}/error.txt", file=sys.stderr)
+        return int(bool(outcome.failed))
+
+    return tyro.cli(options, prog="teamnet paper", args=arguments)
+
+
+_QUICK_SEEDS = 2

@@ -1,0 +1,103 @@
+"""Figures: one for each task, the running mean of every method with its spread over the seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from teamnet.study.paper.methods import Method
+from teamnet.study.paper.results import Curve, running_mean
+from teamnet.study.paper.tasks import StudyTask
+from teamnet.training.outputs import WINDOW
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31")
+"""Okabe and Ito's palette, which colour-blind readers can tell apart, with a brown in place of its yellow."""
+_DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
+_POINTS = 400
+_PALETTE = 256
+
+
+def average_curves(curves: Sequence[Curve], task: StudyTask) -> tuple[np.ndarray, ...]:
+    """What a figure shows of some runs: positions, means, and both edges of a band of one standard deviation.
+
+    Control tasks are smoothed over 100 episodes. A negative error is averaged as the logarithm of the error, because
+    its scale differs between seeds. The band has no width for a single run.
+
+    Returns:
+        Four arrays ``(lines,)``, cut to the shortest run.
+    """
+    lines = min(len(curve.value) for curve in curves)
+    values = np.stack([curve.value[:lines] for curve in curves])
+    if task.negative_error:
+        values = np.log10(np.maximum(-values, np.finfo(float).tiny))
+    if not task.single_step:
+        values = np.stack([running_mean(its) for its in values])
+    mean, deviation = values.mean(axis=0), values.std(axis=0, ddof=1) if len(curves) > 1 else np.zeros(lines)
+    shown = [mean, mean - deviation, mean + deviation]
+    return curves[0].position[:lines], *(10**its if task.negative_error else its for its in shown)
+
+
+def describe_axis(task: StudyTask) -> str:
+    """What the vertical axis of a task's figure shows."""
+    if task.negative_error:
+        return "squared error, mean of 12,800 samples"
+    return "reward, mean of 12,800 samples" if task.single_step else f"return, mean of {WINDOW} episodes"
+
+
+def draw_task(
+    task: StudyTask, curves: Mapping[str, Sequence[Curve]], methods: Mapping[str, Method], path: Path
+) -> None:
+    """Draw one task's figure as a PNG file.
+
+    Args:
+        task: the task.
+        curves: the finished runs of each method that has some.
+        methods: all known methods; one keeps its colour from figure to figure.
+        path: of the file.
+    """
+    import matplotlib as mpl  # late: most commands draw nothing
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(9.5, 4.2), layout="constrained")
+    for number, (name, method) in enumerate(methods.items()):
+        if not curves.get(name):
+            continue
+        lines = average_curves(curves[name], task)
+        chosen = np.unique(np.linspace(0, len(lines[0]) - 1, min(len(lines[0]), _POINTS)).astype(int))
+        position, mean, low, high = (its[chosen] for its in lines)
+        position = position / (1e6 if task.single_step else 1)
+        colour = _COLOURS[number % len(_COLOURS)]
+        axes.fill_between(position, low, high, color=colour, alpha=0.15, linewidth=0)
+        axes.plot(
+            position, mean, color=colour, linestyle=_DASHES[number % len(_DASHES)], linewidth=1.8,
+            label=f"{method.label} ({len(curves[name])})",
+        )
+    if task.solved is not None:
+        axes.axhline(task.solved, color="#666666", linewidth=0.8, linestyle=":", label=f"solved at {task.solved:g}")
+    if task.negative_error:
+        axes.set_yscale("log")
+    axes.set(title=task.title, xlabel="million samples" if task.single_step else "episode", ylabel=describe_axis(task))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.margins(x=0.01)
+    figure.legend(loc="outside right upper", frameon=False, fontsize=9, handlelength=2.6)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _save(figure, path)
+    plt.close(figure)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    """As a PNG with a palette, which takes a third of the space."""
+    from PIL import Image
+
+    drawn = BytesIO()
+    figure.savefig(drawn, dpi=100)
+    Image.open(drawn).convert("RGB").quantize(_PALETTE, Image.Quantize.MAXCOVERAGE).save(path, optimize=True)

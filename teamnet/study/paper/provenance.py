@@ -1,0 +1,95 @@
+"""What a study was made with: versions, CPUs and wall time, a line in ``goes.jsonl`` for each go at it."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from teamnet.training.checkpoint import write_atomically
+
+_PACKAGES = (
+    "teamnet", "numpy", "numba", "ray", "scipy", "gymnasium", "box2d", "box2d-py", "stable-baselines3", "torch"
+)
+
+
+@dataclass(frozen=True)
+class Go:
+    """One call of the command that did some runs.
+
+    Args:
+        begun: date and time, UTC.
+        seconds: wall time.
+        finished: runs that it finished.
+        cpus: the most runs that went on at the same time.
+        versions: of Python and the packages, by name.
+    """
+
+    begun: str
+    seconds: float
+    finished: int
+    cpus: int
+    versions: dict[str, str]
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that are installed here."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+class GoRecord:
+    """Keeps ``goes.jsonl`` up to date while a go lasts, so that one that is killed counts too."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "goes.jsonl"
+        self._earlier = read_goes(folder)
+        self._begun, self._wall = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime()), time.perf_counter()
+        self._versions = versions()
+        self._finished = 0
+
+    def finished(self, cpus: int) -> None:
+        """Take note of a run that is finished; ``cpus`` runs went on at the same time at most."""
+        self._finished += 1
+        seconds = round(time.perf_counter() - self._wall, 1)
+        goes = [*self._earlier, Go(self._begun, seconds, self._finished, cpus, self._versions)]
+        write_atomically(self._path, "".join(json.dumps(asdict(go)) + "\n" for go in goes).encode())
+
+
+def read_goes(folder: Path) -> list[Go]:
+    """All goes so far; none if the runs were made in another way."""
+    path = folder / "goes.jsonl"
+    return [Go(**json.loads(line)) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def describe(goes: Sequence[Go], training_seconds: float, runs: int) -> str:
+    """Wall time and versions as two Markdown paragraphs."""
+    text = f"{runs} runs with {clock(training_seconds)} of training, added up over runs of one core each."
+    finished = sum(go.finished for go in goes)
+    if goes:
+        text += (
+            f" `teamnet paper` did {finished} of them in {clock(sum(go.seconds for go in goes))} of wall time, "
+            f"{len(goes)} call{'s' if len(goes) > 1 else ''}, up to {max(go.cpus for go in goes)} at the same time"
+        )
+        text += "." if finished >= runs else "; the others were made by `teamnet train` with the same specs."
+    used = [go.versions for go in goes] or [versions()]
+    names = dict.fromkeys(name for its in used for name in its)
+    listed = [f"{name} {', '.join(dict.fromkeys(its[name] for its in used if name in its))}" for name in names]
+    return f"{text}\n\nMade with {'; '.join(listed)}."
+
+
+def clock(seconds: float) -> str:
+    """A duration for readers: ``1 h 05 min``, ``12 min 03 s`` or ``9 s``."""
+    whole = round(seconds)
+    if whole >= 3600:
+        return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+    return f"{whole // 60} min {whole % 60:02} s" if whole >= 60 else f"{whole} s"

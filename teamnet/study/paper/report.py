@@ -1,0 +1,152 @@
+"""``results.md`` with its figures, and ``results.jsonl``: made anew from whatever runs are finished."""
+
+from __future__ import annotations
+
+import shutil
+from collections import defaultdict
+from importlib.resources import files
+from pathlib import Path
+
+from teamnet.errors import SpecError
+from teamnet.study.paper.figures import describe_axis, draw_task
+from teamnet.study.paper.provenance import describe, read_goes
+from teamnet.study.paper.results import Curve, Result, measure, read_curve, write_results
+from teamnet.study.paper.runs import Study
+from teamnet.study.paper.tables import Cells, difference_table, overview, run_table, task_table
+from teamnet.study.paper.tasks import TASKS, StudyTask
+from teamnet.training.checkpoint import write_atomically
+
+_INTRODUCTION = """\
+# Results
+
+Made by `teamnet paper` from {runs} finished runs; each is determined by its spec and seed and gives the same digest
+wherever it runs. `results.jsonl` has one line for each run.
+
+**Average return** is the mean return over *all* episodes of training, from the first on (for the multiplexer and for
+regression the mean reward over all samples), as the paper reports it: first the mean over the seeds, then in brackets
+their standard deviation (n - 1). **95 % interval**: of the mean over the seeds, by bootstrap (percentiles of 10,000
+resamples). **Episodes to first** X: until an episode first returns X, the score at which the task counts as solved; for
+CartPole that is the perfect score, the other tasks have none. **Episodes to solved**: until the mean of the last 100
+episodes reaches it. Both are medians over the seeds, where a run that never came there counts as later than all others;
+how many did stands in brackets.
+"""
+
+_SHORTENED = """
+**These runs were shortened** ({lengths}). Their numbers try out the command; beside the published ones they mean
+nothing, and no difference is tested.
+"""
+
+_TEST = """\
+## Beside the published numbers
+
+Published: mean (standard deviation) of ten runs, from the author's notebook and the official README. The test is
+Welch's two-sided t-test at the 5 % level, from mean, deviation and number of runs of both sides. It takes the seeds'
+averages as normally distributed, which ten runs of tasks with early and late finders are only roughly. Many comparisons
+are made, so that one in twenty differs by chance alone; the column of Holm's p allows for that within this table. The
+verdict goes by the plain p, which is the stricter way for a claim of being no worse. "Not below beyond chance" is no
+proof of being equal: with large deviations, ten runs cannot tell small differences.
+
+{table}
+"""
+
+_TASK = """\
+## {title}
+
+![Running means of all methods on {title}](figures/{name}.png)
+
+{axis}. Lines are {mean} over the seeds, bands one standard deviation to both sides; the number of runs is in
+brackets.
+
+{table}
+
+{note}
+"""
+
+_END = """\
+## Seeds and digests
+
+A digest is the SHA-256 of all parameters after training; its first eight characters are shown, all of them are in
+`results.jsonl`. Seconds are of training on one core, beside whatever ran on the others.
+
+{runs}
+
+## Made with
+
+{provenance}
+"""
+
+
+def write_report(study: Study) -> tuple[Path, list[Result]]:
+    """Write figures, ``results.jsonl`` and ``results.md`` to the study's folder.
+
+    Args:
+        study: the study; all finished runs in its folder count.
+
+    Returns:
+        The path of ``results.md``, and the results of all finished runs.
+
+    Raises:
+        SpecError: runs of another spec lie in the folder.
+        CheckpointError: files of a run are damaged.
+    """
+    runs = study.finished()
+    results = [measure(run) for run in runs]
+    curves: dict[str, dict[str, list[Curve]]] = defaultdict(lambda: defaultdict(list))
+    for run in runs:
+        curves[run.task][run.method].append(read_curve(run))
+    write_results(study.folder, results)
+    cells, notes = Cells(results, study.methods), read_notes()
+    parts = [_INTRODUCTION.format(runs=len(results))]
+    if study.lengths:
+        lengths = ", ".join(
+            f"{task}: {count:,} {'samples' if TASKS[task].single_step else 'episodes'}"
+            for task, count in study.lengths.items()
+        )
+        parts.append(_SHORTENED.format(lengths=lengths))
+    parts.append(f"## Average return\n\n{overview(cells)}\n\n{notes['all']}\n")
+    if not study.lengths:
+        parts.append(_TEST.format(table=difference_table(cells)))
+    for name, task in TASKS.items():
+        if curves[name]:
+            draw_task(task, curves[name], study.methods, study.folder / "figures" / f"{name}.png")
+            parts.append(_task_section(task, cells, notes[name]))
+    if failures := study.failures():
+        lines = [f"- {name}: {error}" for name, error in failures.items()]
+        parts.append("## Failed runs\n\n" + "\n".join(lines) + "\n")
+    provenance = describe(read_goes(study.folder), sum(its.seconds for its in results), len(results))
+    parts.append(_END.format(runs=run_table(cells), provenance=provenance))
+    path = study.folder / "results.md"
+    write_atomically(path, "\n".join(parts).encode())
+    return path, results
+
+
+def _task_section(task: StudyTask, cells: Cells, note: str) -> str:
+    axis, mean = describe_axis(task), "geometric means" if task.negative_error else "means"
+    return _TASK.format(
+        title=task.title, name=task.name, axis=axis[0].upper() + axis[1:], mean=mean, table=task_table(cells, task),
+        note=note,
+    )
+
+
+def read_notes() -> dict[str, str]:
+    """The paragraph on each task, by the task's name, and on all of them under ``all``."""
+    sections = (files("teamnet.study.paper") / "notes.md").read_text(encoding="utf-8").split("\n## ")[1:]
+    return {name.strip(): text.strip() for name, _, text in (section.partition("\n") for section in sections)}
+
+
+def copy_to_docs(study: Study, docs: Path) -> None:
+    """Copy the report, its figures and ``results.jsonl`` to a folder of documentation.
+
+    Raises:
+        SpecError: it cannot be written to.
+    """
+    try:
+        (docs / "figures").mkdir(parents=True, exist_ok=True)
+        for name in ("results.md", "results.jsonl"):
+            shutil.copyfile(study.folder / name, docs / name)
+        for figure in sorted((study.folder / "figures").glob("*.png")):
+            shutil.copyfile(figure, docs / "figures" / figure.name)
+    except OSError as error:
+        raise SpecError(
+            "docs", expected="a folder that can be written to", found=str(error), mend="Give another --docs."
+        ) from None

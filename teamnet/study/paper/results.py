@@ -1,0 +1,139 @@
+"""What a finished run comes to: one line of ``results.jsonl``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from teamnet.errors import CheckpointError
+from teamnet.study.paper.runs import Planned, read_json
+from teamnet.study.paper.tasks import TASKS
+from teamnet.training.checkpoint import write_atomically
+from teamnet.training.outputs import WINDOW, read_metrics
+
+EARLY_SAMPLES = 1_000_000
+"""Samples over which a single-step task's early mean goes."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One finished run.
+
+    Args:
+        task, method, seed: which run it is.
+        average_return: over all episodes, or over all samples of a single-step task.
+        episodes, env_steps: that were trained.
+        episodes_to_perfect: the first episode whose return is the score at which the task counts as solved (for
+            CartPole the highest there is); ``None`` if there is none.
+        episodes_to_solved: the first episode at which the mean of the last 100 reaches that score; ``None`` if none.
+        final_return: mean of the last 100 episodes, or the last line (12,800 samples) of a single-step task.
+        early_return: mean over the first million samples of a single-step task that has as many.
+        seconds: of training.
+        env_steps_per_second: on one core, beside whatever else ran.
+        digest: of the parameters; a peer may have none.
+        version: of teamnet that made it.
+    """
+
+    task: str
+    method: str
+    seed: int
+    average_return: float
+    episodes: int
+    env_steps: int
+    episodes_to_perfect: int | None
+    episodes_to_solved: int | None
+    final_return: float
+    early_return: float | None
+    seconds: float
+    env_steps_per_second: float | None
+    digest: str | None
+    version: str
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Returns of one run, in order; float64 ``(lines,)``.
+
+    Args:
+        position: episodes so far, or samples so far of a single-step task.
+        value: the return of that episode, or the mean over the samples since the line before.
+    """
+
+    position: np.ndarray
+    value: np.ndarray
+
+
+def read_curve(run: Planned) -> Curve:
+    """The returns of a finished run.
+
+    Raises:
+        CheckpointError: its metrics are missing, damaged or empty.
+    """
+    path = run.folder / "metrics.jsonl"
+    try:
+        lines = read_metrics(run.folder)
+        name = "env_steps" if TASKS[run.task].single_step else "episode"
+        curve = Curve(np.array([line[name] for line in lines]), np.array([line["return"] for line in lines], float))
+    except (OSError, ValueError, KeyError) as error:
+        raise _damaged(path, str(error)) from None
+    if not len(curve.value):
+        raise _damaged(path, "no line")
+    return curve
+
+
+def _damaged(path: Path, found: str) -> CheckpointError:
+    return CheckpointError(
+        str(path), expected="one JSON object a line, for each episode or hundred batches", found=found,
+        mend="Remove the folder of that run; it will be done again.",
+    )
+
+
+def running_mean(values: np.ndarray, window: int = WINDOW) -> np.ndarray:
+    """Means ``(n,)`` over the last ``window`` values, over all so far at the beginning."""
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    ends = np.arange(1, len(values) + 1)
+    starts = np.maximum(0, ends - window)
+    return (sums[ends] - sums[starts]) / (ends - starts)
+
+
+def first_reached(values: np.ndarray, score: float, window: int = 1) -> int | None:
+    """The number of values at which the mean of the last ``window`` is first ``score`` or more; ``None`` if never."""
+    reached = np.flatnonzero(running_mean(values, window)[window - 1 :] >= score - 1e-9)
+    return int(reached[0]) + window if len(reached) else None
+
+
+def measure(run: Planned) -> Result:
+    """What a finished run comes to.
+
+    Raises:
+        CheckpointError: its files are damaged.
+    """
+    task, curve = TASKS[run.task], read_curve(run)
+    summary, about = read_json(run.folder / "summary.json"), read_json(run.folder / "spec.json")
+    early = curve.position <= EARLY_SAMPLES
+    scores: dict[str, Any] = {"episodes_to_perfect": None, "episodes_to_solved": None}
+    if task.solved is not None:
+        scores["episodes_to_perfect"] = first_reached(curve.value, task.solved)
+        scores["episodes_to_solved"] = first_reached(curve.value, task.solved, WINDOW)
+    return Result(
+        run.task, run.method, run.seed, **scores,
+        average_return=float(summary["mean_return"] if task.single_step else curve.value.mean()),
+        episodes=summary["episodes"], env_steps=summary["env_steps"],
+        final_return=float(curve.value[-1] if task.single_step else running_mean(curve.value)[-1]),
+        early_return=float(curve.value[early].mean())
+        if task.single_step and summary["env_steps"] >= EARLY_SAMPLES else None,
+        seconds=summary["seconds"], env_steps_per_second=summary.get("env_steps_per_second"),
+        digest=summary.get("digest"), version=about.get("version", "unknown"),
+    )
+
+
+def write_results(folder: Path, results: Sequence[Result]) -> Path:
+    """``results.jsonl``: a line for each finished run; returns its path."""
+    path = folder / "results.jsonl"
+    write_atomically(path, "".join(json.dumps(asdict(result)) + "\n" for result in results).encode())
+    return path

@@ -1,0 +1,147 @@
+"""Which runs a study consists of, where each lies, and whether it is finished."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from teamnet.errors import CheckpointError, SpecError
+from teamnet.spec.files import from_plain
+from teamnet.spec.run import RunSpec
+from teamnet.study.paper.execute import RUN_FILES
+from teamnet.study.paper.methods import METHODS, Method, PeerSpec
+from teamnet.study.paper.tasks import TASKS
+from teamnet.training.checkpoint import write_atomically
+
+ERROR_FILE = "error.txt"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One run of a study: what it is, and where it lies."""
+
+    task: str
+    method: str
+    seed: int
+    spec: RunSpec | PeerSpec
+    folder: Path
+
+    @property
+    def label(self) -> str:
+        """How displays and messages call it."""
+        return f"{self.task} {self.method} seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Study:
+    """A folder of runs.
+
+    Args:
+        folder: runs lie in ``runs/<task>/<method>/seed-<s>`` below it.
+        methods: known methods by name, in the order of the tables.
+        lengths: episodes of a task, or samples of a single-step one, where they are not the preset's.
+    """
+
+    folder: Path
+    methods: Mapping[str, Method] = field(default_factory=lambda: METHODS)
+    lengths: Mapping[str, int] = field(default_factory=dict)
+
+    def run(self, task: str, method: str, seed: int) -> Planned:
+        """One run of the study."""
+        spec = self.methods[method].spec(task, seed)
+        if task in self.lengths:
+            name = "env_steps" if TASKS[task].single_step else "episodes"
+            spec = replace(spec, **{name: self.lengths[task]})
+        return Planned(task, method, seed, spec, self.folder / "runs" / task / method / f"seed-{seed}")
+
+    def plan(self, tasks: tuple[str, ...], methods: tuple[str, ...], seeds: range) -> list[Planned]:
+        """The runs that were asked for: seed by seed, so that an early end leaves every cell with as many."""
+        return [
+            self.run(task, method, seed)
+            for seed in seeds
+            for task in tasks
+            for method in methods
+            if task in self.methods[method].tasks
+        ]
+
+    def failures(self) -> dict[str, str]:
+        """Why runs in the folder failed the last time, by what they are called."""
+        found = sorted((self.folder / "runs").glob(f"*/*/seed-*/{ERROR_FILE}"))
+        return {" ".join(path.parent.parts[-3:]): brief(path.read_text()) for path in found}
+
+    def finished(self) -> list[Planned]:
+        """All finished runs in the folder, in the order of the tables.
+
+        Raises:
+            SpecError: a run there has another spec than this study's.
+        """
+        found = []
+        for task in TASKS:
+            for method in self.methods:
+                folder = self.folder / "runs" / task / method
+                seeds = [path.name.removeprefix("seed-") for path in folder.glob("seed-*")]
+                planned = [self.run(task, method, seed) for seed in sorted(int(its) for its in seeds if its.isdigit())]
+                found += [run for run in planned if is_finished(run)]
+        return found
+
+
+def is_finished(run: Planned) -> bool:
+    """Whether the run lies in its folder and went to its end.
+
+    Raises:
+        SpecError: the run that lies there has another spec.
+        CheckpointError: its files are damaged.
+    """
+    if not (run.folder / "summary.json").exists():
+        return False
+    summary, about = read_json(run.folder / "summary.json"), read_json(run.folder / "spec.json")
+    found = from_plain(type(run.spec), about.get("spec"), str(run.folder / "spec.json"))
+    for its in fields(run.spec):
+        expected, value = getattr(run.spec, its.name), getattr(found, its.name)
+        if expected != value:
+            raise SpecError(
+                f"{run.folder}: {its.name}", expected=f"this study's, {expected}", found=str(value),
+                mend="Runs of different specs do not mix: give another --out, or remove that folder.",
+            )
+    ends = {name: getattr(run.spec, name) for name in ("env_steps", "episodes")}
+    return any(end is not None and summary.get(name, 0) >= end for name, end in ends.items())
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Raises:
+        CheckpointError: it is missing or damaged.
+    """
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        content = error
+    if isinstance(content, dict):
+        return content
+    raise CheckpointError(
+        str(path), expected="a JSON object", found=str(content),
+        mend="Remove the folder of that run; it will be done again.",
+    )
+
+
+def keep(run: Planned, files: dict[str, bytes]) -> None:
+    """Write a finished run to its folder, the summary last, in place of what an unfinished one left there."""
+    run.folder.mkdir(parents=True, exist_ok=True)
+    (run.folder / ERROR_FILE).unlink(missing_ok=True)
+    for name in RUN_FILES:
+        write_atomically(run.folder / name, files[name])
+
+
+def brief(error: str) -> str:
+    """The line of an error that says what it is: the last one, also of a traceback."""
+    return error.strip().splitlines()[-1]
+
+
+def keep_error(run: Planned, message: str) -> None:
+    """Write why a run failed to its folder."""
+    run.folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(run.folder / ERROR_FILE, f"{message}\n".encode())

@@ -1,0 +1,45 @@
+"""The tasks of the study, and what their results are measured by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from teamnet.spec.presets import SINGLE_STEP_TASKS
+
+
+@dataclass(frozen=True)
+class StudyTask:
+    """One task.
+
+    Args:
+        name: of the preset.
+        title: what readers know it as.
+        solved: the mean return over 100 episodes from which it counts as solved; ``None`` for a single-step task.
+        quick: episodes, or samples of a single-step task, of a quick run.
+        negative_error: whether the reward is an error with its sign turned, which figures show on a logarithmic axis.
+    """
+
+    name: str
+    title: str
+    solved: float | None
+    quick: int
+    negative_error: bool = False
+
+    @property
+    def single_step(self) -> bool:
+        """Whether every sample is an episode, so that curves go by samples and hold means of many of them."""
+        return self.name in SINGLE_STEP_TASKS
+
+
+TASKS = {
+    task.name: task
+    for task in (
+        StudyTask("cartpole", "CartPole-v1", 500.0, 250),
+        StudyTask("acrobot", "Acrobot-v1", -120.0, 200),
+        StudyTask("lunarlander", "LunarLander-v3", 200.0, 300),
+        StudyTask("mountaincar", "MountainCarContinuous-v0", 90.0, 80),
+        StudyTask("multiplexer", "Multiplexer, 5 address bits", None, 768_000),
+        StudyTask("regression", "Regression", None, 512_000, negative_error=True),
+    )
+}
+"""All tasks of the study in the order in which they are reported."""

@@ -1,0 +1,150 @@
+"""The command from beginning to end: plan, do what is not finished, report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from teamnet.errors import SpecError, nearest
+from teamnet.spec.check import check_run
+from teamnet.spec.presets import preset
+from teamnet.spec.run import RunSpec
+from teamnet.study.paper.execute import execute
+from teamnet.study.paper.progress import Durations, StudyProgress
+from teamnet.study.paper.provenance import GoRecord
+from teamnet.study.paper.report import copy_to_docs, write_report
+from teamnet.study.paper.results import Result, measure
+from teamnet.study.paper.runs import Planned, Study, is_finished, keep, keep_error
+from teamnet.study.paper.tasks import TASKS
+from teamnet.training.run import make_task
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which runs of a study are asked for.
+
+    Args:
+        tasks, methods: by name; empty for all tasks, and for all usual methods.
+        seeds: how many.
+        first_seed: the first one.
+    """
+
+    tasks: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+    seeds: int = 10
+    first_seed: int = 0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a study ended: its report, all results, the runs done now, and the runs that failed."""
+
+    report: Path
+    results: list[Result]
+    done: list[Planned] = field(default_factory=list)
+    failed: list[Planned] = field(default_factory=list)
+
+
+def plan(study: Study, choice: Choice) -> list[Planned]:
+    """The runs that are asked for.
+
+    Raises:
+        SpecError: a task or method is unknown, or there is no such run.
+        ResourceError: a method cannot be run by this installation.
+    """
+    for where, names, known in (("tasks", choice.tasks, TASKS), ("methods", choice.methods, study.methods)):
+        for name in names:
+            if name not in known:
+                raise SpecError(where, expected=f"some of {', '.join(known)}", found=name, mend=nearest(name, known))
+    for where, value, least in (("seeds", choice.seeds, 1), ("first_seed", choice.first_seed, 0)):
+        if value < least:
+            raise SpecError(where, expected=f"{least} or more", found=str(value), mend="Give such a number.")
+    methods = choice.methods or tuple(name for name, method in study.methods.items() if method.usual)
+    seeds = range(choice.first_seed, choice.first_seed + choice.seeds)
+    runs = study.plan(choice.tasks or tuple(TASKS), methods, seeds)
+    if not runs:
+        raise SpecError(
+            "tasks", expected=f"tasks that {', '.join(methods)} can be run on", found=", ".join(choice.tasks),
+            mend=f"Those are: {', '.join(sorted({task for its in methods for task in study.methods[its].tasks}))}.",
+        )
+    return runs
+
+
+def run_study(
+    study: Study, choice: Choice, *, address: str = "", cpus: int | None = None, report_only: bool = False,
+    docs: Path | None = None,
+) -> Outcome:
+    """Do all runs that are asked for and not finished, then write the report over all that is finished.
+
+    Args:
+        study: the folder, and what its runs are.
+        choice: the runs that are asked for.
+        address: of a Ray cluster; empty for a private one on this machine.
+        cpus: runs that may go on at the same time, if fewer than there are CPUs.
+        report_only: only write the report.
+        docs: a folder that gets a copy of the report.
+
+    Raises:
+        SpecError: the choice is refused, or runs of other specs lie in the folder.
+        EnvironmentRefused: an environment is not installed.
+        ResourceError: nothing answers at the address, or a method is not installed.
+    """
+    if cpus is not None and cpus < 1:
+        raise SpecError("cpus", expected="1 or more", found=str(cpus), mend="Leave it out for all.")
+    runs = plan(study, choice)
+    try:
+        study.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SpecError(
+            "out", expected="a folder that can be written to", found=str(error), mend="Give another --out."
+        ) from None
+    finished = study.finished()
+    done, failed = ([], []) if report_only else _do(study, runs, finished, address, cpus)
+    path, results = write_report(study)
+    if docs:
+        copy_to_docs(study, docs)
+    return Outcome(path, results, done, failed)
+
+
+def _check_ready(study: Study, todo: Sequence[Planned]) -> None:
+    """Refuse methods, specs and environments that this installation cannot run, before anything is started."""
+    for method in dict.fromkeys(run.method for run in todo):
+        study.methods[method].check_installed()
+    for run in todo:
+        if isinstance(run.spec, RunSpec):
+            check_run(run.spec)
+    for task in dict.fromkeys(run.task for run in todo):
+        make_task(preset(task)).close()
+
+
+def _do(
+    study: Study, runs: Sequence[Planned], finished: Sequence[Planned], address: str, cpus: int | None
+) -> tuple[list[Planned], list[Planned]]:
+    todo = [run for run in runs if not is_finished(run)]
+    if not todo:
+        return [], []
+    _check_ready(study, todo)
+    from teamnet.team.ray_tasks import Job, run_jobs  # late: a report needs no Ray
+
+    done: list[Planned] = []
+    failed: list[Planned] = []
+    progress = StudyProgress(todo, len(runs) - len(todo), Durations(measure(run) for run in finished))
+    record = GoRecord(study.folder)
+    jobs = [Job(execute, (run.spec,)) for run in todo]
+    try:
+        with closing(run_jobs(jobs, address=address, most_at_once=cpus, waiting=progress.waiting)) as outcomes:
+            for outcome in outcomes:
+                run = todo[outcome.number]
+                progress.ended(outcome.number, outcome.error)
+                if outcome.error:
+                    keep_error(run, outcome.error)
+                    failed.append(run)
+                else:
+                    keep(run, outcome.value)
+                    done.append(run)
+                    record.finished(progress.at_once)
+    finally:
+        progress.close()
+    return done, failed

@@ -1,0 +1,99 @@
+"""The Ray shell for independent work: calls of a plain function, spread over whatever cluster there is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray.exceptions import RayError, RayTaskError
+
+from teamnet.errors import ResourceError, TeamnetError
+from teamnet.team.ray_cluster import connect, disconnect
+
+_AHEAD = 2
+"""Jobs that are handed over beyond the number of CPUs, so that none is idle between two jobs."""
+_LOOK_EVERY = 0.5
+
+
+@dataclass(frozen=True)
+class Job:
+    """A call of a function that every node can import, with arguments that can be pickled."""
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A job that has ended: its number, and either its value or why it failed."""
+
+    number: int
+    value: Any = None
+    error: str = ""
+
+
+def run_jobs(
+    jobs: Sequence[Job], *, address: str = "", most_at_once: int | None = None,
+    waiting: Callable[[list[int]], None] = lambda running: None,
+) -> Generator[Ended]:
+    """Run all jobs, each on one CPU, and yield them as they end; a job that fails does not hold up the others.
+
+    Args:
+        jobs: what to run, started in this order.
+        address: of a Ray cluster; empty for a private one on this machine.
+        most_at_once: jobs that run at the same time, if it is to be fewer than the cluster has CPUs.
+        waiting: called about twice a second with the numbers of the jobs that run.
+
+    Raises:
+        ResourceError: nothing answers at the address, or the cluster has no CPU.
+    """
+    if not jobs:
+        return
+    owned = connect(address)
+    handles: dict[Any, int] = {}
+    try:
+        _cpus()
+        remote = ray.remote(num_cpus=1, max_retries=1)(_call)
+        numbers = iter(range(len(jobs)))
+        while True:
+            cpus = min(_cpus(), most_at_once or len(jobs))
+            room = most_at_once or _cpus() + _AHEAD
+            while len(handles) < room and (number := next(numbers, None)) is not None:
+                handles[remote.remote(jobs[number].function, jobs[number].arguments)] = number
+            if not handles:
+                return
+            waiting(list(handles.values())[:cpus])
+            for handle in ray.wait(list(handles), num_returns=1, timeout=_LOOK_EVERY)[0]:
+                yield _ended(handles.pop(handle), handle)
+    finally:
+        for handle in handles:
+            ray.cancel(handle, force=True)
+        if owned:
+            disconnect()
+
+
+def _call(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    return function(*arguments)
+
+
+def _ended(number: int, handle: Any) -> Ended:
+    try:
+        return Ended(number, ray.get(handle))
+    except RayTaskError as error:
+        said = isinstance(error.cause, TeamnetError)  # then its message is enough, else the traceback is wanted too
+        return Ended(number, error=str(error.cause if said else error))
+    except RayError as error:
+        return Ended(number, error=f"the process that ran it ended: {error}")
+
+
+def _cpus() -> int:
+    """CPUs of the cluster now; it may grow while jobs run."""
+    count = int(ray.cluster_resources().get("CPU", 0))
+    if count < 1:
+        raise ResourceError(
+            "the Ray cluster", expected="at least one CPU for the jobs", found="none",
+            mend="Add a node to it: ray start --address HEAD --num-cpus N",
+        )
+    return count

@@ -1,0 +1,37 @@
+"""MAP propagation as published: all hidden layers settle at once; without settle steps it is REINFORCE.
+
+act      H_1 .. H_L upwards
+learn    W_l += rate * Adam(delta z_l)
+settle   N times: H_l += a v_l ((m_l - H_l) / v_l + e_{l+1} W_{l+1}^T), then m_l and e_l anew
+trace    z_l <- gamma lambda z_l + H_{l-1}^T e_l
+"""
+
+from __future__ import annotations
+
+from teamnet.kernels.constants import ACT, FIND_ERROR, PREDICT, REFRESH, SETTLE, SHOW_GATE
+from teamnet.spec.layers import LayerSpec
+from teamnet.units.schedules.phase import NOTHING, Phase, learn, trace
+
+
+def jacobi(layer: LayerSpec) -> list[Phase]:
+    """Settle step ``k`` reads the errors of step ``k - 1``, publishes activations, and then refreshes the errors.
+
+    What the first layer sees does not change while the team settles, so its mean stays after the first settle step;
+    and as nobody reads its error, its own trace needs only the last one.
+    """
+    steps = layer.settle_steps
+    phases = [Phase(ACT, below=0, activation=0, error=NOTHING if layer.is_first else 0), *learn(layer)]
+    for k in range(1, steps + 1):
+        if not layer.is_last:
+            phases.append(Phase(SETTLE, above=k - 1, activation=k))
+        if not layer.is_first:
+            phases.append(Phase(REFRESH, below=k, error=k))
+        elif layer.is_last and k == steps:
+            phases.append(Phase(REFRESH, below=0))
+        elif not layer.is_last and k == 1:
+            phases.append(Phase(PREDICT, below=0))
+    if layer.is_first and not layer.is_last and steps:
+        phases.append(Phase(FIND_ERROR))
+    if layer.gated and layer.is_last:
+        phases.append(Phase(SHOW_GATE, shown_gate=0))
+    return [*phases, trace(layer, below=steps, above=steps)]

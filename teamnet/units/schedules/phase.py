@@ -1,0 +1,57 @@
+"""A phase: one operation of a unit, with what it waits for and what it publishes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from teamnet.kernels.constants import LEARN, LEARN_AT_ONCE, TRACE
+from teamnet.spec.layers import LayerSpec
+
+NOTHING = -1
+
+
+class Phase(NamedTuple):
+    """One operation. Numbers count publications of a slot within the environment step, from 0; ``NOTHING`` for none.
+
+    Args:
+        operation: one of the operations of :mod:`teamnet.kernels.constants`.
+        below, above: the publication of the activations below and of the errors above that it reads.
+        delta: 1 if it reads the TD error.
+        gate: the publication of the critic's output gate that it reads.
+        activation, error: the publication of the unit's own activations and errors that it makes.
+        shown_gate: the publication of the gate that it makes.
+    """
+
+    operation: int
+    below: int = NOTHING
+    above: int = NOTHING
+    delta: int = 0
+    gate: int = NOTHING
+    activation: int = NOTHING
+    error: int = NOTHING
+    shown_gate: int = NOTHING
+
+
+def learn(layer: LayerSpec) -> list[Phase]:
+    """Learning from the TD error; tasks of one step learn at the end of the step instead."""
+    return [] if layer.single_step else [Phase(LEARN, delta=1)]
+
+
+def trace(layer: LayerSpec, *, below: int, above: int) -> Phase:
+    """The end of a step: accumulate the trace, or in a task of one step learn at once.
+
+    Args:
+        layer: whose units.
+        below, above: the publications that the trace is made of; the observation has the first only.
+    """
+    reads = {
+        "below": 0 if layer.is_first else below, "above": NOTHING if layer.is_last else above,
+        "gate": 0 if layer.gated else NOTHING,
+    }
+    return Phase(LEARN_AT_ONCE, delta=1, **reads) if layer.single_step else Phase(TRACE, **reads)
+
+
+def rounds(schedule: Sequence[Phase], slot: str) -> int:
+    """How often a schedule publishes ``activation``, ``error`` or ``shown_gate`` in one environment step."""
+    return sum(getattr(phase, slot) != NOTHING for phase in schedule)

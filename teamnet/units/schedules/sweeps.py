@@ -1,0 +1,35 @@
+"""MAP propagation that settles by alternating sweeps: errors downwards, means upwards.
+
+    act      H_1 .. H_L upwards
+    learn    W_l += rate * Adam(delta z_l)
+    settle   N times: downwards f_l = e_{l+1} W_{l+1}^T, e_l = f'(p_l) f_l; upwards m_l anew, H_l = m_l + v_l f_l
+    trace    z_l <- gamma lambda z_l + H_{l-1}^T e_l
+
+Where a sweep changes nothing any more, ``(m_l - H_l) / v_l + f_l = 0``: the activations are the most probable ones, as
+after very many steps of the published schedule. One sweep alone is backpropagation by another name.
+
+A Gaussian output clamped at ``H_L`` feels ``e_L = (H_L - m_L) / v_L``, and ``m_L`` follows the errors that it sent:
+with a small ``v_L`` plain sweeps overshoot. Its units therefore find the error that is its own answer by secant steps.
+"""
+
+from __future__ import annotations
+
+from teamnet.kernels.constants import ACT, ASCEND, DESCEND, SHOW_SOLVED_GATE, SOLVE, SOLVE_FIRST
+from teamnet.spec.layers import LayerSpec
+from teamnet.units.schedules.phase import NOTHING, Phase, learn, trace
+
+
+def sweeps(layer: LayerSpec) -> list[Phase]:
+    """The trace is made of the last activations and of the last errors that went down."""
+    steps = layer.settle_steps
+    sent = layer.is_last and not layer.is_first
+    phases = [Phase(ACT, below=0, activation=0, error=0 if sent else NOTHING), *learn(layer)]
+    for k in range(1, steps + 1):
+        if not layer.is_last:
+            phases.append(Phase(DESCEND, above=k - 1, error=NOTHING if layer.is_first else k - 1))
+            phases.append(Phase(ASCEND, below=0 if layer.is_first else k, activation=k))
+        elif k < steps and sent:
+            phases.append(Phase(SOLVE_FIRST if k == 1 else SOLVE, below=k, error=k))
+    if layer.gated and layer.is_last:
+        phases.append(Phase(SHOW_SOLVED_GATE, shown_gate=0))
+    return [*phases, trace(layer, below=steps, above=steps - 1)]

@@ -1,0 +1,85 @@
+"""How hidden units settle; the arithmetic is ``kernels.rule``, ``kernels.sweeps`` and ``kernels.backpropagation``."""
+
+from __future__ import annotations
+
+from teamnet.kernels import backpropagation, rule, sweeps
+from teamnet.kernels.compile import kernel
+from teamnet.kernels.constants import GAUSSIAN
+from teamnet.kernels.memory import matrix
+from teamnet.units.acting import find_error, predict
+from teamnet.units.views import (
+    ACTIVATION,
+    ERROR,
+    FORCE,
+    MEAN,
+    SECOND_ERROR,
+    SIGNALLED,
+    SLOPE,
+    above,
+    state,
+    write_activation,
+    write_error,
+)
+
+
+@kernel
+def _mirror(unit):
+    return matrix(unit.outgoing, unit.fan_out, unit.size)
+
+
+@kernel
+def settle(unit):
+    """Move the activation towards its most probable value and publish it; all hidden layers at once."""
+    rule.settle(
+        state(unit, ACTIVATION), state(unit, MEAN), unit.variance, unit.step_size, above(unit, 0), _mirror(unit),
+        state(unit, FORCE),
+    )
+    write_activation(unit)
+
+
+@kernel
+def refresh(unit):
+    """Find mean and error anew and publish the error."""
+    predict(unit)
+    find_error(unit)
+
+
+@kernel
+def chain(unit):
+    """Backpropagation: the error by the chain rule, and that of the entropy."""
+    rule.feed_back(above(unit, 0), _mirror(unit), state(unit, FORCE))
+    backpropagation.chain(state(unit, SLOPE), state(unit, FORCE), state(unit, ERROR))
+    if unit.channels == 2:
+        rule.feed_back(above(unit, 1), _mirror(unit), state(unit, FORCE))
+        backpropagation.chain(state(unit, SLOPE), state(unit, FORCE), state(unit, SECOND_ERROR))
+    write_error(unit)
+
+
+@kernel
+def descend(unit):
+    """A sweep downwards: the feedback from above, and the error that goes with it."""
+    rule.feed_back(above(unit, 0), _mirror(unit), state(unit, FORCE))
+    backpropagation.chain(state(unit, SLOPE), state(unit, FORCE), state(unit, ERROR))
+    write_error(unit)
+
+
+@kernel
+def ascend(unit):
+    """A sweep upwards: the mean anew, and the activation that balances it with the feedback."""
+    predict(unit)
+    sweeps.balance(state(unit, MEAN), unit.variance, state(unit, FORCE), state(unit, ACTIVATION))
+    write_activation(unit)
+
+
+@kernel
+def solve(unit, first):
+    """The top of a sweep: the output's error anew; a Gaussian output takes the secant step to its own answer."""
+    predict(unit)
+    if unit.family == GAUSSIAN:
+        sweeps.secant(
+            state(unit, ACTIVATION), state(unit, MEAN), unit.variance, first, state(unit, ERROR), state(unit, FORCE),
+            state(unit, SIGNALLED),
+        )
+        write_error(unit)
+    else:
+        find_error(unit)

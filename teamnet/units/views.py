@@ -1,0 +1,84 @@
+"""What a compiled phase sees of its unit: its own state, the slots that it was handed, and nothing else.
+
+Slots of activations and errors hold two buffers that alternate with the publication; the observation and the rows that
+keep their trace alternate with the step.
+"""
+
+from __future__ import annotations
+
+from teamnet.kernels.compile import kernel
+from teamnet.kernels.memory import copy, flat, matrix, vector
+from teamnet.units.layout import STATE
+
+(
+    ACTIVATION, ERROR, MEAN, SLOPE, POTENTIAL, FORCE, SIGNALLED, ACTING_MEAN, SECOND_ERROR, CHANGE
+) = range(len(STATE))
+
+
+@kernel
+def state(unit, index):
+    """One array ``(rows, size)`` of the unit's working state."""
+    return matrix(unit.state + 8 * index * unit.rows * unit.size, unit.rows, unit.size)
+
+
+@kernel
+def below(unit):
+    """The activations ``(rows, fan_in)`` of the layer below, or the observation."""
+    return matrix(unit.below + 8 * (unit.below_round & 1) * unit.rows * unit.fan_in, unit.rows, unit.fan_in)
+
+
+@kernel
+def above(unit, channel):
+    """One channel ``(rows, fan_out)`` of the errors of the layer above."""
+    place = (unit.above_round & 1) * unit.channels_above + channel
+    return matrix(unit.above + 8 * place * unit.rows * unit.fan_out, unit.rows, unit.fan_out)
+
+
+@kernel
+def keep(unit):
+    """``(rows,)``: 0.0 where an episode has just begun."""
+    return vector(unit.keep + 8 * (unit.step & 1) * unit.rows, unit.rows)
+
+
+@kernel
+def gate(unit):
+    """The critic's output gate ``(rows,)`` that this phase reads or shows; each has a place of its own in the step."""
+    return vector(unit.gate + 8 * unit.gate_place * unit.rows, unit.rows)
+
+
+@kernel
+def _write(unit, slot, place, values):
+    """Copy ``values (rows, size)`` to the unit's own neurons of one ``(rows, layer_size)`` piece of a slot."""
+    layer = matrix(slot + 8 * place * unit.rows * unit.layer_size, unit.rows, unit.layer_size)
+    offset = unit.offset
+    if values.shape[1] == layer.shape[1]:
+        copy(flat(values), flat(layer))
+    else:
+        for row in range(values.shape[0]):
+            for j in range(values.shape[1]):
+                layer[row, offset + j] = values[row, j]
+
+
+@kernel
+def write_activation(unit):
+    """Write the unit's activation to its slot, if this phase publishes it."""
+    if unit.activation_round >= 0:
+        _write(unit, unit.own_activation, unit.activation_round & 1, state(unit, ACTIVATION))
+
+
+@kernel
+def write_error(unit):
+    """Write all channels of the unit's error to its slot, if this phase publishes it."""
+    if unit.error_round >= 0:
+        place = (unit.error_round & 1) * unit.channels
+        _write(unit, unit.own_error, place, state(unit, ERROR))
+        if unit.channels == 2:
+            _write(unit, unit.own_error, place + 1, state(unit, SECOND_ERROR))
+
+
+@kernel
+def take_noise(unit, width):
+    """The next sample's noise ``(rows, width)``."""
+    noise = matrix(unit.noise + 8 * unit.noise_index * unit.rows * width, unit.rows, width)
+    unit.noise_index += 1
+    return noise

@@ -1,0 +1,284 @@
+"""Which runs count as finished, and what the report says of them; nothing is trained here."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from teamnet.cli.main import main
+from teamnet.errors import CheckpointError, EnvironmentRefused, ResourceError, SpecError
+from teamnet.spec.presets import preset
+from teamnet.spec.run import RunSpec
+from teamnet.study.paper.figures import average_curves
+from teamnet.study.paper.methods import METHODS, PeerSpec
+from teamnet.study.paper.progress import Durations, StudyProgress
+from teamnet.study.paper.report import copy_to_docs, read_notes, write_report
+from teamnet.study.paper.results import Curve, measure
+from teamnet.study.paper.runs import Study, is_finished, keep_error
+from teamnet.study.paper.tasks import TASKS
+from teamnet.study.paper.workflow import Choice, plan, run_study
+from tests.study.studies import made_up_run, small_study, table_row
+
+
+def test_a_study_is_planned_seed_by_seed(tmp_path: Path):
+    runs = plan(Study(tmp_path), Choice(("cartpole", "multiplexer"), ("map", "sb3-ppo"), seeds=2, first_seed=3))
+    assert [(run.task, run.method, run.seed) for run in runs] == [
+        ("cartpole", "map", 3), ("cartpole", "sb3-ppo", 3), ("multiplexer", "map", 3),
+        ("cartpole", "map", 4), ("cartpole", "sb3-ppo", 4), ("multiplexer", "map", 4),
+    ]
+    assert runs[0].spec == replace(preset("cartpole"), seed=3)
+    assert runs[1].spec == PeerSpec("cartpole", "ppo", 3, 1000)
+    assert runs[0].folder == tmp_path / "runs/cartpole/map/seed-3"
+
+
+def test_all_methods_have_complete_specs():
+    for method in METHODS.values():
+        for task in method.tasks:
+            spec = method.spec(task, 7)
+            assert (spec.task, spec.seed) == (task, 7)
+            if isinstance(spec, RunSpec):
+                for team in filter(None, (spec.actor, spec.critic)):
+                    assert len(team.rates) == len(team.final_rates) == len(spec.hidden) + 1
+
+
+def test_without_a_choice_all_tasks_and_rules_are_done_but_no_peers(tmp_path: Path):
+    runs = plan(Study(tmp_path), Choice(seeds=1))
+    assert {run.task for run in runs} == set(TASKS)
+    assert {run.method for run in runs} == {name for name in METHODS if not name.startswith("sb3-")}
+
+
+def test_a_run_counts_once_its_end_is_reached(tmp_path: Path):
+    study = small_study(tmp_path, cartpole=3, multiplexer=25_600)
+    run = study.run("cartpole", "map", 0)
+    assert not is_finished(run)
+    assert is_finished(made_up_run(study, "cartpole", "map", 0, [1.0, 2.0, 3.0]))
+    assert not is_finished(made_up_run(study, "cartpole", "map", 1, [1.0, 2.0]))
+    assert is_finished(made_up_run(study, "multiplexer", "map", 0, [0.1, 0.2]))
+    assert not is_finished(made_up_run(study, "multiplexer", "map", 1, [0.1]))
+    assert [(its.task, its.seed) for its in study.finished()] == [("cartpole", 0), ("multiplexer", 0)]
+
+
+def test_a_spec_written_before_a_field_was_added_is_still_the_same(tmp_path: Path):
+    study = small_study(tmp_path, cartpole=2)
+    run = made_up_run(study, "cartpole", "map", 0, [1.0, 2.0])
+    about = json.loads((run.folder / "spec.json").read_text())
+    del about["spec"]["address_bits"]
+    (run.folder / "spec.json").write_text(json.dumps(about))
+    assert is_finished(run)
+
+
+def test_runs_of_another_spec_are_refused(tmp_path: Path):
+    made_up_run(small_study(tmp_path, cartpole=2), "cartpole", "map", 0, [1.0, 2.0])
+    with pytest.raises(SpecError, match=r"seed-0: episodes: expected this study's, 1000; found 2\. Runs of different"):
+        run_study(Study(tmp_path), Choice(("cartpole",)), report_only=True)
+    assert not (tmp_path / "results.md").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("summary.json", "{", r"summary\.json: expected a JSON object"),
+        ("spec.json", "[]", r"spec\.json: expected a JSON object; found \[\]"),
+        ("metrics.jsonl", "", r"metrics\.jsonl: expected one JSON object a line, .*; found no line"),
+        ("metrics.jsonl", '{"episode": 1}\n', r"metrics\.jsonl: .* found 'return'"),
+    ],
+)
+def test_damaged_runs_are_refused_by_name(tmp_path: Path, name: str, content: str, message: str):
+    study = small_study(tmp_path, cartpole=2)
+    run = made_up_run(study, "cartpole", "map", 0, [1.0, 2.0])
+    (run.folder / name).write_text(content)
+    with pytest.raises(CheckpointError, match=message):
+        write_report(study)
+
+
+def test_what_a_control_run_comes_to(tmp_path: Path, generator: np.random.Generator):
+    study = small_study(tmp_path, cartpole=250)
+    returns = [*generator.uniform(10, 499, 120).tolist(), 500.0, 300.0, *[500.0] * 128]
+    result = measure(made_up_run(study, "cartpole", "map", 4, returns))
+    assert (result.task, result.method, result.seed, result.episodes) == ("cartpole", "map", 4, 250)
+    assert result.average_return == pytest.approx(sum(returns) / 250)
+    assert result.episodes_to_perfect == 121
+    assert result.episodes_to_solved == 222
+    assert result.final_return == pytest.approx(500.0)
+    assert result.early_return is None
+
+
+def test_what_a_single_step_run_comes_to(tmp_path: Path, generator: np.random.Generator):
+    study = small_study(tmp_path, multiplexer=90 * 12_800)
+    returns = generator.uniform(-1, 1, 90).tolist()
+    result = measure(made_up_run(study, "multiplexer", "map", 0, returns))
+    assert result.average_return == pytest.approx(np.mean(returns))
+    assert result.early_return == pytest.approx(np.mean(returns[:78]))
+    assert result.final_return == returns[-1]
+    assert (result.episodes_to_perfect, result.episodes_to_solved) == (None, None)
+    shorter = small_study(tmp_path / "short", multiplexer=70 * 12_800)
+    assert measure(made_up_run(shorter, "multiplexer", "map", 0, returns[:70])).early_return is None
+
+
+def _full_study(folder: Path, generator: np.random.Generator) -> tuple[Study, dict[str, list[list[float]]]]:
+    study = Study(folder)
+    returns = {
+        "map": [generator.uniform(400, 500, 1000).tolist() for _ in range(4)],
+        "reinforce": [generator.uniform(20, 60, 1000).tolist() for _ in range(3)],
+    }
+    for method, runs in returns.items():
+        for seed, its in enumerate(runs):
+            made_up_run(study, "cartpole", method, seed, its)
+    return study, returns
+
+
+def test_the_test_beside_the_published_numbers_is_scipys(tmp_path: Path, generator: np.random.Generator):
+    study, returns = _full_study(tmp_path, generator)
+    path, _ = write_report(study)
+    ps = {}
+    for method, mean, std in (("map", 459.70, 13.89), ("reinforce", 47.29, 8.22)):
+        averages = np.mean(returns[method], axis=1)
+        ours = (averages.mean(), averages.std(ddof=1), len(averages))
+        ps[method] = stats.ttest_ind_from_stats(*ours, mean, std, 10, equal_var=False).pvalue
+        row = table_row(path.read_text(), "Beside the published numbers", f"CartPole-v1, `{method}`")
+        assert row[1:6] == [
+            str(len(averages)), f"{ours[0]:.2f} ({ours[1]:.2f})", f"{mean:.2f} ({std:.2f})",
+            f"{ours[0] - mean:+.2f}", f"{ps[method]:.2g}",
+        ]
+        assert row[7] == ("below" if ps[method] < 0.05 else "not below beyond chance")
+    low, high = sorted(ps, key=lambda name: ps[name])
+    adjusted = {low: min(1, 2 * ps[low]), high: max(2 * ps[low], ps[high])}
+    for method in ps:
+        row = table_row(path.read_text(), "Beside the published numbers", f"CartPole-v1, `{method}`")
+        assert row[6] == f"{adjusted[method]:.2g}"
+
+
+def test_the_report_has_figures_digests_versions_and_a_paragraph(tmp_path: Path, generator: np.random.Generator):
+    study, _ = _full_study(tmp_path, generator)
+    keep_error(study.run("acrobot", "map", 5), "Traceback\n  some line\nunit: expected finite numbers")
+    text = write_report(study)[0].read_text()
+    assert "- acrobot map seed-5: unit: expected finite numbers" in text
+    assert read_notes()["cartpole"] in text
+    assert read_notes()["acrobot"] not in text
+    assert f"numpy {np.__version__}" in text
+    row = table_row(text, "Seeds and digests", "cartpole `map`")
+    assert row[1] == "0 1 2 3"
+    lines = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
+    assert row[4] == " ".join(f"`{line['digest'][:8]}`" for line in lines if line["method"] == "map")
+    row = table_row(text, "CartPole-v1", "`map`")
+    assert row[4].endswith("(0 of 4)")
+    docs = tmp_path / "docs"
+    copy_to_docs(study, docs)
+    assert (docs / "results.md").read_text() == text
+    figure = (docs / "figures/cartpole.png").read_bytes()
+    assert figure.startswith(b"\x89PNG")
+    assert len(figure) < 120_000
+
+
+def test_an_empty_study_and_empty_cells_still_make_a_report(tmp_path: Path):
+    outcome = run_study(Study(tmp_path), Choice(), report_only=True)
+    assert "from 0 finished runs" in outcome.report.read_text()
+    made_up_run(Study(tmp_path), "acrobot", "reinforce", 0, [-100.0] * 500)
+    text = run_study(Study(tmp_path), Choice(), report_only=True).report.read_text()
+    assert table_row(text, "Acrobot-v1", "`reinforce`")[1:4] == ["1", "-100.00", "-"]
+    assert table_row(text, "Acrobot-v1", "`map`")[1:4] == ["0", "-", "-"]
+    assert "No cell has both a published number and two runs or more." in text
+
+
+def test_every_task_has_its_paragraph_and_lunarlander_says_which_version():
+    notes = read_notes()
+    assert set(notes) == {"all", *TASKS}
+    assert "LunarLander-v3 is not v2" in notes["lunarlander"]
+    assert min(len(note) for note in notes.values()) > 150
+
+
+def test_shortened_runs_are_not_compared(tmp_path: Path):
+    study = small_study(tmp_path, cartpole=2)
+    for seed in range(2):
+        made_up_run(study, "cartpole", "map", seed, [1.0, 2.0 + seed])
+    text = write_report(study)[0].read_text()
+    assert "These runs were shortened** (cartpole: 2 episodes)" in text
+    assert "Beside the published numbers" not in text
+
+
+def test_a_figures_lines_by_hand():
+    control = [Curve(np.array([1, 2, 3]), np.array(its)) for its in ([1.0, 3.0, 5.0], [3.0, 3.0, 9.0])]
+    position, mean, low, high = average_curves([*control], TASKS["cartpole"])
+    np.testing.assert_array_equal(position, [1, 2, 3])
+    np.testing.assert_allclose(mean, [2.0, 2.5, 4.0])  # means of 1 3 5 so far: 1 2 3; of 3 3 9: 3 3 5
+    np.testing.assert_allclose(high - mean, np.sqrt([2.0, 0.5, 2.0]))
+    np.testing.assert_allclose(mean - low, high - mean)
+    errors = [Curve(np.array([10, 20]), np.array(its)) for its in ([-1.0, -0.1], [-100.0])]
+    _, mean, low, high = average_curves(errors, TASKS["regression"])
+    np.testing.assert_allclose(mean, [10.0])  # the geometric mean of 1 and 100, cut to the shorter run
+    np.testing.assert_allclose(high / mean, mean / low)
+
+
+def test_the_time_left_goes_by_runs_of_the_same_cell(tmp_path: Path):
+    study = small_study(tmp_path, cartpole=2, acrobot=2)
+    known = [
+        measure(made_up_run(study, task, "map", 0, [1.0, 2.0], seconds=seconds))
+        for task, seconds in (("cartpole", 100.0), ("acrobot", 40.0))
+    ]
+    runs = [study.run("cartpole", "map", 1), study.run("acrobot", "map", 1), study.run("lunarlander", "map", 1)]
+    now = 1000.0
+    progress = StudyProgress(runs, 2, Durations(known), now=lambda: now)
+    assert progress.seconds_left() == 100 + 40 + 70
+    progress.waiting([0, 1])
+    now += 30
+    assert progress.seconds_left() == (70 + 10 + 70) / 2
+    assert progress.text() == "cartpole map seed 1, acrobot map seed 1; about 1 min 15 s left"
+    now += 30
+    progress.ended(1, "")
+    progress.waiting([0, 2])
+    assert progress.seconds_left() == (40 + 200 / 3) / 2  # the acrobot run took 60 s: any run 200 / 3 on average
+    now += 300
+    assert progress.seconds_left() == (360 / 4 + 300 / 4) / 2
+    progress.ended(0, "unit: expected something")
+    progress.waiting([2])
+    assert (progress.seconds_left(), progress.at_once) == (300 / 4, 2)
+    assert StudyProgress(runs, 0, Durations([])).seconds_left() is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--tasks", "cartpol"), "tasks: expected some of cartpole, .*; found cartpol. Did you mean 'cartpole'?"),
+        (("--methods", "reinforc"), "methods: expected some of map, .*; found reinforc. Did you mean 'reinforce'?"),
+        (("--seeds", "0"), "seeds: expected 1 or more; found 0"),
+        (("--cpus", "0"), "cpus: expected 1 or more; found 0"),
+        (("--tasks", "regression", "--methods", "sb3-a2c"), "tasks: expected tasks that sb3-a2c can be run on"),
+        (("--address", "nowhere:1", "--tasks", "acrobot"), "address nowhere:1: expected a Ray cluster"),
+        (("--out", "/proc/nowhere"), "out: expected a folder that can be written to"),
+    ],
+)
+def test_refusals_come_before_any_work(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, arguments: tuple[str, ...], message: str
+):
+    with pytest.raises(SystemExit) as exit_:
+        main(["paper", "--out", str(tmp_path / "study"), *arguments])
+    assert exit_.value.code == 2
+    err = capsys.readouterr().err.splitlines()[-1]
+    assert err.startswith("teamnet: ")
+    for part in message.split(".*"):
+        assert part in err
+    assert not (tmp_path / "study/runs").exists()
+
+
+def test_an_environment_that_is_not_installed_is_refused_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for name in [name for name in sys.modules if name.startswith("gymnasium.envs.box2d")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "Box2D", None)
+    with pytest.raises(EnvironmentRefused, match=r"LunarLander-v3: expected its packages.*box2d"):
+        run_study(Study(tmp_path), Choice(("cartpole", "lunarlander"), seeds=1))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_peer_that_is_not_installed_is_refused_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("teamnet.study.paper.methods.find_spec", lambda name: None)
+    message = r"method sb3-ppo: expected Stable-Baselines3.*pip install 'teamnet\[peers\]'"
+    with pytest.raises(ResourceError, match=message):
+        run_study(Study(tmp_path), Choice(("cartpole",), ("sb3-ppo",), seeds=1))

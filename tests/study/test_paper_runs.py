@@ -1,0 +1,212 @@
+"""Small studies that are really trained, on a Ray cluster."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from teamnet.cli.main import main
+from teamnet.errors import SpecError
+from teamnet.spec.run import LaunchSpec, RunSpec
+from teamnet.study.paper.execute import RUN_FILES, execute
+from teamnet.study.paper.methods import METHODS, Method, PeerSpec
+from teamnet.study.paper.runs import Study
+from teamnet.study.paper.workflow import Choice, run_study
+from teamnet.team.ray_tasks import Ended, Job, run_jobs
+from teamnet.training.session import train
+from tests.study.studies import table_row
+
+LENGTHS = {"cartpole": 8, "acrobot": 1, "multiplexer": 25_600}
+
+pytestmark = pytest.mark.usefixtures("shared_ray")
+
+
+@dataclass(frozen=True)
+class Diverging(Method):
+    """Rates at which no team survives its first episodes."""
+
+    def spec(self, task: str, seed: int) -> RunSpec:
+        """See :class:`Method`."""
+        spec = METHODS["map"].spec(task, seed)
+        assert isinstance(spec, RunSpec)
+        assert spec.actor
+        return replace(spec, anneal_steps=0, actor=replace(spec.actor, rates=(1e300,) * 3, final_rates=(1e300,) * 3))
+
+
+def _files(folder: Path) -> dict[str, tuple[int, bytes]]:
+    return {
+        str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.read_bytes())
+        for path in sorted((folder / "runs").rglob("*.*"))
+    }
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory, shared_ray: None) -> Study:
+    study = Study(tmp_path_factory.mktemp("paper"), lengths=LENGTHS)
+    outcome = run_study(study, Choice(("cartpole", "multiplexer"), ("map", "reinforce"), seeds=2))
+    assert len(outcome.done) == 8
+    assert outcome.failed == []
+    return study
+
+
+def _returns(study: Study, task: str, method: str) -> list[list[float]]:
+    folders = [study.folder / "runs" / task / method / f"seed-{seed}" for seed in range(2)]
+    return [
+        [json.loads(line)["return"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        for folder in folders
+    ]
+
+
+def test_a_run_leaves_its_spec_metrics_and_summary_and_nothing_else(study: Study):
+    folder = study.folder / "runs/cartpole/map/seed-1"
+    assert sorted(path.name for path in folder.iterdir()) == sorted(RUN_FILES)
+    assert json.loads((folder / "spec.json").read_text())["spec"]["episodes"] == 8
+
+
+def test_the_report_holds_what_the_metrics_say(study: Study):
+    report = (study.folder / "results.md").read_text()
+    for method in ("map", "reinforce"):
+        returns = np.array(_returns(study, "cartpole", method))
+        assert returns.shape == (2, 8)
+        averages = returns.mean(axis=1)
+        row = table_row(report, "CartPole-v1", f"`{method}`")
+        assert row[1] == "2"
+        assert row[2] == f"{averages.mean():.2f} ({averages.std(ddof=1):.2f})"
+        assert row[3] == f"{averages.min():.2f} to {averages.max():.2f}"  # of two values: all resamples
+        assert row[4] == "never (0 of 2)"
+        assert row[6] == row[2]
+        rewards = np.array(_returns(study, "multiplexer", method))
+        row = table_row(report, "Multiplexer, 5 address bits", f"`{method}`")
+        assert row[2] == f"{rewards.mean():.3f} ({rewards.mean(axis=1).std(ddof=1):.3f})"
+        assert row[5] == f"{rewards[:, -1].mean():.3f} ({rewards[:, -1].std(ddof=1):.3f})"
+    lines = [json.loads(line) for line in (study.folder / "results.jsonl").read_text().splitlines()]
+    assert len(lines) == 8
+    for line in lines:
+        folder = study.folder / "runs" / line["task"] / line["method"] / f"seed-{line['seed']}"
+        summary = json.loads((folder / "summary.json").read_text())
+        assert (line["digest"], line["env_steps"]) == (summary["digest"], summary["env_steps"])
+        assert line["average_return"] == pytest.approx(summary["mean_return"])
+        assert f"`{line['digest'][:8]}`" in report
+    assert "`teamnet paper` did 8 of them" in report
+
+
+def test_a_run_is_the_one_that_train_makes(study: Study, tmp_path: Path):
+    spec = study.run("cartpole", "map", 1).spec
+    assert isinstance(spec, RunSpec)
+    summary, _ = train(spec, LaunchSpec("local"), tmp_path, save_every=10**9)
+    folder = study.folder / "runs/cartpole/map/seed-1"
+    assert json.loads((folder / "summary.json").read_text())["digest"] == summary["digest"]
+    assert (folder / "metrics.jsonl").read_bytes() == (tmp_path / "metrics.jsonl").read_bytes()
+    specs = [json.loads((its / "spec.json").read_text()) for its in (folder, tmp_path)]
+    assert specs[0] == specs[1]
+
+
+def test_finished_runs_are_not_done_again(study: Study):
+    before = _files(study.folder)
+    outcome = run_study(study, Choice(("cartpole", "multiplexer"), ("map", "reinforce"), seeds=2))
+    assert (outcome.done, len(outcome.results)) == ([], 8)
+    assert _files(study.folder) == before
+
+
+def test_an_interrupted_run_is_done_again_and_comes_out_the_same(study: Study):
+    before = _files(study.folder)
+    folder = study.folder / "runs/cartpole/reinforce/seed-0"
+    (folder / "summary.json").unlink()
+    metrics = (folder / "metrics.jsonl").read_bytes()
+    (folder / "metrics.jsonl").write_bytes(metrics[:50])
+    outcome = run_study(study, Choice(("cartpole",), ("map", "reinforce"), seeds=2))
+    assert [run.label for run in outcome.done] == ["cartpole reinforce seed 0"]
+    after = _files(study.folder)
+    name = "runs/cartpole/reinforce/seed-0/summary.json"
+    digests = [json.loads(files[name][1])["digest"] for files in (before, after)]
+    assert digests[0] == digests[1]
+    assert (folder / "metrics.jsonl").read_bytes() == metrics
+    changed = {name for name in after if after[name] != before[name]}
+    assert {Path(name).parent for name in changed} == {Path("runs/cartpole/reinforce/seed-0")}
+
+
+def test_another_spec_in_the_same_folder_is_refused_and_nothing_changes(study: Study):
+    before = _files(study.folder)
+    with pytest.raises(SpecError, match="episodes: expected this study's, 9; found 8"):
+        run_study(Study(study.folder, lengths={"cartpole": 9}), Choice(("acrobot",), ("map",), seeds=1))
+    assert _files(study.folder) == before
+
+
+def test_a_run_that_fails_is_recorded_while_the_others_go_on_and_is_tried_again(tmp_path: Path):
+    methods = {"diverging": Diverging("diverging", "diverging"), **METHODS}
+    study = Study(tmp_path, methods, {"cartpole": 3})
+    choice = Choice(("cartpole",), ("diverging", "map"), seeds=2)
+    for _ in range(2):
+        outcome = run_study(study, choice)
+        assert [run.label for run in outcome.failed] == ["cartpole diverging seed 0", "cartpole diverging seed 1"]
+    assert outcome.done == []
+    assert sorted((its.method, its.seed) for its in outcome.results) == [("map", 0), ("map", 1)]
+    error = (tmp_path / "runs/cartpole/diverging/seed-1/error.txt").read_text()
+    assert "expected finite" in error
+    assert "Traceback" not in error
+    assert f"- cartpole diverging seed-1: {error.strip()}" in outcome.report.read_text()
+    repaired = Study(tmp_path, {"diverging": METHODS["map"], "map": METHODS["map"]}, {"cartpole": 3})
+    outcome = run_study(repaired, choice)
+    assert len(outcome.done) == 2
+    assert not (tmp_path / "runs/cartpole/diverging/seed-1/error.txt").exists()
+
+
+def test_the_command_exits_with_1_if_a_run_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setitem(METHODS, "reinforce", Diverging("reinforce", "diverging"))
+    arguments = ["paper", "--quick", "--out", str(tmp_path), "--tasks", "cartpole", "--methods", "reinforce"]
+    with pytest.raises(SystemExit) as exit_:
+        main([*arguments, "--seeds", "1", "--docs", str(tmp_path / "docs")])
+    assert exit_.value.code == 1
+    printed = capsys.readouterr()
+    assert f"0 runs done, 0 finished in all; report: {tmp_path}/quick/results.md" in printed.out
+    assert "failed: cartpole reinforce seed 0, see" in printed.err
+    assert (tmp_path / "docs/results.md").read_text() == (tmp_path / "quick/results.md").read_text()
+
+
+def _double_or_fail(number: int) -> int:
+    if number == 3:
+        raise ValueError("three is refused")
+    if number == 4:
+        raise SpecError("number", expected="no four", found="4", mend="Take another.")
+    return 2 * number
+
+
+def test_jobs_end_in_any_order_and_failures_are_theirs_alone():
+    seen: list[int] = []
+    ended = {
+        its.number: its
+        for its in run_jobs(
+            [Job(_double_or_fail, (number,)) for number in range(6)], most_at_once=2,
+            waiting=lambda running: seen.append(len(running)),
+        )
+    }
+    assert sorted(ended) == list(range(6))
+    assert [ended[number] for number in (0, 1, 2, 5)] == [Ended(number, 2 * number) for number in (0, 1, 2, 5)]
+    assert ended[3].error.strip().splitlines()[-1] == "ValueError: three is refused"
+    assert ended[4].error == "number: expected no four; found 4. Take another."
+    assert max(seen) <= 2
+
+
+def test_a_peers_run_is_kept_with_the_spec_that_was_asked_for(monkeypatch: pytest.MonkeyPatch):
+    import sys
+    import types
+
+    def train_peer(task: str, algorithm: str, seed: int, folder: Path, episodes: int | None = None) -> None:
+        (folder / "metrics.jsonl").write_text('{"env_steps": 9, "episode": 1, "return": 9.0, "length": 9}\n')
+        (folder / "summary.json").write_text(json.dumps({"episodes": episodes, "seed": seed}))
+        (folder / "spec.json").write_text(json.dumps({"spec": {"policy": "MlpPolicy"}}))
+
+    peers = types.ModuleType("teamnet.study.peers")
+    monkeypatch.setattr(peers, "train_peer", train_peer, raising=False)
+    monkeypatch.setitem(sys.modules, "teamnet.study.peers", peers)
+    files = execute(PeerSpec("cartpole", "ppo", 5, 12))
+    assert json.loads(files["summary.json"]) == {"episodes": 12, "seed": 5}
+    about = json.loads(files["spec.json"])
+    assert about["spec"] == {"task": "cartpole", "algorithm": "ppo", "seed": 5, "episodes": 12, "env_steps": None}
+    assert about["settings"] == {"policy": "MlpPolicy"}
