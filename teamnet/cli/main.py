@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable
 
 from teamnet.cli import commands, studies
+from teamnet.cli.peers_command import peers
+from teamnet.cli.sweep_command import sweep
 from teamnet.errors import TeamnetError, nearest
 
 COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
@@ -15,6 +17,8 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "verify": (commands.verify, "replay a golden file of the official code"),
     "bench": (commands.bench, "measure speed and memory beside plain NumPy"),
     "paper": (studies.paper, "all tasks, methods and seeds beside the published numbers"),
+    "sweep": (sweep, "try values of a task's spec and see what matters"),
+    "peers": (peers, "compare with Stable-Baselines3"),
 }
 
 REFUSED, INTERRUPTED = 2, 130

@@ -1,0 +1,44 @@
+"""``teamnet peers``: teams beside Stable-Baselines3, timed in the same run."""
+
+from __future__ import annotations
+
+import json as json_format
+import sys
+from pathlib import Path
+
+import tyro
+
+
+def peers(arguments: list[str]) -> int:
+    """``teamnet peers [options]``."""
+
+    def options(
+        tasks: tuple[str, ...] = ("cartpole",), algorithms: tuple[str, ...] = ("map", "a2c", "ppo"), seeds: int = 1,
+        first_seed: int = 0, until: float | None = None, episodes: int | None = None, out: Path | None = None,
+        json: bool = False,
+    ) -> int:
+        """Train teams and Stable-Baselines3's A2C and PPO on the same tasks, one after the other on one core.
+
+        Args:
+            tasks: cartpole, acrobot, lunarlander, mountaincar.
+            algorithms: map, a2c, ppo.
+            seeds: how many runs of each.
+            first_seed: seed of the first one; the others follow.
+            until: end a run when its 100-episode mean return reaches this; all episodes are run without it.
+            episodes: the most that a run has; the preset's, with --until ten times as many, if left out.
+            out: gets metrics.jsonl, summary.json and spec.json of every run.
+            json: print the results as one JSON list on the last line of the standard output.
+        """
+        from teamnet.study.race import Finish, as_plain, race, result_lines
+
+        def say(result: Finish) -> None:
+            print(f"{result.task}, {result.algorithm}, seed {result.seed}: {result.seconds:.1f} s", file=sys.stderr)
+
+        results = race(
+            tasks, algorithms, range(first_seed, first_seed + seeds), until=until, episodes=episodes, out=out,
+            finished=say,
+        )
+        print(json_format.dumps(as_plain(results)) if json else "\n".join(result_lines(results)))
+        return 0
+
+    return tyro.cli(options, prog="teamnet peers", args=arguments)

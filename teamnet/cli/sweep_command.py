@@ -1,0 +1,68 @@
+"""``teamnet sweep``: values of a spec, tried on Ray Tune, and which of them matter."""
+
+from __future__ import annotations
+
+import json as json_format
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+_INTERRUPTED = 130
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr)
+
+
+def sweep(arguments: list[str]) -> int:
+    """``teamnet sweep TASK --vary FIELD=RANGE [options]``."""
+
+    def options(
+        task: Annotated[str, tyro.conf.Positional],
+        vary: Annotated[tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction] = (), runs: int = 20,
+        scheduler: Literal["random", "asha"] = "random", seeds: int = 1, episodes: int | None = None,
+        seed: int = 0, out: Path | None = None, address: str = "", cpus: int = 0, json: bool = False,
+    ) -> int:
+        """Try values of a task's spec, each trial a local run with a CPU of its own, and see which values matter.
+
+        Started again with the same arguments, it does the trials that are missing.
+
+        Args:
+            task: a preset or a Gymnasium id.
+            vary: FIELD=RANGE, or FIELD*=RANGE for a factor; FIELD is any value of the spec (step_size,
+                actor.variances[0]), several joined by +; RANGE is a..b, log:a..b or a,b,c.
+            runs: how many trials.
+            scheduler: random runs every trial to its end, asha stops those that lag behind.
+            seeds: runs in each trial, whose mean counts.
+            episodes: of each run; the preset's end if left out.
+            seed: of the values that are tried and of the first run.
+            out: gets trials.jsonl and sweep.png, on several nodes a folder that all of them share; runs/sweep-TASK if
+                left out.
+            address: of a Ray cluster; a private one on this machine if left out.
+            cpus: the most trials at once; 0 for as many as there are CPUs.
+            json: print the result as one JSON object on the last line of the standard output.
+        """
+        from teamnet.study.sweep.figures import draw_sweep
+        from teamnet.study.sweep.session import SweepSpec, check_sweep, run_sweep
+        from teamnet.study.sweep.table import result_lines, summarise
+
+        fields = tuple(text for texts in vary for text in texts)
+        asked = SweepSpec(task, fields, runs, scheduler, seeds, episodes, seed)
+        folder = out or Path("runs") / f"sweep-{task.replace('/', '-')}"
+        rows = run_sweep(asked, folder, address=address, cpus=cpus, say=_say)
+        variations = check_sweep(asked)
+        draw_sweep(rows, variations, folder / "sweep.png", f"{task}, {len(rows)} trials")
+        if json:
+            summary = summarise(rows, variations)
+            print(json_format.dumps({"task": task, "scheduler": scheduler, "out": str(folder), **summary}))
+        else:
+            print("\n".join(result_lines(rows, variations)))
+            print(f"\nwritten to {folder}")
+        if len(rows) < runs:
+            _say(f"interrupted after {len(rows)} of {runs} trials; the same command goes on with the rest")
+            return _INTERRUPTED
+        return 0
+
+    return tyro.cli(options, prog="teamnet sweep", args=arguments)

@@ -1,0 +1,116 @@
+"""How much each varied field matters, told from the trials of a sweep."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from teamnet.study.sweep.ranges import Choice, Interval, show
+from teamnet.study.sweep.vary import Variation
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Trials whose value lies in one part of a range.
+
+    Args:
+        name: the part, for instance ``0.1..0.4`` or ``relu``.
+        trials: how many.
+        score: their mean score; ``None`` if there are none.
+    """
+
+    name: str
+    trials: int
+    score: float | None
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """How a field and the score go together.
+
+    Args:
+        field: the variation's label.
+        correlation: Spearman's, of value and score; ``None`` where values have no order, or are all equal.
+        groups: the thirds of a range (of its logarithm if it is logarithmic), or the choices.
+        spread: the best group's score minus the worst one's; ``None`` with less than two groups.
+    """
+
+    field: str
+    correlation: float | None
+    groups: tuple[Group, ...]
+    spread: float | None
+
+
+def common_scores(rows: Sequence[Row]) -> tuple[list[float], int]:
+    """The score of every trial at the last report that all trials reached, and that report's number.
+
+    A trial that was stopped early had less time to learn, so scores at different ages do not compare. A trial that
+    failed, or had not finished an episode, counts as the worst of the others.
+    """
+    age = min((len(row["curve"]) for row in rows if not row["error"]), default=0)
+    found = [row["curve"][age - 1] if age and not row["error"] else None for row in rows]
+    worst = min((score for score in found if score is not None), default=math.nan)
+    return [worst if score is None else score for score in found], age
+
+
+def rank(values: Sequence[float]) -> np.ndarray:
+    """Ranks from 0 upwards, float64; equal values share the mean of their ranks."""
+    unique, inverse, counts = np.unique(np.asarray(values, np.float64), return_inverse=True, return_counts=True)
+    first = np.cumsum(counts) - counts
+    return (first + (counts - 1) / 2)[inverse] if len(unique) else np.zeros(0)
+
+
+def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float | None:
+    """Spearman's rank correlation, -1 to 1; ``None`` if either has less than two different values."""
+    if len(set(first)) < 2 or len(set(second)) < 2:
+        return None
+    return float(np.corrcoef(rank(first), rank(second))[0, 1])
+
+
+def find_sensitivity(rows: Sequence[Row], variations: Sequence[Variation]) -> list[Sensitivity]:
+    """How much each field matters, the one with the largest spread first."""
+    scores, _ = common_scores(rows)
+    found = []
+    for variation in variations:
+        values = [row["values"][variation.label] for row in rows]
+        numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+        groups = _group(variation, values, scores)
+        means = [group.score for group in groups if group.score is not None]
+        found.append(
+            Sensitivity(
+                variation.label, rank_correlation(values, scores) if numeric else None, groups,
+                max(means) - min(means) if len(means) > 1 else None,
+            )
+        )
+    return sorted(found, key=lambda its: -1.0 if its.spread is None else its.spread, reverse=True)
+
+
+def thirds(interval: Interval) -> list[tuple[float, float]]:
+    """The thirds of a range, as likely as one another; a value belongs to the last third that begins below it."""
+    bounds = [float(interval.at(number / 3)) for number in range(4)]
+    return list(itertools.pairwise(bounds))
+
+
+def _group(variation: Variation, values: Sequence[Any], scores: Sequence[float]) -> tuple[Group, ...]:
+    its = variation.range
+    if isinstance(its, Choice):
+        # a tuple comes back from a JSON file as a list
+        members = [[show(value) == show(choice) for value in values] for choice in its.values]
+        names = [show(choice) for choice in its.values]
+    else:
+        parts = thirds(its)
+        place = [sum(value >= low for low, _ in parts[1:]) for value in values]
+        members = [[number == part for number in place] for part in range(3)]
+        names = [f"{show(low)}..{show(high)}" for low, high in parts]
+    groups = []
+    for name, chosen in zip(names, members, strict=True):
+        inside = [score for score, member in zip(scores, chosen, strict=True) if member]
+        groups.append(Group(name, len(inside), float(np.mean(inside)) if inside else None))
+    return tuple(groups)

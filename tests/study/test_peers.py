@@ -1,0 +1,185 @@
+"""Stable-Baselines3 beside a team: episodes counted and timed alike, and what each run leaves behind."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+import pytest
+
+from teamnet.cli.main import main
+from teamnet.errors import ResourceError, SpecError
+from teamnet.spec.presets import preset
+from teamnet.spec.run import LaunchSpec
+from teamnet.study.episode_log import EpisodeLog
+from teamnet.study.peers import train_peer
+from teamnet.study.race import race, result_lines
+from teamnet.training.run import Run
+
+
+def _lines(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def _seconds(step: float) -> Iterator[float]:
+    now = 0.0
+    while True:
+        yield now
+        now += step
+
+
+def test_a_log_counts_averages_and_times(tmp_path: Path):
+    ticks = _seconds(0.5)
+    log = EpisodeLog(3, folder=tmp_path / "new", clock=lambda: next(ticks))
+    log.begin()
+    assert [log.ended(10, 1.0, 10), log.ended(14, -2.0, 4), log.ended(20, 7.0, 6)] == [False, False, True]
+    log.close()
+    assert log.summary() == {
+        "env_steps": 20, "episodes": 3, "mean_return": 2.0, "seconds": 1.5, "env_steps_per_second": 13.3,
+    }
+    assert _lines(tmp_path / "new") == [
+        {"env_steps": 10, "episode": 1, "return": 1.0, "length": 10, "seconds": 0.5},
+        {"env_steps": 14, "episode": 2, "return": -2.0, "length": 4, "seconds": 1.0},
+        {"env_steps": 20, "episode": 3, "return": 7.0, "length": 6, "seconds": 1.5},
+    ]
+
+
+@pytest.mark.parametrize("stop_there", [True, False])
+def test_a_log_waits_for_the_mean_of_a_hundred(stop_there: bool):
+    ticks = _seconds(1.0)
+    log = EpisodeLog(200, threshold=475.0, stop_there=stop_there, clock=lambda: next(ticks))
+    log.begin()
+    returns = [500.0] * 99 + [0.0] * 10 + [500.0] * 91
+    over = [log.ended(number, total, 1) for number, total in enumerate(returns, 1)]
+    means = [np.mean(returns[number - 100 : number]) for number in range(100, 201)]
+    first = 100 + next(place for place, mean in enumerate(means) if mean >= 475)
+    assert first == 100  # one 0 among a hundred returns of 500
+    assert log.seconds_to_threshold == first
+    assert over.index(True) == (first if stop_there else 200) - 1
+
+
+def test_a_log_that_never_gets_there_says_so():
+    log = EpisodeLog(150, threshold=475.0)
+    while not log.over:
+        log.ended(1, 474.9, 1)
+    assert (log.episodes, log.seconds_to_threshold) == (150, None)
+
+
+@pytest.mark.parametrize("algorithm", ["a2c", "ppo"])
+def test_a_peer_trains_for_exactly_the_episodes_that_are_asked_for(algorithm: str, tmp_path: Path):
+    summary = train_peer("cartpole", algorithm, 3, tmp_path, episodes=7)
+    lines = _lines(tmp_path)
+    assert [line["episode"] for line in lines] == list(range(1, 8))
+    assert all(line["return"] == line["length"] for line in lines)
+    assert [line["env_steps"] for line in lines] == list(np.cumsum([line["length"] for line in lines]))
+    assert [line["seconds"] for line in lines] == sorted(line["seconds"] for line in lines)
+    assert summary == json.loads((tmp_path / "summary.json").read_text())
+    assert (summary["task"], summary["method"], summary["seed"]) == ("cartpole", f"sb3-{algorithm}", 3)
+    assert (summary["episodes"], summary["env_steps"]) == (7, lines[-1]["env_steps"])
+    assert summary["mean_return"] == np.mean([line["return"] for line in lines])
+    assert set(summary["versions"]) == {"stable-baselines3", "torch"}
+    spec = json.loads((tmp_path / "spec.json").read_text())["spec"]
+    assert spec["policy_kwargs"] == {"net_arch": [64, 32]}
+    assert (spec["environment"], spec["seed"], spec["device"], spec["threads"]) == ("CartPole-v1", 3, "cpu", 1)
+    assert spec["gamma"] == 0.99
+
+    train_peer("cartpole", algorithm, 3, tmp_path / "again", episodes=7)
+    assert [line["return"] for line in _lines(tmp_path / "again")] == [line["return"] for line in lines]
+    train_peer("cartpole", algorithm, 4, tmp_path / "other", episodes=7)
+    assert [line["return"] for line in _lines(tmp_path / "other")] != [line["return"] for line in lines]
+
+
+def test_a_peer_has_the_layers_and_the_thread_that_it_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    import stable_baselines3
+    import torch
+
+    made: list[stable_baselines3.A2C] = []
+    learn = stable_baselines3.A2C.learn
+    monkeypatch.setattr(
+        stable_baselines3.A2C, "learn", lambda self, *given, **named: (made.append(self), learn(self, *given, **named))
+    )
+    train_peer("mountaincar", "a2c", 0, tmp_path, episodes=1)
+    extractor = made[0].policy.mlp_extractor
+    for net in (extractor.policy_net, extractor.value_net):
+        assert [layer.out_features for layer in net if isinstance(layer, torch.nn.Linear)] == [64, 32]
+    assert made[0].n_envs == 1
+    assert made[0].device.type == "cpu"
+    assert torch.get_num_threads() == 1
+    (line,) = _lines(tmp_path)
+    assert line["length"] <= gymnasium.spec("MountainCarContinuous-v0").max_episode_steps
+    assert line["return"] < -5 * 0.1  # unclipped: the environment takes 0.1 a^2 for each action
+
+
+@pytest.mark.parametrize(
+    ("task", "algorithm", "episodes", "message"),
+    [
+        ("cartpole", "acc", 1, "algorithm: expected one of a2c, ppo; found 'acc'. Did you mean 'a2c'?"),
+        ("multiplexer", "ppo", 1, "task: expected one of cartpole, acrobot, lunarlander, mountaincar"),
+        ("cartpole", "ppo", 0, "episodes: expected 1 or more; found 0"),
+    ],
+)
+def test_nonsense_is_refused(task: str, algorithm: str, episodes: int, message: str, tmp_path: Path):
+    with pytest.raises(SpecError) as refusal:
+        train_peer(task, algorithm, 0, tmp_path, episodes=episodes)
+    assert message in str(refusal.value)
+
+
+def test_a_missing_package_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setitem(sys.modules, "stable_baselines3", None)
+    with pytest.raises(ResourceError, match=r"Run: pip install 'teamnet\[peers\]'"):
+        train_peer("cartpole", "ppo", 0, tmp_path, episodes=1)
+
+
+def test_map_in_a_race_is_the_local_run(tmp_path: Path):
+    (result,) = race(["cartpole"], ["map"], [5], until=None, episodes=12, out=tmp_path)
+    run = Run(replace(preset("cartpole"), seed=5, episodes=12), LaunchSpec(backend="local"))
+    returns = []
+    while not run.done:
+        returns += [episode.total for episode in run.advance()]
+    summary = run.summary()
+    run.close()
+    folder = tmp_path / "cartpole/map/seed-5"
+    assert [line["return"] for line in _lines(folder)] == returns
+    assert (result.mean_return, result.env_steps) == (summary["mean_return"], summary["env_steps"])
+    assert (result.threshold, result.seconds_to_threshold) == (475, None)
+    assert json.loads((folder / "spec.json").read_text())["spec"]["seed"] == 5
+
+
+def test_the_command_compares_and_counts_the_ratio_to_map(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    with pytest.raises(SystemExit) as exit_:
+        main(["peers", "--until", "9", "--algorithms", "ppo", "map", "--json", "--out", str(tmp_path)])
+    captured = capsys.readouterr()
+    assert exit_.value.code == 0, captured.err
+    results = json.loads(captured.out.splitlines()[-1])
+    assert [(its["algorithm"], its["seed"]) for its in results] == [("ppo", 0), ("map", 0)]
+    ppo, of_map = results
+    assert ppo["episodes"] == 100  # no mean of a hundred before, and the mean return of any policy is above 9
+    assert ppo["ratio"] == ppo["seconds_to_threshold"] / of_map["seconds_to_threshold"]
+    assert of_map["ratio"] == 1
+    assert len(list(tmp_path.glob("cartpole/*/seed-0/summary.json"))) == 2
+
+
+def test_the_table_says_who_never_got_there():
+    (result,) = race(["cartpole"], ["map"], [0], until=475, episodes=2, out=None)
+    lines = result_lines([result])
+    assert lines[1].split()[:6] == ["cartpole", "map", "0", "475", "never", "-"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--tasks", "cartpol"), "teamnet: tasks: expected one of cartpole"),
+        (("--algorithms", "mop"), "expected one of map, a2c, ppo; found 'mop'. Did you mean 'map'?"),
+        (("--seeds", "0"), "teamnet: seeds: expected 1 or more"),
+    ],
+)
+def test_the_command_refuses_nonsense(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str):
+    with pytest.raises(SystemExit) as exit_:
+        main(["peers", *arguments])
+    assert exit_.value.code == 2
+    assert message in capsys.readouterr().err
