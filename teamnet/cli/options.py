@@ -9,8 +9,19 @@ from typing import Any
 
 import tyro
 
-from teamnet.spec.presets import preset
+from teamnet.spec.presets import METHODS, preset
 from teamnet.spec.run import LaunchSpec, RunSpec
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """Where the other options' usual values come from.
+
+    Args:
+        preset: map, map-async, backprop, reinforce, reinforce-part or tuned; without it, what --rule names.
+    """
+
+    preset: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +39,7 @@ class Keeping:
     json: bool = False
 
 
-_PARTS = (RunSpec, LaunchSpec, Keeping)
+_PARTS = (Choice, RunSpec, LaunchSpec, Keeping)
 
 
 def _options_class() -> type:
@@ -44,14 +55,24 @@ def _options_class() -> type:
     return options
 
 
+def _method(arguments: list[str]) -> str:
+    """The preset that the arguments name: it decides the values with which they are then read."""
+    named = {"preset": "", "rule": ""}
+    for place, argument in enumerate(arguments):
+        name, equals, value = argument.removeprefix("--").partition("=")
+        if argument.startswith("--") and name in named:
+            named[name] = value if equals else " ".join(arguments[place + 1 : place + 2])
+    return named["preset"] or (named["rule"] if named["rule"] in METHODS else "map")
+
+
 def parse_train_options(task: str, arguments: list[str]) -> tuple[RunSpec, LaunchSpec, Keeping]:
     """The specs that ``teamnet train TASK`` was asked for; an end that is given replaces the preset's.
 
     Raises:
-        SpecError: the task is unknown.
+        SpecError: the task or the preset is unknown.
         SystemExit: an option is unknown or has no such value; the nearest known one has been named.
     """
-    usual = preset(task)
+    usual = preset(task, _method(arguments))
     kind = _options_class()
     defaults = {field.name: getattr(usual, field.name) for field in dataclasses.fields(RunSpec) if field.name != "task"}
     ends = {name: defaults.pop(name) for name in ("env_steps", "episodes")}

@@ -101,6 +101,10 @@ def _check_combination(spec: RunSpec) -> None:
                       "schedule": "Only --rule map settles by choice.",
                       "signal": "Only regression has a known target."}[name],
             )
+    for name, team in (("actor", spec.actor), ("critic", spec.critic)):
+        if team is not None and (team.schedule or spec.schedule) == "sweeps":
+            steps = spec.settle_steps if team.settle_steps is None else team.settle_steps
+            _check_count(f"{name}.settle_steps" if team.settle_steps is not None else "settle_steps", steps, 1)
     if spec.rule == "map-async" and spec.task in ("multiplexer", "regression"):
         raise SpecError(
             "rule", expected="map, reinforce or backprop for a task of one step", found="'map-async'",

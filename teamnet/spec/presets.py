@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from teamnet.errors import SpecError, nearest
+from teamnet.spec.check import check_choice
 from teamnet.spec.run import RunSpec, TeamSpec
 
 ENVIRONMENTS = {
@@ -58,12 +60,49 @@ PRESETS = {
 }
 
 
-def preset(task: str) -> RunSpec:
+def _with_rates(spec: RunSpec, actor: tuple[float, ...], critic: tuple[float, ...]) -> RunSpec:
+    """The same rates in every layer's place, constant."""
+    teams = {
+        name: replace(team, rates=rates, final_rates=rates)
+        for name, team, rates in (("actor", spec.actor, actor), ("critic", spec.critic, critic)) if team is not None
+    }
+    return replace(spec, **teams)
+
+
+def _reinforce(spec: RunSpec) -> RunSpec:
+    return _with_rates(replace(spec, rule="reinforce"), (1e-2, 1e-5, 1e-6), (0.0, 0.0, 1e-2))
+
+
+def _tuned(spec: RunSpec) -> RunSpec:
+    return replace(spec, schedule="sweeps", settle_steps=2)
+
+
+METHODS: dict[str, Callable[[RunSpec], RunSpec]] = {
+    "map": lambda spec: spec,
+    "map-async": lambda spec: replace(spec, rule="map-async"),
+    "backprop": lambda spec: replace(spec, rule="backprop", exploring=0.0),
+    "reinforce": _reinforce,
+    "reinforce-part": lambda spec: replace(_reinforce(spec), exploring=0.1),
+    "tuned": _tuned,
+}
+"""What ``--preset`` offers: the published hyperparameters of MAP propagation, those of the other rules, and our own."""
+
+
+def preset(task: str, method: str = "map") -> RunSpec:
     """The spec of a preset, or for a Gymnasium id the hyperparameters of CartPole for 500 episodes.
 
+    Args:
+        task: a preset's name or a Gymnasium id.
+        method: one of ``METHODS``.
+
     Raises:
-        SpecError: the name is neither a preset nor looks like a Gymnasium id.
+        SpecError: the task is neither a preset nor looks like a Gymnasium id, or the method is unknown.
     """
+    check_choice("preset", method, tuple(METHODS))
+    return METHODS[method](_published(task))
+
+
+def _published(task: str) -> RunSpec:
     if task in PRESETS:
         return PRESETS[task]
     for name, environment in ENVIRONMENTS.items():

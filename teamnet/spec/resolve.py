@@ -7,7 +7,7 @@ from typing import Literal
 
 from teamnet.spec.check import check_depth
 from teamnet.spec.layers import Family, LayerSpec, Rate
-from teamnet.spec.presets import preset
+from teamnet.spec.presets import METHODS, preset
 from teamnet.spec.run import RunSpec, TeamSpec
 
 _SCHEDULES = {"map-async": "ticks", "reinforce": "jacobi", "backprop": "chain"}
@@ -40,9 +40,9 @@ def fit_depth(spec: RunSpec, interface: Interface) -> RunSpec:
     Raises:
         SpecError: given values do not match the layers one by one.
     """
-    original = preset(spec.task)
+    originals = [preset(spec.task, method) for method in METHODS]
 
-    def fit(name: str, team: TeamSpec | None, usual: TeamSpec | None, family: Family) -> TeamSpec | None:
+    def fit(name: str, team: TeamSpec | None, family: Family) -> TeamSpec | None:
         if team is None:
             return None
         layers = len(spec.hidden) + 1
@@ -51,7 +51,7 @@ def fit_depth(spec: RunSpec, interface: Interface) -> RunSpec:
         spread = {
             field: _spread(getattr(team, field), length, output=length == layers)
             for field, length in lengths.items()
-            if usual is not None and getattr(team, field) == getattr(usual, field)
+            if any(getattr(team, field) == getattr(getattr(its, name), field, None) for its in originals)
         }
         team = replace(team, **spread)
         check_depth(name, team, layers, gaussian_layers)
@@ -59,8 +59,8 @@ def fit_depth(spec: RunSpec, interface: Interface) -> RunSpec:
 
     return replace(
         spec,
-        actor=fit("actor", spec.actor, original.actor, interface.action_family),
-        critic=fit("critic", spec.critic, original.critic, "gaussian"),
+        actor=fit("actor", spec.actor, interface.action_family),
+        critic=fit("critic", spec.critic, "gaussian"),
     )
 
 

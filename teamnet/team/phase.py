@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from teamnet.kernels.compile import kernel
 from teamnet.units.learning import finish
-from teamnet.units.perform import perform, schedule_of
-from teamnet.units.records import units_at
+from teamnet.units.perform import perform
+from teamnet.units.records import schedule_of, units_at
 
 
 @kernel

@@ -6,8 +6,8 @@ from teamnet.board.words import publish, store_release, wait
 from teamnet.kernels.compile import kernel
 from teamnet.kernels.constants import BROKEN, READY
 from teamnet.units.learning import finish
-from teamnet.units.perform import perform, schedule_of
-from teamnet.units.records import units_at
+from teamnet.units.perform import perform
+from teamnet.units.records import schedule_of, units_at
 
 
 @kernel

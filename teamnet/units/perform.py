@@ -2,30 +2,9 @@
 
 from __future__ import annotations
 
-from numba import from_dtype, types
-from numba.np.numpy_support import carray
-
 from teamnet.kernels import constants
-from teamnet.kernels.compile import kernel, machine_code
+from teamnet.kernels.compile import kernel
 from teamnet.units import acting, learning, settling, ticking
-from teamnet.units.layout import PHASE
-
-_PHASE = from_dtype(PHASE)
-
-
-@machine_code
-def _phase_pointer(typing_context, address):
-    def generate(context, builder, signature, arguments):
-        return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
-
-    return types.CPointer(_PHASE)(types.int64), generate
-
-
-@kernel
-def schedule_of(unit):
-    """The phases of the unit's environment step, as an array of ``PHASE``."""
-    return carray(_phase_pointer(unit.schedule), (unit.phases,))
-
 
 @kernel
 def _take_place(unit, phase):

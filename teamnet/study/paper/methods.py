@@ -54,7 +54,7 @@ class Method:
 
     def spec(self, task: str, seed: int) -> RunSpec | PeerSpec:
         """What a run of it on a task is."""
-        return replace(preset(task), rule=self.name, seed=seed)
+        return replace(preset(task, self.name), seed=seed)
 
     def check_installed(self) -> None:
         """Refuse a method that this installation cannot run."""
@@ -91,7 +91,11 @@ METHODS: dict[str, Method] = {
     method.name: method
     for method in (
         Method("map", "MAP propagation", compared_with="map"),
+        Method("tuned", "MAP propagation, tuned", compared_with="map"),
+        Method("backprop", "backpropagation", compared_with="backprop"),
+        Method("map-async", "asynchronous MAP", tuple(ENVIRONMENTS), compared_with="map-async"),
         Method("reinforce", "REINFORCE, all units", compared_with="reinforce"),
+        Method("reinforce-part", "REINFORCE, part exploring", tuple(ENVIRONMENTS), compared_with="reinforce-part"),
         _peer("a2c", "A2C (Stable-Baselines3)"),
         _peer("ppo", "PPO (Stable-Baselines3)"),
     )
