@@ -70,7 +70,8 @@ def _with_rates(spec: RunSpec, actor: tuple[float, ...], critic: tuple[float, ..
 
 
 def _reinforce(spec: RunSpec) -> RunSpec:
-    return _with_rates(replace(spec, rule="reinforce"), (1e-2, 1e-5, 1e-6), (0.0, 0.0, 1e-2))
+    changed = replace(spec, rule="reinforce")
+    return _with_rates(changed, (1e-2, 1e-5, 1e-6), (0.0, 0.0, 1e-2)) if spec.actor and spec.critic else changed
 
 
 def _tuned(spec: RunSpec) -> RunSpec:

@@ -105,7 +105,7 @@ def _layers(
             settle_steps=0 if spec.rule in ("reinforce", "backprop") else _settle_steps(spec, team),
             trace_decay=spec.discount * team.trace_lambda,
             rate=rates[layer - 1], rate_above=Rate(0.0, 0.0) if layer == last else rates[layer],
-            gated=name == "critic", single_step=interface.single_step, rows=spec.num_envs,
+            gated=name == "critic" and spec.signal == "target", single_step=interface.single_step, rows=spec.num_envs,
             schedule=_SCHEDULES.get(spec.rule) or team.schedule or spec.schedule, acting_steps=spec.acting_steps,
             exploring=spec.exploring, entropy=spec.entropy if name == "actor" and family == "categorical" else 0.0,
         )

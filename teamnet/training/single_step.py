@@ -119,11 +119,19 @@ class Multiplexer(SingleStepTask):
 class Regression(SingleStepTask):
     """Approach a random two-layer relu network with standard normal weights and inputs.
 
-    The team is a critic and learns from ``y - mean``; the reported reward is the official code's ``-(y - H_L)**2``.
+    The reported reward is the official code's ``-(y - H_L)**2``. With the signal ``target`` the team is a critic and
+    learns from ``y - mean``. With ``reward`` no unit is told the target: the learning signal is the reward less the mean
+    reward of the other samples of the batch, and the output has no gate.
     """
 
     def __init__(self, spec: RunSpec) -> None:
         super().__init__(spec, Interface(_INPUTS, 1, "gaussian", single_step=True))
+        self._signal = spec.signal
+        if spec.signal == "reward" and spec.num_envs < 2:
+            raise SpecError(
+                "num_envs", expected="2 or more with --signal reward", found=str(spec.num_envs),
+                mend="The reward of a sample is compared with those of the others of its batch.",
+            )
         self._hidden = self._generator.standard_normal((_INPUTS, _INPUTS))
         self._output = self._generator.standard_normal((_INPUTS, 1))
 
@@ -136,10 +144,14 @@ class Regression(SingleStepTask):
         return np.maximum(np.maximum(self.outcome.observation @ self._hidden, 0.0) @ self._output, 0.0)[:, 0]
 
     def answer(self, output: np.ndarray) -> np.ndarray:
-        """See :class:`SingleStepTask`; ``output (rows, 2)`` is the critic's activation and mean."""
+        """See :class:`SingleStepTask`; ``output (rows, 2)`` is a critic's activation and mean, else the activation."""
         target = self.target()
-        np.subtract(target, output[:, 1], out=self.outcome.reward)
-        return -((target - output[:, 0]) ** 2)
+        reward = -((target - output[:, 0]) ** 2)
+        if self._signal == "target":
+            np.subtract(target, output[:, 1], out=self.outcome.reward)
+        else:
+            self.outcome.reward[:] = (reward - reward.mean()) * len(reward) / (len(reward) - 1)
+        return reward
 
 
 def make_single_step_task(spec: RunSpec) -> SingleStepTask:
