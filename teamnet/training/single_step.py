@@ -120,8 +120,8 @@ class Regression(SingleStepTask):
     """Approach a random two-layer relu network with standard normal weights and inputs.
 
     The reported reward is the official code's ``-(y - H_L)**2``. With the signal ``target`` the team is a critic and
-    learns from ``y - mean``. With ``reward`` no unit is told the target: the learning signal is the reward less the mean
-    reward of the other samples of the batch, and the output has no gate.
+    learns from ``y - mean``. With ``reward`` no unit is told the target: the learning signal is the reward less the
+    mean reward of the other samples of the batch, and the output has no gate.
     """
 
     def __init__(self, spec: RunSpec) -> None:

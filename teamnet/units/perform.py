@@ -6,6 +6,7 @@ from teamnet.kernels import constants
 from teamnet.kernels.compile import kernel
 from teamnet.units import acting, learning, settling, ticking
 
+
 @kernel
 def _take_place(unit, phase):
     """Which publications this phase reads and makes, counted from the first step on."""

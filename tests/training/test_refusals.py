@@ -26,7 +26,7 @@ LOCAL = LaunchSpec("local")
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"rule": "mapp"}, r"rule: expected one of map, reinforce; found 'mapp'. Did you mean 'map'\?"),
+        ({"rule": "mapp"}, r"rule: expected one of map, map-async, .*; found 'mapp'. Did you mean 'map'\?"),
         ({"function": "softpluss"}, "function: .*Did you mean 'softplus'"),
         ({"seed": -1}, "seed: expected a whole number from 0"),
         ({"env_steps": 0}, "env_steps: expected a whole number from 1"),
@@ -41,6 +41,16 @@ LOCAL = LaunchSpec("local")
         ({"reward_limit": 0.0}, "reward_limit: expected more than 0"),
         ({"action_scale": float("inf")}, "action_scale: expected a finite number"),
         ({"address_bits": 17}, "address_bits: expected a whole number from 1 to 16"),
+        ({"schedule": "sweep"}, "schedule: expected one of jacobi, sweeps.*Did you mean 'sweeps'"),
+        ({"schedule": "sweeps", "settle_steps": 0}, "settle_steps: expected a whole number from 1"),
+        ({"schedule": "sweeps", "rule": "backprop"}, "schedule: .*Only --rule map settles by choice"),
+        ({"exploring": 1.5}, "exploring: expected 0 <= exploring <= 1"),
+        ({"entropy": -0.1, "rule": "backprop"}, "entropy: expected 0 or more"),
+        ({"entropy": 0.1}, "entropy: .*Only --rule backprop carries the gradient of the entropy"),
+        ({"acting_steps": 0}, "acting_steps: expected a whole number from 1"),
+        ({"signal": "rewards"}, "signal: expected one of target, reward.*Did you mean 'reward'"),
+        ({"signal": "reward"}, "signal: .*Only regression has a known target"),
+        ({"task": "multiplexer", "rule": "map-async"}, "rule: expected map, reinforce or backprop for a task"),
     ],
 )
 def test_run_values(change: dict[str, Any], message: str):

@@ -41,8 +41,7 @@ def test_many_sweeps_arrive_where_the_gradient_of_the_log_probability_is_zero(ki
     h = [observation, *(state[f"{kind}.{number}.activation"][0] for number in (1, 2, 3))]
 
     def potential(number: int) -> np.ndarray:
-        value = h[number - 1] @ state[f"{kind}.{number}.incoming.value"] + state[f"{kind}.{number}.biases.value"][0]
-        return value
+        return h[number - 1] @ state[f"{kind}.{number}.incoming.value"] + state[f"{kind}.{number}.biases.value"][0]
 
     errors = {}
     for layer in layers:
