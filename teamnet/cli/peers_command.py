@@ -21,7 +21,7 @@ def peers(arguments: list[str]) -> int:
 
         Args:
             tasks: cartpole, acrobot, lunarlander, mountaincar.
-            algorithms: map, a2c, ppo.
+            algorithms: a2c, ppo, and presets of ours: map, tuned, backprop, map-async, reinforce, reinforce-part.
             seeds: how many runs of each.
             first_seed: seed of the first one; the others follow.
             until: end a run when its 100-episode mean return reaches this; all episodes are run without it.

@@ -60,18 +60,20 @@ PRESETS = {
 }
 
 
-def _with_rates(spec: RunSpec, actor: tuple[float, ...], critic: tuple[float, ...]) -> RunSpec:
-    """The same rates in every layer's place, constant."""
-    teams = {
-        name: replace(team, rates=rates, final_rates=rates)
-        for name, team, rates in (("actor", spec.actor, actor), ("critic", spec.critic, critic)) if team is not None
-    }
-    return replace(spec, **teams)
-
-
 def _reinforce(spec: RunSpec) -> RunSpec:
-    changed = replace(spec, rule="reinforce")
-    return _with_rates(changed, (1e-2, 1e-5, 1e-6), (0.0, 0.0, 1e-2)) if spec.actor and spec.critic else changed
+    """Wide exploration and short traces; a critic learns in its output layer alone (DEVIATIONS 15)."""
+    actor, critic = spec.actor, spec.critic
+    if actor is None or critic is None:
+        return replace(spec, rule="reinforce")
+    rates, value_rates = (2e-2, 2e-5, 2e-6), (0.0, 0.0, 8e-3)
+    return replace(
+        spec, rule="reinforce",
+        actor=replace(
+            actor, variances=tuple(10.0 * variance for variance in actor.variances), rates=rates, final_rates=rates,
+            trace_lambda=0.8, temperature=actor.temperature / 2,
+        ),
+        critic=replace(critic, rates=value_rates, final_rates=value_rates, trace_lambda=0.8),
+    )
 
 
 def _tuned(spec: RunSpec) -> RunSpec:

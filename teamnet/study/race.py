@@ -12,14 +12,14 @@ import teamnet
 from teamnet.errors import SpecError
 from teamnet.spec.check import check_choice
 from teamnet.spec.files import to_plain
-from teamnet.spec.presets import ENVIRONMENTS, preset
+from teamnet.spec.presets import ENVIRONMENTS, METHODS, preset
 from teamnet.spec.run import LaunchSpec
 from teamnet.study.episode_log import EpisodeLog, write_json
 from teamnet.study.peers import ALGORITHMS, run_peer
 from teamnet.training.run import Run
 from teamnet.training.spaces import make_environment
 
-CONTESTANTS = ("map", *ALGORITHMS)
+CONTESTANTS = (*METHODS, *ALGORITHMS)
 _PATIENCE = 10
 
 
@@ -56,7 +56,7 @@ def race(
 
     Args:
         tasks: presets of Gymnasium environments.
-        algorithms: some of ``map``, ``a2c`` and ``ppo``.
+        algorithms: presets of ours, such as ``map`` and ``tuned``, and ``a2c`` and ``ppo``.
         seeds: of all random streams.
         until: a run ends when its 100-episode mean reaches this; if left out, runs have all their episodes, and the
             environment's own threshold is timed on the way.
@@ -83,7 +83,7 @@ def race(
                 folder = out / task / algorithm / f"seed-{seed}" if out else None
                 log = EpisodeLog(most, threshold=threshold, stop_there=until is not None, folder=folder)
                 try:
-                    learn = _run_map if algorithm == "map" else run_peer
+                    learn = _run_team if algorithm in METHODS else run_peer
                     summary = learn(task, algorithm, seed, log, folder)
                 finally:
                     log.close()
@@ -102,9 +102,9 @@ def _threshold(task: str) -> float | None:
     return environment.spec.reward_threshold if environment.spec else None
 
 
-def _run_map(task: str, algorithm: str, seed: int, log: EpisodeLog, folder: Path | None) -> dict[str, Any]:
+def _run_team(task: str, algorithm: str, seed: int, log: EpisodeLog, folder: Path | None) -> dict[str, Any]:
     """The preset in this process."""
-    spec = replace(preset(task), seed=seed, env_steps=2**40, episodes=None)  # the only bound is the log's
+    spec = replace(preset(task, algorithm), seed=seed, env_steps=2**40, episodes=None)  # the only bound is the log's
     run = Run(spec, LaunchSpec(backend="local"))
     try:
         log.begin()
