@@ -55,5 +55,13 @@ class Policy:
             else:
                 activation = _FUNCTIONS[layer.function](potential)
                 if not greedy:
-                    activation = activation + np.sqrt(layer.variance) * self._generator.standard_normal(potential.shape)
+                    activation = activation + np.sqrt(layer.variance) * self._noise(layer, potential.shape)
         return activation
+
+    def _noise(self, layer: LayerSpec, shape: tuple[int, ...]) -> np.ndarray:
+        """Standard normals where a unit explores; units that never stop settling have none of their own."""
+        noise = self._generator.standard_normal(shape)
+        exploring = 0.0 if layer.schedule == "ticks" else layer.exploring
+        if layer.is_last or exploring == 1.0:
+            return noise
+        return noise * (self._generator.random(shape) < exploring)

@@ -1,0 +1,28 @@
+"""A trained team's policy explores as its units do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from teamnet.training.policy import Policy
+from tests.conftest import make_layers
+from tests.team.exchanges import local, state_of
+
+
+@pytest.mark.parametrize(
+    ("schedule", "exploring", "noisy"),
+    [("jacobi", 1.0, True), ("sweeps", 1.0, True), ("chain", 0.0, False), ("ticks", 1.0, False)],
+)
+def test_hidden_units_explore_as_in_training(schedule: str, exploring: float, noisy: bool):
+    teams = [make_layers((3, 30, 2), family="gaussian", schedule=schedule, exploring=exploring, variance=0.2)]
+    state = state_of(local(teams), teams, "layer")
+    policy = Policy(teams[0], state, seed=1)
+    observation = np.tile([[0.3, -1.0, 0.5]], (20_000, 1))
+    mean = policy.act(observation[:1], greedy=True)[0]
+    output = policy.act(observation, greedy=False)
+    own = teams[0][1].variance
+    weights = state["actor.2.incoming.value"]
+    expected = own + (0.2 * (weights**2).sum(0) if noisy else 0.0)
+    np.testing.assert_allclose(output.var(0), expected, rtol=0.06)
+    np.testing.assert_allclose(output.mean(0), mean, atol=0.05)
