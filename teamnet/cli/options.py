@@ -9,7 +9,7 @@ from typing import Any
 
 import tyro
 
-from teamnet.spec.presets import METHODS, preset
+from teamnet.spec.presets import method_of, preset
 from teamnet.spec.run import LaunchSpec, RunSpec
 
 
@@ -62,7 +62,7 @@ def _method(arguments: list[str]) -> str:
         name, equals, value = argument.removeprefix("--").partition("=")
         if argument.startswith("--") and name in named:
             named[name] = value if equals else " ".join(arguments[place + 1 : place + 2])
-    return named["preset"] or (named["rule"] if named["rule"] in METHODS else "map")
+    return named["preset"] or method_of(named["rule"])
 
 
 def parse_train_options(task: str, arguments: list[str]) -> tuple[RunSpec, LaunchSpec, Keeping]:

@@ -23,7 +23,7 @@ def sweep(arguments: list[str]) -> int:
         task: Annotated[str, tyro.conf.Positional],
         vary: Annotated[tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction] = (), runs: int = 20,
         scheduler: Literal["random", "asha"] = "random", seeds: int = 1, episodes: int | None = None,
-        seed: int = 0, out: Path | None = None, address: str = "", cpus: int = 0, json: bool = False,
+        seed: int = 0, preset: str = "map", out: Path | None = None, address: str = "", cpus: int = 0, json: bool = False,
     ) -> int:
         """Try values of a task's spec, each trial a local run with a CPU of its own, and see which values matter.
 
@@ -38,6 +38,7 @@ def sweep(arguments: list[str]) -> int:
             seeds: runs in each trial, whose mean counts.
             episodes: of each run; the preset's end if left out.
             seed: of the values that are tried and of the first run.
+            preset: whose values are varied: map, tuned, backprop, map-async, reinforce, reinforce-part.
             out: gets trials.jsonl and sweep.png, on several nodes a folder that all of them share; runs/sweep-TASK if
                 left out.
             address: of a Ray cluster; a private one on this machine if left out.
@@ -49,7 +50,7 @@ def sweep(arguments: list[str]) -> int:
         from teamnet.study.sweep.table import result_lines, summarise
 
         fields = tuple(text for texts in vary for text in texts)
-        asked = SweepSpec(task, fields, runs, scheduler, seeds, episodes, seed)
+        asked = SweepSpec(task, fields, runs, scheduler, seeds, episodes, seed, preset)
         folder = out or Path("runs") / f"sweep-{task.replace('/', '-')}"
         rows = run_sweep(asked, folder, address=address, cpus=cpus, say=_say)
         variations = check_sweep(asked)

@@ -103,6 +103,11 @@ METHODS: dict[str, Callable[[RunSpec], RunSpec]] = {
 """What ``--preset`` offers: the published hyperparameters of MAP propagation, those of the other rules, and our own."""
 
 
+def method_of(rule: str) -> str:
+    """The preset that goes with a rule; that of MAP propagation for a rule without one of its own."""
+    return rule if rule in METHODS else "map"
+
+
 def preset(task: str, method: str = "map") -> RunSpec:
     """The spec of a preset, or for a Gymnasium id the hyperparameters of CartPole for 500 episodes.
 

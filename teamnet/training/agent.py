@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from teamnet.errors import SpecError, nearest
-from teamnet.spec.presets import SINGLE_STEP_TASKS, preset
+from teamnet.spec.presets import SINGLE_STEP_TASKS, method_of
+from teamnet.spec.presets import preset as preset_of
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.team.state import State
 from teamnet.training.checkpoint import newest_checkpoint
@@ -23,6 +24,7 @@ class TeamAgent:
 
     Args:
         task: a preset's name or a Gymnasium id.
+        preset: whose values are the usual ones, such as ``tuned``; without it, those of the rule.
         **options: any field of :class:`~teamnet.spec.run.RunSpec` or :class:`~teamnet.spec.run.LaunchSpec`, for
             instance ``seed=1, hidden=(32,), backend="local"``.
 
@@ -30,8 +32,8 @@ class TeamAgent:
         TeamnetError: an option is unknown or makes no sense, or the task cannot be used.
     """
 
-    def __init__(self, task: str = "cartpole", **options: Any) -> None:
-        spec = preset(task)
+    def __init__(self, task: str = "cartpole", *, preset: str = "", **options: Any) -> None:
+        spec = preset_of(task, preset or method_of(str(options.get("rule", ""))))
         known = {field.name for field in (*fields(RunSpec), *fields(LaunchSpec))}
         for name in options:
             if name not in known:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from teamnet import TeamAgent
+from teamnet.errors import SpecError
 from teamnet.training.policy import Policy
 from tests.conftest import make_layers
 from tests.team.exchanges import local, state_of
@@ -26,3 +28,12 @@ def test_hidden_units_explore_as_in_training(schedule: str, exploring: float, no
     expected = own + (0.2 * (weights**2).sum(0) if noisy else 0.0)
     np.testing.assert_allclose(output.var(0), expected, rtol=0.06)
     np.testing.assert_allclose(output.mean(0), mean, atol=0.05)
+
+
+def test_the_agent_takes_a_preset_by_name_or_by_its_rule():
+    with TeamAgent("cartpole", preset="tuned", backend="local", hidden=(4, 3)) as tuned:
+        assert (tuned._run.spec.schedule, tuned._run.spec.settle_steps) == ("sweeps", 2)
+    with TeamAgent("cartpole", rule="backprop", backend="local", hidden=(4, 3)) as backprop:
+        assert (backprop._run.spec.rule, backprop._run.spec.exploring) == ("backprop", 0.0)
+    with pytest.raises(SpecError, match=r"preset: expected one of map, .*found 'tunde'. Did you mean 'tuned'\?"):
+        TeamAgent("cartpole", preset="tunde")

@@ -38,6 +38,7 @@ class SweepSpec:
         seeds: runs in each trial, with a seed each.
         episodes: of each run; ``None`` for the preset's end.
         seed: of the values that are tried, and of the first run.
+        preset: whose values are varied.
     """
 
     task: str
@@ -47,10 +48,11 @@ class SweepSpec:
     seeds: int = 1
     episodes: int | None = None
     seed: int = 0
+    preset: str = "map"
 
     def base(self) -> RunSpec:
         """The spec that is varied."""
-        usual = preset(self.task)
+        usual = preset(self.task, self.preset)
         return usual if self.episodes is None else replace(usual, episodes=self.episodes, env_steps=None)
 
 
