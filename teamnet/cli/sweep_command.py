@@ -23,7 +23,8 @@ def sweep(arguments: list[str]) -> int:
         task: Annotated[str, tyro.conf.Positional],
         vary: Annotated[tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction] = (), runs: int = 20,
         scheduler: Literal["random", "asha"] = "random", seeds: int = 1, episodes: int | None = None,
-        seed: int = 0, preset: str = "map", out: Path | None = None, address: str = "", cpus: int = 0, json: bool = False,
+        seed: int = 0, preset: str = "map", out: Path | None = None, address: str = "", cpus: int = 0,
+        json: bool = False,
     ) -> int:
         """Try values of a task's spec, each trial a local run with a CPU of its own, and see which values matter.
 
