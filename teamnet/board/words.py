@@ -20,12 +20,14 @@ from numba.core import cgutils
 
 from teamnet.kernels.compile import kernel, machine_code
 from teamnet.kernels.constants import ABORTED, ENDED, READY, TIMED_OUT
+from teamnet.kernels.processor import yield_processor
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 _FUTEX = {"x86_64": 202, "aarch64": 98}.get(platform.machine(), 202)  # number of the Linux system call
 _WAIT, _WAKE, _EVERYBODY = 0, 1, 2**31 - 1
 _NAP = 50_000_000  # nanoseconds; sleepers look up this often, whatever happens to the one who should wake them
 _YIELDS = 4  # the compromise between a quiet machine and a busy core; docs/performance.md has the figures
+
 
 def _pointer(builder: Any, address: Any, kind: Any) -> Any:
     return builder.inttoptr(address, kind.as_pointer())
@@ -68,16 +70,6 @@ def _adder(kind: Any) -> Any:
 
 
 _add_32, _add_64 = _adder(_I32), _adder(_I64)
-
-
-@machine_code
-def _yield_processor(typing_context):
-    def generate(context, builder, signature, arguments):
-        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_I32, []), "sched_yield")
-        builder.call(function, [])
-        return context.get_dummy_value()
-
-    return types.void(), generate
 
 
 @machine_code
@@ -134,7 +126,7 @@ def wait(word, target, control, step, naps):
     tries = 0
     while not reached(word, target):
         if tries < _YIELDS:
-            _yield_processor()
+            yield_processor()
         else:
             if load_acquire(control) != 0:
                 return ABORTED
