@@ -34,9 +34,10 @@ UNIT = np.dtype([
 Sizes: parallel environments ``rows``, neurons below ``fan_in``, own ``size``, neurons above ``fan_out`` (0 at the top),
 the first own neuron's place ``offset`` in a layer of ``layer_size``; errors have one or two ``channels``;
 ``acting_steps`` and ``settle_steps`` count ticks where a team runs free. Private and slot fields are addresses of
-float64 memory, ``schedule`` of ``phases`` records; words are addresses of the board's round counters (0 in-process). ``peers`` counts the units of the layer, ``.._rounds`` how often a slot is published in
-one environment step, and ``.._round`` is the publication that the phase in hand reads or makes. ``learned`` is the
-number of the observation whose TD error was learned from last, where a team runs free.
+float64 memory, ``schedule`` of ``phases`` records; words are addresses of the board's round counters (0 in-process).
+``peers`` counts the units of the layer, ``.._rounds`` how often a slot is published in one environment step, and
+``.._round`` is the publication that the phase in hand reads or makes. ``learned`` is the number of the observation
+whose TD error was learned from last, where a team runs free.
 """
 
 PHASE = np.dtype([

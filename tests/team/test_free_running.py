@@ -183,7 +183,7 @@ def test_it_learns_and_mirrors_stay_near_their_originals():
                 copy, original = mirror["value"], state[f"{unit.layer.team}.{unit.layer.number + 1}.incoming.value"]
                 assert not np.array_equal(copy, original)
                 cosines.append((copy * original).sum() / np.linalg.norm(copy) / np.linalg.norm(original))
-        assert np.mean(cosines) > 0.2  # above 0.9 on a machine that has the time; DEVIATIONS 14
+        assert np.mean(cosines) > 0.2  # above 0.9 on a machine that has the time; DEVIATIONS 17
 
 
 @pytest.mark.parametrize(
