@@ -118,7 +118,11 @@ class Board:
         return [self._base + offset for name, offset in self._offsets.items() if name[0] == "word"]
 
     def begin_at(self, step: int) -> None:
-        """Set every counter to what it is when ``step`` steps are complete, with nobody waiting."""
+        """Set every counter to what it is when ``step`` steps are complete, with nobody waiting.
+
+        The control line begins with four words: whether the run is aborted, the step before which it pauses, the clock
+        of a team that runs free (how many observations have been given), and one that is unused.
+        """
         for name, offset in self._offsets.items():
             if name[0] == "word":
                 complete = step * self._rounds.get(name[1:], 1)
@@ -128,6 +132,7 @@ class Board:
         control = self._memory[self._offsets["control",] :][:LINE].view(np.uint32)
         control[:] = 0
         control[1] = (step - 1) % 2**32
+        control[2] = step % 2**32
 
 
 def board_size(teams: Sequence[Team]) -> int:

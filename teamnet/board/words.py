@@ -20,12 +20,14 @@ from numba.core import cgutils
 
 from teamnet.kernels.compile import kernel, machine_code
 from teamnet.kernels.constants import ABORTED, ENDED, READY, TIMED_OUT
+from teamnet.kernels.processor import yield_processor
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 _FUTEX = {"x86_64": 202, "aarch64": 98}.get(platform.machine(), 202)  # number of the Linux system call
 _WAIT, _WAKE, _EVERYBODY = 0, 1, 2**31 - 1
 _NAP = 50_000_000  # nanoseconds; sleepers look up this often, whatever happens to the one who should wake them
 _YIELDS = 4  # the compromise between a quiet machine and a busy core; docs/performance.md has the figures
+
 
 def _pointer(builder: Any, address: Any, kind: Any) -> Any:
     return builder.inttoptr(address, kind.as_pointer())
@@ -71,16 +73,6 @@ _add_32, _add_64 = _adder(_I32), _adder(_I64)
 
 
 @machine_code
-def _yield_processor(typing_context):
-    def generate(context, builder, signature, arguments):
-        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_I32, []), "sched_yield")
-        builder.call(function, [])
-        return context.get_dummy_value()
-
-    return types.void(), generate
-
-
-@machine_code
 def _futex(typing_context, address, operation, value):
     """Linux ``futex``: sleep while the word is ``value`` (but not above ``_NAP``), or wake ``value`` sleepers."""
 
@@ -112,6 +104,13 @@ def publish(word, target, peers):
 
 
 @kernel
+def announce(word, peers):
+    """Count a publication that nobody waits for: the word grows by 1 for every ``peers`` of them."""
+    if (_add_64(word + 8, 1) + 1) % peers == 0:
+        _add_32(word, 1)
+
+
+@kernel
 def wake(word):
     """Wake all who sleep on a counter, so that they look at the control line."""
     _futex(word, _WAKE, _EVERYBODY)
@@ -134,7 +133,7 @@ def wait(word, target, control, step, naps):
     tries = 0
     while not reached(word, target):
         if tries < _YIELDS:
-            _yield_processor()
+            yield_processor()
         else:
             if load_acquire(control) != 0:
                 return ABORTED

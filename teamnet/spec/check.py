@@ -41,6 +41,18 @@ def check_launch(launch: LaunchSpec) -> None:
     check_choice("transport", launch.transport, ("board", "ray"))
 
 
+def check_free_running(spec: RunSpec, launch: LaunchSpec) -> None:
+    """Refuse to let a team run free where its units do not run at the same time on a board."""
+    if not spec.free_running:
+        return
+    for field, value, needed in (("backend", launch.backend, "ray"), ("transport", launch.transport, "board")):
+        if value != needed:
+            raise SpecError(
+                field, expected=f"{needed} for a team that runs free", found=repr(value),
+                mend=f"Use --{field} {needed}, or leave out --free-running: the ticked form runs everywhere.",
+            )
+
+
 def check_run(spec: RunSpec) -> None:
     """Refuse values that make no sense; the number of values for each layer is checked by :func:`check_depth`.
 
@@ -92,6 +104,7 @@ def _check_combination(spec: RunSpec) -> None:
     for name, usable, asked in (
         ("entropy", spec.rule == "backprop", spec.entropy > 0),
         ("schedule", spec.rule == "map", spec.schedule != "jacobi"),
+        ("free_running", spec.rule == "map-async", spec.free_running),
         ("signal", spec.task == "regression", spec.signal != "target"),
     ):
         if asked and not usable:
@@ -99,6 +112,7 @@ def _check_combination(spec: RunSpec) -> None:
                 name, expected="its usual value with this rule and task", found=repr(getattr(spec, name)),
                 mend={"entropy": "Only --rule backprop carries the gradient of the entropy.",
                       "schedule": "Only --rule map settles by choice.",
+                      "free_running": "Only --rule map-async runs without a common tick.",
                       "signal": "Only regression has a known target."}[name],
             )
     for name, team in (("actor", spec.actor), ("critic", spec.critic)):

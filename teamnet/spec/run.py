@@ -44,6 +44,8 @@ class RunSpec:
             downwards, means upwards).
         settle_steps: settle steps or sweeps in one environment step.
         acting_steps: of asynchronous MAP propagation: ticks in which the output is resampled.
+        free_running: asynchronous MAP propagation without a common tick: every actor uses the newest values on the
+            board; not reproducible bit for bit.
         exploring: share of the hidden units that explore in a step; the others take their mean (and under REINFORCE
             get no update). Backpropagation with 0 has deterministic hidden units.
         entropy: weight of the policy's entropy beside its return; backpropagation only.
@@ -68,6 +70,7 @@ class RunSpec:
     schedule: str = "jacobi"
     settle_steps: int = 20
     acting_steps: int = 20
+    free_running: bool = False
     exploring: float = 1.0
     entropy: float = 0.0
     signal: str = "target"

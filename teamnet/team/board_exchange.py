@@ -72,7 +72,10 @@ class BoardExchange:
         self._observations[self._step & 1] = observation
         self._keep[self._step & 1] = keep
         self._publish(self._observation_word, self._step + 1)
-        while (status := self._wait_for_all(*self._outputs_at, self._step + 1, self._control)) != READY:
+        self._wait_for_outputs(self._step + 1)
+
+    def _wait_for_outputs(self, steps: int) -> None:
+        while (status := self._wait_for_all(*self._outputs_at, steps, self._control)) != READY:
             self._look_after_workers(aborted=status == ABORTED)
 
     def _call_ahead(self) -> None:
@@ -138,5 +141,3 @@ class BoardExchange:
         """See :class:`teamnet.team.exchange.Exchange`."""
         self._abort()
         self._crew.close()
-
-

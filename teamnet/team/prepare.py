@@ -9,6 +9,7 @@ from teamnet.kernels.native import cache_folder, native
 
 ENTRIES = (
     ("teamnet.kernels.signal", "find_td_error", "iiiiiiidd"),
+    ("teamnet.team.free_run", "run_free", "ii"),
     ("teamnet.team.in_turn", "perform_in_turn", "iiii"),
     ("teamnet.team.meet", "publish_alone", "ii"),
     ("teamnet.team.meet", "set_control", "ii"),

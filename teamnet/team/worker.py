@@ -9,6 +9,7 @@ import numpy as np
 
 from teamnet.board.board import Board
 from teamnet.board.segment import map_segment
+from teamnet.kernels.constants import READY
 from teamnet.kernels.native import native
 from teamnet.spec.layers import LayerSpec, UnitSpec
 from teamnet.units.streams import RecordedNoise
@@ -25,13 +26,16 @@ class BoardWorker:
         noise: recorded noise ``(steps, rows, width)`` instead of the unit's own streams.
     """
 
+    kernel = "teamnet.team.run", "run"
+    """Module and name of the kernel that runs the unit's steps."""
+
     def __init__(
         self, teams: Sequence[Sequence[LayerSpec]], unit: UnitSpec, peers: int, noise: np.ndarray | None = None
     ) -> None:
         self._teams, self._peers = teams, peers
         self._unit = Unit(unit, None if noise is None else RecordedNoise(noise))
         self._board: Board | None = None
-        self._run = native("teamnet.team.run", "run", "ii")
+        self._run = native(*self.kernel, "ii")
 
     def attach(self, path: Path) -> None:
         """Map the board and take the unit's slots."""
@@ -39,7 +43,7 @@ class BoardWorker:
         self._unit.attach(self._board.hand_out(self._unit.spec, self._peers))
 
     def run(self, steps: int) -> tuple[int, int]:
-        """Run up to ``steps`` steps; returns the status of :func:`teamnet.team.run.run` and the next step's number."""
+        """Run up to ``steps`` steps; returns the status that the kernel gives and the next step's number."""
         self._unit.draw_noise(steps)
         status = self._run(self._unit.record.ctypes.data, steps)
         return status, int(self._unit.record["step"][0])
@@ -55,3 +59,16 @@ class BoardWorker:
     def restore(self, own: Snapshot, above: Snapshot) -> None:
         """See :meth:`teamnet.units.unit.Unit.restore`."""
         self._unit.restore(own, above)
+
+
+class FreeWorker(BoardWorker):
+    """Hosts one unit that runs on its own until the run pauses."""
+
+    kernel = "teamnet.team.free_run", "run_free"
+
+    def run(self, steps: int) -> tuple[int, int]:
+        """The same without an end of its own; noise is drawn for ``steps`` observations at a time."""
+        status, step = READY, 0
+        while status == READY:
+            status, step = super().run(steps)
+        return status, step

@@ -20,7 +20,8 @@ Progress = Callable[[str], None]
 
 def start_exchange(
     launch: LaunchSpec, teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec],
-    noise: Sequence[np.ndarray] | None = None, say: Progress = lambda message: None,
+    noise: Sequence[np.ndarray] | None = None, *, free_running: bool = False,
+    say: Progress = lambda message: None,
 ) -> Exchange:
     """Start all units where ``launch`` says.
 
@@ -29,6 +30,7 @@ def start_exchange(
         teams: the layers of every team.
         units: all units in canonical order.
         noise: recorded noise for every unit, instead of their own streams.
+        free_running: whether the units run without a common tick, which they can on the board only.
         say: called with what is being done.
 
     Raises:
@@ -41,12 +43,16 @@ def start_exchange(
         from teamnet.team.local import LocalExchange  # imported here: importing a backend compiles its kernels
 
         return LocalExchange(teams, units, noise)
-    from teamnet.team.ray_cluster import connect  # Ray is imported only when it is asked for
+    from teamnet.team.board_exchange import BoardExchange  # Ray is imported only when it is asked for
+    from teamnet.team.call_exchange import CallExchange, CallWorker
+    from teamnet.team.free_exchange import FreeExchange
+    from teamnet.team.ray_cluster import connect
     from teamnet.team.ray_crew import RayCrew
+    from teamnet.team.worker import BoardWorker, FreeWorker
 
-    peers = Counter((unit.layer.team, unit.layer.number) for unit in units)
     say(f"starting Ray for {len(units)} actors")
-    kernel = ("teamnet.team.phase", "do_phase") if launch.transport == "ray" else ("teamnet.team.run", "run")
+    board_worker = FreeWorker if free_running else BoardWorker
+    kernel = ("teamnet.team.phase", "do_phase") if launch.transport == "ray" else board_worker.kernel
     with ThreadPoolExecutor(1) as compiler:  # both take seconds the first time: compile while Ray starts
         compiled = compiler.submit(native, *kernel, "ii")
         connected = connect(address)
@@ -57,17 +63,13 @@ def start_exchange(
 
     blocks = noise or [None] * len(units)
     if launch.transport == "ray":
-        from teamnet.team.call_exchange import CallExchange, CallWorker
-
         workers = [(teams, unit, block) for unit, block in zip(units, blocks, strict=True)]
         crew = RayCrew(CallWorker, workers, beside_driver=False, owns_ray=connected, started=started)
         return CallExchange(teams, units, crew)
-    from teamnet.team.board_exchange import BoardExchange
-    from teamnet.team.worker import BoardWorker
-
+    peers = Counter((unit.layer.team, unit.layer.number) for unit in units)
     arguments = [
         (teams, unit, peers[unit.layer.team, unit.layer.number], block)
         for unit, block in zip(units, blocks, strict=True)
     ]
-    crew = RayCrew(BoardWorker, arguments, beside_driver=True, owns_ray=connected, started=started)
-    return BoardExchange(teams, units, crew)
+    crew = RayCrew(board_worker, arguments, beside_driver=True, owns_ray=connected, started=started)
+    return (FreeExchange if free_running else BoardExchange)(teams, units, crew)

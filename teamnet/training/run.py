@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from teamnet.errors import CheckpointError, SpecError
-from teamnet.spec.check import check_launch, check_run
+from teamnet.spec.check import check_free_running, check_launch, check_run
 from teamnet.spec.files import from_plain, to_plain
 from teamnet.spec.presets import SINGLE_STEP_TASKS
 from teamnet.spec.resolve import build_teams, fit_depth
@@ -60,12 +60,15 @@ class Run:
         self.launch = launch or LaunchSpec()
         check_run(spec)
         check_launch(self.launch)
+        check_free_running(spec, self.launch)
         block_size(self.launch.grain)
         self.task = make_task(spec)
         self.spec = fit_depth(spec, self.task.interface)
         self.teams = build_teams(self.spec, self.task.interface)
         self._units = divide_all(self.teams, self.launch.grain, spec.seed)
-        self._exchange = start_exchange(self.launch, self.teams, self._units, say=say)
+        self._exchange = start_exchange(
+            self.launch, self.teams, self._units, free_running=spec.free_running, say=say
+        )
         self._coordinator = Coordinator(self.spec, self.teams, self.task, self._exchange)
         self.task.begin()
         self.stop_asked = False

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-_SIZES = ("rows", "fan_in", "size", "fan_out", "offset", "layer_size", "channels", "channels_above")
+_SIZES = (
+    "rows", "fan_in", "size", "fan_out", "offset", "layer_size", "channels", "channels_above", "acting_steps",
+    "settle_steps",
+)
 _KINDS = ("first_layer", "last_layer", "function", "family", "gated", "single_step")
 _REALS = (
     "variance", "temperature", "step_size", "trace_decay", "rate_start", "rate_end", "rate_above_start",
@@ -12,7 +15,7 @@ _REALS = (
 )
 _COUNTERS = (
     "step", "updates", "noise_index", "below_round", "above_round", "activation_round", "error_round",
-    "gate_place",
+    "gate_place", "learned",
 )
 _PRIVATE = ("incoming", "biases", "outgoing", "state", "signalled_above", "ones", "decay", "noise", "schedule")
 _SLOTS = ("below", "above", "own_activation", "own_error", "delta", "keep", "gate", "value")
@@ -29,10 +32,12 @@ UNIT = np.dtype([
 """One record a unit.
 
 Sizes: parallel environments ``rows``, neurons below ``fan_in``, own ``size``, neurons above ``fan_out`` (0 at the top),
-the first own neuron's place ``offset`` in a layer of ``layer_size``; errors have one or two ``channels``. Private and
-slot fields are addresses of float64 memory, ``schedule`` of ``phases`` records; words are addresses of the board's
-round counters (0 in-process). ``peers`` counts the units of the layer, ``.._rounds`` how often a slot is published in
-one environment step, and ``.._round`` is the publication that the phase in hand reads or makes.
+the first own neuron's place ``offset`` in a layer of ``layer_size``; errors have one or two ``channels``;
+``acting_steps`` and ``settle_steps`` count ticks where a team runs free. Private and slot fields are addresses of
+float64 memory, ``schedule`` of ``phases`` records; words are addresses of the board's round counters (0 in-process).
+``peers`` counts the units of the layer, ``.._rounds`` how often a slot is published in one environment step, and
+``.._round`` is the publication that the phase in hand reads or makes. ``learned`` is the number of the observation
+whose TD error was learned from last, where a team runs free.
 """
 
 PHASE = np.dtype([

@@ -27,12 +27,24 @@ from teamnet.units.views import (
 def begin(unit):
     """The first look at a new observation; where an episode has just begun, values start anew."""
     kept, decay = keep(unit), vector(unit.decay, unit.rows)
-    activation, change = state(unit, ACTIVATION), state(unit, CHANGE)
     for row in range(unit.rows):
         decay[row] = unit.trace_decay * kept[row]
         if kept[row] == 0.0:
-            for j in range(unit.size):
-                activation[row, j], change[row, j] = 0.0, 1.0
+            forget(unit, row)
+    look(unit)
+
+
+@kernel
+def forget(unit, row):
+    """Values of a row start anew."""
+    activation, change = state(unit, ACTIVATION), state(unit, CHANGE)
+    for j in range(unit.size):
+        activation[row, j], change[row, j] = 0.0, 1.0
+
+
+@kernel
+def look(unit):
+    """Mean and errors for a new observation, with the values that there are."""
     predict(unit)
     write_activation(unit)
     _find_errors(unit)

@@ -65,7 +65,8 @@ class Unit:
             "function": HIDDEN_FUNCTIONS[layer.function],
             "family": CATEGORICAL if layer.family == "categorical" else GAUSSIAN,
             "gated": layer.gated, "single_step": layer.single_step, "entropy": layer.entropy,
-            "channels": layer.channels, "channels_above": layer.channels, "phases": len(self._schedule),
+            "channels": layer.channels, "channels_above": layer.channels,
+            "acting_steps": layer.acting_steps, "settle_steps": layer.settle_steps, "phases": len(self._schedule),
             "variance": layer.variance, "temperature": layer.temperature, "step_size": layer.step_size,
             "trace_decay": layer.trace_decay, "rate_start": layer.rate.start, "rate_end": layer.rate.end,
             "rate_above_start": layer.rate_above.start, "rate_above_end": layer.rate_above.end,
@@ -144,7 +145,7 @@ class Unit:
         self.record["noise_index"], self._drawn = 0, 0
         self._noise.restore(own["noise"])
         step, updates = (int(count) for count in own["counters"])
-        self.record["step"], self.record["updates"] = step, updates
+        self.record["step"], self.record["learned"], self.record["updates"] = step, step, updates
         self.record["power1"], self.record["power2"] = _powers(updates)
 
 

@@ -7,14 +7,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from teamnet.spec.layers import LayerSpec
+from teamnet.spec.layers import LayerSpec, UnitSpec
 from teamnet.team.board_exchange import BoardExchange
 from teamnet.team.crew import ThreadCrew
 from teamnet.team.exchange import Exchange
+from teamnet.team.free_exchange import FreeExchange
 from teamnet.team.local import LocalExchange
 from teamnet.team.partition import divide_all
 from teamnet.team.state import State, merge
-from teamnet.team.worker import BoardWorker
+from teamnet.team.worker import BoardWorker, FreeWorker
 
 Teams = Sequence[Sequence[LayerSpec]]
 
@@ -22,9 +23,18 @@ Teams = Sequence[Sequence[LayerSpec]]
 def threaded(teams: Teams, grain: str, seed: int = 0) -> BoardExchange:
     """The board exchange with its workers in threads."""
     units = divide_all(teams, grain, seed)
+    return BoardExchange(teams, units, _threads(teams, units, BoardWorker))
+
+
+def running_free(teams: Teams, grain: str = "layer", seed: int = 0, worker: type = FreeWorker) -> FreeExchange:
+    """The same without a common tick."""
+    units = divide_all(teams, grain, seed)
+    return FreeExchange(teams, units, _threads(teams, units, worker))
+
+
+def _threads(teams: Teams, units: Sequence[UnitSpec], worker: type) -> ThreadCrew:
     peers = Counter((unit.layer.team, unit.layer.number) for unit in units)
-    arguments = [(teams, unit, peers[unit.layer.team, unit.layer.number]) for unit in units]
-    return BoardExchange(teams, units, ThreadCrew(BoardWorker, arguments))
+    return ThreadCrew(worker, [(teams, unit, peers[unit.layer.team, unit.layer.number]) for unit in units])
 
 
 def local(teams: Teams, grain: str = "layer", seed: int = 0) -> LocalExchange:

@@ -1,0 +1,66 @@
+"""The board exchange of a team that runs free: nobody waits but the coordinator, and it for the actions alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from teamnet.spec.layers import LayerSpec, UnitSpec
+from teamnet.team.board_exchange import BoardExchange
+from teamnet.team.crew import Crew
+from teamnet.units.unit import Snapshot
+
+_LOOK_EVERY = 1.0
+"""Seconds between two looks for actors that have died: nobody waits for a hidden unit, so nobody would miss it."""
+
+
+class FreeExchange(BoardExchange):
+    """Units that run on their own and use the newest values on the board; see :mod:`teamnet.team.free_run`.
+
+    :meth:`pause` waits for every unit, however slow: a snapshot has them all.
+
+    Args:
+        teams: the layers of every team, from the observation upwards.
+        units: all units in canonical order.
+        crew: hosts of one :class:`teamnet.team.worker.FreeWorker` for each unit.
+    """
+
+    def __init__(self, teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec], crew: Crew) -> None:
+        super().__init__(teams, units, crew)
+        self._output_rounds[:] = 1
+        self._clock = self._control + 8
+        self._begun = np.zeros(teams[0][0].rows)
+        self._look_at = 0.0
+
+    def act(self, observation: np.ndarray, keep: np.ndarray) -> None:
+        """See :class:`teamnet.team.exchange.Exchange`."""
+        self._wait_until_rested()
+        number = self._step + 1
+        self._begun[keep == 0.0] = number
+        self._observations[self._step & 1] = observation
+        self._keep[self._step & 1] = self._begun
+        self._set_control(self._clock, number)
+        if not self._calls:
+            self._calls.append(self._crew.call("run", [(self._call_steps,)] * self._crew.size))
+        elif time.monotonic() >= self._look_at:
+            self._look_after_workers(aborted=False)
+            self._look_at = time.monotonic() + _LOOK_EVERY
+        self._wait_for_outputs(2 * self._step + 1)
+
+    def _wait_until_rested(self) -> None:
+        """Outputs publish their action, and once more when the team has had ``settle_steps`` of their ticks for it."""
+        self._wait_for_outputs(2 * self._step)
+
+    def pause(self) -> None:
+        """See :class:`teamnet.team.exchange.Exchange`."""
+        self._wait_until_rested()
+        super().pause()
+
+    def restore(self, snapshots: Sequence[tuple[Snapshot, Snapshot]], step: int) -> None:
+        """See :class:`teamnet.team.exchange.Exchange`."""
+        super().restore(snapshots, step)
+        self._begun[:] = 0.0
+        for word in self._output_words.tolist():
+            self._set_control(word, 2 * step)
