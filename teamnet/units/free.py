@@ -41,14 +41,17 @@ def observe(unit, number):
 
 @kernel
 def learn_late(unit, number):
-    """Learn from the newest TD error; the traces then decay by all observations since the last time, or start anew."""
+    """Learn from the newest TD error; then the traces decay by all observations since the last time, or start anew.
+
+    They do so when something is next added to them, and what they owe until then is remembered.
+    """
     learn(unit)
     begun, decay = keep(unit), vector(unit.decay, unit.rows)
     kept = 1.0
     for _ in range(number - unit.learned):
         kept *= unit.trace_decay
     for row in range(unit.rows):
-        decay[row] = 0.0 if begun[row] > unit.learned else kept
+        decay[row] *= 0.0 if begun[row] > unit.learned else kept
     unit.learned = number
 
 

@@ -142,6 +142,7 @@ class Unit:
                     block[SYNAPSES.index(part)] = value
         for name in self._shown():
             self._state[STATE.index(name)] = own[name]
+        self._scratch["decay"][:] = 1.0
         self.record["noise_index"], self._drawn = 0, 0
         self._noise.restore(own["noise"])
         step, updates = (int(count) for count in own["counters"])

@@ -114,7 +114,7 @@ def test_a_unit_that_was_away_starts_anew_with_the_episode_that_it_missed():
     Blocked.gate.clear()
     with _closing(running_free(TEAMS, worker=Blocked)) as exchange:
         hidden = exchange._crew._workers[0]._unit  # pyright: ignore
-        hidden._state[0], hidden._synapses["incoming"][-2:] = 1e6, 1e6
+        hidden._state[0], hidden._synapses["incoming"][-2:], hidden._scratch["decay"][:] = 1e6, 1e6, 1.0
         try:
             for number in range(6):
                 exchange.act(np.zeros((2, 3)), np.array([float(number != 2), 1.0]))
@@ -123,7 +123,7 @@ def test_a_unit_that_was_away_starts_anew_with_the_episode_that_it_missed():
             Blocked.gate.set()
         exchange.act(np.zeros((2, 3)), np.ones(2))
         exchange.learn(np.zeros(2))
-        while hidden.record["learned"][0] < 7:
+        while hidden.record["learned"][0] < 7 or np.any(hidden._scratch["decay"] != 1.0):
             time.sleep(0.001)
         exchange.pause()
         trace = hidden.snapshot()["incoming.trace"]
@@ -142,37 +142,37 @@ def test_a_value_that_is_not_finite_stops_the_run():
         drive_on(exchange)
 
 
-def _learned(exchange: Exchange, teams: list[list[LayerSpec]], steps: int) -> float:
-    """Name the side on which a point lies: the share of right ones among the last 150, once above 0.85 or at the end.
+def _learned(exchange: FreeExchange, teams: list[list[LayerSpec]], steps: int) -> float:
+    """Name the sides on which points lie: the share of right ones in the last 20 batches, once it is above 0.85.
 
-    By chance it gets there once in 10**19 windows.
+    By chance it gets there once in 10**30 windows.
     """
-    generator = np.random.default_rng(0)
+    generator, rows = np.random.default_rng(0), teams[0][0].rows
     reader = OutputReader(exchange.board, teams)
-    right: deque[float] = deque(maxlen=150)
-    reward, value = 0.0, 0.0
-    for step in range(steps):
-        side = generator.integers(2)
-        exchange.act(np.array([[2.0 * side - 1.0, 1.0]]), np.zeros(1))
-        exchange.learn(np.array([reward - value if step else 0.0]))
-        chosen = int(reader.output(0, step)[0].argmax())
-        value = float(reader.value(1)[0])
-        reward = 1.0 if chosen == side else -1.0
-        right.append(float(chosen == side))
-        if len(right) == 150 and np.mean(right) > 0.85:
+    right: deque[float] = deque(maxlen=20)
+    reward, value = np.zeros(rows), np.zeros(rows)
+    for _ in range(steps):
+        side = generator.integers(2, size=rows)
+        exchange.act(np.stack([2.0 * side - 1.0, np.ones(rows)], axis=1), np.zeros(rows))
+        exchange.learn(reward - value)
+        chosen = reader.output(0, exchange._step - 1).argmax(axis=1)
+        value[:] = reader.value(1)
+        reward = np.where(chosen == side, 1.0, -1.0)
+        right.append(float(np.mean(chosen == side)))
+        if len(right) == 20 and np.mean(right) > 0.85:
             break
     return float(np.mean(right))
 
 
 def test_it_learns_and_mirrors_stay_near_their_originals():
     teams = [
-        make_layers((2, 8, 6, 2), schedule="ticks", acting_steps=10, settle_steps=10, trace_decay=0.0, temperature=1.0),
+        make_layers((2, 8, 6, 2), rows=16, schedule="ticks", acting_steps=10, settle_steps=10, trace_decay=0.0),
         make_layers(
-            (2, 8, 1), team="critic", family="gaussian", schedule="ticks", acting_steps=10, settle_steps=10,
+            (2, 8, 1), team="critic", family="gaussian", rows=16, schedule="ticks", acting_steps=10, settle_steps=10,
             trace_decay=0.0,
         ),
     ]
-    teams = [[replace(layer, rate=Rate(1e-2, 1e-2), rate_above=Rate(1e-2, 1e-2)) for layer in team] for team in teams]
+    teams = [[replace(layer, rate=Rate(4e-3, 4e-3), rate_above=Rate(4e-3, 4e-3)) for layer in team] for team in teams]
     with _closing(running_free(teams)) as exchange:
         assert _learned(exchange, teams, 6000) > 0.85
         exchange.pause()
@@ -183,7 +183,7 @@ def test_it_learns_and_mirrors_stay_near_their_originals():
                 copy, original = mirror["value"], state[f"{unit.layer.team}.{unit.layer.number + 1}.incoming.value"]
                 assert not np.array_equal(copy, original)
                 cosines.append((copy * original).sum() / np.linalg.norm(copy) / np.linalg.norm(original))
-        assert np.mean(cosines) > 0.2  # above 0.9 on a machine that has the time; DEVIATIONS 17
+        assert np.mean(cosines) > 0.2  # above 0.95 on a machine that has the time; DEVIATIONS 17
 
 
 @pytest.mark.parametrize(
