@@ -145,7 +145,10 @@ def _set(spec: RunSpec, path: str, value: object) -> RunSpec:
     return replace(spec, **{first: replace(getattr(spec, first), **{rest: value}) if rest else value})
 
 
-OTHER = {"rule": "reinforce", "function": "tanh", "schedule": "sweeps", "signal": "reward", "hidden": (8, 4)}
+OTHER = {
+    "rule": "reinforce", "function": "tanh", "schedule": "sweeps", "signal": "reward", "hidden": (8, 4),
+    "free_running": True,
+}
 """Another value for fields that are not plain numbers."""
 
 
@@ -156,6 +159,8 @@ def test_every_field_can_be_varied_and_nothing_else_changes(path: str):
     spec, interface = preset("cartpole"), CARTPOLE
     if name == "entropy":
         spec = replace(spec, rule="backprop")
+    elif name == "free_running":
+        spec = replace(spec, rule="map-async")
     elif name == "signal":
         spec, interface = preset("regression"), Interface(8, 1, "gaussian", single_step=True)
     kinds = types_of(place.hint)
