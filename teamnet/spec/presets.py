@@ -76,22 +76,30 @@ def _reinforce(spec: RunSpec) -> RunSpec:
     )
 
 
-def _tuned(spec: RunSpec) -> RunSpec:
-    """Two sweeps, and rates that suit them, as factors of the published ones at the start and at the end."""
-    start, end, steps = {
-        "lunarlander": (2.0, 0.2, 600_000),
-        "mountaincar": (1.0, 1.0, 0),  # faster learning finds sooner that moving costs than that the goal pays
-    }.get(spec.task, (1.5, 1.5, spec.anneal_steps))
+_ANNEAL_LUNARLANDER = 600_000
+_SAME = (1.0, 1.0, 1.0)
+_FACTORS = {
+    "cartpole": ((1.5, 1.5, 1.5), (1.5, 1.5, 1.5)),
+    "acrobot": ((1.0, 10.0, 100.0), (1.0, 10.0, 100.0)),  # else some runs never again try one of the actions
+    "lunarlander": ((2.0, 2.0, 2.0), (0.2, 0.2, 0.2)),
+}
+"""Factors of the published rates, layer by layer, at the start and at the end."""
 
-    def faster(team: TeamSpec | None) -> TeamSpec | None:
+
+def _tuned(spec: RunSpec) -> RunSpec:
+    """Two sweeps, and rates that suit them."""
+    start, end = _FACTORS.get(spec.task, (_SAME, _SAME))
+
+    def rescale(team: TeamSpec | None) -> TeamSpec | None:
         if team is None:
             return None
-        rates = tuple(start * rate for rate in team.rates)
-        return replace(team, rates=rates, final_rates=tuple(end * rate for rate in team.final_rates))
+        rates = tuple(factor * rate for factor, rate in zip(start, team.rates, strict=True))
+        final_rates = tuple(factor * rate for factor, rate in zip(end, team.final_rates, strict=True))
+        return replace(team, rates=rates, final_rates=final_rates)
 
     return replace(
-        spec, schedule="sweeps", settle_steps=2, anneal_steps=steps, actor=faster(spec.actor),
-        critic=faster(spec.critic),
+        spec, schedule="sweeps", settle_steps=2, actor=rescale(spec.actor), critic=rescale(spec.critic),
+        anneal_steps=_ANNEAL_LUNARLANDER if spec.task == "lunarlander" else spec.anneal_steps,
     )
 
 
