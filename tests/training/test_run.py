@@ -47,8 +47,15 @@ def _result(spec: RunSpec, launch: LaunchSpec) -> tuple[str, list[float], dict]:
         (replace(SMALL, env_steps=60), LaunchSpec(transport="ray")),
         (replace(preset("multiplexer"), env_steps=1280, address_bits=2), LaunchSpec(grain="block:16")),
         (replace(preset("regression"), env_steps=1280), LaunchSpec()),
+        (replace(SMALL, schedule="sweeps", settle_steps=2), LaunchSpec(grain="block:3")),
+        (replace(SMALL, schedule="sweeps", settle_steps=2, env_steps=60), LaunchSpec(transport="ray")),
+        (replace(SMALL, rule="backprop", exploring=0.5, entropy=0.1, env_steps=200), LaunchSpec()),
+        (replace(SMALL, rule="map-async", env_steps=100), LaunchSpec()),
     ],
-    ids=["layer", "block", "neuron", "ray transport", "multiplexer", "regression"],
+    ids=[
+        "layer", "block", "neuron", "ray transport", "multiplexer", "regression", "sweeps", "sweeps by ray transport",
+        "backpropagation", "asynchronous",
+    ],
 )
 def test_ray_gives_the_same_digest_and_returns_as_local(spec: RunSpec, launch: LaunchSpec):
     digest, returns, summary = _result(spec, launch)
