@@ -33,8 +33,6 @@ def _settle(unit, operation):
         acting.show_solved_gate(unit)
     elif operation == constants.CHAIN:
         settling.chain(unit)
-    elif operation == constants.DESCEND:
-        settling.descend(unit)
     elif operation == constants.ASCEND:
         settling.ascend(unit)
     elif operation == constants.SOLVE_FIRST:

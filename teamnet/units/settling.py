@@ -46,20 +46,15 @@ def refresh(unit):
 
 @kernel
 def chain(unit):
-    """Backpropagation: the error by the chain rule, and that of the entropy."""
+    """The feedback from above and the error by the chain rule, and in a second channel that of the entropy.
+
+    It is backpropagation's way down, and that of a sweep.
+    """
     rule.feed_back(above(unit, 0), _mirror(unit), state(unit, FORCE))
     backpropagation.chain(state(unit, SLOPE), state(unit, FORCE), state(unit, ERROR))
     if unit.channels == 2:
         rule.feed_back(above(unit, 1), _mirror(unit), state(unit, FORCE))
         backpropagation.chain(state(unit, SLOPE), state(unit, FORCE), state(unit, SECOND_ERROR))
-    write_error(unit)
-
-
-@kernel
-def descend(unit):
-    """A sweep downwards: the feedback from above, and the error that goes with it."""
-    rule.feed_back(above(unit, 0), _mirror(unit), state(unit, FORCE))
-    backpropagation.chain(state(unit, SLOPE), state(unit, FORCE), state(unit, ERROR))
     write_error(unit)
 
 

@@ -102,7 +102,7 @@ def test_hidden_units_that_do_not_run_hold_up_nobody():
             for _ in range(200):
                 exchange.act(generator.standard_normal((2, 3)), np.ones(2))
                 exchange.learn(generator.standard_normal(2))
-            units = [worker._unit for worker in exchange._crew._workers]  # pyright: ignore
+            units = [worker._unit for worker in exchange._crew._workers]
             seen = [int(unit.record["step"][0]) for unit in units]
             assert [count >= 199 for count in seen] == [unit.spec.layer.is_last for unit in units]
         finally:
@@ -113,7 +113,7 @@ def test_hidden_units_that_do_not_run_hold_up_nobody():
 def test_a_unit_that_was_away_starts_anew_with_the_episode_that_it_missed():
     Blocked.gate.clear()
     with _closing(running_free(TEAMS, worker=Blocked)) as exchange:
-        hidden = exchange._crew._workers[0]._unit  # pyright: ignore
+        hidden = exchange._crew._workers[0]._unit
         hidden._state[0], hidden._synapses["incoming"][-2:], hidden._scratch["decay"][:] = 1e6, 1e6, 1.0
         try:
             for number in range(6):
@@ -202,7 +202,7 @@ def test_where_it_cannot_run_it_is_refused(spec, launch: LaunchSpec, message: st
 def _processes(run: Run) -> list[int]:
     import ray
 
-    actors = run._exchange._crew._actors  # pyright: ignore
+    actors = run._exchange._crew._actors
     return ray.get([actor.__ray_call__.remote(lambda worker: os.getpid()) for actor in actors])
 
 
@@ -233,7 +233,7 @@ def test_a_stopped_actor_under_ray_holds_up_nobody_and_a_killed_one_is_noticed(s
             os.kill(processes[0], signal.SIGCONT)
         run.save(tmp_path)
         assert run.state()["actor.1.counters"][1] < run.step - 150, "it has learned from few"
-        ray.kill(run._exchange._crew._actors[2])  # pyright: ignore - the critic's hidden layer
+        ray.kill(run._exchange._crew._actors[2])  # the critic's hidden layer
         with pytest.raises(ActorLost, match="expected all actors alive"):
             deque(iter(run.advance, None), maxlen=0)
     finally:

@@ -14,7 +14,7 @@ with a small ``v_L`` plain sweeps overshoot. Its units therefore find the error 
 
 from __future__ import annotations
 
-from teamnet.kernels.constants import ACT, ASCEND, DESCEND, SHOW_SOLVED_GATE, SOLVE, SOLVE_FIRST
+from teamnet.kernels.constants import ACT, ASCEND, CHAIN, SHOW_SOLVED_GATE, SOLVE, SOLVE_FIRST
 from teamnet.spec.layers import LayerSpec
 from teamnet.units.schedules.phase import NOTHING, Phase, learn, trace
 
@@ -26,7 +26,7 @@ def sweeps(layer: LayerSpec) -> list[Phase]:
     phases = [Phase(ACT, below=0, activation=0, error=0 if sent else NOTHING), *learn(layer)]
     for k in range(1, steps + 1):
         if not layer.is_last:
-            phases.append(Phase(DESCEND, above=k - 1, error=NOTHING if layer.is_first else k - 1))
+            phases.append(Phase(CHAIN, above=k - 1, error=NOTHING if layer.is_first else k - 1))
             phases.append(Phase(ASCEND, below=0 if layer.is_first else k, activation=k))
         elif k < steps and sent:
             phases.append(Phase(SOLVE_FIRST if k == 1 else SOLVE, below=k, error=k))
