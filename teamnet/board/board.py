@@ -64,11 +64,7 @@ class Board:
 
     def gates(self, layer: LayerSpec) -> np.ndarray:
         """All output gates of a critic's step, ``(times shown, rows)``."""
-        shown = rounds(schedule_of(self._team(layer)[-1]), "shown_gate")
-        return self.view((shown, layer.rows), "gate", layer.team)
-
-    def _team(self, layer: LayerSpec) -> Team:
-        return next(team for team in self._teams if team[0].team == layer.team)
+        return self.view((self._rounds["gate", layer.team], layer.rows), "gate", layer.team)
 
     def signal(self, *name: object) -> np.ndarray:
         """A global signal, ``(rows,)``: ``delta``, or a team's ``value``."""

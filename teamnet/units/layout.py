@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 _SIZES = (
-    "rows", "fan_in", "size", "fan_out", "offset", "layer_size", "channels", "channels_above", "acting_steps",
+    "rows", "fan_in", "size", "fan_out", "offset", "layer_size", "channels", "acting_steps",
     "settle_steps",
 )
 _KINDS = ("first_layer", "last_layer", "function", "family", "gated", "single_step")

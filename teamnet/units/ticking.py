@@ -6,7 +6,7 @@ from teamnet.kernels import asynchronous, rule
 from teamnet.kernels.compile import kernel
 from teamnet.kernels.constants import CATEGORICAL
 from teamnet.kernels.memory import copy, flat, matrix, vector
-from teamnet.units.acting import predict, sample
+from teamnet.units.acting import own_error, predict, sample
 from teamnet.units.views import (
     ACTIVATION,
     CHANGE,
@@ -14,7 +14,6 @@ from teamnet.units.views import (
     FORCE,
     MEAN,
     SECOND_ERROR,
-    SLOPE,
     above,
     keep,
     state,
@@ -52,12 +51,8 @@ def look(unit):
 
 @kernel
 def _find_errors(unit):
-    error = state(unit, ERROR)
-    rule.find_error(
-        state(unit, ACTIVATION), state(unit, MEAN), state(unit, SLOPE), unit.variance, unit.family, unit.temperature,
-        error,
-    )
-    asynchronous.weigh(error, state(unit, CHANGE), state(unit, SECOND_ERROR))
+    own_error(unit)
+    asynchronous.weigh(state(unit, ERROR), state(unit, CHANGE), state(unit, SECOND_ERROR))
     write_error(unit)
 
 

@@ -65,7 +65,7 @@ class Unit:
             "function": HIDDEN_FUNCTIONS[layer.function],
             "family": CATEGORICAL if layer.family == "categorical" else GAUSSIAN,
             "gated": layer.gated, "single_step": layer.single_step, "entropy": layer.entropy,
-            "channels": layer.channels, "channels_above": layer.channels,
+            "channels": layer.channels,
             "acting_steps": layer.acting_steps, "settle_steps": layer.settle_steps, "phases": len(self._schedule),
             "variance": layer.variance, "temperature": layer.temperature, "step_size": layer.step_size,
             "trace_decay": layer.trace_decay, "rate_start": layer.rate.start, "rate_end": layer.rate.end,

@@ -30,7 +30,7 @@ def below(unit):
 @kernel
 def above(unit, channel):
     """One channel ``(rows, fan_out)`` of the errors of the layer above."""
-    place = (unit.above_round & 1) * unit.channels_above + channel
+    place = (unit.above_round & 1) * unit.channels + channel
     return matrix(unit.above + 8 * place * unit.rows * unit.fan_out, unit.rows, unit.fan_out)
 
 
