@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
 
 from teamnet.cli.options import parse_train_options
+from teamnet.cli.terminal import INTERRUPTED, say
 from teamnet.spec.presets import PRESETS
 from teamnet.spec.run import LaunchSpec
 
-_INTERRUPTED = 130
 Folder = Annotated[Path, tyro.conf.Positional]
-
-
-def _say(message: str) -> None:
-    print(message, file=sys.stderr)
 
 
 def train(arguments: list[str]) -> int:
@@ -30,13 +25,13 @@ def train(arguments: list[str]) -> int:
     spec, launch, keeping = parse_train_options(arguments[0], arguments[1:])
     from teamnet.training.session import train as run_training
 
-    summary, interrupted = run_training(spec, launch, keeping.out, save_every=keeping.save_every, say=_say)
+    summary, interrupted = run_training(spec, launch, keeping.out, save_every=keeping.save_every, say=say)
     return _finish(summary, interrupted, keeping.out, as_json=keeping.json)
 
 
 def _finish(summary: dict[str, Any], interrupted: bool, out: Path | None, *, as_json: bool) -> int:
     if interrupted:
-        _say("interrupted" + (f"; go on with: teamnet resume {out}" if out else ""))
+        say("interrupted" + (f"; go on with: teamnet resume {out}" if out else ""))
     if as_json:
         print(json.dumps(summary))
     else:
@@ -44,7 +39,7 @@ def _finish(summary: dict[str, Any], interrupted: bool, out: Path | None, *, as_
             print(f"{name:22} {value}")
         if out:
             print(f"{'written to':22} {out}")
-    return _INTERRUPTED if interrupted else 0
+    return INTERRUPTED if interrupted else 0
 
 
 def resume(arguments: list[str]) -> int:
@@ -73,7 +68,7 @@ def resume(arguments: list[str]) -> int:
         places = {"backend": backend, "transport": transport, "grain": grain, "address": address}
         changes = {name: value for name, value in places.items() if value is not None}
         summary, interrupted = resume_training(
-            folder, env_steps=env_steps, episodes=episodes, save_every=save_every, launch_changes=changes, say=_say
+            folder, env_steps=env_steps, episodes=episodes, save_every=save_every, launch_changes=changes, say=say
         )
         return summary, interrupted, folder, json
 

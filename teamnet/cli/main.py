@@ -8,6 +8,7 @@ from collections.abc import Callable
 from teamnet.cli import commands, studies
 from teamnet.cli.peers_command import peers
 from teamnet.cli.sweep_command import sweep
+from teamnet.cli.terminal import INTERRUPTED, REFUSED, say
 from teamnet.errors import TeamnetError, nearest
 
 COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
@@ -21,8 +22,6 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "peers": (peers, "compare with Stable-Baselines3"),
 }
 
-REFUSED, INTERRUPTED = 2, 130
-
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command and exit: 0 if well, 1 if a check failed, 2 if refused, 130 if interrupted."""
@@ -34,12 +33,12 @@ def main(arguments: list[str] | None = None) -> None:
         print("\nteamnet COMMAND --help lists a command's options.")
         sys.exit(0)
     if arguments[0] not in COMMANDS:
-        print(f"teamnet: no command {arguments[0]!r}. {nearest(arguments[0], COMMANDS)}", file=sys.stderr)
+        say(f"teamnet: no command {arguments[0]!r}. {nearest(arguments[0], COMMANDS)}")
         sys.exit(REFUSED)
     try:
         code = COMMANDS[arguments[0]][0](arguments[1:])
     except TeamnetError as error:
-        print(f"teamnet: {error}", file=sys.stderr)
+        say(f"teamnet: {error}")
         code = REFUSED
     except KeyboardInterrupt:
         code = INTERRUPTED

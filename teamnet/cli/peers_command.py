@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json as json_format
-import sys
 from pathlib import Path
 
 import tyro
+
+from teamnet.cli.terminal import say
 
 
 def peers(arguments: list[str]) -> int:
@@ -31,12 +32,12 @@ def peers(arguments: list[str]) -> int:
         """
         from teamnet.study.race import Finish, as_plain, race, result_lines
 
-        def say(result: Finish) -> None:
-            print(f"{result.task}, {result.algorithm}, seed {result.seed}: {result.seconds:.1f} s", file=sys.stderr)
+        def finished(result: Finish) -> None:
+            say(f"{result.task}, {result.algorithm}, seed {result.seed}: {result.seconds:.1f} s")
 
         results = race(
             tasks, algorithms, range(first_seed, first_seed + seeds), until=until, episodes=episodes, out=out,
-            finished=say,
+            finished=finished,
         )
         print(json_format.dumps(as_plain(results)) if json else "\n".join(result_lines(results)))
         return 0

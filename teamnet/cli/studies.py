@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import tyro
+
+from teamnet.cli.terminal import say
 
 
 def paper(arguments: list[str]) -> int:
@@ -47,11 +48,11 @@ def paper(arguments: list[str]) -> int:
                 cpus=cpus, report_only=report_only, docs=docs,
             )
         except KeyboardInterrupt:
-            print("interrupted; finished runs are kept, and the same command goes on", file=sys.stderr)
+            say("interrupted; finished runs are kept, and the same command goes on")
             raise
         print(f"{len(outcome.done)} runs done, {len(outcome.results)} finished in all; report: {outcome.report}")
         for run in outcome.failed:
-            print(f"failed: {run.label}, see {run.folder}/error.txt", file=sys.stderr)
+            say(f"failed: {run.label}, see {run.folder}/error.txt")
         return int(bool(outcome.failed))
 
     return tyro.cli(options, prog="teamnet paper", args=arguments)

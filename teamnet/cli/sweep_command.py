@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import json as json_format
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
-_INTERRUPTED = 130
-
-
-def _say(message: str) -> None:
-    print(message, file=sys.stderr)
+from teamnet.cli.terminal import INTERRUPTED, say
 
 
 def sweep(arguments: list[str]) -> int:
@@ -53,7 +48,7 @@ def sweep(arguments: list[str]) -> int:
         fields = tuple(text for texts in vary for text in texts)
         asked = SweepSpec(task, fields, runs, scheduler, seeds, episodes, seed, preset)
         folder = out or Path("runs") / f"sweep-{task.replace('/', '-')}"
-        rows = run_sweep(asked, folder, address=address, cpus=cpus, say=_say)
+        rows = run_sweep(asked, folder, address=address, cpus=cpus, say=say)
         variations = check_sweep(asked)
         draw_sweep(rows, variations, folder / "sweep.png", f"{task}, {len(rows)} trials")
         if json:
@@ -63,8 +58,8 @@ def sweep(arguments: list[str]) -> int:
             print("\n".join(result_lines(rows, variations)))
             print(f"\nwritten to {folder}")
         if len(rows) < runs:
-            _say(f"interrupted after {len(rows)} of {runs} trials; the same command goes on with the rest")
-            return _INTERRUPTED
+            say(f"interrupted after {len(rows)} of {runs} trials; the same command goes on with the rest")
+            return INTERRUPTED
         return 0
 
     return tyro.cli(options, prog="teamnet sweep", args=arguments)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from teamnet.spec.check import FUNCTIONS
+
 SOFTPLUS, RELU, LINEAR, LOGISTIC, TANH = range(5)
-HIDDEN_FUNCTIONS = {"softplus": SOFTPLUS, "relu": RELU, "linear": LINEAR, "logistic": LOGISTIC, "tanh": TANH}
+HIDDEN_FUNCTIONS = {name: number for number, name in enumerate(FUNCTIONS)}
 
 GAUSSIAN, CATEGORICAL = range(2)
 

@@ -6,13 +6,11 @@ study's folder only ever holds whole runs.
 
 from __future__ import annotations
 
-import importlib
 import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import teamnet
-from teamnet.errors import ResourceError
 from teamnet.spec.files import to_plain
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.study.paper.methods import PeerSpec
@@ -38,14 +36,9 @@ def execute(spec: RunSpec | PeerSpec) -> dict[str, bytes]:
 
 
 def _execute_peer(spec: PeerSpec, folder: Path) -> None:
-    try:
-        peers = importlib.import_module("teamnet.study.peers")  # late: it imports PyTorch
-    except ModuleNotFoundError as error:
-        raise ResourceError(
-            f"algorithm {spec.algorithm}", expected="Stable-Baselines3", found=str(error),
-            mend="Run: pip install 'teamnet[peers]'",
-        ) from None
-    peers.train_peer(spec.task, spec.algorithm, spec.seed, folder, spec.episodes)
+    from teamnet.study.peers import train_peer  # late: it imports PyTorch
+
+    train_peer(spec.task, spec.algorithm, spec.seed, folder, spec.episodes)
     path = folder / "spec.json"
     settings = json.loads(path.read_text())["spec"] if path.exists() else {}  # what the library was told, for readers
     about = {"version": teamnet.__version__, "spec": to_plain(spec), "settings": settings}

@@ -39,10 +39,11 @@ nothing, and no difference is tested.
 _TEST = """\
 ## Beside the published numbers
 
-Published: mean (standard deviation) of ten runs, from the author's notebook and the official README. The test is
-Welch's two-sided t-test at the 5 % level, from mean, deviation and number of runs of both sides. It takes the seeds'
-averages as normally distributed, which ten runs of tasks with early and late finders are only roughly. Many comparisons
-are made, so that one in twenty differs by chance alone; the column of Holm's p allows for that within this table. The
+Published: mean (standard deviation) of ten runs, from the author's notebook and the official README; their code
+prints deviations with n below the line, which the test turns into those with n - 1. The test is Welch's two-sided
+t-test at the 5 % level, from mean, deviation and number of runs of both sides. It takes the seeds' averages as
+normally distributed, which ten runs of tasks with early and late finders are only roughly. Many comparisons are made,
+so that one in twenty differs by chance alone; the column of Holm's p allows for that within this table. The
 verdict goes by the plain p, which is the stricter way for a claim of being no worse. "Not below beyond chance" is no
 proof of being equal: with large deviations, ten runs cannot tell small differences.
 

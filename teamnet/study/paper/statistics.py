@@ -72,7 +72,7 @@ def welch(ours: Spread, published: Published) -> float | None:
     if min(ours.n, published.n) < 2 or ours.std == published.std == 0:
         return None
     result = stats.ttest_ind_from_stats(
-        ours.mean, ours.std, ours.n, published.mean, published.std, published.n, equal_var=False
+        ours.mean, ours.std, ours.n, published.mean, published.sample_std, published.n, equal_var=False
     )
     return float(result.pvalue)
 
