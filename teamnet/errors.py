@@ -53,6 +53,14 @@ class ActorLost(TeamnetError):
     """An actor of the team died or stopped answering."""
 
 
+class LinkRefused(TeamnetError):
+    """Who calls a node's relay, or answers there, is not of this run."""
+
+
+class LinkLost(TeamnetError):
+    """The connection between two nodes of a run broke."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A sentence that names the known name nearest to ``name``, or lists them all when none is near."""
     known = sorted(known)

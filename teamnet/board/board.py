@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from teamnet.kernels.constants import LINE
+from teamnet.kernels.constants import LINE, WHOLE
 from teamnet.spec.layers import LayerSpec, UnitSpec
 from teamnet.units.schedules import schedule_of
 from teamnet.units.schedules.phase import rounds
@@ -37,6 +37,18 @@ class Board:
     def address(self, *name: object) -> int:
         """The address of a slot or counter."""
         return self._base + self._offsets[name]
+
+    def offset(self, *name: object) -> int:
+        """How far from the start of the board a slot or counter lies: the same on every node."""
+        return self._offsets[name]
+
+    def published(self, *name: object) -> int:
+        """How often a slot is published in one environment step."""
+        return self._rounds.get(name, 1)
+
+    def line(self, *name: object) -> np.ndarray:
+        """The line of a counter, as int64."""
+        return self._memory[self._offsets[name] :][:LINE].view(np.int64)
 
     def view(self, shape: tuple[int, ...], *name: object) -> np.ndarray:
         """A slot as a float64 array."""
@@ -70,21 +82,24 @@ class Board:
         """A global signal, ``(rows,)``: ``delta``, or a team's ``value``."""
         return self.view((self._teams[0][0].rows,), *name)
 
-    def hand_out(self, unit: UnitSpec, peers: int) -> dict[str, int]:
+    def hand_out(self, unit: UnitSpec, peers: int, *, shared: bool = False) -> dict[str, int]:
         """The addresses that a unit may touch: neighbouring slots to read, its own to write, the global signals.
 
         Args:
             unit: who asks.
-            peers: units of its layer, itself included.
+            peers: units of its layer on this node, itself included.
+            shared: whether other nodes have units of its layer, so that these count their own arrivals first.
         """
+        word = "part" if shared else "word"
         layer = unit.layer
         team, number = layer.team, layer.number
         below = ("observation",) if layer.is_first else ("activation", team, number - 1)
         own = "activation", team, number
         addresses = {
             "below": self.address(*below), "below_word": self.address("word", *below),
-            "own_activation": self.address(*own), "activation_word": self.address("word", *own),
+            "own_activation": self.address(*own), "activation_word": self.address(word, *own),
             "delta": self.address("delta"), "keep": self.address("keep"),
+            "keep_word": self.address("word", "observation"),
             "delta_word": self.address("word", "delta"), "control": self.address("control"), "peers": peers,
             "below_rounds": 1 if layer.is_first else self._rounds[below], "activation_rounds": self._rounds[own],
         }
@@ -98,7 +113,7 @@ class Board:
             addresses |= {
                 "error_rounds": self._rounds["error", team, number],
                 "own_error": self.address("error", team, number),
-                "error_word": self.address("word", "error", team, number),
+                "error_word": self.address(word, "error", team, number),
             }
         if layer.gated:
             addresses |= {
@@ -111,7 +126,7 @@ class Board:
 
     def words(self) -> list[int]:
         """The addresses of all round counters."""
-        return [self._base + offset for name, offset in self._offsets.items() if name[0] == "word"]
+        return [self._base + offset for name, offset in self._offsets.items() if name[0] in ("word", "part")]
 
     def begin_at(self, step: int) -> None:
         """Set every counter to what it is when ``step`` steps are complete, with nobody waiting.
@@ -120,11 +135,10 @@ class Board:
         of a team that runs free (how many observations have been given), and one that is unused.
         """
         for name, offset in self._offsets.items():
-            if name[0] == "word":
-                complete = step * self._rounds.get(name[1:], 1)
+            if name[0] in ("word", "part"):
                 line = self._memory[offset : offset + LINE].view(np.uint32)
-                line[:] = 0
-                line[0] = complete % 2**32
+                line[: 2 * WHOLE] = 0
+                line[0] = step * self.published(*name[1:]) % 2**32
         control = self._memory[self._offsets["control",] :][:LINE].view(np.uint32)
         control[:] = 0
         control[1] = (step - 1) % 2**32
@@ -160,12 +174,13 @@ def _lay_out(teams: Sequence[Team]) -> tuple[dict[tuple[object, ...], int], int]
             numbers["error", layer.team, layer.number] = 2 * rows * layer.size * layer.channels
         numbers["value", team[0].team] = rows
         numbers["gate", team[0].team] = rows * published["gate", team[0].team]
-    offsets: dict[tuple[object, ...], int] = {("control",): 0}
-    end = LINE
+    offsets: dict[tuple[object, ...], int] = {("control",): 0, ("bell",): LINE}
+    end = 2 * LINE
     for name in numbers:
         if name[0] not in ("keep", "value"):
             offsets["word", *name] = end
-            end += LINE
+            offsets["part", *name] = end + LINE
+            end += 2 * LINE
     for name, count in numbers.items():
         offsets[name] = end
         end += -(-8 * count // LINE) * LINE

@@ -5,6 +5,11 @@ A counter is one 64-byte line: the last complete round (uint32, the word that sl
 unit to arrive publishes the round. A unit may arrive for the next round before its slowest peer has arrived for this
 one, but never for the round after that: it would need the answer of neighbours who wait for the peer.
 
+On several nodes a line says three more things (int64, 0 for none), which :mod:`teamnet.board.routes` fills in: where
+the bell is that tells the relay of a new round; and where units of other nodes write to the same slot, where the
+counter of the whole slot is, at which this node as one of several arrives, and how many those are. Units know nothing
+of it.
+
 Publishing releases and waiting acquires, so what was written before a publication is seen after the wait, on x86 and
 on Arm. Rounds are compared modulo 2**32.
 """
@@ -19,13 +24,14 @@ from numba import types
 from numba.core import cgutils
 
 from teamnet.kernels.compile import kernel, machine_code
-from teamnet.kernels.constants import ABORTED, ENDED, READY, TIMED_OUT
+from teamnet.kernels.constants import ABORTED, BELL, ENDED, LINE, NODES, READY, TIMED_OUT, WHOLE
+from teamnet.kernels.memory import integers
 from teamnet.kernels.processor import yield_processor
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 _FUTEX = {"x86_64": 202, "aarch64": 98}.get(platform.machine(), 202)  # number of the Linux system call
 _WAIT, _WAKE, _EVERYBODY = 0, 1, 2**31 - 1
-_NAP = 50_000_000  # nanoseconds; sleepers look up this often, whatever happens to the one who should wake them
+NAP = 50_000_000  # nanoseconds; sleepers look up this often, whatever happens to the one who should wake them
 _YIELDS = 4  # the compromise between a quiet machine and a busy core; docs/performance.md has the figures
 
 
@@ -73,19 +79,20 @@ _add_32, _add_64 = _adder(_I32), _adder(_I64)
 
 
 @machine_code
-def _futex(typing_context, address, operation, value):
-    """Linux ``futex``: sleep while the word is ``value`` (but not above ``_NAP``), or wake ``value`` sleepers."""
+def _futex(typing_context, address, operation, value, nanoseconds):
+    """Linux ``futex``: sleep while the word is ``value`` (less than a second), or wake ``value`` sleepers."""
 
     def generate(context, builder, signature, arguments):
         kind = ir.FunctionType(_I64, [_I64], var_arg=True)
         function = cgutils.get_or_insert_function(builder.module, kind, "syscall")
-        nap = cgutils.alloca_once_value(builder, ir.Constant(ir.ArrayType(_I64, 2), [0, _NAP]))
-        address, operation, value = arguments
+        nap = cgutils.alloca_once_value(builder, ir.Constant(ir.ArrayType(_I64, 2), [0, 0]))
+        address, operation, value, nanoseconds = arguments
+        builder.store(nanoseconds, builder.gep(nap, [_I32(0), _I32(1)]))
         zero = _I64(0)
         builder.call(function, [_I64(_FUTEX), address, operation, value, builder.ptrtoint(nap, _I64), zero, zero])
         return context.get_dummy_value()
 
-    return types.void(types.int64, types.int64, types.int64), generate
+    return types.void(types.int64, types.int64, types.int64, types.int64), generate
 
 
 @kernel
@@ -95,12 +102,32 @@ def reached(word, target):
 
 
 @kernel
+def _arrive(word, target, peers):
+    """Arrive at round ``target``; the last of ``peers`` publishes it and wakes who sleeps. Returns whether it did."""
+    if (_add_64(word + 8 + 8 * (target & 1), 1) + 1) % peers != 0:
+        return False
+    store_release(word, target)
+    wake_sleepers(word)
+    return True
+
+
+@kernel
+def wake_sleepers(word):
+    """Wake all who sleep on a counter, if there are any."""
+    if load_acquire(word + 4) != 0:
+        _futex(word, _WAKE, _EVERYBODY, 0)
+
+
+@kernel
 def publish(word, target, peers):
-    """Arrive at round ``target``; the last of ``peers`` units publishes it and wakes who sleeps."""
-    if (_add_64(word + 8 + 8 * (target & 1), 1) + 1) % peers == 0:
-        store_release(word, target)
-        if load_acquire(word + 4) != 0:
-            _futex(word, _WAKE, _EVERYBODY)
+    """Arrive at round ``target``; the last of ``peers`` units publishes it, here and to the other nodes."""
+    if _arrive(word, target, peers):
+        line = integers(word, LINE // 8)
+        if line[BELL] != 0:
+            _add_32(word + line[BELL], 1)
+            wake_sleepers(word + line[BELL])
+        if line[WHOLE] != 0:
+            _arrive(word + line[WHOLE], target, line[NODES])
 
 
 @kernel
@@ -113,7 +140,16 @@ def announce(word, peers):
 @kernel
 def wake(word):
     """Wake all who sleep on a counter, so that they look at the control line."""
-    _futex(word, _WAKE, _EVERYBODY)
+    _futex(word, _WAKE, _EVERYBODY, 0)
+
+
+@kernel
+def sleep_while(word, seen, nanoseconds):
+    """Sleep until the word is no longer ``seen``, but not longer than ``nanoseconds``, which are less than a second."""
+    _add_32(word + 4, 1)
+    if load_acquire(word) == seen:
+        _futex(word, _WAIT, seen, nanoseconds)
+    _add_32(word + 4, -1)
 
 
 @kernel
@@ -141,10 +177,8 @@ def wait(word, target, control, step, naps):
                 return ENDED
             if naps >= 0 and tries >= _YIELDS + naps:
                 return TIMED_OUT
-            _add_32(word + 4, 1)
             seen = load_acquire(word)
             if not reached(word, target):
-                _futex(word, _WAIT, seen)
-            _add_32(word + 4, -1)
+                sleep_while(word, seen, NAP)
         tries += 1
     return READY

@@ -16,9 +16,11 @@ CORRECTED_UPDATES = 1000
 
 LINE = 64
 """Bytes of a round counter: a cache line."""
+WHOLE, BELL, NODES = 3, 4, 5
+"""Places of an int64 in that line: how far away the whole slot's counter is, and the relay's bell; how many nodes."""
 
-READY, ENDED, ABORTED, TIMED_OUT, BROKEN = range(5)
-"""How a wait or a run of steps ended; ``BROKEN``: an activation or mean is no longer finite."""
+READY, ENDED, ABORTED, TIMED_OUT, BROKEN, LOST, GARBLED = range(7)
+"""How a wait, a run of steps or a link ended; ``BROKEN``: an activation or mean is no longer finite."""
 
 (
     ACT, LEARN, SETTLE, REFRESH, PREDICT, FIND_ERROR, SHOW_GATE, TRACE, LEARN_AT_ONCE,

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import from_dtype, types
 from numba.np.numpy_support import carray
 
 from teamnet.kernels.compile import kernel, machine_code
@@ -27,6 +31,24 @@ def _integer_pointer(typing_context, address):
         return builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
 
     return types.CPointer(types.int64)(types.int64), generate
+
+
+def array_of(kind: np.dtype) -> Callable[..., Any]:
+    """The kernel ``(address, count)`` that gives the array of ``count`` records of a kind at an address."""
+    record = from_dtype(kind)
+
+    @machine_code
+    def pointer(typing_context, address):
+        def generate(context, builder, signature, arguments):
+            return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+        return types.CPointer(record)(types.int64), generate
+
+    @kernel
+    def records(address, count):
+        return carray(pointer(address), (count,))
+
+    return records
 
 
 @kernel

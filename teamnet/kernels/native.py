@@ -21,7 +21,9 @@ import llvmlite.binding as llvm
 _PACKAGE = Path(__file__).resolve().parent.parent
 _COMPILED_FOLDERS = ("kernels", "units", "board", "team")
 _C_FUNCTIONS = {
-    **{name: name for name in ("memset", "memcpy", "memmove", "sched_yield", "syscall", "nanosleep", "clock_gettime")},
+    **{name: name for name in (
+        "memset", "memcpy", "memmove", "sched_yield", "syscall", "nanosleep", "clock_gettime", "send", "recv",
+    )},
     "NRT_MemInfo_call_dtor": "abort",  # Numba's end of an array's memory: named in the code, reached by no kernel
 }
 """What the object code may call, and the C function that stands for it. LLVM leaves every call of a file without an

@@ -45,7 +45,7 @@ def _nap(typing_context):
 
 
 @machine_code
-def _nanoseconds(typing_context):
+def nanoseconds(typing_context):
     """A clock that only goes forwards."""
 
     def generate(context, builder, signature, arguments):
@@ -67,6 +67,6 @@ def give_way(naps):
     if naps > 0:
         _nap()
         return naps - 1
-    before = _nanoseconds()
+    before = nanoseconds()
     yield_processor()
-    return _NAPS if _nanoseconds() - before > _LOST else 0
+    return _NAPS if nanoseconds() - before > _LOST else 0

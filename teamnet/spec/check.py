@@ -39,6 +39,10 @@ def check_launch(launch: LaunchSpec) -> None:
     """Refuse an unknown backend or transport; the grain is checked where it is parsed."""
     check_choice("backend", launch.backend, ("ray", "local"))
     check_choice("transport", launch.transport, ("board", "ray"))
+    for name, value in (
+        ("wait", launch.wait), ("link_latency", launch.link_latency), ("link_bandwidth", launch.link_bandwidth)
+    ):
+        _check_number(name, value, "0 or more", value >= 0, "Leave it out for none.")
 
 
 def check_free_running(spec: RunSpec, launch: LaunchSpec) -> None:

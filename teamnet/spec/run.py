@@ -94,9 +94,18 @@ class LaunchSpec:
         transport: ``board`` (shared memory) or ``ray`` (actor calls).
         grain: ``layer``, ``block:K`` or ``neuron``: what one unit is.
         address: of a Ray cluster; empty for ``$RAY_ADDRESS``, or a private one on this machine.
+        placement: on which nodes of it: ``pack``, ``spread``, ``by-team``, ``by-layer``, or a map of teams or layers to
+            addresses, for instance ``actor=10.0.0.1,critic.2=10.0.0.2``.
+        wait: seconds to wait until the cluster can hold the run; 0 refuses it at once.
+        link_latency: seconds by which an emulated link between two nodes is late; for studies of slower networks.
+        link_bandwidth: bytes per second that an emulated link carries in each direction; 0 for no limit.
     """
 
     backend: str = "ray"
     transport: str = "board"
     grain: str = "layer"
     address: str = ""
+    placement: str = "pack"
+    wait: float = 0.0
+    link_latency: float = 0.0
+    link_bandwidth: float = 0.0

@@ -7,20 +7,22 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from teamnet.board.board import Board, board_size
-from teamnet.board.segment import create_segment, map_segment
 from teamnet.errors import ActorLost
 from teamnet.kernels.constants import ABORTED, BROKEN, READY
 from teamnet.kernels.native import native
 from teamnet.spec.layers import LayerSpec, UnitSpec
 from teamnet.team.crew import Crew, Pending
 from teamnet.team.exchange import non_finite
+from teamnet.team.node import Node
+from teamnet.team.nodes import Nodes
 from teamnet.team.partition import noise_steps
 from teamnet.units.schedules import schedule_of
 from teamnet.units.schedules.phase import rounds
 from teamnet.units.unit import Snapshot
 
 _CALLS_AHEAD = 2
+_LOOK_EVERY = 0.05
+"""Seconds between two looks for workers that have died, while the run pauses."""
 
 
 class BoardExchange:
@@ -30,27 +32,25 @@ class BoardExchange:
         teams: the layers of every team, from the observation upwards.
         units: all units in canonical order.
         crew: hosts of one :class:`teamnet.team.worker.BoardWorker` for each unit.
+        nodes: the boards that they work on; one for all if left out.
     """
 
-    def __init__(self, teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec], crew: Crew) -> None:
+    def __init__(
+        self, teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec], crew: Crew, nodes: Nodes | None = None
+    ) -> None:
         self.actors = crew.size
         self._publish = native("teamnet.team.meet", "publish_alone", "ii")
-        self._set_control = native("teamnet.team.meet", "set_control", "ii")
-        self._wake_all = native("teamnet.team.meet", "wake_all", "ii")
         self._wait_for_all = native("teamnet.team.meet", "wait_for_all", "iiiii")
         self._crew, self._units = crew, units
         try:
-            path = create_segment(board_size(teams))
-            try:
-                self.board = Board(teams, map_segment(path))
-                crew.results(crew.call("attach", [(path,)] * crew.size))
-            finally:
-                path.unlink()
+            self._nodes = nodes or Nodes(Node(teams, units, [0] * len(units)))
+            self._nodes.attach(crew)
         except BaseException:
+            if nodes:
+                nodes.close()
             crew.close()
             raise
-        self.board.begin_at(0)
-        self._words = np.array(self.board.words(), np.int64)
+        self.board = self._nodes.board
         self._observations, self._keep = self.board.observations, self.board.keep
         self._delta = self.board.signal("delta")
         self._observation_word = self.board.address("word", "observation")
@@ -91,17 +91,16 @@ class BoardExchange:
             if status == BROKEN:
                 raise non_finite(unit, step - 1)
 
-    def _abort(self) -> None:
-        self._set_control(self._control, 1)
-        self._wake_all(self._words.ctypes.data, self._words.size)
-
     def _look_after_workers(self, aborted: bool) -> None:
-        if not aborted and not any(self._crew.failed(call) for call in self._calls):
+        if not aborted and not any(self._crew.failed(call) for call in self._calls) and not self._nodes.failure():
             return
-        self._abort()
+        self._nodes.abort()
         while self._calls:
             self._collect(self._calls.popleft())
-        raise ActorLost("team", expected="running units", found="an abort without a cause", mend="Resume the run.")
+        raise ActorLost(
+            "team", expected="running units", found=self._nodes.failure() or "an abort without a cause",
+            mend="Continue from the last checkpoint with teamnet resume.",
+        )
 
     def learn(self, delta: np.ndarray) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""
@@ -111,17 +110,16 @@ class BoardExchange:
 
     def pause(self) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""
-        self._set_control(self._control + 4, self._step)
+        self._nodes.pause_before(self._step)
         calls, self._calls = self._calls, deque()
         self._steps_called = self._step
         for call in calls:
-            while not self._crew.done(call, 0.05):
-                self._wake_all(self._words.ctypes.data, self._words.size)
-                if self._crew.failed(call):
-                    self._abort()
+            while not self._crew.done(call, _LOOK_EVERY):
+                if self._crew.failed(call) or self._nodes.failure():
+                    self._nodes.abort()
                     break
             self._collect(call)
-        self._set_control(self._control + 4, self._step - 1)
+        self._nodes.pause_before(self._step - 1)
 
     def snapshot(self) -> list[Snapshot]:
         """See :class:`teamnet.team.exchange.Exchange`."""
@@ -134,10 +132,13 @@ class BoardExchange:
     def restore(self, snapshots: Sequence[tuple[Snapshot, Snapshot]], step: int) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""
         self._crew.results(self._crew.call("restore", list(snapshots)))
-        self.board.begin_at(step)
+        self._nodes.begin_at(step)
         self._step = self._steps_called = step
 
     def close(self) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""
-        self._abort()
-        self._crew.close()
+        try:
+            self._nodes.abort()
+        finally:
+            self._nodes.close()
+            self._crew.close()

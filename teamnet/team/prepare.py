@@ -8,6 +8,8 @@ from pathlib import Path
 from teamnet.kernels.native import cache_folder, native
 
 ENTRIES = (
+    ("teamnet.board.relay", "receive_rounds", "i"),
+    ("teamnet.board.relay", "send_rounds", "i"),
     ("teamnet.kernels.signal", "find_td_error", "iiiiiiidd"),
     ("teamnet.team.free_run", "run_free", "ii"),
     ("teamnet.team.in_turn", "perform_in_turn", "iiii"),

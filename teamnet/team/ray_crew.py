@@ -11,7 +11,6 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from teamnet.errors import ActorLost, TeamnetError
 from teamnet.team.crew import Pending
-from teamnet.team.ray_cluster import disconnect
 
 
 class RayCrew:
@@ -20,21 +19,23 @@ class RayCrew:
     Args:
         worker_class: a plain class, importable on every node.
         arguments: what each worker is made with.
-        beside_driver: whether the actors must be on this process's node, because they share its memory.
-        owns_ray: whether to leave Ray once the actors have ended.
+        options: Ray's options for each actor, such as where it is; the coordinator's node for all if left out.
+        at_end: called once the actors have ended.
         started: called with the number of actors that are up, whenever it grows.
     """
 
     def __init__(
-        self, worker_class: type, arguments: Sequence[tuple[Any, ...]], *, beside_driver: bool, owns_ray: bool,
-        started: Callable[[int], None] | None = None,
+        self, worker_class: type, arguments: Sequence[tuple[Any, ...]], options: Sequence[dict[str, Any]] | None = None,
+        *, at_end: Callable[[], None] = lambda: None, started: Callable[[int], None] | None = None,
     ) -> None:
         self.size = len(arguments)
-        self._owns_ray = owns_ray
+        self._at_end = at_end
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        placement: Any = here if beside_driver else "DEFAULT"
-        actor_class = ray.remote(num_cpus=0, max_restarts=0, scheduling_strategy=placement)(worker_class)
-        self._actors: list[Any] = [actor_class.remote(*its) for its in arguments]
+        chosen = options or [{"num_cpus": 0, "scheduling_strategy": here}] * self.size
+        actor_class = ray.remote(max_restarts=0)(worker_class)
+        self._actors: list[Any] = [
+            actor_class.options(**its).remote(*made_with) for its, made_with in zip(chosen, arguments, strict=True)
+        ]
         try:
             self._wait_until_ready(started)
         except BaseException:
@@ -94,5 +95,4 @@ class RayCrew:
         """See :class:`teamnet.team.crew.Crew`."""
         for actor in self._actors:
             ray.kill(actor)
-        if self._owns_ray:
-            disconnect()
+        self._at_end()

@@ -18,6 +18,8 @@ def _wait_for_inputs(unit, phase, number):
     if phase.below >= 0:
         target = unit.step * unit.below_rounds + phase.below + 1
         status = wait(unit.below_word, target, unit.control, beginning, -1)
+    if status == READY and number == 0 and not unit.first_layer:  # the rows that keep their trace come with it
+        status = wait(unit.keep_word, unit.step + 1, unit.control, -1, -1)
     if status == READY and phase.above >= 0:
         status = wait(unit.above_word, unit.step * unit.above_rounds + phase.above + 1, unit.control, -1, -1)
     if status == READY and phase.delta != 0:

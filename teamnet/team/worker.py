@@ -22,7 +22,6 @@ class BoardWorker:
     Args:
         teams: the layers of every team, which determine where the slots lie.
         unit: which neurons.
-        peers: units of the same layer, this one included.
         noise: recorded noise ``(steps, rows, width)`` instead of the unit's own streams.
     """
 
@@ -30,17 +29,23 @@ class BoardWorker:
     """Module and name of the kernel that runs the unit's steps."""
 
     def __init__(
-        self, teams: Sequence[Sequence[LayerSpec]], unit: UnitSpec, peers: int, noise: np.ndarray | None = None
+        self, teams: Sequence[Sequence[LayerSpec]], unit: UnitSpec, noise: np.ndarray | None = None
     ) -> None:
-        self._teams, self._peers = teams, peers
+        self._teams = teams
         self._unit = Unit(unit, None if noise is None else RecordedNoise(noise))
         self._board: Board | None = None
         self._run = native(*self.kernel, "ii")
 
-    def attach(self, path: Path) -> None:
-        """Map the board and take the unit's slots."""
+    def attach(self, path: Path, peers: int, shared: bool) -> None:
+        """Map the board of this node and take the unit's slots.
+
+        Args:
+            path: of the segment.
+            peers: units of the same layer on this node, this one included.
+            shared: whether other nodes have units of the same layer.
+        """
         self._board = Board(self._teams, map_segment(path))
-        self._unit.attach(self._board.hand_out(self._unit.spec, self._peers))
+        self._unit.attach(self._board.hand_out(self._unit.spec, peers, shared=shared))
 
     def run(self, steps: int) -> tuple[int, int]:
         """Run up to ``steps`` steps; returns the status that the kernel gives and the next step's number."""

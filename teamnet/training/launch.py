@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from teamnet.kernels.native import native
 from teamnet.spec.layers import LayerSpec, UnitSpec
 from teamnet.spec.run import LaunchSpec
 from teamnet.team.exchange import Exchange
@@ -43,33 +40,6 @@ def start_exchange(
         from teamnet.team.local import LocalExchange  # imported here: importing a backend compiles its kernels
 
         return LocalExchange(teams, units, noise)
-    from teamnet.team.board_exchange import BoardExchange  # Ray is imported only when it is asked for
-    from teamnet.team.call_exchange import CallExchange, CallWorker
-    from teamnet.team.free_exchange import FreeExchange
-    from teamnet.team.ray_cluster import connect
-    from teamnet.team.ray_crew import RayCrew
-    from teamnet.team.worker import BoardWorker, FreeWorker
+    from teamnet.team.ray_start import start_on_ray  # Ray is imported only when it is asked for
 
-    say(f"starting Ray for {len(units)} actors")
-    board_worker = FreeWorker if free_running else BoardWorker
-    kernel = ("teamnet.team.phase", "do_phase") if launch.transport == "ray" else board_worker.kernel
-    with ThreadPoolExecutor(1) as compiler:  # both take seconds the first time: compile while Ray starts
-        compiled = compiler.submit(native, *kernel, "ii")
-        connected = connect(address)
-        compiled.result()
-
-    def started(count: int) -> None:
-        say(f"{count} of {len(units)} actors started")
-
-    blocks = noise or [None] * len(units)
-    if launch.transport == "ray":
-        workers = [(teams, unit, block) for unit, block in zip(units, blocks, strict=True)]
-        crew = RayCrew(CallWorker, workers, beside_driver=False, owns_ray=connected, started=started)
-        return CallExchange(teams, units, crew)
-    peers = Counter((unit.layer.team, unit.layer.number) for unit in units)
-    arguments = [
-        (teams, unit, peers[unit.layer.team, unit.layer.number], block)
-        for unit, block in zip(units, blocks, strict=True)
-    ]
-    crew = RayCrew(board_worker, arguments, beside_driver=True, owns_ray=connected, started=started)
-    return (FreeExchange if free_running else BoardExchange)(teams, units, crew)
+    return start_on_ray(launch, address, teams, units, noise, free_running=free_running, say=say)

@@ -16,6 +16,7 @@ from teamnet.spec.presets import SINGLE_STEP_TASKS
 from teamnet.spec.resolve import build_teams, fit_depth
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.team.partition import block_size, divide_all
+from teamnet.team.placement import check_placement
 from teamnet.team.state import State, digest, merge, split
 from teamnet.training.checkpoint import arrays_of, check_same_spec, load_checkpoint, save_checkpoint
 from teamnet.training.coordinator import Coordinator
@@ -62,6 +63,7 @@ class Run:
         check_launch(self.launch)
         check_free_running(spec, self.launch)
         block_size(self.launch.grain)
+        check_placement(self.launch.placement)
         self.task = make_task(spec)
         self.spec = fit_depth(spec, self.task.interface)
         self.teams = build_teams(self.spec, self.task.interface)

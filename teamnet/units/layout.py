@@ -20,7 +20,7 @@ _COUNTERS = (
 _PRIVATE = ("incoming", "biases", "outgoing", "state", "signalled_above", "ones", "decay", "noise", "schedule")
 _SLOTS = ("below", "above", "own_activation", "own_error", "delta", "keep", "gate", "value")
 _WORDS = (
-    "delta_word", "below_word", "above_word", "activation_word", "error_word", "gate_word", "control",
+    "delta_word", "keep_word", "below_word", "above_word", "activation_word", "error_word", "gate_word", "control",
     "peers",
 )
 _ROUNDS = ("phases", "below_rounds", "above_rounds", "activation_rounds", "error_rounds", "gate_rounds")

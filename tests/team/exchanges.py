@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
+from teamnet.board.handshake import new_key
 from teamnet.spec.layers import LayerSpec, UnitSpec
 from teamnet.team.board_exchange import BoardExchange
 from teamnet.team.crew import ThreadCrew
 from teamnet.team.exchange import Exchange
 from teamnet.team.free_exchange import FreeExchange
 from teamnet.team.local import LocalExchange
+from teamnet.team.node import Node
+from teamnet.team.nodes import Nodes
 from teamnet.team.partition import divide_all
 from teamnet.team.state import State, merge
 from teamnet.team.worker import BoardWorker, FreeWorker
@@ -26,6 +28,15 @@ def threaded(teams: Teams, grain: str, seed: int = 0) -> BoardExchange:
     return BoardExchange(teams, units, _threads(teams, units, BoardWorker))
 
 
+def spread(teams: Teams, grain: str, places: Sequence[int], seed: int = 0) -> BoardExchange:
+    """The board exchange of several nodes, each with a board of its own, linked over the loopback interface."""
+    units = divide_all(teams, grain, seed)
+    key = new_key()
+    nodes = [(teams, units, places, number, key, "127.0.0.1") for number in range(max(places) + 1)]
+    here, others = Node(*nodes[0]), ThreadCrew(Node, nodes[1:])
+    return BoardExchange(teams, units, _threads(teams, units, BoardWorker), Nodes(here, others))
+
+
 def running_free(teams: Teams, grain: str = "layer", seed: int = 0, worker: type = FreeWorker) -> FreeExchange:
     """The same without a common tick."""
     units = divide_all(teams, grain, seed)
@@ -33,8 +44,7 @@ def running_free(teams: Teams, grain: str = "layer", seed: int = 0, worker: type
 
 
 def _threads(teams: Teams, units: Sequence[UnitSpec], worker: type) -> ThreadCrew:
-    peers = Counter((unit.layer.team, unit.layer.number) for unit in units)
-    return ThreadCrew(worker, [(teams, unit, peers[unit.layer.team, unit.layer.number]) for unit in units])
+    return ThreadCrew(worker, [(teams, unit) for unit in units])
 
 
 def local(teams: Teams, grain: str = "layer", seed: int = 0) -> LocalExchange:

@@ -42,9 +42,8 @@ def test_local(path: Path, grain: str):
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
 def test_board_in_threads(path: Path, grain: str, monkeypatch: pytest.MonkeyPatch):
     def start(launch, teams, units, noise):
-        counts = {unit.layer.number: sum(u.layer.number == unit.layer.number for u in units) for unit in units}
-        arguments = [(teams, u, counts[u.layer.number], block) for u, block in zip(units, noise, strict=True)]
-        return BoardExchange(teams, units, ThreadCrew(BoardWorker, arguments))
+        workers = [(teams, unit, block) for unit, block in zip(units, noise, strict=True)]
+        return BoardExchange(teams, units, ThreadCrew(BoardWorker, workers))
 
     monkeypatch.setattr(golden, "start_exchange", start)
     _assert_replayed(replay(path, LaunchSpec("local", "board", grain)))

@@ -22,7 +22,7 @@ def test_a_unit_is_handed_its_neighbours_slots_and_no_others():
         allowed = {
             board.address(*below), board.address("word", *below), board.address("activation", team, layer.number),
             board.address("word", "activation", team, layer.number), board.address("delta"), board.address("keep"),
-            board.address("word", "delta"), board.address("control"),
+            board.address("word", "delta"), board.address("control"), board.address("word", "observation"),
         }
         for kind, number, wanted in (
             ("error", layer.number, not layer.is_first), ("error", layer.number + 1, not layer.is_last)

@@ -8,29 +8,59 @@ import pytest
 import ray
 from ray.cluster_utils import Cluster
 
+from teamnet.errors import ResourceError
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec
 from teamnet.team.ray_cluster import disconnect
 from teamnet.training.run import Run
 
 
-def test_units_on_a_cluster_of_two_nodes_share_the_coordinators_memory():
+@pytest.fixture
+def cluster():
     disconnect()
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-    try:
-        cluster.add_node(num_cpus=1)
-        spec = replace(preset("cartpole"), hidden=(5, 4), env_steps=60, episodes=None)
-        digests = []
-        for launch in (LaunchSpec(address=cluster.address, grain="block:2"), LaunchSpec("local")):
-            run = Run(spec, launch)
-            while not run.done:
-                run.advance()
-            digests.append(run.summary()["digest"])
-            run.close()
-        assert digests[0] == digests[1]
-    finally:
-        disconnect()
-        cluster.shutdown()
+    its = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
+    its.add_node(num_cpus=2)
+    yield its
+    disconnect()
+    its.shutdown()
+
+
+def test_placement_and_transport_change_no_bit_on_two_nodes(cluster: Cluster):
+    spec = replace(preset("cartpole"), hidden=(5, 4), env_steps=60, episodes=None)
+    places = [
+        LaunchSpec("local"), LaunchSpec(address=cluster.address),
+        LaunchSpec(address=cluster.address, placement="spread"),
+        LaunchSpec(address=cluster.address, placement="by-team", grain="block:2"),
+        LaunchSpec(address=cluster.address, placement="by-layer", transport="ray"),
+    ]
+    digests = set()
+    for launch in places:
+        run = Run(spec, launch)
+        while not run.done:
+            run.advance()
+        digests.add(run.summary()["digest"])
+        run.close()
+    assert len(digests) == 1
+
+
+def test_a_run_that_the_cluster_cannot_hold_is_refused_with_what_is_asked_and_what_there_is(cluster: Cluster):
+    spec = replace(preset("cartpole"), env_steps=10, episodes=None)
+    ray.init(cluster.address, log_to_driver=False)
+    holder = ray.remote(num_cpus=2)(_Holder).remote()
+    other = ray.remote(num_cpus=1)(_Holder).remote()
+    ray.get([holder.ready.remote(), other.ready.remote()])
+    with pytest.raises(ResourceError, match=r"the cluster: expected 2 CPUs and .*found.*1 CPUs and.*--wait"):
+        Run(spec, LaunchSpec(address=cluster.address))
+    ray.kill(holder)
+    said = []
+    run = Run(spec, LaunchSpec(address=cluster.address, wait=30.0), say=said.append)
+    assert run.summary()["actors"] == 6
+    run.close()
+
+
+class _Holder:
+    def ready(self) -> None:
+        """It is there."""
 
 
 def test_what_raylets_report_goes_to_the_standard_error(capsys: pytest.CaptureFixture[str]):

@@ -12,7 +12,7 @@ from teamnet.team.partition import divide_all
 from teamnet.team.state import digest, merge, split
 from teamnet.units.streams import KeyedNoise, initial_weights
 from tests.conftest import make_layers
-from tests.team.exchanges import assert_same, drive, local, state_of, threaded
+from tests.team.exchanges import assert_same, drive, local, spread, state_of, threaded
 
 TEAMS = [make_layers((3, 9, 6, 2), rows=2), make_layers((3, 9, 6, 1), team="critic", family="gaussian", rows=2)]
 DEEP = [make_layers((3, 5, 4, 3, 2), family="gaussian", function="tanh", rows=3)]
@@ -64,6 +64,19 @@ def test_grain_and_board_change_no_bit(teams, grain: str):
         drive(exchange, teams, 30)
         assert_same(state_of(exchange, teams, grain), state_of(expected, teams, "layer"))
         exchange.close()
+
+
+@pytest.mark.parametrize("teams", ALL.values(), ids=ALL.keys())
+@pytest.mark.parametrize("grain", ["layer", "block:4"])
+@pytest.mark.parametrize("nodes", [2, 3])
+def test_nodes_change_no_bit(teams, grain: str, nodes: int):
+    expected = local(teams)
+    drive(expected, teams, 20)
+    places = [number % nodes for number in range(len(divide_all(teams, grain, 0)))]
+    exchange = spread(teams, grain, places)
+    drive(exchange, teams, 20)
+    assert_same(state_of(exchange, teams, grain), state_of(expected, teams, "layer"))
+    exchange.close()
 
 
 @settings(max_examples=10)

@@ -1,7 +1,7 @@
-"""The whole training loop against one written after the official code's, on an environment whose episodes time out.
+"""The whole training loop against one written after the official code's, where episodes time out.
 
-The loop below keeps the official order: act, learn from the step before, clear traces, settle, step; an episode that has
-ended takes one more step in which the environment resets; nothing is learned from a reset and from a time-out.
+The loop below keeps the official order: act, learn from the step before, clear traces, settle, step; an episode that
+has ended takes one more step in which the environment resets; nothing is learned from a reset and from a time-out.
 """
 
 from __future__ import annotations

@@ -1,0 +1,146 @@
+"""The relay: between two nodes, a compiled loop that sends and one that receives; they hold no lock and run no Python.
+
+A sender sleeps at its node's bell. When that rings, it gathers every route with a new round and writes them in one go:
+for each the route's number and the round (uint32 each), then its bytes. A receiver puts the bytes into its own board
+and arrives at the slot's counter, as a unit of this node would. A round is never gathered too late: its buffer is
+written again two rounds on, for which the publisher needs the answer of readers who have seen the round between.
+
+A link may be emulated to be slower than it is: a batch then waits in the sender until it is due.
+"""
+
+from __future__ import annotations
+
+from teamnet.board.link import BATCHES, HEADER, LINK, PIECE, ROUTE
+from teamnet.board.sockets import receive, send
+from teamnet.board.words import NAP, load_acquire, publish, sleep_while
+from teamnet.kernels.compile import kernel
+from teamnet.kernels.constants import ENDED, GARBLED, LOST
+from teamnet.kernels.memory import array_of, copy, integers, vector
+from teamnet.kernels.processor import nanoseconds, yield_processor
+
+_links, _routes, _pieces = array_of(LINK), array_of(ROUTE), array_of(PIECE)
+_SOON = 100_000  # nanoseconds that are too short to sleep
+_TURNS = 4
+
+
+@kernel
+def _carry(route, at, outwards):
+    """Copy a route's next round between the board and the bytes at an address; returns the address behind them."""
+    pieces = _pieces(route.pieces, route.count)
+    for number in range(route.count):
+        piece = pieces[number]
+        place = vector(piece.address + route.done % piece.buffers * piece.stride, piece.size // 8)
+        if outwards:
+            copy(place, vector(at, piece.size // 8))
+        else:
+            copy(vector(at, piece.size // 8), place)
+        at += piece.size
+    return at
+
+
+@kernel
+def _gather(link, start):
+    """Put every new round of every route behind an address; returns the number of bytes."""
+    routes = _routes(link.routes, link.count)
+    at = start
+    for number in range(link.count):
+        route = routes[number]
+        ready = load_acquire(route.word)
+        while ((ready - route.done) & 0xFFFFFFFF) != 0 and at - start + HEADER + route.size <= link.batch:
+            integers(at, 1)[0] = number | ((route.done + 1) & 0xFFFFFFFF) << 32
+            at = _carry(route, at + HEADER, True)
+            route.done += 1
+            link.messages += 1
+    return at - start
+
+
+@kernel
+def _write(link, at, size):
+    """Send some bytes; returns whether the other end took them."""
+    link.bytes += size
+    link.writes += 1
+    while size > 0:
+        sent = send(link.socket, at, size)
+        if sent <= 0:
+            return False
+        at, size = at + sent, size - sent
+    return True
+
+
+@kernel
+def _idle(link, rung, left, turns):
+    """Wait for the bell, up to ``left`` nanoseconds: yield at first, and when it is short, else sleep."""
+    if turns < _TURNS or left < _SOON:
+        yield_processor()
+    else:
+        sleep_while(link.bell, rung, min(left - _SOON // 2, NAP))
+
+
+@kernel
+def send_rounds(address: int) -> int:
+    """Send rounds until the link ends: ``ENDED`` if it was told to, ``LOST`` if the other end is gone."""
+    link = _links(address, 1)[0]
+    due, sizes = integers(link.due, BATCHES), integers(link.sizes, BATCHES)
+    first, after, free_at, turns = 0, 0, 0, 0
+    while load_acquire(address + 8) == 0:
+        rung = load_acquire(link.bell)
+        size = _gather(link, link.buffer + after % BATCHES * link.batch) if after - first < BATCHES else 0
+        now = nanoseconds()
+        turns += 1
+        if size > 0:
+            free_at = max(free_at, now) + size * link.picoseconds // 1000
+            due[after % BATCHES], sizes[after % BATCHES] = free_at + link.latency, size
+            after, turns = after + 1, 0
+        if first == after:
+            _idle(link, rung, NAP, turns)
+        elif due[first % BATCHES] <= now or link.latency + link.picoseconds == 0:
+            if not _write(link, link.buffer + first % BATCHES * link.batch, sizes[first % BATCHES]):
+                return LOST
+            first += 1
+        elif size == 0:
+            _idle(link, rung, due[first % BATCHES] - now, turns)
+    return ENDED
+
+
+@kernel
+def _take(link, have):
+    """Carry all whole rounds in the buffer to the board; returns the bytes used, or -1 if they make no sense."""
+    routes = _routes(link.routes, link.count)
+    used = 0
+    while have - used >= HEADER:
+        header = integers(link.buffer + used, 1)[0]
+        number = header & 0xFFFFFFFF
+        if number >= link.count:
+            return -1
+        route = routes[number]
+        if ((header >> 32) & 0xFFFFFFFF) != ((route.done + 1) & 0xFFFFFFFF):
+            return -1
+        if have - used < HEADER + route.size:
+            break
+        _carry(route, link.buffer + used + HEADER, False)
+        route.done += 1
+        publish(route.word, route.done, route.peers)
+        link.messages += 1
+        used += HEADER + route.size
+    return used
+
+
+@kernel
+def receive_rounds(address: int) -> int:
+    """Receive rounds until the link ends: ``ENDED``, ``LOST``, or ``GARBLED`` if what was sent makes no sense."""
+    link = _links(address, 1)[0]
+    have = 0
+    while True:
+        got = receive(link.socket, link.buffer + have, 2 * link.batch - have)
+        if got <= 0:
+            return LOST if load_acquire(address + 8) == 0 else ENDED
+        have += got
+        link.bytes += got
+        link.writes += 1
+        used = _take(link, have)
+        if used < 0:
+            return GARBLED
+        have -= used
+        if used > 0 and have > 0:
+            words = (have + 7) // 8
+            copy(vector(link.buffer + used, words), vector(link.buffer, words))

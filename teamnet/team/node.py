@@ -1,0 +1,170 @@
+"""One node of a run: its board, and its links to the boards of the other nodes. A plain class, as workers are."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from teamnet.board.board import Board, Team, board_size
+from teamnet.board.link import Emulation, LinkEnd
+from teamnet.board.routes import Routes
+from teamnet.board.segment import create_segment, map_segment
+from teamnet.kernels.constants import ENDED, GARBLED
+from teamnet.kernels.native import native
+from teamnet.spec.layers import UnitSpec
+from teamnet.team.listener import Listener, reach
+
+_CONNECT_SECONDS = 30.0
+SENDING, RECEIVING = ("teamnet.board.relay", "send_rounds"), ("teamnet.board.relay", "receive_rounds")
+"""Module and name of the kernels of a link."""
+
+Endpoint = tuple[str, int]
+
+
+@dataclass
+class _Link:
+    peer: int
+    socket: socket.socket
+    ends: tuple[LinkEnd, LinkEnd]
+    threads: list[threading.Thread]
+
+
+class Node:
+    """The board of one node, in a shared-memory segment that its workers map, and what keeps it equal to the others.
+
+    Args:
+        teams: the layers of every team.
+        units: all units in canonical order.
+        places: each unit's node; the coordinator is at node 0.
+        number: this node's.
+        key: the run's, with which nodes prove that they are of it; needed for more than one node.
+        host: the address by which the other nodes know this one.
+        emulation: of a slower network.
+    """
+
+    def __init__(
+        self, teams: Sequence[Team], units: Sequence[UnitSpec], places: Sequence[int], number: int = 0,
+        key: bytes = b"", host: str = "", emulation: Emulation | None = None,
+    ) -> None:
+        self.routes = Routes(teams, units, places)
+        self._number, self._key, self._emulation = number, key, emulation
+        self._links: list[_Link] = []
+        self._failure = ""
+        self._listener = None
+        self._path = create_segment(board_size(teams))
+        try:
+            self.board = Board(teams, map_segment(self._path))
+            self._wake_all = native("teamnet.team.meet", "wake_all", "ii")
+            self._words = np.array(self.board.words(), np.int64)
+            if self.routes.count > 1:
+                self._run = {entry: native(*entry, "i") for entry in (SENDING, RECEIVING)}
+                self._listener = Listener(host, key, number, self.routes.count)
+        except BaseException:
+            self._path.unlink()
+            raise
+        self.board.begin_at(0)
+        self.routes.connect(self.board, number)
+
+    def where(self) -> tuple[Path, Endpoint]:
+        """The segment for this node's workers, and the address and port for other nodes."""
+        return self._path, self._listener.endpoint if self._listener else ("", 0)
+
+    def compile(self, module: str, name: str) -> None:
+        """Have the kernel that this node's workers run in the cache, before many of them look for it at once."""
+        native(module, name, "ii")
+
+    def release(self) -> None:
+        """Remove the segment's file: its memory now lives as long as the processes that have mapped it."""
+        self._path.unlink(missing_ok=True)
+
+    def connect(self, endpoints: Sequence[Endpoint], step: int = 0) -> None:
+        """Begin with ``step``, linked to all other nodes; returns once every link stands.
+
+        Args:
+            endpoints: of all nodes, in their order.
+            step: steps that are complete.
+
+        Raises:
+            LinkLost, LinkRefused: another node cannot be reached, or is not of the run.
+        """
+        self.disconnect()
+        self.board.begin_at(step)
+        self._failure = ""
+        for peer, endpoint in enumerate(endpoints):
+            if peer == self._number or not self._listener:
+                continue
+            if peer < self._number:
+                connection = reach(endpoint, self._key, self._number, peer, _CONNECT_SECONDS)
+            else:
+                connection = self._listener.peer(peer, _CONNECT_SECONDS)
+            self._link(peer, connection, step)
+
+    def _link(self, peer: int, connection: socket.socket, step: int) -> None:
+        outwards, inwards = (
+            self.routes.between(self.board, *pair) for pair in ((self._number, peer), (peer, self._number))
+        )
+        number = connection.fileno()
+        sender = LinkEnd(self.board, outwards, number, step, sending=True, emulation=self._emulation)
+        receiver = LinkEnd(self.board, inwards, number, step, sending=False)
+        link = _Link(peer, connection, (sender, receiver), [])
+        for entry, end in ((SENDING, sender), (RECEIVING, receiver)):
+            thread = threading.Thread(
+                target=self._carry, args=(entry, end, peer), daemon=True, name=f"relay {entry[1]} {peer}"
+            )
+            link.threads.append(thread)
+            thread.start()
+        self._links.append(link)
+
+    def _carry(self, entry: tuple[str, str], end: LinkEnd, peer: int) -> None:
+        status = self._run[entry](end.record.ctypes.data)
+        if status != ENDED and not self._failure and not end.stopped:
+            what = "what it sent makes no sense" if status == GARBLED else "the connection is closed"
+            self._failure = f"node {self._number} lost node {peer}: {what}"
+            self.set_control(0, 1)
+
+    def set_control(self, place: int, value: int) -> None:
+        """Set a word of the control line, ``place`` bytes from its start, and wake all who sleep."""
+        line = self.board.line("control").view(np.uint32)
+        line[place // 4] = value % 2**32
+        self._wake_all(self._words.ctypes.data, self._words.size)
+
+    def failure(self) -> str:
+        """What went wrong with a link; empty if nothing did."""
+        return self._failure
+
+    def traffic(self) -> dict[int, dict[str, int]]:
+        """What this node has sent to each other one since they were linked: messages, bytes and writes."""
+        return {
+            link.peer: {name: int(link.ends[0].record[name][0]) for name in ("messages", "bytes", "writes")}
+            for link in self._links
+        }
+
+    def refused(self) -> int:
+        """Connections that were turned away at the relay's port."""
+        return self._listener.refused if self._listener else 0
+
+    def disconnect(self) -> None:
+        """End all links."""
+        links, self._links = self._links, []
+        for link in links:
+            for end in link.ends:
+                end.stop()
+            with suppress(OSError):
+                link.socket.shutdown(socket.SHUT_RDWR)
+        for link in links:
+            for thread in link.threads:
+                thread.join()
+            link.socket.close()
+
+    def close(self) -> None:
+        """End all links and stop listening."""
+        self.disconnect()
+        if self._listener:
+            self._listener.close()
+        self.release()

@@ -1,0 +1,73 @@
+"""All nodes of a run as the coordinator sees them: its own one here, the others in a crew."""
+
+from __future__ import annotations
+
+from teamnet.team.crew import Crew
+from teamnet.team.node import Node
+
+
+class Nodes:
+    """The boards of a run.
+
+    Args:
+        here: the coordinator's, node 0.
+        others: hosts of one :class:`teamnet.team.node.Node` each, from node 1 on; none if there is one node only.
+    """
+
+    def __init__(self, here: Node, others: Crew | None = None) -> None:
+        self._here, self._others = here, others
+        self._reports = [here.where(), *self._of_others("where")]
+        self.board = here.board
+        self.begin_at(0)
+
+    def _of_others(self, method: str, *arguments: object) -> list:
+        if self._others is None:
+            return []
+        return self._others.results(self._others.call(method, [arguments] * self._others.size))
+
+    def attach(self, crew: Crew) -> None:
+        """Have every worker map the board of its node; the segments' files are gone afterwards."""
+        routes = self._here.routes
+        try:
+            crew.results(crew.call("attach", [
+                (self._reports[node][0], routes.peers(number), routes.shared(unit))
+                for number, (unit, node) in enumerate(zip(routes.units, routes.nodes, strict=True))
+            ]))
+        finally:
+            self._here.release()
+            self._of_others("release")
+
+    def begin_at(self, step: int) -> None:
+        """Set all counters to what they are when ``step`` steps are complete, and link the nodes anew."""
+        endpoints = [endpoint for _, endpoint in self._reports]
+        if self._others is None:
+            return self._here.connect(endpoints, step)
+        pending = self._others.call("connect", [(endpoints, step)] * self._others.size)
+        self._here.connect(endpoints, step)
+        self._others.results(pending)
+        return None
+
+    def pause_before(self, step: int) -> None:
+        """Let units end before this step, or, if it is past, let them run."""
+        self._set_control(4, step)
+
+    def abort(self) -> None:
+        """Let units end at once."""
+        self._set_control(0, 1)
+
+    def _set_control(self, place: int, value: int) -> None:
+        self._here.set_control(place, value)
+        self._of_others("set_control", place, value)
+
+    def failure(self) -> str:
+        """What went wrong with a link between nodes; empty if nothing did."""
+        return self._here.failure() or "; ".join(filter(None, self._of_others("failure")))
+
+    def close(self) -> None:
+        """End all links, and the other nodes' hosts."""
+        try:
+            self._of_others("close")
+        finally:
+            self._here.close()
+            if self._others:
+                self._others.close()

@@ -1,0 +1,164 @@
+"""Where units go: from a strategy, and the nodes of a cluster, to a node for each unit. Knows nothing of Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from teamnet.errors import ResourceError, SpecError, nearest
+from teamnet.spec.layers import LayerSpec, UnitSpec
+from teamnet.team.resources import ACTOR_BYTES, array_bytes
+
+STRATEGIES = ("pack", "spread", "by-team", "by-layer")
+
+
+@dataclass(frozen=True)
+class Need:
+    """CPUs and bytes of memory."""
+
+    cpus: float = 0.0
+    memory: int = 0
+
+    def __add__(self, other: Need) -> Need:
+        return Need(self.cpus + other.cpus, self.memory + other.memory)
+
+    def fits(self, free: Need) -> bool:
+        """Whether there is as much."""
+        return self.cpus <= free.cpus + 1e-6 and self.memory <= free.memory
+
+    def __str__(self) -> str:
+        return f"{self.cpus:.4g} CPUs and {self.memory / 2**30:.2f} GiB"
+
+
+@dataclass(frozen=True)
+class Host:
+    """A node of the cluster: Ray's name for it, its address, and what is free there."""
+
+    name: str
+    address: str
+    free: Need
+
+
+def needs(teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec]) -> list[Need]:
+    """What each unit needs.
+
+    The layers of a team mostly wait for each other, so that a team keeps about one CPU busy, however many units it has:
+    they share one. Memory is that of an actor's process and of the unit's arrays.
+    """
+    counts = {team[0].team: sum(unit.layer.team == team[0].team for unit in units) for team in teams}
+    return [
+        Need(
+            round(1.0 / counts[unit.layer.team] - 5e-5, 4) if counts[unit.layer.team] > 1 else 1.0,
+            ACTOR_BYTES + array_bytes([[unit.layer]]) * unit.size // unit.layer.size,
+        )
+        for unit in units
+    ]
+
+
+def check_placement(placement: str) -> None:
+    """Refuse what is neither a strategy nor a map of teams or layers to addresses.
+
+    Raises:
+        SpecError: naming the nearest strategy, or the part of the map that makes no sense.
+    """
+    if "=" not in placement:
+        if placement not in STRATEGIES:
+            raise SpecError(
+                "placement", expected=f"one of {', '.join(STRATEGIES)}, or a map such as actor=ADDRESS",
+                found=repr(placement), mend=nearest(placement, STRATEGIES),
+            )
+        return
+    for part in placement.split(","):
+        who, _, address = part.partition("=")
+        team, _, number = who.partition(".")
+        if team not in ("actor", "critic") or (number and not number.isdigit()) or not address:
+            raise SpecError(
+                "placement", expected="TEAM=ADDRESS or TEAM.LAYER=ADDRESS, with actor or critic as the team",
+                found=repr(part), mend="For instance: actor=10.0.0.1,critic=10.0.0.2,critic.3=10.0.0.1",
+            )
+
+
+def place(placement: str, units: Sequence[UnitSpec], needed: Sequence[Need], hosts: Sequence[Host]) -> list[int]:
+    """The host of each unit.
+
+    Args:
+        placement: ``pack`` fills one host after the other, ``spread`` takes them in turn, ``by-team`` and ``by-layer``
+            give every team or layer the next one; or a map of teams and layers to addresses, whose rest stays here.
+        units: all units in canonical order.
+        needed: by each of them.
+        hosts: the coordinator's first.
+
+    Raises:
+        ResourceError: a host has not what is asked of it.
+        SpecError: a map names an address that no host has.
+    """
+    if placement == "pack":
+        return _pack(needed, hosts)
+    if "=" in placement:
+        places = _by_map(placement, units, hosts)
+    else:
+        groups: dict[object, int] = {}
+        places = [
+            groups.setdefault(_group(placement, number, unit), len(groups)) % len(hosts)
+            for number, unit in enumerate(units)
+        ]
+    asked = asked_of(places, needed)
+    if not all(need.fits(hosts[host].free) for host, need in asked.items()):
+        raise _too_little(asked, hosts)
+    return places
+
+
+def _group(placement: str, number: int, unit: UnitSpec) -> object:
+    """What stays together."""
+    layer = unit.layer
+    return {"spread": number, "by-team": layer.team, "by-layer": (layer.team, layer.number)}[placement]
+
+
+def asked_of(places: Sequence[int], needed: Sequence[Need]) -> dict[int, Need]:
+    """What is asked of each host."""
+    asked: dict[int, Need] = {}
+    for host, need in zip(places, needed, strict=True):
+        asked[host] = asked.get(host, Need()) + need
+    return asked
+
+
+def _pack(needed: Sequence[Need], hosts: Sequence[Host]) -> list[int]:
+    places: list[int] = []
+    host, taken = 0, Need()
+    for need in needed:
+        while not (taken + need).fits(hosts[host].free):
+            host, taken = host + 1, Need()
+            if host == len(hosts):
+                raise _too_little({0: sum(needed, Need())}, hosts)
+        taken += need
+        places.append(host)
+    return places
+
+
+def _by_map(placement: str, units: Sequence[UnitSpec], hosts: Sequence[Host]) -> list[int]:
+    numbers = {host.address: number for number, host in reversed(list(enumerate(hosts)))}
+    wanted: dict[str, int] = {}
+    for part in placement.split(","):
+        who, _, address = part.partition("=")
+        if address not in numbers:
+            raise SpecError(
+                "placement", expected=f"addresses of nodes: {', '.join(numbers)}", found=address,
+                mend="ray status lists the nodes of the cluster.",
+            )
+        wanted[who] = numbers[address]
+    return [
+        wanted.get(f"{unit.layer.team}.{unit.layer.number}", wanted.get(unit.layer.team, 0)) for unit in units
+    ]
+
+
+def _too_little(asked: Mapping[int, Need], hosts: Sequence[Host]) -> ResourceError:
+    def listed(amounts: Mapping[int, Need]) -> str:
+        return "; ".join(f"{need} at {hosts[host].address}" for host, need in amounts.items())
+
+    alone = len(asked) == 1 and len(hosts) > 1
+    return ResourceError(
+        "the cluster", expected=str(next(iter(asked.values()))) + " free" if alone else f"free: {listed(asked)}",
+        found=listed({number: host.free for number, host in enumerate(hosts)}),
+        mend="Add nodes, choose another --placement or a coarser --grain, or let the run wait with --wait SECONDS.",
+    )
+

@@ -1,0 +1,138 @@
+"""Placement groups: what a run reserves on the nodes of a Ray cluster that it shares with others."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray._private.state import available_resources_per_node  # the public call sums over the nodes
+from ray.autoscaler.sdk import request_resources
+from ray.exceptions import RayError
+from ray.util.placement_group import placement_group, remove_placement_group
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+from teamnet.errors import ResourceError
+from teamnet.spec.layers import LayerSpec, UnitSpec
+from teamnet.team.placement import Host, Need, asked_of, needs, place
+
+_NODE = "ray.io/node-id"
+"""Ray's own label of every node."""
+_RESERVE_SECONDS = 30.0
+_LOOK_EVERY = 1.0
+_AGENT_CPUS = 0.0
+
+
+def hosts() -> list[Host]:
+    """The nodes that are alive and what is free there, this process's first, then by address and name."""
+    here = ray.get_runtime_context().get_node_id()
+    free = available_resources_per_node()
+    found = [
+        Host(node["NodeID"], node["NodeManagerAddress"], Need(its.get("CPU", 0.0), int(its.get("memory", 0))))
+        for node in ray.nodes()
+        if node["Alive"] and (its := free.get(node["NodeID"]))
+    ]
+    return sorted(found, key=lambda host: (host.name != here, host.address, host.name))
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """What a run has been given.
+
+    Args:
+        hosts: those that it uses, the coordinator's first, even if no unit is there.
+        places: each unit's host.
+        needed: by each unit.
+        group: Ray's placement group, a bundle for each host with units.
+        bundles: the bundle of each host; none for one without units.
+    """
+
+    hosts: tuple[Host, ...]
+    places: tuple[int, ...]
+    needed: tuple[Need, ...]
+    group: Any
+    bundles: dict[int, int]
+
+    def of_unit(self, number: int) -> dict[str, Any]:
+        """Ray's options for a unit's actor."""
+        need = self.needed[number]
+        return {"num_cpus": need.cpus, "memory": need.memory, **self._at(self.places[number])}
+
+    def of_node(self, number: int) -> dict[str, Any]:
+        """Ray's options for what serves a host; it sleeps but for its relay, whose work is the units'."""
+        return {"num_cpus": _AGENT_CPUS, **self._at(number)}
+
+    def _at(self, host: int) -> dict[str, Any]:
+        return {"scheduling_strategy": PlacementGroupSchedulingStrategy(self.group, self.bundles[host])}
+
+    def release(self) -> None:
+        """Give it back."""
+        try:
+            remove_placement_group(self.group)
+        except RayError:  # the cluster is gone, and the group with it
+            return
+
+
+def reserve(
+    placement: str, teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec], wait: float,
+    say: Callable[[str], None] = lambda message: None,
+) -> Reservation:
+    """Choose nodes for all units and reserve there what they need.
+
+    Args:
+        placement: see :func:`teamnet.team.placement.place`.
+        teams: the layers of every team.
+        units: all units in canonical order.
+        wait: seconds to wait until the cluster can hold them; its autoscaler is asked meanwhile.
+        say: called with what is being waited for.
+
+    Raises:
+        ResourceError: the cluster cannot hold the run: what is asked, and what it has.
+        SpecError: the placement names an address that is not there.
+    """
+    needed = needs(teams, units)
+    deadline = time.monotonic() + wait
+    waiting = False
+    try:
+        while True:
+            known = hosts()
+            try:
+                places = place(placement, units, needed, known)
+                return _take(known, places, needed)
+            except ResourceError as error:
+                if time.monotonic() >= deadline:
+                    raise
+                if not waiting:
+                    say(f"waiting up to {wait:g} s: {error}")
+                    request_resources(bundles=[_bundle(need) for need in needed])
+                waiting = True
+                time.sleep(_LOOK_EVERY)
+    finally:
+        if waiting:
+            request_resources(bundles=[])
+
+
+def _bundle(need: Need) -> dict[str, float]:
+    return {"CPU": round(need.cpus, 4), "memory": need.memory}
+
+
+def _take(known: Sequence[Host], places: Sequence[int], needed: Sequence[Need]) -> Reservation:
+    asked = asked_of(places, needed)
+    used = [0, *sorted(set(places) - {0})]
+    numbers = {host: number for number, host in enumerate(used)}
+    bundles = {numbers[host]: bundle for bundle, host in enumerate(asked)}
+    group = placement_group(
+        [_bundle(need) for need in asked.values()],
+        strategy="PACK", bundle_label_selector=[{_NODE: known[host].name} for host in asked],
+    )
+    if not group.wait(_RESERVE_SECONDS):
+        remove_placement_group(group)
+        raise ResourceError(
+            "the cluster", expected=f"{sum(asked.values(), Need())} to be reserved within {_RESERVE_SECONDS:g} s",
+            found="they were taken by others meanwhile", mend="Try again, or let the run wait with --wait SECONDS.",
+        )
+    return Reservation(
+        tuple(known[host] for host in used), tuple(numbers[host] for host in places), tuple(needed), group, bundles
+    )
