@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import sys
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import ray
 
 from teamnet.errors import ResourceError
+from teamnet.team.token import ensure_token, token_path
 
 _STORE_BYTES = 80 << 20
 _CONNECT_SECONDS = 10
@@ -34,10 +36,14 @@ def connect(address: str) -> bool:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         except (OSError, ValueError, RuntimeError) as error:
             raise ResourceError(
-                f"address {address}", expected="a Ray cluster", found=str(error).splitlines()[0],
-                mend="Start one with `ray start --head`, or leave the address and RAY_ADDRESS empty.",
+                f"address {address}", expected="a Ray cluster that takes this user's token",
+                found=str(error).splitlines()[0],
+                mend=f"Start one (cluster/README.md says how) and have its token in {token_path(os.environ)}, or leave "
+                "the address and RAY_ADDRESS empty.",
             ) from None
         return True
+    ensure_token(os.environ)
+    os.environ.pop("RAY_AUTH_MODE", None)  # Ray then asks for tokens, whatever the mode was
     ray.init(
         address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR,
         object_store_memory=_STORE_BYTES,

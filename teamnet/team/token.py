@@ -1,0 +1,55 @@
+"""The token that Ray asks of everyone who joins a cluster: where it is, and that nobody else can read it.
+
+Ray reads it from ``$RAY_AUTH_TOKEN``, or from the file that ``$RAY_AUTH_TOKEN_PATH`` names, else ``~/.ray/auth_token``.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+from teamnet.errors import ResourceError
+
+_BYTES = 32
+_OTHERS = 0o077
+
+
+def token_path(environment: Mapping[str, str]) -> Path:
+    """The file that Ray reads the token from."""
+    named = environment.get("RAY_AUTH_TOKEN_PATH")
+    return Path(named) if named else Path.home() / ".ray" / "auth_token"
+
+
+def ensure_token(environment: Mapping[str, str]) -> None:
+    """Have a token for a cluster that is about to be started: one is made if there is none.
+
+    A file that others may read is closed to them; Ray itself would make one with the usual permissions.
+
+    Raises:
+        ResourceError: the token's file cannot be written, or is empty.
+    """
+    if environment.get("RAY_AUTH_TOKEN"):
+        return
+    path = token_path(environment)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        except FileExistsError:
+            if path.stat().st_mode & _OTHERS:
+                path.chmod(0o600)
+            if not path.read_text().strip():
+                raise ResourceError(
+                    str(path), expected="a token", found="an empty file",
+                    mend="Remove the file; a token is made when a cluster is started.",
+                ) from None
+        else:
+            with os.fdopen(handle, "w") as file:
+                file.write(secrets.token_hex(_BYTES))
+    except OSError as error:
+        raise ResourceError(
+            str(path), expected="a file for the token of the Ray cluster", found=str(error),
+            mend="Name another one in RAY_AUTH_TOKEN_PATH.",
+        ) from None
