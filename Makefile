@@ -3,13 +3,16 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 
-.PHONY: train test lint bench clean
+.PHONY: train test test-cluster lint bench clean
 
 train: $(READY)
 	$(VENV)/bin/teamnet train cartpole --out runs/cartpole
 
 test: $(READY)
 	$(VENV)/bin/python -m pytest
+
+test-cluster: $(READY)
+	$(VENV)/bin/python -m pytest -m cluster tests/cluster
 
 lint: $(READY)
 	$(VENV)/bin/ruff check teamnet tests examples
@@ -21,7 +24,7 @@ bench: $(READY)
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and "teamnet needs Python 3.11 to 3.13; give one: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[box2d,video,sweep,peers,dev]'
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[box2d,video,sweep,peers,cluster,dev]'
 	$(VENV)/bin/python -m teamnet.team.prepare
 	touch $(READY)
 

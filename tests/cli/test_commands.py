@@ -64,7 +64,7 @@ def test_an_unknown_flag_names_the_nearest(capsys: pytest.CaptureFixture[str]):
         (("train", "cartpole", "--rule", "mop"), "teamnet: rule: expected one of map, map-async, rein"),
         (("train", "cartpole", "--backend", "local", "--grain", "blok:3"), "teamnet: grain: expected layer, block:K"),
         (("resume", "nowhere"), "teamnet: nowhere: expected a folder with checkpoint-*.json"),
-        (("train", "cartpole", "--address", "nowhere:1"), "teamnet: address nowhere:1: expected a Ray cluster that takes"),
+        (("train", "cartpole", "--address", "nowhere:1"), "address nowhere:1: expected a Ray cluster that takes"),
         (("eval", "nowhere", "--episodes", "0"), "teamnet: episodes: expected 1 or more; found 0"),
         (("verify", "nowhere.npz"), "teamnet: nowhere.npz: expected a golden file"),
     ],

@@ -66,7 +66,8 @@ def test_a_private_cluster_asks_for_a_token(tmp_path: Path):
     path = tmp_path / "token"
     code = (
         "import ray; from teamnet.team.ray_cluster import connect, disconnect\n"
-        "connect(''); print(ray._raylet.get_authentication_mode() == ray._raylet.AuthenticationMode.TOKEN); disconnect()"
+        "connect(''); print(ray._raylet.get_authentication_mode() == ray._raylet.AuthenticationMode.TOKEN)\n"
+        "disconnect()"
     )  # in a process of its own: Ray keeps the mode and the token of the first cluster
     environment = os.environ | {"RAY_AUTH_TOKEN_PATH": str(path), "RAY_AUTH_MODE": "disabled"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)

@@ -1,0 +1,132 @@
+"""One run over several hosts, each with an address and a Ray node of its own: ``make test-cluster``."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+
+import pytest
+
+from tests.cluster.hosts import BIN, Hosts
+
+pytestmark = pytest.mark.cluster
+SHORT = ("cartpole", "--env-steps", "150", "--hidden", "12", "6", "--settle-steps", "5", "--json")
+
+
+@pytest.fixture(scope="module")
+def hosts():
+    with Hosts(3) as its:
+        yield its
+
+
+@pytest.fixture(scope="module")
+def digest(hosts: Hosts) -> str:
+    command = [str(BIN / "teamnet"), "train", *SHORT, "--backend", "local"]
+    return json.loads(hosts.run_inside(0, command).splitlines()[-1])["digest"]
+
+
+@pytest.mark.parametrize("placement", ["pack", "spread", "by-team", "by-layer", "map"])
+@pytest.mark.parametrize(("transport", "grain"), [("board", "layer"), ("board", "block:4"), ("ray", "layer")])
+def test_placement_transport_and_grain_change_no_bit(
+    hosts: Hosts, digest: str, placement: str, transport: str, grain: str
+):
+    if placement == "map":
+        placement = f"actor={hosts.addresses[1]},critic={hosts.addresses[2]},critic.2={hosts.addresses[0]}"
+    out = hosts.teamnet("train", *SHORT, "--placement", placement, "--transport", transport, "--grain", grain)
+    assert json.loads(out.splitlines()[-1])["digest"] == digest
+
+
+def test_a_neuron_for_each_actor_on_three_hosts_changes_no_bit(hosts: Hosts, digest: str):
+    out = hosts.teamnet("train", *SHORT, "--placement", "spread", "--grain", "neuron")
+    assert json.loads(out.splitlines()[-1])["digest"] == digest
+
+
+def test_an_emulated_link_is_slower_and_changes_no_bit(hosts: Hosts, digest: str):
+    slower = ("--placement", "by-team", "--link-latency", "0.005")
+    its = json.loads(hosts.teamnet("train", *SHORT, *slower).splitlines()[-1])
+    assert its["digest"] == digest
+    assert its["seconds"] > 150 * 2 * 0.005  # an observation there and a value back, in every step
+
+
+def test_a_wrong_token_is_refused_with_our_message(hosts: Hosts):
+    (hosts.folder / "wrong").write_text("0" * 64)
+    done = hosts.start_inside(
+        0, [str(BIN / "teamnet"), "train", *SHORT, "--address", hosts.address],
+        env=hosts.environment | {"RAY_AUTH_TOKEN_PATH": str(hosts.folder / "wrong")}, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    )
+    _, said = done.communicate(timeout=120)
+    assert done.returncode == 2
+    assert f"address {hosts.address}: expected a Ray cluster that takes this user's token" in said
+
+
+def test_the_tokens_file_is_its_owners_alone(hosts: Hosts):
+    assert (hosts.folder / "token").stat().st_mode & 0o777 == 0o600
+
+
+def _relay_ports(hosts: Hosts, number: int) -> list[int]:
+    listening = hosts.run_inside(number, ["ss", "-Hltn", "src", hosts.addresses[number]])
+    return [int(port) for port in re.findall(rf"{re.escape(hosts.addresses[number])}:(\d+)", listening)]
+
+
+def test_garbage_at_every_port_of_a_run_stops_nothing(hosts: Hosts, digest: str):
+    before = set(_relay_ports(hosts, 0))
+    run = hosts.start_inside(
+        0, [str(BIN / "teamnet"), "train", *SHORT, "--placement", "by-team", "--link-latency", "0.03", "--address",
+            hosts.address],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )
+    relay: list[int] = []
+    while not relay and run.poll() is None:
+        greeting = f"exec 3<>/dev/tcp/{hosts.addresses[0]}/%d; timeout 2 head -c 16 <&3 | grep -q 'teamnet relay'"
+        relay = [
+            port for port in set(_relay_ports(hosts, 0)) - before
+            if hosts.try_inside(1, ["bash", "-c", greeting % port])
+        ]
+    assert len(relay) == 1
+    attack = (
+        "import random, socket, sys\n"
+        "for _ in range(10_000):\n"
+        "    try:\n"
+        "        with socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=5) as peer:\n"
+        "            peer.sendall(random.randbytes(random.randint(1, 200)))\n"
+        "    except OSError: pass\n"
+    )
+    hosts.run_inside(1, [str(BIN / "python"), "-c", attack, hosts.addresses[0], str(relay[0])])
+    said, complaints = run.communicate(timeout=300)
+    assert run.returncode == 0, complaints
+    assert json.loads(said.splitlines()[-1])["digest"] == digest
+    assert "relay refused connection 1, from" in complaints
+
+
+def test_the_relay_listens_at_the_hosts_own_address_only(hosts: Hosts):
+    run = hosts.start_inside(
+        0, [str(BIN / "teamnet"), "train", *SHORT, "--placement", "by-team", "--link-latency", "0.03", "--address",
+            hosts.address],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )
+    seen = set()
+    while run.poll() is None:
+        listening = hosts.run_inside(0, ["ss", "-Hltnp"])
+        seen |= {line.split()[3] for line in listening.splitlines() if f"pid={run.pid}," in line}
+    assert run.wait() == 0
+    assert seen
+    wildcard = {place for place in seen if place.startswith(("0.0.0.0:", "*:", "[::]:"))}
+    relay = {place for place in seen if place.startswith(hosts.addresses[0])}
+    assert relay
+    assert not wildcard & relay
+
+
+def test_a_job_that_is_submitted_gives_the_same_digest(hosts: Hosts, digest: str):
+    out = hosts.run_inside(0, [
+        str(BIN / "ray"), "job", "submit", "--address", "http://127.0.0.1:8265", "--",
+        str(BIN / "teamnet"), "train", *SHORT, "--placement", "by-team",
+    ])
+    assert digest in out
+
+
+def test_nothing_is_left_on_the_machine(hosts: Hosts):
+    assert not [name for name in os.listdir("/dev/shm") if name.startswith("teamnet-")]
+
