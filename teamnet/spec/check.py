@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from teamnet.errors import SpecError, nearest
-from teamnet.spec.run import LaunchSpec, RunSpec, TeamSpec
+from teamnet.spec.run import LaunchSpec, RunSpec, TeamSpec, spec_of_team
 
 RULES = ("map", "map-async", "reinforce", "backprop")
 SCHEDULES = ("jacobi", "sweeps")
@@ -88,9 +88,7 @@ def check_run(spec: RunSpec) -> None:
         "Settling moves by this share of the variance; 0.5 is the paper's, from 2 on it always diverges.",
     )
     _check_number("discount", spec.discount, "0 <= discount <= 1", 0 <= spec.discount <= 1, "The paper uses 0.98.")
-    _check_number(
-        "exploring", spec.exploring, "0 <= exploring <= 1", 0 <= spec.exploring <= 1, "With 1 every unit explores."
-    )
+    _check_share("exploring", spec.exploring)
     _check_number("entropy", spec.entropy, "0 or more", spec.entropy >= 0, "0 is no entropy regularisation.")
     _check_combination(spec)
     if spec.reward_limit is not None:
@@ -120,9 +118,8 @@ def _check_combination(spec: RunSpec) -> None:
                       "signal": "Only regression has a known target."}[name],
             )
     for name, team in (("actor", spec.actor), ("critic", spec.critic)):
-        if team is not None and (team.schedule or spec.schedule) == "sweeps":
-            steps = spec.settle_steps if team.settle_steps is None else team.settle_steps
-            _check_count(f"{name}.settle_steps" if team.settle_steps is not None else "settle_steps", steps, 1)
+        if team is not None:
+            _check_rule_of_team(name, spec, team)
     if spec.rule == "map-async" and spec.task in ("multiplexer", "regression"):
         raise SpecError(
             "rule", expected="map, reinforce or backprop for a task of one step", found="'map-async'",
@@ -130,11 +127,33 @@ def _check_combination(spec: RunSpec) -> None:
         )
 
 
-def _check_team(name: str, team: TeamSpec) -> None:
+def _check_rule_of_team(name: str, spec: RunSpec, team: TeamSpec) -> None:
+    """Refuse a team's own rule or schedule that its run would not carry out."""
+    if team.rule is not None:
+        check_choice(f"{name}.rule", team.rule, RULES)
+        if "map-async" in (team.rule, spec.rule) and team.rule != spec.rule:
+            raise SpecError(
+                f"{name}.rule", expected=f"the run's rule, {spec.rule}", found=repr(team.rule),
+                mend="Asynchronous MAP propagation is for all teams of a run or for none.",
+            )
     if team.schedule is not None:
         check_choice(f"{name}.schedule", team.schedule, SCHEDULES)
-    if team.settle_steps is not None:
-        _check_count(f"{name}.settle_steps", team.settle_steps, 0, 100_000)
+    own = spec_of_team(spec, team)
+    if team.schedule is not None and own.rule != "map":
+        raise SpecError(
+            f"{name}.schedule", expected="none with this rule", found=repr(team.schedule),
+            mend="Only the rule map settles by choice.",
+        )
+    own_name = "settle_steps" if team.settle_steps is None else f"{name}.settle_steps"
+    _check_count(own_name, own.settle_steps, 1 if own.rule == "map" and own.schedule == "sweeps" else 0, 100_000)
+    _check_share("exploring" if team.exploring is None else f"{name}.exploring", own.exploring)
+
+
+def _check_share(where: str, value: float) -> None:
+    _check_number(where, value, "0 <= exploring <= 1", 0 <= value <= 1, "With 1 every unit explores.")
+
+
+def _check_team(name: str, team: TeamSpec) -> None:
     for value in team.variances:
         _check_number(f"{name}.variances", value, "numbers above 0", value > 0, "Every unit must explore.")
     for field, rates in (("rates", team.rates), ("final_rates", team.final_rates)):

@@ -8,7 +8,7 @@ from typing import Literal
 from teamnet.spec.check import check_depth
 from teamnet.spec.layers import Family, LayerSpec, Rate
 from teamnet.spec.presets import METHODS, preset
-from teamnet.spec.run import RunSpec, TeamSpec
+from teamnet.spec.run import RunSpec, TeamSpec, spec_of_team
 
 _SCHEDULES = {"map-async": "ticks", "reinforce": "jacobi", "backprop": "chain"}
 """The schedule that goes with a rule; MAP propagation can choose."""
@@ -83,14 +83,11 @@ def build_teams(spec: RunSpec, interface: Interface) -> list[list[LayerSpec]]:
     return teams
 
 
-def _settle_steps(spec: RunSpec, team: TeamSpec) -> int:
-    return spec.settle_steps if team.settle_steps is None else team.settle_steps
-
-
 def _layers(
     spec: RunSpec, interface: Interface, team: TeamSpec, name: Literal["actor", "critic"], number: int, outputs: int,
     family: Family,
 ) -> list[LayerSpec]:
+    spec = spec_of_team(spec, team)
     sizes = (interface.observation_size, *spec.hidden, outputs)
     rates = [Rate(start, end, spec.anneal_steps) for start, end in zip(team.rates, team.final_rates, strict=True)]
     last = len(sizes) - 1
@@ -102,11 +99,11 @@ def _layers(
             function="linear" if layer == last else spec.function,
             variance=team.variances[layer - 1] if layer <= len(team.variances) else 1.0,
             temperature=team.temperature, step_size=spec.step_size,
-            settle_steps=0 if spec.rule in ("reinforce", "backprop") else _settle_steps(spec, team),
+            settle_steps=0 if spec.rule in ("reinforce", "backprop") else spec.settle_steps,
             trace_decay=spec.discount * team.trace_lambda,
             rate=rates[layer - 1], rate_above=Rate(0.0, 0.0) if layer == last else rates[layer],
             gated=name == "critic" and spec.signal == "target", single_step=interface.single_step, rows=spec.num_envs,
-            schedule=_SCHEDULES.get(spec.rule) or team.schedule or spec.schedule, acting_steps=spec.acting_steps,
+            schedule=_SCHEDULES.get(spec.rule, spec.schedule), acting_steps=spec.acting_steps,
             exploring=spec.exploring, entropy=spec.entropy if name == "actor" and family == "categorical" else 0.0,
         )
         for layer in range(1, last + 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,8 @@ class TeamSpec:
         final_rates: learning rate of each layer once annealed.
         trace_lambda: decay of the eligibility traces beyond the discount.
         temperature: of a categorical output.
-        schedule, settle_steps: how this team settles, where it differs from the run's; ``None`` for the run's.
+        rule, exploring, schedule, settle_steps: how this team learns, explores and settles, where it differs from the
+            run; ``None`` for the run's.
     """
 
     variances: tuple[float, ...]
@@ -23,6 +24,8 @@ class TeamSpec:
     final_rates: tuple[float, ...]
     trace_lambda: float = 0.0
     temperature: float = 1.0
+    rule: str | None = None
+    exploring: float | None = None
     schedule: str | None = None
     settle_steps: int | None = None
 
@@ -109,3 +112,9 @@ class LaunchSpec:
     wait: float = 0.0
     link_latency: float = 0.0
     link_bandwidth: float = 0.0
+
+
+def spec_of_team(spec: RunSpec, team: TeamSpec) -> RunSpec:
+    """The run as a team sees it: with the team's own way to learn, explore and settle."""
+    names = ("rule", "exploring", "schedule", "settle_steps")
+    return replace(spec, **{name: value for name in names if (value := getattr(team, name)) is not None})

@@ -74,6 +74,11 @@ def _keep_raylets_off_the_output() -> None:
         worker.print_to_stdstream = report
 
 
+def count_nodes() -> int:
+    """Nodes of the cluster that are alive."""
+    return sum(node["Alive"] for node in ray.nodes())
+
+
 def disconnect() -> None:
     """End the private cluster, or leave the one that was joined."""
     ray.shutdown()

@@ -32,12 +32,13 @@ class Hosts:
     Args:
         count: how many.
         cpus: that each of them says it has.
+        joined: whether to start a Ray node on each.
     """
 
-    def __init__(self, count: int, cpus: int = 4) -> None:
+    def __init__(self, count: int, cpus: int = 4, *, joined: bool = True) -> None:
         self.addresses = [f"10.77.{os.getpid() % 250}.{number + 1}" for number in range(count)]
         self.address = f"{self.addresses[0]}:{PORT}"
-        self._cpus = cpus
+        self._cpus, self._joined = cpus, joined
         self._name = f"tn{os.getpid() % 100_000}"
         self._open = ExitStack()
         self.folder = Path(tempfile.mkdtemp(prefix="teamnet-hosts-", dir="/tmp"))  # short: it holds sockets
@@ -69,12 +70,12 @@ class Hosts:
         for number, address in enumerate(self.addresses):
             self._add_host(number, address)
         self._open.callback(self._end_nodes)
-        for number in range(len(self.addresses)):  # one after the other: they share a folder, where names must be free
+        for number in range(len(self.addresses) if self._joined else 0):  # one after the other: they share a folder
             self._start_node(number)
             self._wait_until_joined(number + 1)
 
     def _add_host(self, number: int, address: str) -> None:
-        name, inner, outer = self._namespace(number), f"{self._name}i{number}", f"{self._name}o{number}"
+        name, inner, outer = self.namespace(number), f"{self._name}i{number}", f"{self._name}o{number}"
         _ip("netns", "add", name)
         self._open.callback(_ip, "netns", "del", name)
         _ip("link", "add", outer, "type", "veth", "peer", "name", inner, "netns", name)
@@ -83,7 +84,8 @@ class Hosts:
         _ip("-n", name, "address", "add", f"{address}/24", "dev", inner)
         _ip("-n", name, "link", "set", inner, "up")
 
-    def _namespace(self, number: int) -> str:
+    def namespace(self, number: int) -> str:
+        """The name of a host's network namespace."""
         return f"{self._name}n{number}"
 
     def _start_node(self, number: int) -> None:
@@ -120,7 +122,7 @@ class Hosts:
             time.sleep(0.5)
 
     def _inside(self, number: int, command: list[str]) -> list[str]:
-        return ["ip", "netns", "exec", self._namespace(number), *command]
+        return ["ip", "netns", "exec", self.namespace(number), *command]
 
     def start_inside(self, number: int, command: list[str], **options: Any) -> subprocess.Popen[Any]:
         """Start a command on a host."""
@@ -149,6 +151,15 @@ class Hosts:
         """Run ``teamnet`` on the head, with this cluster's address; returns what it prints."""
         return self.run_inside(0, [str(BIN / "teamnet"), *arguments, "--address", self.address], seconds)
 
+    def kill(self, number: int) -> None:
+        """Kill every process on a host, as a machine that fails does."""
+        for pid in self._processes(number):
+            os.kill(pid, signal.SIGKILL)
+
+    def _processes(self, number: int) -> list[int]:
+        command = ["ip", "netns", "pids", self.namespace(number)]
+        return [int(pid) for pid in subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()]
+
     def _end_nodes(self) -> None:
         for node in reversed(self._nodes):
             node.send_signal(signal.SIGTERM)
@@ -159,8 +170,4 @@ class Hosts:
                 os.killpg(node.pid, signal.SIGKILL)
                 node.wait()
         for number in range(len(self.addresses)):  # whatever a node has left is in its namespace
-            pids = subprocess.run(
-                ["ip", "netns", "pids", self._namespace(number)], capture_output=True, text=True, check=True
-            ).stdout.split()
-            for pid in pids:
-                os.kill(int(pid), signal.SIGKILL)
+            self.kill(number)

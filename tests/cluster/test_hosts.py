@@ -6,13 +6,14 @@ import json
 import os
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from tests.cluster.hosts import BIN, Hosts
 
 pytestmark = pytest.mark.cluster
-SHORT = ("cartpole", "--env-steps", "150", "--hidden", "12", "6", "--settle-steps", "5", "--json")
+SHORT = ("cartpole", "--env-steps", "100", "--hidden", "12", "6", "--settle-steps", "5", "--json")
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def test_an_emulated_link_is_slower_and_changes_no_bit(hosts: Hosts, digest: str
     slower = ("--placement", "by-team", "--link-latency", "0.005")
     its = json.loads(hosts.teamnet("train", *SHORT, *slower).splitlines()[-1])
     assert its["digest"] == digest
-    assert its["seconds"] > 150 * 2 * 0.005  # an observation there and a value back, in every step
+    assert its["seconds"] > 100 * 2 * 0.005  # an observation there and a value back, in every step
 
 
 def test_a_wrong_token_is_refused_with_our_message(hosts: Hosts):
@@ -71,7 +72,7 @@ def _relay_ports(hosts: Hosts, number: int) -> list[int]:
     return [int(port) for port in re.findall(rf"{re.escape(hosts.addresses[number])}:(\d+)", listening)]
 
 
-def test_garbage_at_every_port_of_a_run_stops_nothing(hosts: Hosts, digest: str):
+def test_garbage_at_the_relays_port_stops_nothing(hosts: Hosts, digest: str):
     before = set(_relay_ports(hosts, 0))
     run = hosts.start_inside(
         0, [str(BIN / "teamnet"), "train", *SHORT, "--placement", "by-team", "--link-latency", "0.03", "--address",
@@ -125,6 +126,66 @@ def test_a_job_that_is_submitted_gives_the_same_digest(hosts: Hosts, digest: str
         str(BIN / "teamnet"), "train", *SHORT, "--placement", "by-team",
     ])
     assert digest in out
+
+
+def test_the_runs_of_a_study_are_spread_over_the_hosts(hosts: Hosts):
+    out = hosts.folder / "study"
+    hosts.teamnet("paper", "--quick", "--tasks", "cartpole", "--methods", "reinforce", "--out", str(out))
+    results = [json.loads(line) for line in (out / "quick" / "results.jsonl").read_text().splitlines()]
+    assert {(result["method"], result["seed"]) for result in results} == {("reinforce", 0), ("reinforce", 1)}
+
+
+def test_a_host_that_is_lost_ends_the_run_with_its_name_and_the_way_on(tmp_path: Path):
+    with Hosts(2) as hosts:
+        run = hosts.start_inside(
+            0, [str(BIN / "teamnet"), "train", "cartpole", "--placement", "by-team", "--address", hosts.address],
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        )
+        assert run.stderr
+        for line in run.stderr:
+            if "steps/s" in line:
+                break
+        hosts.kill(1)
+        said = run.stderr.read()
+        assert run.wait(60) == 2
+        assert "teamnet resume" in said
+
+
+SRUN = """\
+#!/bin/bash
+while [[ $1 == --* ]]; do
+    [[ $1 == --nodelist=* ]] && node=${1#--nodelist=}
+    shift
+done
+exec ip netns exec "$node" env HOST_ADDRESS="$(grep "^$node " "$SLURM_STUB/hosts" | cut -d' ' -f2)" "$@"
+"""
+SCONTROL = '#!/bin/bash\ncut -d" " -f1 "$SLURM_STUB/hosts"\n'
+HOSTNAME = '#!/bin/bash\necho "$HOST_ADDRESS"\n'
+
+
+def test_the_slurm_script_runs_where_srun_means_these_hosts(tmp_path: Path, digest: str):
+    """Slurm's own commands are stood in for; the script, Ray and teamnet are real."""
+    with Hosts(2, joined=False) as hosts:
+        stub = tmp_path / "stub"
+        stub.mkdir()
+        names = [f"{hosts.namespace(number)} {address}\n" for number, address in enumerate(hosts.addresses)]
+        (stub / "hosts").write_text("".join(names))
+        for name, content in (("srun", SRUN), ("scontrol", SCONTROL), ("hostname", HOSTNAME)):
+            (stub / name).write_text(content)
+            (stub / name).chmod(0o755)
+        environment = os.environ | {
+            "PATH": f"{stub}:{os.environ['PATH']}", "SLURM_STUB": str(stub), "SLURM_JOB_NODELIST": "all",
+            "SLURM_JOB_ID": "1", "SLURM_SUBMIT_DIR": str(tmp_path), "SLURM_CPUS_PER_TASK": "4",
+            "TEAMNET_ENVIRONMENT": str(BIN.parent), "RAY_worker_niceness": "0",
+        }
+        script = Path(__file__).parent.parent.parent / "cluster" / "slurm.sh"
+        done = subprocess.run(
+            [script, "train", *SHORT, "--placement", "by-team"], env=environment, capture_output=True, text=True,
+            timeout=240, check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert json.loads(done.stdout.splitlines()[-1])["digest"] == digest
+        assert not list(tmp_path.glob(".teamnet-*"))
 
 
 def test_nothing_is_left_on_the_machine(hosts: Hosts):

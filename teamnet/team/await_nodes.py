@@ -1,0 +1,43 @@
+"""``python -m teamnet.team.await_nodes ADDRESS COUNT``: wait until a Ray cluster has this many nodes, for launchers."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from teamnet.errors import ResourceError, TeamnetError
+from teamnet.team.ray_cluster import connect, count_nodes, disconnect
+
+_SECONDS = 120.0
+_LOOK_EVERY = 1.0
+
+
+def await_nodes(address: str, count: int, seconds: float = _SECONDS) -> None:
+    """Return once ``count`` nodes of the cluster at ``address`` are alive.
+
+    Raises:
+        ResourceError: there are fewer after this many seconds.
+    """
+    deadline = time.monotonic() + seconds
+    found: object = "no cluster"
+    while time.monotonic() < deadline:
+        try:
+            connect(address)
+            found = f"{count_nodes()} nodes"
+            disconnect()
+            if found == f"{count} nodes":
+                return
+        except ResourceError as error:
+            found = error.found
+        time.sleep(_LOOK_EVERY)
+    raise ResourceError(
+        f"address {address}", expected=f"{count} nodes within {seconds:g} s", found=str(found),
+        mend="Look at what the nodes that are missing have printed.",
+    )
+
+
+if __name__ == "__main__":
+    try:
+        await_nodes(sys.argv[1], int(sys.argv[2]))
+    except TeamnetError as failure:
+        sys.exit(str(failure))
