@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 
-.PHONY: train test test-cluster lint bench clean
+.PHONY: train test test-cluster bench-cluster lint bench clean
 
 train: $(READY)
 	$(VENV)/bin/teamnet train cartpole --out runs/cartpole
@@ -13,6 +13,9 @@ test: $(READY)
 
 test-cluster: $(READY)
 	$(VENV)/bin/python -m pytest -m cluster tests/cluster
+
+bench-cluster: $(READY)
+	$(VENV)/bin/python -m tests.cluster.measure
 
 lint: $(READY)
 	$(VENV)/bin/ruff check teamnet tests examples

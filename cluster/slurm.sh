@@ -34,22 +34,17 @@ end() {
 }
 trap end EXIT
 
-on() { # on NODE COMMAND...: one task of this job on a node
-    local node=$1
-    shift
-    srun --nodes=1 --ntasks=1 --overlap --nodelist="$node" "$@"
-}
-
-address=$(on "$head" hostname --ip-address | awk '{print $1}')
+task=(srun --nodes=1 --ntasks=1 --overlap) # one task of this job, on the node that is named
+address=$("${task[@]}" --nodelist="$head" hostname --ip-address | awk '{print $1}')
 cpus=${SLURM_CPUS_PER_TASK:-1}
-on "$head" "${programs}ray" start --head --node-ip-address="$address" --port="$port" --num-cpus="$cpus" \
+"${task[@]}" --nodelist="$head" "${programs}ray" start --head --node-ip-address="$address" --port="$port" --num-cpus="$cpus" \
     --dashboard-host=127.0.0.1 --block &
 started+=($!)
 for node in "${nodes[@]:1}"; do
-    on "$node" "${programs}ray" start --address="$address:$port" --num-cpus="$cpus" --block &
+    "${task[@]}" --nodelist="$node" "${programs}ray" start --address="$address:$port" --num-cpus="$cpus" --block &
     started+=($!)
 done
 
 # Joins as soon as all nodes are there.
-on "$head" "${programs}python" -m teamnet.team.await_nodes "$address:$port" "${#nodes[@]}"
-on "$head" "${programs}teamnet" "$@" --address "$address:$port"
+"${task[@]}" --nodelist="$head" "${programs}python" -m teamnet.team.await_nodes "$address:$port" "${#nodes[@]}"
+"${task[@]}" --nodelist="$head" "${programs}teamnet" "$@" --address "$address:$port"

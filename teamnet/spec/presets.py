@@ -60,19 +60,19 @@ PRESETS = {
 }
 
 
-def _reinforce(spec: RunSpec) -> RunSpec:
-    """Wide exploration and short traces; a critic learns in its output layer alone (DEVIATIONS 15)."""
+def _reinforce(spec: RunSpec, exploring: float) -> RunSpec:
+    """Wide exploration, faster upper layers, and a critic that learns by backpropagation (DEVIATIONS 15)."""
     actor, critic = spec.actor, spec.critic
     if actor is None or critic is None:
-        return replace(spec, rule="reinforce")
-    rates, value_rates = (2e-2, 2e-5, 2e-6), (0.0, 0.0, 8e-3)
+        return replace(spec, rule="reinforce", exploring=exploring)
+    rates, value_rates = (1.8e-2, 5.4e-4, 1.8e-4), (3.4e-3, 3.4e-6, 3.4e-7)
     return replace(
-        spec, rule="reinforce",
+        spec, rule="reinforce", exploring=exploring,
         actor=replace(
-            actor, variances=tuple(10.0 * variance for variance in actor.variances), rates=rates, final_rates=rates,
-            trace_lambda=0.8, temperature=actor.temperature / 2,
+            actor, variances=tuple(3.0 * variance for variance in actor.variances), rates=rates, final_rates=rates,
+            temperature=actor.temperature / 2,
         ),
-        critic=replace(critic, rates=value_rates, final_rates=value_rates, trace_lambda=0.8),
+        critic=replace(critic, rule="backprop", exploring=0.0, rates=value_rates, final_rates=value_rates),
     )
 
 
@@ -108,8 +108,8 @@ METHODS: dict[str, Callable[[RunSpec], RunSpec]] = {
     "map": lambda spec: spec,
     "map-async": lambda spec: replace(spec, rule="map-async"),
     "backprop": lambda spec: replace(spec, rule="backprop", exploring=0.0),
-    "reinforce": _reinforce,
-    "reinforce-part": lambda spec: replace(_reinforce(spec), exploring=0.1),
+    "reinforce": lambda spec: _reinforce(spec, exploring=1.0),
+    "reinforce-part": lambda spec: _reinforce(spec, exploring=0.3),
     "tuned": _tuned,
 }
 """What ``--preset`` offers: the published hyperparameters of MAP propagation, those of the other rules, and our own."""

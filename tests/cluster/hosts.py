@@ -6,6 +6,7 @@ They need root and ``ip``. Everything is removed at the end, whatever happens in
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -36,10 +37,11 @@ class Hosts:
     """
 
     def __init__(self, count: int, cpus: int = 4, *, joined: bool = True) -> None:
-        self.addresses = [f"10.77.{os.getpid() % 250}.{number + 1}" for number in range(count)]
+        key = secrets.token_bytes(2)
+        self.addresses = [f"10.{64 + key[0] % 64}.{key[1]}.{number + 1}" for number in range(count)]
         self.address = f"{self.addresses[0]}:{PORT}"
         self._cpus, self._joined = cpus, joined
-        self._name = f"tn{os.getpid() % 100_000}"
+        self._name = f"tn{key.hex()}"
         self._open = ExitStack()
         self.folder = Path(tempfile.mkdtemp(prefix="teamnet-hosts-", dir="/tmp"))  # short: it holds sockets
         self.environment = os.environ | {

@@ -38,6 +38,10 @@ MIXED = [
     make_layers((3, 9, 6, 2), rows=2, exploring=0.3),
     make_layers((3, 9, 6, 1), team="critic", family="gaussian", rows=2, schedule="sweeps", settle_steps=2),
 ]
+OTHER_CRITIC = [
+    make_layers((3, 9, 6, 2), rows=2, settle_steps=0, exploring=0.3),
+    make_layers((3, 9, 6, 1), team="critic", family="gaussian", rows=2, schedule="chain", exploring=0.0),
+]
 FLAT_CHOICES = [
     make_layers((3, 2), schedule=actor, settle_steps=2) for actor in ("sweeps", "chain", "ticks")
 ]
@@ -47,6 +51,7 @@ SINGLE_SWEEPS = [
 ]
 RULES = {
     "sweeps": SWEEPS, "backpropagation": CHAIN, "asynchronous": TICKS, "a choice for each team": MIXED,
+    "a rule for each team": OTHER_CRITIC,
     "single-step backpropagation": SINGLE_CHAIN, "single-step sweeps": SINGLE_SWEEPS,
 }
 ALL = RULES | {f"no hidden, {team[0].schedule}": [team] for team in FLAT_CHOICES} | {

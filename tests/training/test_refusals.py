@@ -68,6 +68,12 @@ def test_run_values(change: dict[str, Any], message: str):
         ({"final_rates": (0.1,) * 4}, "actor.final_rates: expected 3 values"),
         ({"trace_lambda": 1.5}, "actor.trace_lambda: expected 0 <= lambda <= 1"),
         ({"temperature": 0.0}, "actor.temperature: expected more than 0"),
+        ({"rule": "backrop"}, r"actor.rule: expected one of map.*Did you mean 'backprop'\?"),
+        ({"rule": "map-async"}, "actor.rule: expected the run's rule, map; .*for all teams of a run or for none"),
+        ({"rule": "reinforce", "schedule": "sweeps"}, "actor.schedule: expected none with this rule"),
+        ({"schedule": "sweep"}, r"actor.schedule: expected one of jacobi, sweeps.*Did you mean 'sweeps'\?"),
+        ({"schedule": "sweeps", "settle_steps": 0}, "actor.settle_steps: expected a whole number from 1"),
+        ({"exploring": -0.5}, "actor.exploring: expected 0 <= exploring <= 1"),
     ],
 )
 def test_team_values(change: dict[str, Any], message: str):
@@ -83,6 +89,10 @@ def test_team_values(change: dict[str, Any], message: str):
         (LaunchSpec(transport="bord"), "transport: .*Did you mean 'board'"),
         (LaunchSpec(grain="layers"), "grain: expected layer, block:K .*; found 'layers'. Did you mean 'layer'"),
         (LaunchSpec(grain="block:0"), "grain: expected layer, block:K"),
+        (LaunchSpec(placement="by-laier"), "placement: expected one of pack, .*Did you mean 'by-layer'"),
+        (LaunchSpec(wait=-1.0), "wait: expected 0 or more"),
+        (LaunchSpec(link_latency=-1.0), "link_latency: expected 0 or more"),
+        (LaunchSpec(link_bandwidth=float("inf")), "link_bandwidth: expected 0 or more; found inf"),
     ],
 )
 def test_launch_values(launch: LaunchSpec, message: str):
