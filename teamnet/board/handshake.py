@@ -16,7 +16,7 @@ import socket
 import struct
 import time
 
-from teamnet.errors import LinkRefused
+from teamnet.errors import LinkLost, LinkRefused
 
 KEY_BYTES = 32
 SECONDS = 10.0
@@ -36,9 +36,13 @@ def call(peer: socket.socket, key: bytes, number: int, expected: int) -> None:
 
     Raises:
         LinkRefused: it is none of the run's, or does not answer in time.
+        LinkLost: it hangs up before it says who it is.
     """
     deadline = time.monotonic() + SECONDS
-    greeting = _read(peer, len(_GREETING) + KEY_BYTES, deadline)
+    try:
+        greeting = _read(peer, len(_GREETING) + KEY_BYTES, deadline)
+    except LinkRefused as error:  # it may be busy with others
+        raise LinkLost(error.where, expected=error.expected, found=error.found, mend=error.mend) from None
     if not greeting.startswith(_GREETING):
         raise _refusal("a node of this run", "another greeting")
     theirs, ours = greeting[len(_GREETING) :], secrets.token_bytes(KEY_BYTES)

@@ -27,8 +27,8 @@ and ``sizes`` are addresses; a ``batch`` is the most bytes that can be under way
 done.
 """
 
-ROUTE = np.dtype([(name, np.int64) for name in ("word", "peers", "pieces", "count", "size", "done")])
-"""A route: its counter here, the nodes that arrive at that, its pieces, its bytes, and the last round carried."""
+ROUTE = np.dtype([(name, np.int64) for name in ("word", "peers", "every", "pieces", "count", "size", "done")])
+"""A route: its counter here, who arrives there and at which rounds, its pieces and bytes, the last round carried."""
 
 PIECE = np.dtype([(name, np.int64) for name in ("address", "size", "buffers", "stride")])
 
@@ -73,8 +73,9 @@ class LinkEnd:
             pieces = self._pieces[first:].ctypes.data
             done = step * board.published(*route.slot)
             for field, value in zip(
-                ROUTE.names or (), (start + counter, route.arrivals, pieces, len(route.pieces), route.size, done),
-                strict=True,
+                ROUTE.names or (), (
+                    start + counter, route.arrivals, route.every, pieces, len(route.pieces), route.size, done
+                ), strict=True,
             ):
                 record[field] = value
             first += len(route.pieces)

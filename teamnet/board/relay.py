@@ -3,7 +3,8 @@
 A sender sleeps at its node's bell. When that rings, it gathers every route with a new round and writes them in one go:
 for each the route's number and the round (uint32 each), then its bytes. A receiver puts the bytes into its own board
 and arrives at the slot's counter, as a unit of this node would. A round is never gathered too late: its buffer is
-written again two rounds on, for which the publisher needs the answer of readers who have seen the round between.
+written again two rounds on, for which the publisher needs the answer of readers who have seen the round between; of a
+team's output, which is resampled without an answer, only the last round of a step travels.
 
 A link may be emulated to be slower than it is: a batch then waits in the sender until it is due.
 """
@@ -29,7 +30,8 @@ def _carry(route, at, outwards):
     pieces = _pieces(route.pieces, route.count)
     for number in range(route.count):
         piece = pieces[number]
-        place = vector(piece.address + route.done % piece.buffers * piece.stride, piece.size // 8)
+        buffer = (route.done + route.every - 1) % piece.buffers
+        place = vector(piece.address + buffer * piece.stride, piece.size // 8)
         if outwards:
             copy(place, vector(at, piece.size // 8))
         else:
@@ -46,10 +48,10 @@ def _gather(link, start):
     for number in range(link.count):
         route = routes[number]
         ready = load_acquire(route.word)
-        while ((ready - route.done) & 0xFFFFFFFF) != 0 and at - start + HEADER + route.size <= link.batch:
-            integers(at, 1)[0] = number | ((route.done + 1) & 0xFFFFFFFF) << 32
+        while ((ready - route.done) & 0xFFFFFFFF) >= route.every and at - start + HEADER + route.size <= link.batch:
+            integers(at, 1)[0] = number | ((route.done + route.every) & 0xFFFFFFFF) << 32
             at = _carry(route, at + HEADER, True)
-            route.done += 1
+            route.done += route.every
             link.messages += 1
     return at - start
 
@@ -113,12 +115,12 @@ def _take(link, have):
         if number >= link.count:
             return -1
         route = routes[number]
-        if ((header >> 32) & 0xFFFFFFFF) != ((route.done + 1) & 0xFFFFFFFF):
+        if ((header >> 32) & 0xFFFFFFFF) != ((route.done + route.every) & 0xFFFFFFFF):
             return -1
         if have - used < HEADER + route.size:
             break
         _carry(route, link.buffer + used + HEADER, False)
-        route.done += 1
+        route.done += route.every
         publish(route.word, route.done, route.peers)
         link.messages += 1
         used += HEADER + route.size

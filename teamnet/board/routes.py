@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from teamnet.board.board import Board, Team
-from teamnet.kernels.constants import BELL, NODES, WHOLE
+from teamnet.kernels.constants import BELL, EVERY, NODES, WHOLE
 from teamnet.spec.layers import UnitSpec
 
 Slot = tuple[object, ...]
@@ -34,6 +34,7 @@ class Route:
         source: offset of the counter that says at the source that the slot is complete, as far as it is written there.
         target: offset of the counter of the whole slot at the target.
         arrivals: nodes that arrive at the target's counter.
+        every: rounds of which one travels: of a team's output the last of each step, all that the coordinator reads.
         pieces: the bytes.
     """
 
@@ -41,6 +42,7 @@ class Route:
     source: int
     target: int
     arrivals: int
+    every: int
     pieces: tuple[Piece, ...]
 
     @property
@@ -99,7 +101,7 @@ class Routes:
         return [
             Route(
                 slot, board.offset(self._counter(slot), *slot), board.offset("word", *slot),
-                len(columns), tuple(self._pieces(board, slot, columns[source], target)),
+                len(columns), self._every(board, slot), tuple(self._pieces(board, slot, columns[source], target)),
             )
             for slot, columns in self._writers.items()
             if source in columns and self._is_read(slot, target) and board.published(*slot) and source != target
@@ -120,7 +122,11 @@ class Routes:
                 line[BELL] = board.offset("bell") - here
             if len(columns) > 1 and self._is_read(slot, node):
                 line[WHOLE] = board.offset("word", *slot) - here
-                line[NODES] = len(columns)
+                line[NODES], line[EVERY] = len(columns), self._every(board, slot)
+
+    def _every(self, board: Board, slot: Slot) -> int:
+        last = {("activation", team[-1].team, team[-1].number) for team in self.teams}
+        return board.published(*slot) if slot in last else 1
 
     def _counter(self, slot: Slot) -> str:
         return "part" if len(self._writers[slot]) > 1 else "word"

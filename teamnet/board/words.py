@@ -5,10 +5,10 @@ A counter is one 64-byte line: the last complete round (uint32, the word that sl
 unit to arrive publishes the round. A unit may arrive for the next round before its slowest peer has arrived for this
 one, but never for the round after that: it would need the answer of neighbours who wait for the peer.
 
-On several nodes a line says three more things (int64, 0 for none), which :mod:`teamnet.board.routes` fills in: where
+On several nodes a line says more things (int64, 0 for none), which :mod:`teamnet.board.routes` fills in: where
 the bell is that tells the relay of a new round; and where units of other nodes write to the same slot, where the
-counter of the whole slot is, at which this node as one of several arrives, and how many those are. Units know nothing
-of it.
+counter of the whole slot is, at which this node as one of several arrives, how many those are, and at which rounds.
+Units know nothing of it.
 
 Publishing releases and waiting acquires, so what was written before a publication is seen after the wait, on x86 and
 on Arm. Rounds are compared modulo 2**32.
@@ -24,7 +24,7 @@ from numba import types
 from numba.core import cgutils
 
 from teamnet.kernels.compile import kernel, machine_code
-from teamnet.kernels.constants import ABORTED, BELL, ENDED, LINE, NODES, READY, TIMED_OUT, WHOLE
+from teamnet.kernels.constants import ABORTED, BELL, ENDED, EVERY, LINE, NODES, READY, TIMED_OUT, WHOLE
 from teamnet.kernels.memory import integers
 from teamnet.kernels.processor import yield_processor
 
@@ -126,7 +126,7 @@ def publish(word, target, peers):
         if line[BELL] != 0:
             _add_32(word + line[BELL], 1)
             wake_sleepers(word + line[BELL])
-        if line[WHOLE] != 0:
+        if line[WHOLE] != 0 and target % line[EVERY] == 0:
             _arrive(word + line[WHOLE], target, line[NODES])
 
 

@@ -48,7 +48,8 @@ def resume(arguments: list[str]) -> int:
     def options(
         folder: Folder, env_steps: int | None = None, episodes: int | None = None, backend: str | None = None,
         transport: str | None = None, grain: str | None = None, address: str | None = None,
-        save_every: int = 50_000, json: bool = False,
+        placement: str | None = None, wait: float | None = None, link_latency: float | None = None,
+        link_bandwidth: float | None = None, save_every: int = 50_000, json: bool = False,
     ) -> tuple[dict[str, Any], bool, Path, bool]:
         """Go on with a run from its newest checkpoint, bit for bit.
 
@@ -60,12 +61,19 @@ def resume(arguments: list[str]) -> int:
             transport: another transport.
             grain: another grain.
             address: another cluster.
+            placement: other nodes of it.
+            wait: seconds to wait until the cluster can hold the run.
+            link_latency: another latency of an emulated link, in seconds.
+            link_bandwidth: another bandwidth of an emulated link, in bytes per second.
             save_every: environment steps between checkpoints.
             json: print the summary as one JSON object.
         """
         from teamnet.training.session import resume as resume_training
 
-        places = {"backend": backend, "transport": transport, "grain": grain, "address": address}
+        places = {
+            "backend": backend, "transport": transport, "grain": grain, "address": address, "placement": placement,
+            "wait": wait, "link_latency": link_latency, "link_bandwidth": link_bandwidth,
+        }
         changes = {name: value for name, value in places.items() if value is not None}
         summary, interrupted = resume_training(
             folder, env_steps=env_steps, episodes=episodes, save_every=save_every, launch_changes=changes, say=say

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import tyro
 
 from teamnet.cli.terminal import say
+from teamnet.team.address import cluster_address
 
 
 def paper(arguments: list[str]) -> int:
@@ -44,7 +44,7 @@ def paper(arguments: list[str]) -> int:
             seeds = min(seeds, _QUICK_SEEDS)
         try:
             outcome = run_study(
-                study, Choice(tasks, methods, seeds, first_seed), address=address or os.environ.get("RAY_ADDRESS", ""),
+                study, Choice(tasks, methods, seeds, first_seed), address=cluster_address(address),
                 cpus=cpus, report_only=report_only, docs=docs,
             )
         except KeyboardInterrupt:

@@ -16,8 +16,9 @@ CORRECTED_UPDATES = 1000
 
 LINE = 64
 """Bytes of a round counter: a cache line."""
-WHOLE, BELL, NODES = 3, 4, 5
-"""Places of an int64 in that line: how far away the whole slot's counter is, and the relay's bell; how many nodes."""
+WHOLE, BELL, NODES, EVERY = 3, 4, 5, 6
+"""Places of an int64 in that line: how far away the whole slot's counter and the relay's bell are, how many nodes
+arrive at that counter, and at which rounds."""
 
 READY, ENDED, ABORTED, TIMED_OUT, BROKEN, LOST, GARBLED = range(7)
 """How a wait, a run of steps or a link ended; ``BROKEN``: an activation or mean is no longer finite."""

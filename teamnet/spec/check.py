@@ -45,6 +45,16 @@ def check_launch(launch: LaunchSpec) -> None:
         _check_number(name, value, "0 or more", value >= 0, "Leave it out for none.")
 
 
+def check_no_link(launch: LaunchSpec) -> None:
+    """Refuse an emulated link where there is none."""
+    for name in ("link_latency", "link_bandwidth"):
+        if getattr(launch, name) > 0:
+            raise SpecError(
+                name, expected="0 for a run on one node, or without a board", found=str(getattr(launch, name)),
+                mend="Links are between the nodes of a cluster: give --address, and for instance --placement by-team.",
+            )
+
+
 def check_free_running(spec: RunSpec, launch: LaunchSpec) -> None:
     """Refuse to let a team run free where its units do not run at the same time on a board."""
     if not spec.free_running:

@@ -13,7 +13,7 @@ _LOOK_EVERY = 1.0
 
 
 def await_nodes(address: str, count: int, seconds: float = _SECONDS) -> None:
-    """Return once ``count`` nodes of the cluster at ``address`` are alive.
+    """Return once at least ``count`` nodes of the cluster at ``address`` are alive.
 
     Raises:
         ResourceError: there are fewer after this many seconds.
@@ -23,10 +23,13 @@ def await_nodes(address: str, count: int, seconds: float = _SECONDS) -> None:
     while time.monotonic() < deadline:
         try:
             connect(address)
-            found = f"{count_nodes()} nodes"
-            disconnect()
-            if found == f"{count} nodes":
+            try:
+                there = count_nodes()
+            finally:
+                disconnect()
+            if there >= count:
                 return
+            found = f"{there} nodes"
         except ResourceError as error:
             found = error.found
         time.sleep(_LOOK_EVERY)

@@ -46,9 +46,11 @@ class BoardExchange:
             self._nodes = nodes or Nodes(Node(teams, units, [0] * len(units)))
             self._nodes.attach(crew)
         except BaseException:
-            if nodes:
-                nodes.close()
-            crew.close()
+            try:
+                if nodes:
+                    nodes.close()
+            finally:
+                crew.close()
             raise
         self.board = self._nodes.board
         self._observations, self._keep = self.board.observations, self.board.keep
@@ -92,15 +94,23 @@ class BoardExchange:
                 raise non_finite(unit, step - 1)
 
     def _look_after_workers(self, aborted: bool) -> None:
-        if not aborted and not any(self._crew.failed(call) for call in self._calls) and not self._nodes.failure():
+        if not aborted and not any(self._crew.failed(call) for call in self._calls) and not self._aborted():
             return
+        lost = self._nodes.failure()
         self._nodes.abort()
         while self._calls:
             self._collect(self._calls.popleft())
         raise ActorLost(
-            "team", expected="running units", found=self._nodes.failure() or "an abort without a cause",
+            "team", expected="running units", found=lost or "an abort without a cause",
             mend="Continue from the last checkpoint with teamnet resume.",
         )
+
+    def _aborted(self) -> bool:
+        """Whether any node has aborted, or is gone."""
+        try:
+            return self._nodes.aborted()
+        except ActorLost:
+            return True
 
     def learn(self, delta: np.ndarray) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""
@@ -115,7 +125,7 @@ class BoardExchange:
         self._steps_called = self._step
         for call in calls:
             while not self._crew.done(call, _LOOK_EVERY):
-                if self._crew.failed(call) or self._nodes.failure():
+                if self._crew.failed(call) or self._aborted():
                     self._nodes.abort()
                     break
             self._collect(call)
@@ -140,5 +150,7 @@ class BoardExchange:
         try:
             self._nodes.abort()
         finally:
-            self._nodes.close()
-            self._crew.close()
+            try:
+                self._nodes.close()
+            finally:
+                self._crew.close()

@@ -5,16 +5,18 @@ from __future__ import annotations
 import logging
 import socket
 import threading
-from contextlib import suppress
+import time
+from contextlib import ExitStack, suppress
 
 from teamnet.board.handshake import answer, call
 from teamnet.errors import LinkLost, TeamnetError
 
 _log = logging.getLogger("teamnet.relay")
 _AT_ONCE = 32
-"""Handshakes at the same time; who comes beyond them is turned away at once."""
+"""Handshakes at the same time beyond one for each node; who comes then is turned away at once."""
 _LOGGED_ONE_BY_ONE = 20
 _QUEUE = 128
+_AGAIN_AFTER = 0.1
 
 
 class Listener:
@@ -31,9 +33,10 @@ class Listener:
 
     def __init__(self, host: str, key: bytes, number: int, nodes: int) -> None:
         self.refused = 0
+        self._closed = False
         self._key, self._number, self._nodes = key, number, nodes
-        self._free = threading.Semaphore(_AT_ONCE)
-        self._changed = threading.Condition()
+        self._free = threading.Semaphore(_AT_ONCE + nodes)
+        self._changed, self._counting = threading.Condition(), threading.Lock()
         self._peers: dict[int, socket.socket] = {}
         self._socket = socket.create_server((host, 0), backlog=_QUEUE)
         self.endpoint: tuple[str, int] = self._socket.getsockname()[:2]
@@ -43,8 +46,11 @@ class Listener:
         while True:
             try:
                 peer, (host, *_) = self._socket.accept()
-            except OSError:
-                return
+            except OSError:  # it was closed, or the caller was gone, or there are too many open files
+                if self._closed:
+                    return
+                time.sleep(_AGAIN_AFTER)
+                continue
             if not self._free.acquire(blocking=False):
                 self._refuse(peer, host, "too many handshakes at once")
                 continue
@@ -65,7 +71,8 @@ class Listener:
             self._free.release()
 
     def _refuse(self, peer: socket.socket, host: str, why: str) -> None:
-        self.refused += 1
+        with self._counting:
+            self.refused += 1
         if self.refused <= _LOGGED_ONE_BY_ONE or self.refused % 1000 == 0:
             _log.warning("relay refused connection %d, from %s: %s", self.refused, host, why)
         peer.close()
@@ -86,27 +93,39 @@ class Listener:
 
     def close(self) -> None:
         """Stop listening; a thread that waits for callers ends with that."""
+        self._closed = True
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
+        with self._changed:
+            for peer in self._peers.values():
+                peer.close()
+            self._peers.clear()
 
 
 def reach(endpoint: tuple[str, int], key: bytes, number: int, expected: int, seconds: float) -> socket.socket:
-    """Call the listener of another node.
+    """Call the listener of another node, and again while it is too busy to answer.
 
     Raises:
         LinkLost: nobody answers.
         LinkRefused: who answers is not of the run.
     """
-    try:
-        peer = socket.create_connection(endpoint, timeout=seconds)
-        call(peer, key, number, expected)
-    except OSError as error:
-        raise LinkLost(
-            f"relay of node {number}", expected=f"node {expected} at {endpoint[0]}:{endpoint[1]}", found=str(error),
-            mend="Let the nodes reach each other on all ports; see docs/security.md.",
-        ) from None
-    return _ready(peer)
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            with ExitStack() as unless_proved:
+                peer = unless_proved.enter_context(socket.create_connection(endpoint, timeout=seconds))
+                call(peer, key, number, expected)
+                unless_proved.pop_all()
+                return _ready(peer)
+        except (OSError, LinkLost) as error:
+            busy = isinstance(error, LinkLost | ConnectionResetError)
+            if not busy or time.monotonic() >= deadline:
+                raise LinkLost(
+                    f"relay of node {number}", expected=f"node {expected} at {endpoint[0]}:{endpoint[1]}",
+                    found=str(error), mend="Let the nodes reach each other on all ports; see docs/security.md.",
+                ) from None
+            time.sleep(_AGAIN_AFTER)
 
 
 def _ready(peer: socket.socket) -> socket.socket:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import threading
 from collections.abc import Sequence
@@ -122,6 +123,7 @@ class Node:
         self._links.append(link)
 
     def _carry(self, entry: tuple[str, str], end: LinkEnd, peer: int) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # else a signal would look like a lost link
         status = self._run[entry](end.record.ctypes.data)
         if status != ENDED and not self._failure and not end.stopped:
             what = "what it sent makes no sense" if status == GARBLED else "the connection is closed"
@@ -133,6 +135,10 @@ class Node:
         line = self.board.line("control").view(np.uint32)
         line[place // 4] = value % 2**32
         self._wake_all(self._words.ctypes.data, self._words.size)
+
+    def aborted(self) -> bool:
+        """Whether the run has been aborted here: by a unit, by a lost link or by the coordinator."""
+        return bool(self.board.line("control").view(np.uint32)[0])
 
     def failure(self) -> str:
         """What went wrong with a link; empty if nothing did."""

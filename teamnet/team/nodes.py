@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
+from teamnet.errors import ActorLost
 from teamnet.team.crew import Crew
 from teamnet.team.node import Node
 
@@ -57,17 +60,21 @@ class Nodes:
 
     def _set_control(self, place: int, value: int) -> None:
         self._here.set_control(place, value)
-        self._of_others("set_control", place, value)
+        with suppress(ActorLost):  # a host that is gone has no units left to tell, and the others were told
+            self._of_others("set_control", place, value)
+
+    def aborted(self) -> bool:
+        """Whether the run has been aborted on any node."""
+        return self._here.aborted() or any(self._of_others("aborted"))
 
     def failure(self) -> str:
-        """What went wrong with a link between nodes; empty if nothing did."""
-        return self._here.failure() or "; ".join(filter(None, self._of_others("failure")))
+        """What went wrong with a link of this node; empty if nothing did."""
+        return self._here.failure()
 
     def close(self) -> None:
-        """End all links, and the other nodes' hosts."""
-        try:
-            self._of_others("close")
-        finally:
-            self._here.close()
-            if self._others:
-                self._others.close()
+        """End all links, and the other nodes' hosts, of which some may be gone."""
+        self._here.close()
+        if self._others:
+            with suppress(ActorLost):
+                self._of_others("close")
+            self._others.close()

@@ -146,6 +146,11 @@ def _by_map(placement: str, units: Sequence[UnitSpec], hosts: Sequence[Host]) ->
                 mend="ray status lists the nodes of the cluster.",
             )
         wanted[who] = numbers[address]
+        known = {name for unit in units for name in (unit.layer.team, f"{unit.layer.team}.{unit.layer.number}")}
+        if who not in known:
+            raise SpecError(
+                "placement", expected=f"some of {', '.join(sorted(known))}", found=who, mend=nearest(who, known)
+            )
     return [
         wanted.get(f"{unit.layer.team}.{unit.layer.number}", wanted.get(unit.layer.team, 0)) for unit in units
     ]

@@ -20,7 +20,7 @@ class RayCrew:
         worker_class: a plain class, importable on every node.
         arguments: what each worker is made with.
         options: Ray's options for each actor, such as where it is; the coordinator's node for all if left out.
-        at_end: called once the actors have ended.
+        at_end: called once the actors have ended, unless they could not all be started.
         started: called with the number of actors that are up, whenever it grows.
     """
 
@@ -39,7 +39,7 @@ class RayCrew:
         try:
             self._wait_until_ready(started)
         except BaseException:
-            self.close()
+            self._kill()
             raise
 
     def _wait_until_ready(self, started: Callable[[int], None] | None) -> None:
@@ -93,6 +93,9 @@ class RayCrew:
 
     def close(self) -> None:
         """See :class:`teamnet.team.crew.Crew`."""
+        self._kill()
+        self._at_end()
+
+    def _kill(self) -> None:
         for actor in self._actors:
             ray.kill(actor)
-        self._at_end()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import numpy as np
 
 from teamnet.board.handshake import new_key
 from teamnet.board.link import Emulation
-from teamnet.errors import SpecError
+from teamnet.errors import SpecError, TeamnetError
 from teamnet.kernels.native import native
+from teamnet.spec.check import check_no_link
 from teamnet.spec.layers import LayerSpec, UnitSpec
 from teamnet.spec.run import LaunchSpec
 from teamnet.team.board_exchange import BoardExchange
@@ -49,43 +51,50 @@ def start_on_ray(
     say(f"starting Ray for {len(units)} actors")
     worker: Any = FreeWorker if free_running else BoardWorker
     kernel: tuple[str, str] = ("teamnet.team.phase", "do_phase") if launch.transport == "ray" else worker.kernel
-    with ThreadPoolExecutor(1) as compiler:  # both take seconds the first time: compile while Ray starts
-        compiled = compiler.submit(native, *kernel, "ii")
+    with ThreadPoolExecutor(1) as compiler, ExitStack() as unless_started:
+        compiled = compiler.submit(native, *kernel, "ii")  # takes seconds the first time, as starting Ray does
         connected = connect(address)
-        compiled.result()
-    reservation = reserve(launch.placement, teams, units, launch.wait, say) if address else None
-
-    def at_end() -> None:
-        if reservation:
-            reservation.release()
         if connected:
-            disconnect()
+            unless_started.callback(disconnect)
+        compiled.result()
+        reservation = reserve(launch.placement, teams, units, launch.wait, say) if address else None
+        if reservation:
+            unless_started.callback(reservation.release)
+        spread = reservation if reservation and len(reservation.hosts) > 1 and launch.transport == "board" else None
+        _check_spread(launch, spread, free_running=free_running)
+        nodes = _start_nodes(launch, spread, teams, units, kernel) if spread else None
+        if nodes:
+            unless_started.callback(nodes.close)
 
-    def started(count: int) -> None:
-        say(f"{count} of {len(units)} actors started")
+        def at_end() -> None:
+            if reservation:
+                reservation.release()
+            if connected:
+                disconnect()
 
-    workers = [(teams, unit, block) for unit, block in zip(units, noise or [None] * len(units), strict=True)]
-    options = [reservation.of_unit(number) for number in range(len(units))] if reservation else None
-    nodes: Nodes | None = None
-    try:
-        if launch.transport == "board" and reservation and len(reservation.hosts) > 1:
-            if free_running:
-                raise SpecError(
-                    "placement", expected="one node for a team that runs free", found=f"{len(reservation.hosts)} nodes",
-                    mend="Use --placement pack on a node that can hold it, or leave out --free-running.",
-                )
-            nodes = _start_nodes(launch, reservation, teams, units, kernel)
+        def started(count: int) -> None:
+            say(f"{count} of {len(units)} actors started")
+
+        workers = [(teams, unit, block) for unit, block in zip(units, noise or [None] * len(units), strict=True)]
+        options = [reservation.of_unit(number) for number in range(len(units))] if reservation else None
         crew = RayCrew(
             CallWorker if launch.transport == "ray" else worker, workers, options, at_end=at_end, started=started
         )
-    except BaseException:
-        if nodes:
-            nodes.close()
-        at_end()
-        raise
+        unless_started.pop_all()
     if launch.transport == "ray":
         return CallExchange(teams, units, crew)
     return FreeExchange(teams, units, crew) if free_running else BoardExchange(teams, units, crew, nodes)
+
+
+def _check_spread(launch: LaunchSpec, spread: Reservation | None, *, free_running: bool) -> None:
+    """Refuse what several nodes cannot do, and what only they can."""
+    if spread and free_running:
+        raise SpecError(
+            "placement", expected="one node for a team that runs free", found=f"{len(spread.hosts)} nodes",
+            mend="Use --placement pack on a node that can hold it, or leave out --free-running.",
+        )
+    if not spread:
+        check_no_link(launch)
 
 
 def _start_nodes(
@@ -99,9 +108,18 @@ def _start_nodes(
         for number, host in enumerate(reservation.hosts)
     ]
     others = RayCrew(Node, arguments[1:], [reservation.of_node(number) for number in range(1, len(arguments))])
-    try:
+    with ExitStack() as unless_started:
+        unless_started.callback(others.close)
+        unless_started.callback(_close, others)
         others.results(others.call("compile", [kernel] * others.size))
-        return Nodes(Node(*arguments[0]), others)
-    except BaseException:
-        others.close()
-        raise
+        here = Node(*arguments[0])
+        unless_started.callback(here.close)
+        nodes = Nodes(here, others)
+        unless_started.pop_all()
+        return nodes
+
+
+def _close(others: RayCrew) -> None:
+    """Have the other nodes remove their segments, as far as they are still there."""
+    with suppress(TeamnetError):
+        others.results(others.call("close", [()] * others.size))

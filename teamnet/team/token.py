@@ -35,19 +35,21 @@ def ensure_token(environment: Mapping[str, str]) -> None:
     path = token_path(environment)
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        draft = path.with_name(f"{path.name}.{os.getpid()}")
+        with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+            file.write(secrets.token_hex(_BYTES))
         try:
-            handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+            os.link(draft, path)  # whole, and only if there is none yet
         except FileExistsError:
             if path.stat().st_mode & _OTHERS:
                 path.chmod(0o600)
-            if not path.read_text().strip():
-                raise ResourceError(
-                    str(path), expected="a token", found="an empty file",
-                    mend="Remove the file; a token is made when a cluster is started.",
-                ) from None
-        else:
-            with os.fdopen(handle, "w") as file:
-                file.write(secrets.token_hex(_BYTES))
+        finally:
+            draft.unlink()
+        if not path.read_text().strip():
+            raise ResourceError(
+                str(path), expected="a token", found="an empty file",
+                mend="Remove the file; a token is made when a cluster is started.",
+            )
     except OSError as error:
         raise ResourceError(
             str(path), expected="a file for the token of the Ray cluster", found=str(error),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from teamnet.spec.check import check_no_link
 from teamnet.spec.layers import LayerSpec, UnitSpec
 from teamnet.spec.run import LaunchSpec
+from teamnet.team.address import cluster_address
 from teamnet.team.exchange import Exchange
 from teamnet.team.resources import available_memory, check_memory
 
@@ -33,10 +34,11 @@ def start_exchange(
     Raises:
         ResourceError: the machine cannot hold the actors that are asked for.
     """
-    address = launch.address or os.environ.get("RAY_ADDRESS", "")
-    own_actors = len(units) if launch.backend == "ray" and not address else 0
-    check_memory(teams, own_actors, available_memory())
+    address = cluster_address(launch.address)
+    if launch.backend == "local" or not address:  # on a shared cluster the reservation asks for memory
+        check_memory(teams, len(units) if launch.backend == "ray" else 0, available_memory())
     if launch.backend == "local":
+        check_no_link(launch)
         from teamnet.team.local import LocalExchange  # imported here: importing a backend compiles its kernels
 
         return LocalExchange(teams, units, noise)

@@ -71,8 +71,12 @@ class Run:
         self._exchange = start_exchange(
             self.launch, self.teams, self._units, free_running=spec.free_running, say=say
         )
-        self._coordinator = Coordinator(self.spec, self.teams, self.task, self._exchange)
-        self.task.begin()
+        try:
+            self._coordinator = Coordinator(self.spec, self.teams, self.task, self._exchange)
+            self.task.begin()
+        except BaseException:
+            self.close()
+            raise
         self.stop_asked = False
         self.seconds = 0.0
         self.startup_seconds = time.perf_counter() - begun

@@ -70,6 +70,11 @@ def test_what_is_no_placement_is_refused(placement: str, said: str):
         check_placement(placement)
 
 
+def test_a_layer_that_is_not_there_is_refused():
+    with pytest.raises(SpecError, match=r"placement: .*found critic.9"):
+        place("critic.9=10.0.0.1", UNITS, needs(TEAMS, UNITS), HOSTS)
+
+
 def test_an_address_without_a_node_is_refused_with_those_that_have_one():
     with pytest.raises(SpecError, match=r"10\.0\.0\.1, 10\.0\.0\.2, 10\.0\.0\.3|10\.0\.0\.3, 10\.0\.0\.2, 10\.0\.0\.1"):
         place("actor=10.9.9.9", UNITS, needs(TEAMS, UNITS), HOSTS)

@@ -55,6 +55,7 @@ RULES = {
     "single-step backpropagation": SINGLE_CHAIN, "single-step sweeps": SINGLE_SWEEPS,
 }
 ALL = RULES | {f"no hidden, {team[0].schedule}": [team] for team in FLAT_CHOICES} | {
+    "asynchronous, two gaussian outputs": [make_layers((3, 5, 2), family="gaussian", schedule="ticks", settle_steps=3)],
     "two teams": TEAMS, "three hidden, gaussian": DEEP, "no hidden": FLAT, "reinforce": REINFORCE,
     "single step": SINGLE, "single-step critic": SINGLE_CRITIC,
 }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import math
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.study.sweep.trials import REPORTS, draw_trials, train_trial
 from teamnet.study.sweep.vary import Variation, parse_variations
+from teamnet.team.address import cluster_address
 from teamnet.training.checkpoint import write_atomically
 from teamnet.training.run import Run
 
@@ -104,7 +104,7 @@ def run_sweep(
         try:
             run_trials(
                 train_trial, missing, reports=REPORTS, asha=sweep.scheduler == "asha", folder=records,
-                address=address or os.environ.get("RAY_ADDRESS", ""), at_once=cpus,
+                address=cluster_address(address), at_once=cpus,
                 ended=functools.partial(_keep_row, folder, say),
             )
         finally:
