@@ -91,7 +91,7 @@ def test_the_report_holds_what_the_metrics_say(study: Study):
         assert (line["digest"], line["env_steps"]) == (summary["digest"], summary["env_steps"])
         assert line["average_return"] == pytest.approx(summary["mean_return"])
         assert f"`{line['digest'][:8]}`" in report
-    assert "`teamnet paper` did 8 of them" in report
+    assert "`teamnet paper` was at it for" in report
 
 
 def test_a_run_is_the_one_that_train_makes(study: Study, tmp_path: Path):

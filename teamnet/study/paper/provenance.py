@@ -74,13 +74,11 @@ def read_goes(folder: Path) -> list[Go]:
 def describe(goes: Sequence[Go], training_seconds: float, runs: int) -> str:
     """Wall time and versions as two Markdown paragraphs."""
     text = f"{runs} runs with {clock(training_seconds)} of training, added up over runs of one core each."
-    finished = sum(go.finished for go in goes)
     if goes:
         text += (
-            f" `teamnet paper` did {finished} of them in {clock(sum(go.seconds for go in goes))} of wall time, "
-            f"{len(goes)} call{'s' if len(goes) > 1 else ''}, up to {max(go.cpus for go in goes)} at the same time"
+            f" `teamnet paper` was at it for {clock(sum(go.seconds for go in goes))} of wall time in "
+            f"{len(goes)} call{'s' if len(goes) > 1 else ''}, up to {max(go.cpus for go in goes)} runs at the same time."
         )
-        text += "." if finished >= runs else "; the others were made by `teamnet train` with the same specs."
     used = [go.versions for go in goes] or [versions()]
     names = dict.fromkeys(name for its in used for name in its)
     listed = [f"{name} {', '.join(dict.fromkeys(its[name] for its in used if name in its))}" for name in names]
