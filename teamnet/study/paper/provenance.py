@@ -77,7 +77,7 @@ def describe(goes: Sequence[Go], training_seconds: float, runs: int) -> str:
     if goes:
         text += (
             f" `teamnet paper` was at it for {clock(sum(go.seconds for go in goes))} of wall time in "
-            f"{len(goes)} call{'s' if len(goes) > 1 else ''}, up to {max(go.cpus for go in goes)} runs at the same time."
+            f"{len(goes)} call{'s' if len(goes) > 1 else ''}, up to {max(go.cpus for go in goes)} runs at once."
         )
     used = [go.versions for go in goes] or [versions()]
     names = dict.fromkeys(name for its in used for name in its)
