@@ -14,6 +14,8 @@ from tests.cluster.hosts import BIN, Hosts
 
 pytestmark = pytest.mark.cluster
 SHORT = ("cartpole", "--env-steps", "100", "--hidden", "12", "6", "--settle-steps", "5", "--json")
+LONG = ("cartpole", "--env-steps", "500", *SHORT[3:])
+"""Long enough, over slow links, to be found and attacked meanwhile."""
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +26,11 @@ def hosts():
 
 @pytest.fixture(scope="module")
 def digest(hosts: Hosts) -> str:
-    command = [str(BIN / "teamnet"), "train", *SHORT, "--backend", "local"]
+    return _local_digest(hosts, SHORT)
+
+
+def _local_digest(hosts: Hosts, options: tuple[str, ...]) -> str:
+    command = [str(BIN / "teamnet"), "train", *options, "--backend", "local"]
     return json.loads(hosts.run_inside(0, command).splitlines()[-1])["digest"]
 
 
@@ -72,10 +78,11 @@ def _relay_ports(hosts: Hosts, number: int) -> list[int]:
     return [int(port) for port in re.findall(rf"{re.escape(hosts.addresses[number])}:(\d+)", listening)]
 
 
-def test_garbage_at_the_relays_port_stops_nothing(hosts: Hosts, digest: str):
+def test_garbage_at_the_relays_port_stops_nothing(hosts: Hosts):
+    digest = _local_digest(hosts, LONG)
     before = set(_relay_ports(hosts, 0))
     run = hosts.start_inside(
-        0, [str(BIN / "teamnet"), "train", *SHORT, "--placement", "by-team", "--link-latency", "0.03", "--address",
+        0, [str(BIN / "teamnet"), "train", *LONG, "--placement", "by-team", "--link-latency", "0.03", "--address",
             hosts.address],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )
