@@ -69,7 +69,6 @@ class Node:
         except BaseException:
             self._path.unlink()
             raise
-        self.board.begin_at(0)
         self.routes.connect(self.board, number)
 
     def where(self) -> tuple[Path, Endpoint]:

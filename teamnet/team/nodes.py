@@ -43,12 +43,10 @@ class Nodes:
     def begin_at(self, step: int) -> None:
         """Set all counters to what they are when ``step`` steps are complete, and link the nodes anew."""
         endpoints = [endpoint for _, endpoint in self._reports]
-        if self._others is None:
-            return self._here.connect(endpoints, step)
-        pending = self._others.call("connect", [(endpoints, step)] * self._others.size)
+        pending = self._others.call("connect", [(endpoints, step)] * self._others.size) if self._others else []
         self._here.connect(endpoints, step)
-        self._others.results(pending)
-        return None
+        if self._others:
+            self._others.results(pending)
 
     def pause_before(self, step: int) -> None:
         """Let units end before this step, or, if it is past, let them run."""

@@ -22,7 +22,6 @@ _NODE = "ray.io/node-id"
 """Ray's own label of every node."""
 _RESERVE_SECONDS = 30.0
 _LOOK_EVERY = 1.0
-_AGENT_CPUS = 0.0
 
 
 def hosts() -> list[Host]:
@@ -62,7 +61,7 @@ class Reservation:
 
     def of_node(self, number: int) -> dict[str, Any]:
         """Ray's options for what serves a host; it sleeps but for its relay, whose work is the units'."""
-        return {"num_cpus": _AGENT_CPUS, **self._at(number)}
+        return {"num_cpus": 0, **self._at(number)}
 
     def _at(self, host: int) -> dict[str, Any]:
         return {"scheduling_strategy": PlacementGroupSchedulingStrategy(self.group, self.bundles[host])}
