@@ -16,7 +16,7 @@ def paper(arguments: list[str]) -> int:
     def options(
         out: Path = Path("runs/paper"), tasks: tuple[str, ...] = (), methods: tuple[str, ...] = (), seeds: int = 10,
         first_seed: int = 0, quick: bool = False, address: str = "", cpus: int | None = None,
-        report_only: bool = False, docs: Path | None = None,
+        report_only: bool = False, docs: Path | None = None, recorded: Path | None = None,
     ) -> int:
         """Train the paper's tasks by every method over many seeds, and set the results beside the published numbers.
 
@@ -33,6 +33,7 @@ def paper(arguments: list[str]) -> int:
             cpus: how many runs may go on at the same time; as many as there are CPUs if left out.
             report_only: start nothing, write the report over what is finished.
             docs: a folder that gets a copy of the report with its figures.
+            recorded: the folder of an earlier report; what its results.jsonl has counts as finished.
         """
         from teamnet.study.paper.runs import Study
         from teamnet.study.paper.tasks import TASKS
@@ -45,7 +46,7 @@ def paper(arguments: list[str]) -> int:
         try:
             outcome = run_study(
                 study, Choice(tasks, methods, seeds, first_seed), address=cluster_address(address),
-                cpus=cpus, report_only=report_only, docs=docs,
+                cpus=cpus, report_only=report_only, docs=docs, recorded=recorded,
             )
         except KeyboardInterrupt:
             say("interrupted; finished runs are kept, and the same command goes on")

@@ -18,6 +18,16 @@ def to_plain(spec: Any) -> dict[str, Any]:
     return _plain(dataclasses.asdict(spec))
 
 
+def changed_values(spec: Any) -> dict[str, Any]:
+    """The same without the values that are the usual ones, so that it stays the same when fields are added."""
+    changed = {}
+    for field in dataclasses.fields(spec):
+        value = getattr(spec, field.name)
+        if value != field.default:
+            changed[field.name] = changed_values(value) if dataclasses.is_dataclass(value) else _plain(value)
+    return changed
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}

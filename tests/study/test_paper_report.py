@@ -18,6 +18,8 @@ from teamnet.spec.run import RunSpec
 from teamnet.study.paper.figures import average_curves
 from teamnet.study.paper.methods import METHODS, PeerSpec
 from teamnet.study.paper.progress import Durations, StudyProgress
+from teamnet.study.paper.provenance import GoRecord
+from teamnet.study.paper.record import Recorded, read_recorded
 from teamnet.study.paper.report import copy_to_docs, read_notes, write_report
 from teamnet.study.paper.results import Curve, measure
 from teamnet.study.paper.runs import Study, is_finished, keep_error
@@ -75,7 +77,8 @@ def test_a_spec_written_before_a_field_was_added_is_still_the_same(tmp_path: Pat
 
 def test_runs_of_another_spec_are_refused(tmp_path: Path):
     made_up_run(small_study(tmp_path, cartpole=2), "cartpole", "map", 0, [1.0, 2.0])
-    with pytest.raises(SpecError, match=r"seed-0: episodes: expected this study's, 1000; found 2\. Runs of different"):
+    message = r"seed-0/spec.json: episodes: expected this study's, 1000; found 2\. Runs of different"
+    with pytest.raises(SpecError, match=message):
         run_study(Study(tmp_path), Choice(("cartpole",)), report_only=True)
     assert not (tmp_path / "results.md").exists()
 
@@ -94,7 +97,7 @@ def test_damaged_runs_are_refused_by_name(tmp_path: Path, name: str, content: st
     run = made_up_run(study, "cartpole", "map", 0, [1.0, 2.0])
     (run.folder / name).write_text(content)
     with pytest.raises(CheckpointError, match=message):
-        write_report(study)
+        write_report(study, Recorded())
 
 
 def test_what_a_control_run_comes_to(tmp_path: Path, generator: np.random.Generator):
@@ -135,7 +138,7 @@ def _full_study(folder: Path, generator: np.random.Generator) -> tuple[Study, di
 
 def test_the_test_beside_the_published_numbers_is_scipys(tmp_path: Path, generator: np.random.Generator):
     study, returns = _full_study(tmp_path, generator)
-    path, _ = write_report(study)
+    path, _ = write_report(study, Recorded())
     ps = {}
     for method, mean, std in (("map", 459.70, 13.89), ("reinforce", 47.29, 8.22)):
         averages = np.mean(returns[method], axis=1)
@@ -158,7 +161,7 @@ def test_the_test_beside_the_published_numbers_is_scipys(tmp_path: Path, generat
 def test_the_report_has_figures_digests_versions_and_a_paragraph(tmp_path: Path, generator: np.random.Generator):
     study, _ = _full_study(tmp_path, generator)
     keep_error(study.run("acrobot", "map", 5), "Traceback\n  some line\nunit: expected finite numbers")
-    text = write_report(study)[0].read_text()
+    text = write_report(study, Recorded())[0].read_text()
     assert "- acrobot map seed-5: unit: expected finite numbers" in text
     assert read_notes()["cartpole"] in text
     assert read_notes()["acrobot"] not in text
@@ -198,22 +201,73 @@ def test_shortened_runs_are_not_compared(tmp_path: Path):
     study = small_study(tmp_path, cartpole=2)
     for seed in range(2):
         made_up_run(study, "cartpole", "map", seed, [1.0, 2.0 + seed])
-    text = write_report(study)[0].read_text()
+    text = write_report(study, Recorded())[0].read_text()
     assert "These runs were shortened** (cartpole: 2 episodes)" in text
     assert "Beside the published numbers" not in text
 
 
 def test_a_figures_lines_by_hand():
+    task = TASKS["cartpole"]
     control = [Curve(np.array([1, 2, 3]), np.array(its)) for its in ([1.0, 3.0, 5.0], [3.0, 3.0, 9.0])]
-    position, mean, low, high = average_curves([*control], TASKS["cartpole"])
+    position, mean, low, high = average_curves([its.smoothed(task) for its in control], task)
     np.testing.assert_array_equal(position, [1, 2, 3])
     np.testing.assert_allclose(mean, [2.0, 2.5, 4.0])  # means of 1 3 5 so far: 1 2 3; of 3 3 9: 3 3 5
     np.testing.assert_allclose(high - mean, np.sqrt([2.0, 0.5, 2.0]))
     np.testing.assert_allclose(mean - low, high - mean)
-    errors = [Curve(np.array([10, 20]), np.array(its)) for its in ([-1.0, -0.1], [-100.0])]
+    errors = [Curve(10 * np.arange(1, 1 + len(its)), np.array(its)) for its in ([-1.0, -0.1], [-100.0])]
     _, mean, low, high = average_curves(errors, TASKS["regression"])
     np.testing.assert_allclose(mean, [10.0])  # the geometric mean of 1 and 100, cut to the shorter run
     np.testing.assert_allclose(high / mean, mean / low)
+
+
+def test_a_kept_curve_is_the_running_mean_at_a_figures_points(generator: np.random.Generator):
+    returns = generator.uniform(0, 500, 1000)
+    kept = Curve(np.arange(1, 1001), returns).smoothed(TASKS["cartpole"])
+    assert len(kept.value) == 150
+    for position, value in zip(kept.position, kept.value, strict=True):
+        assert value == pytest.approx(returns[max(0, position - 100) : position].mean())
+    assert (kept.position[0], kept.position[-1]) == (1, 1000)
+    rewards = Curve(12_800 * np.arange(1, 4), np.array([0.1, 0.9, 0.2])).smoothed(TASKS["multiplexer"])
+    np.testing.assert_array_equal(rewards.value, [0.1, 0.9, 0.2])
+
+
+def test_a_report_is_made_again_from_what_is_recorded_of_it(tmp_path: Path, generator: np.random.Generator):
+    study, _ = _full_study(tmp_path / "first", generator)
+    GoRecord(study.folder).finished(cpus=2)
+    text = write_report(study, Recorded())[0].read_text()
+    again = run_study(Study(tmp_path / "second"), Choice(), report_only=True, recorded=study.folder)
+    assert again.report.read_text() == text
+    assert "of wall time, up to 2 runs at once" in text
+    for name in ("results.jsonl", "goes.jsonl"):
+        assert (tmp_path / "second" / name).read_text() == (study.folder / name).read_text()
+    choice = Choice(("cartpole",), ("map",), seeds=4)
+    assert run_study(Study(tmp_path / "second"), choice, recorded=study.folder).done == []
+    own = made_up_run(Study(tmp_path / "second"), "cartpole", "map", 9, [7.0] * 1000)
+    outcome = run_study(Study(tmp_path / "second"), Choice(), report_only=True, recorded=study.folder)
+    assert [its.seed for its in outcome.results if its.method == "map"] == [0, 1, 2, 3, own.seed]
+
+
+def test_what_is_recorded_must_fit_the_study(tmp_path: Path, generator: np.random.Generator):
+    study, _ = _full_study(tmp_path / "first", generator)
+    write_report(study, Recorded())
+    path = study.folder / "results.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+
+    def refuse(content: str, error: type[Exception], message: str) -> None:
+        path.write_text(content)
+        with pytest.raises(error, match=message):
+            read_recorded(Study(tmp_path / "second"), study.folder)
+
+    refuse(lines[0] + "{", CheckpointError, "expected a line that `teamnet paper` wrote")
+    refuse(lines[0].replace('"digest"', '"digist"'), CheckpointError, "digist")
+    refuse(lines[0].replace('"cartpole"', '"cartpool"'), CheckpointError, "line 1: no run of this study, cartpool map")
+    refuse(lines[0].replace('"episodes": 1000', '"episodes": 9'), SpecError, r"jsonl:1: episodes: expected .* 1000; ")
+    path.write_text("".join(lines))
+    made_up_run(Study(tmp_path / "second"), "cartpole", "map", 0, [1.0] * 1000, digest="0" * 64)
+    with pytest.raises(SpecError, match=r"seed-0: digest: expected the recorded run's, .*; found 0000"):
+        run_study(Study(tmp_path / "second"), Choice(), report_only=True, recorded=study.folder)
+    with pytest.raises(CheckpointError, match=r"nowhere/results\.jsonl"):
+        run_study(Study(tmp_path / "third"), Choice(), report_only=True, recorded=tmp_path / "nowhere")
 
 
 def test_the_time_left_goes_by_runs_of_the_same_cell(tmp_path: Path):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from teamnet.study.paper.methods import Method
-from teamnet.study.paper.results import Curve, running_mean
+from teamnet.study.paper.results import Curve, Result
 from teamnet.study.paper.tasks import StudyTask
 from teamnet.training.outputs import WINDOW
 
@@ -20,28 +20,26 @@ if TYPE_CHECKING:
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31")
 """Okabe and Ito's palette, which colour-blind readers can tell apart, with a brown in place of its yellow."""
 _DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
-_POINTS = 400
 _PALETTE = 256
 
 
 def average_curves(curves: Sequence[Curve], task: StudyTask) -> tuple[np.ndarray, ...]:
-    """What a figure shows of some runs: positions, means, and both edges of a band of one standard deviation.
+    """What a figure shows of some smoothed runs: positions, means, and both edges of a band of one standard deviation.
 
-    Control tasks are smoothed over 100 episodes. A negative error is averaged as the logarithm of the error, because
-    its scale differs between seeds. The band has no width for a single run.
+    A negative error is averaged as the logarithm of the error, because its scale differs between seeds. The band has
+    no width for a single run.
 
     Returns:
-        Four arrays ``(lines,)``, cut to the shortest run.
+        Four arrays ``(points,)``, at the positions of the shortest run.
     """
-    lines = min(len(curve.value) for curve in curves)
-    values = np.stack([curve.value[:lines] for curve in curves])
+    position = min((curve.position for curve in curves), key=lambda its: its[-1])
+    values = np.stack([np.interp(position, curve.position, curve.value) for curve in curves])
     if task.negative_error:
         values = np.log10(np.maximum(-values, np.finfo(float).tiny))
-    if not task.single_step:
-        values = np.stack([running_mean(its) for its in values])
-    mean, deviation = values.mean(axis=0), values.std(axis=0, ddof=1) if len(curves) > 1 else np.zeros(lines)
+    mean = values.mean(axis=0)
+    deviation = values.std(axis=0, ddof=1) if len(curves) > 1 else np.zeros(len(position))
     shown = [mean, mean - deviation, mean + deviation]
-    return curves[0].position[:lines], *(10**its if task.negative_error else its for its in shown)
+    return position, *(10**its if task.negative_error else its for its in shown)
 
 
 def describe_axis(task: StudyTask) -> str:
@@ -52,16 +50,18 @@ def describe_axis(task: StudyTask) -> str:
 
 
 def draw_task(
-    task: StudyTask, curves: Mapping[str, Sequence[Curve]], methods: Mapping[str, Method], path: Path
-) -> None:
-    """Draw one task's figure as a PNG file.
+    task: StudyTask, results: Mapping[str, Sequence[Result]], methods: Mapping[str, Method], path: Path
+) -> bool:
+    """Draw one task's figure as a PNG file; says whether there was a curve to draw.
 
     Args:
         task: the task.
-        curves: the finished runs of each method that has some.
+        results: the finished runs of each method that has some; those whose curves were not kept are not drawn.
         methods: all known methods; one keeps its colour from figure to figure.
         path: of the file.
     """
+    if not any(run.curve for runs in results.values() for run in runs):
+        return False
     import matplotlib as mpl  # late: most commands draw nothing
 
     mpl.use("Agg")
@@ -69,17 +69,18 @@ def draw_task(
 
     figure, axes = plt.subplots(figsize=(9.5, 4.2), layout="constrained")
     for number, (name, method) in enumerate(methods.items()):
-        if not curves.get(name):
+        runs = results.get(name, ())
+        curves = [run.curve for run in runs if run.curve is not None]
+        if not curves:
             continue
-        lines = average_curves(curves[name], task)
-        chosen = np.unique(np.linspace(0, len(lines[0]) - 1, min(len(lines[0]), _POINTS)).astype(int))
-        position, mean, low, high = (its[chosen] for its in lines)
+        position, mean, low, high = average_curves(curves, task)
         position = position / (1e6 if task.single_step else 1)
+        count = f"{len(curves)}" if len(curves) == len(runs) else f"{len(curves)} of {len(runs)}"
         colour = _COLOURS[number % len(_COLOURS)]
         axes.fill_between(position, low, high, color=colour, alpha=0.15, linewidth=0)
         axes.plot(
             position, mean, color=colour, linestyle=_DASHES[number % len(_DASHES)], linewidth=1.8,
-            label=f"{method.label} ({len(curves[name])})",
+            label=f"{method.label} ({count})",
         )
     if task.solved is not None:
         axes.axhline(task.solved, color="#666666", linewidth=0.8, linestyle=":", label=f"solved at {task.solved:g}")
@@ -92,6 +93,7 @@ def draw_task(
     path.parent.mkdir(parents=True, exist_ok=True)
     _save(figure, path)
     plt.close(figure)
+    return True
 
 
 def _save(figure: Figure, path: Path) -> None:

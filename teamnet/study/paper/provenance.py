@@ -12,6 +12,7 @@ from pathlib import Path
 
 from teamnet.training.checkpoint import write_atomically
 
+GOES = "goes.jsonl"
 _PACKAGES = (
     "teamnet", "numpy", "numba", "ray", "scipy", "gymnasium", "box2d", "box2d-py", "stable-baselines3", "torch"
 )
@@ -51,7 +52,7 @@ class GoRecord:
     """Keeps ``goes.jsonl`` up to date while a go lasts, so that one that is killed counts too."""
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / "goes.jsonl"
+        self._folder = folder
         self._earlier = read_goes(folder)
         self._begun, self._wall = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime()), time.perf_counter()
         self._versions = versions()
@@ -61,14 +62,19 @@ class GoRecord:
         """Take note of a run that is finished; ``cpus`` runs went on at the same time at most."""
         self._finished += 1
         seconds = round(time.perf_counter() - self._wall, 1)
-        goes = [*self._earlier, Go(self._begun, seconds, self._finished, cpus, self._versions)]
-        write_atomically(self._path, "".join(json.dumps(asdict(go)) + "\n" for go in goes).encode())
+        write_goes(self._folder, [*self._earlier, Go(self._begun, seconds, self._finished, cpus, self._versions)])
 
 
 def read_goes(folder: Path) -> list[Go]:
     """All goes so far; none if the runs were made in another way."""
-    path = folder / "goes.jsonl"
+    path = folder / GOES
     return [Go(**json.loads(line)) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def write_goes(folder: Path, goes: Sequence[Go]) -> None:
+    """``goes.jsonl``, in which a call that is given twice stands once."""
+    lines = {go.begun: json.dumps(asdict(go)) + "\n" for go in goes}
+    write_atomically(folder / GOES, "".join(lines.values()).encode())
 
 
 def describe(goes: Sequence[Go], training_seconds: float, runs: int) -> str:
@@ -76,8 +82,8 @@ def describe(goes: Sequence[Go], training_seconds: float, runs: int) -> str:
     text = f"{runs} runs with {clock(training_seconds)} of training, added up over runs of one core each."
     if goes:
         text += (
-            f" `teamnet paper` was at it for {clock(sum(go.seconds for go in goes))} of wall time in "
-            f"{len(goes)} call{'s' if len(goes) > 1 else ''}, up to {max(go.cpus for go in goes)} runs at once."
+            f" `teamnet paper` was at it for {clock(sum(go.seconds for go in goes))} of wall time, up to "
+            f"{max(go.cpus for go in goes)} runs at once."
         )
     used = [go.versions for go in goes] or [versions()]
     names = dict.fromkeys(name for its in used for name in its)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from teamnet.errors import SpecError
 from teamnet.study.paper.figures import describe_axis, draw_task
-from teamnet.study.paper.provenance import describe, read_goes
-from teamnet.study.paper.results import Curve, Result, measure, read_curve, write_results
+from teamnet.study.paper.provenance import GOES, describe, read_goes, write_goes
+from teamnet.study.paper.record import RESULTS, Recorded, merge, write_results
+from teamnet.study.paper.results import Result, measure
 from teamnet.study.paper.runs import Study
 from teamnet.study.paper.tables import Cells, difference_table, overview, run_table, task_table
 from teamnet.study.paper.tasks import TASKS, StudyTask
@@ -20,7 +21,7 @@ _INTRODUCTION = """\
 # Results
 
 Made by `teamnet paper` from {runs} finished runs; each is determined by its spec and seed and gives the same digest
-wherever it runs. `results.jsonl` has one line for each run.
+wherever it runs. `results.jsonl` has one line for each run: what made it, its scores and its smoothed curve.
 
 **Average return** is the mean return over *all* episodes of training, from the first on (for the multiplexer and for
 regression the mean reward over all samples), as the paper reports it: first the mean over the seeds, then in brackets
@@ -53,14 +54,17 @@ proof of being equal: with large deviations, ten runs cannot tell small differen
 _TASK = """\
 ## {title}
 
-![Running means of all methods on {title}](figures/{name}.png)
-
-{axis}. Lines are {mean} over the seeds, bands one standard deviation to both sides; the number of runs is in
-brackets.
-
-{table}
+{figure}{table}
 
 {note}
+"""
+
+_FIGURE = """\
+![Running means of all methods on {title}](figures/{name}.png)
+
+{axis}. Lines are {mean} over the seeds, bands one standard deviation to both sides; in brackets the number of runs, or
+where not all curves were kept, of how many.
+
 """
 
 _END = """\
@@ -77,11 +81,12 @@ A digest is the SHA-256 of all parameters after training; its first eight charac
 """
 
 
-def write_report(study: Study) -> tuple[Path, list[Result]]:
+def write_report(study: Study, recorded: Recorded) -> tuple[Path, list[Result]]:
     """Write figures, ``results.jsonl`` and ``results.md`` to the study's folder.
 
     Args:
         study: the study; all finished runs in its folder count.
+        recorded: runs whose folders are elsewhere or gone; they count too.
 
     Returns:
         The path of ``results.md``, and the results of all finished runs.
@@ -90,12 +95,11 @@ def write_report(study: Study) -> tuple[Path, list[Result]]:
         SpecError: runs of another spec lie in the folder.
         CheckpointError: files of a run are damaged.
     """
-    runs = study.finished()
-    results = [measure(run) for run in runs]
-    curves: dict[str, dict[str, list[Curve]]] = defaultdict(lambda: defaultdict(list))
-    for run in runs:
-        curves[run.task][run.method].append(read_curve(run))
-    write_results(study.folder, results)
+    results = merge(study, recorded, [measure(run) for run in study.finished()])
+    by_method: dict[str, dict[str, list[Result]]] = defaultdict(lambda: defaultdict(list))
+    for result in results:
+        by_method[result.task][result.method].append(result)
+    write_results(study, results)
     cells, notes = Cells(results, study.methods), read_notes()
     parts = [_INTRODUCTION.format(runs=len(results))]
     if study.lengths:
@@ -108,12 +112,14 @@ def write_report(study: Study) -> tuple[Path, list[Result]]:
     if not study.lengths:
         parts.append(_TEST.format(table=difference_table(cells)))
     for name, task in TASKS.items():
-        if curves[name]:
-            draw_task(task, curves[name], study.methods, study.folder / "figures" / f"{name}.png")
-            parts.append(_task_section(task, cells, notes[name]))
+        if by_method[name]:
+            drawn = draw_task(task, by_method[name], study.methods, study.folder / "figures" / f"{name}.png")
+            figure = _figure(task) if drawn else ""
+            parts.append(_TASK.format(title=task.title, figure=figure, table=task_table(cells, task), note=notes[name]))
     if failures := study.failures():
         lines = [f"- {name}: {error}" for name, error in failures.items()]
         parts.append("## Failed runs\n\n" + "\n".join(lines) + "\n")
+    write_goes(study.folder, [*recorded.goes, *read_goes(study.folder)])
     provenance = describe(read_goes(study.folder), sum(its.seconds for its in results), len(results))
     parts.append(_END.format(runs=run_table(cells), provenance=provenance))
     path = study.folder / "results.md"
@@ -121,12 +127,9 @@ def write_report(study: Study) -> tuple[Path, list[Result]]:
     return path, results
 
 
-def _task_section(task: StudyTask, cells: Cells, note: str) -> str:
+def _figure(task: StudyTask) -> str:
     axis, mean = describe_axis(task), "geometric means" if task.negative_error else "means"
-    return _TASK.format(
-        title=task.title, name=task.name, axis=axis[0].upper() + axis[1:], mean=mean, table=task_table(cells, task),
-        note=note,
-    )
+    return _FIGURE.format(title=task.title, name=task.name, axis=axis[0].upper() + axis[1:], mean=mean)
 
 
 def read_notes() -> dict[str, str]:
@@ -136,14 +139,14 @@ def read_notes() -> dict[str, str]:
 
 
 def copy_to_docs(study: Study, docs: Path) -> None:
-    """Copy the report, its figures and ``results.jsonl`` to a folder of documentation.
+    """Copy the report, its figures and what it was made from to a folder of documentation.
 
     Raises:
         SpecError: it cannot be written to.
     """
     try:
         (docs / "figures").mkdir(parents=True, exist_ok=True)
-        for name in ("results.md", "results.jsonl"):
+        for name in ("results.md", RESULTS, GOES):
             shutil.copyfile(study.folder / name, docs / name)
         for figure in sorted((study.folder / "figures").glob("*.png")):
             shutil.copyfile(figure, docs / "figures" / figure.name)

@@ -1,10 +1,8 @@
-"""What a finished run comes to: one line of ``results.jsonl``."""
+"""What a finished run comes to: its scores, its learning curve, and what made it."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +10,32 @@ import numpy as np
 
 from teamnet.errors import CheckpointError
 from teamnet.study.paper.runs import Planned, read_json
-from teamnet.study.paper.tasks import TASKS
-from teamnet.training.checkpoint import write_atomically
+from teamnet.study.paper.tasks import TASKS, StudyTask
 from teamnet.training.outputs import WINDOW, read_metrics
 
 EARLY_SAMPLES = 1_000_000
 """Samples over which a single-step task's early mean goes."""
+_POINTS = 150
+"""Of a smoothed curve, which is about what a figure can show."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Returns of one run, in order; float64 ``(lines,)``.
+
+    Args:
+        position: episodes so far, or samples so far of a single-step task.
+        value: the return of that episode, or the mean over the samples since the line before.
+    """
+
+    position: np.ndarray
+    value: np.ndarray
+
+    def smoothed(self, task: StudyTask) -> Curve:
+        """At most 150 points of it, of a control task the mean of the last 100 episodes at each."""
+        value = self.value if task.single_step else running_mean(self.value)
+        chosen = np.unique(np.linspace(0, len(value) - 1, min(len(value), _POINTS)).astype(int))
+        return Curve(self.position[chosen], value[chosen])
 
 
 @dataclass(frozen=True)
@@ -37,6 +55,7 @@ class Result:
         env_steps_per_second: on one core, beside whatever else ran.
         digest: of the parameters; a peer may have none.
         version: of teamnet that made it.
+        curve: smoothed; ``None`` if it was not kept.
     """
 
     task: str
@@ -53,19 +72,7 @@ class Result:
     env_steps_per_second: float | None
     digest: str | None
     version: str
-
-
-@dataclass(frozen=True)
-class Curve:
-    """Returns of one run, in order; float64 ``(lines,)``.
-
-    Args:
-        position: episodes so far, or samples so far of a single-step task.
-        value: the return of that episode, or the mean over the samples since the line before.
-    """
-
-    position: np.ndarray
-    value: np.ndarray
+    curve: Curve | None = None
 
 
 def read_curve(run: Planned) -> Curve:
@@ -128,12 +135,6 @@ def measure(run: Planned) -> Result:
         early_return=float(curve.value[early].mean())
         if task.single_step and summary["env_steps"] >= EARLY_SAMPLES else None,
         seconds=summary["seconds"], env_steps_per_second=summary.get("env_steps_per_second"),
-        digest=summary.get("digest"), version=about.get("version", "unknown"),
+        digest=summary.get("digest"), version=about.get("version", "unknown"), curve=curve.smoothed(task),
     )
 
-
-def write_results(folder: Path, results: Sequence[Result]) -> Path:
-    """``results.jsonl``: a line for each finished run; returns its path."""
-    path = folder / "results.jsonl"
-    write_atomically(path, "".join(json.dumps(asdict(result)) + "\n" for result in results).encode())
-    return path

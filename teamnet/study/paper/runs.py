@@ -49,6 +49,10 @@ class Study:
     methods: Mapping[str, Method] = field(default_factory=lambda: METHODS)
     lengths: Mapping[str, int] = field(default_factory=dict)
 
+    def tasks_of(self, method: str) -> tuple[str, ...]:
+        """The tasks that a method is for; none if it is unknown."""
+        return self.methods[method].tasks if method in self.methods else ()
+
     def run(self, task: str, method: str, seed: int) -> Planned:
         """One run of the study."""
         spec = self.methods[method].spec(task, seed)
@@ -97,17 +101,31 @@ def is_finished(run: Planned) -> bool:
     """
     if not (run.folder / "summary.json").exists():
         return False
-    summary, about = read_json(run.folder / "summary.json"), read_json(run.folder / "spec.json")
-    found = from_plain(type(run.spec), about.get("spec"), str(run.folder / "spec.json"))
+    summary, path = read_json(run.folder / "summary.json"), run.folder / "spec.json"
+    check_same_spec(run, read_json(path).get("spec"), str(path))
+    ends = {name: getattr(run.spec, name) for name in ("env_steps", "episodes")}
+    return any(end is not None and summary.get(name, 0) >= end for name, end in ends.items())
+
+
+def check_same_spec(run: Planned, plain: Any, where: str) -> None:
+    """Refuse what another spec has made.
+
+    Args:
+        run: of the study.
+        plain: the spec of the run that was done, as JSON types; values that are missing are the usual ones.
+        where: it was found.
+
+    Raises:
+        SpecError: they differ, or it is not a spec.
+    """
+    found = from_plain(type(run.spec), plain, where)
     for its in fields(run.spec):
         expected, value = getattr(run.spec, its.name), getattr(found, its.name)
         if expected != value:
             raise SpecError(
-                f"{run.folder}: {its.name}", expected=f"this study's, {expected}", found=str(value),
-                mend="Runs of different specs do not mix: give another --out, or remove that folder.",
+                f"{where}: {its.name}", expected=f"this study's, {expected}", found=str(value),
+                mend="Runs of different specs do not mix: give another --out, or remove what was made by the other.",
             )
-    ends = {name: getattr(run.spec, name) for name in ("env_steps", "episodes")}
-    return any(end is not None and summary.get(name, 0) >= end for name, end in ends.items())
 
 
 def read_json(path: Path) -> dict[str, Any]:

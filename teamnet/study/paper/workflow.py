@@ -14,9 +14,10 @@ from teamnet.spec.run import RunSpec
 from teamnet.study.paper.execute import execute
 from teamnet.study.paper.progress import Durations, StudyProgress
 from teamnet.study.paper.provenance import GoRecord
+from teamnet.study.paper.record import merge, read_recorded
 from teamnet.study.paper.report import copy_to_docs, write_report
 from teamnet.study.paper.results import Result, measure
-from teamnet.study.paper.runs import Planned, Study, is_finished, keep, keep_error
+from teamnet.study.paper.runs import Planned, Study, keep, keep_error
 from teamnet.study.paper.tasks import TASKS
 from teamnet.training.run import make_task
 
@@ -74,7 +75,7 @@ def plan(study: Study, choice: Choice) -> list[Planned]:
 
 def run_study(
     study: Study, choice: Choice, *, address: str = "", cpus: int | None = None, report_only: bool = False,
-    docs: Path | None = None,
+    docs: Path | None = None, recorded: Path | None = None,
 ) -> Outcome:
     """Do all runs that are asked for and not finished, then write the report over all that is finished.
 
@@ -85,9 +86,11 @@ def run_study(
         cpus: runs that may go on at the same time, if fewer than there are CPUs.
         report_only: only write the report.
         docs: a folder that gets a copy of the report.
+        recorded: the folder of an earlier report, whose runs count as finished.
 
     Raises:
-        SpecError: the choice is refused, or runs of other specs lie in the folder.
+        SpecError: the choice is refused, or runs of other specs lie in the folder or are recorded.
+        CheckpointError: finished runs, or what is recorded of them, are damaged.
         EnvironmentRefused: an environment is not installed.
         ResourceError: nothing answers at the address, or a method is not installed.
     """
@@ -100,9 +103,10 @@ def run_study(
         raise SpecError(
             "out", expected="a folder that can be written to", found=str(error), mend="Give another --out."
         ) from None
-    finished = study.finished()
+    earlier = read_recorded(study, recorded)
+    finished = merge(study, earlier, [measure(run) for run in study.finished()])
     done, failed = ([], []) if report_only else _do(study, runs, finished, address, cpus)
-    path, results = write_report(study)
+    path, results = write_report(study, earlier)
     if docs:
         copy_to_docs(study, docs)
     return Outcome(path, results, done, failed)
@@ -120,9 +124,10 @@ def _check_ready(study: Study, todo: Sequence[Planned]) -> None:
 
 
 def _do(
-    study: Study, runs: Sequence[Planned], finished: Sequence[Planned], address: str, cpus: int | None
+    study: Study, runs: Sequence[Planned], finished: Sequence[Result], address: str, cpus: int | None
 ) -> tuple[list[Planned], list[Planned]]:
-    todo = [run for run in runs if not is_finished(run)]
+    known = {(its.task, its.method, its.seed) for its in finished}
+    todo = [run for run in runs if (run.task, run.method, run.seed) not in known]
     if not todo:
         return [], []
     _check_ready(study, todo)
@@ -130,7 +135,7 @@ def _do(
 
     done: list[Planned] = []
     failed: list[Planned] = []
-    progress = StudyProgress(todo, len(runs) - len(todo), Durations(measure(run) for run in finished))
+    progress = StudyProgress(todo, len(runs) - len(todo), Durations(finished))
     record = GoRecord(study.folder)
     jobs = [Job(execute, (run.spec,)) for run in todo]
     try:
