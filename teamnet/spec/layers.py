@@ -69,8 +69,8 @@ class LayerSpec:
 
     @property
     def channels(self) -> int:
-        """Channels of errors: a second one carries what traces accumulate, or the gradient of the entropy."""
-        return 2 if self.schedule == "ticks" or self.entropy > 0.0 else 1
+        """Channels of errors: a second one carries the gradient of the entropy."""
+        return 2 if self.entropy > 0.0 else 1
 
     @property
     def draws(self) -> int:

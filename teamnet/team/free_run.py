@@ -1,8 +1,9 @@
 """Asynchronous MAP propagation without a common tick: one unit on its own, with the newest values on the board.
 
 The rule is that of :mod:`teamnet.units.schedules.asynchronous`; what differs is that nobody waits. A unit ticks as fast
-as it is given a core, and its own ticks count: one that is slow moves less and accumulates less in an environment step,
-or misses whole observations, and the others do not notice. When it comes by, it learns from the newest TD error.
+as it is given a core, and its own ticks count: one that is slow moves less in an environment step, or misses whole
+observations, and the others do not notice. When it comes by, it learns from the newest TD error; when it turns to the
+next observation, its traces take what it has come to.
 
 A hidden unit ticks when there are newer errors above, or a new observation. Without them it would go all the way to
 what the old errors ask for, before the layer above could answer, and their conversation grows without bound once
@@ -42,8 +43,8 @@ def _command(unit):
 def _work(unit, ticks):
     """One tick of the unit; ``ticks`` have counted since the observation. Returns how many count now.
 
-    Ticks of acting count, and those that are accumulated, which is as soon as the TD error is known. An output unit
-    publishes twice in an observation: its action, and that it has rested.
+    Ticks of acting count, and those after the TD error is known. An output unit publishes twice in an observation: its
+    action, and that it has rested.
     """
     acting, counts = unit.last_layer and ticks < unit.acting_steps, True
     if acting:
@@ -51,8 +52,6 @@ def _work(unit, ticks):
     else:
         move(unit)
         counts = unit.learned == unit.step + 1
-        if counts:
-            accumulate(unit)
     if not unit.first_layer:
         announce(unit.error_word, unit.peers)
     ticks += counts
@@ -82,6 +81,8 @@ def run_free(address: int, steps: int) -> int:
         if seen and unit.learned != clock and reached(unit.delta_word, clock):
             learn_late(unit, clock)
         if newest != clock or status != READY:
+            if seen and unit.learned == clock:
+                accumulate(unit)
             if seen and not finish(unit):
                 store_release(unit.control, 1)
                 return BROKEN

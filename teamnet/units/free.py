@@ -10,7 +10,8 @@ from teamnet.kernels.compile import kernel
 from teamnet.kernels.memory import vector
 from teamnet.units.acting import show_gate
 from teamnet.units.learning import learn
-from teamnet.units.ticking import confide, forget, look, resample, rest, tick
+from teamnet.units.settling import refresh, settle
+from teamnet.units.ticking import forget, look, resample
 from teamnet.units.views import keep
 
 
@@ -67,9 +68,7 @@ def act(unit, final):
 def move(unit):
     """A tick in which a hidden unit settles, and an output unit rests."""
     if not unit.last_layer:
-        tick(unit)
-        confide(unit)
-    else:
-        rest(unit)
-        if unit.gated:
-            show_gate(unit)
+        settle(unit)
+    refresh(unit)
+    if unit.last_layer and unit.gated:
+        show_gate(unit)

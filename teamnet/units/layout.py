@@ -47,12 +47,12 @@ PHASE = np.dtype([
 """One phase of a schedule; see :class:`teamnet.units.schedules.phase.Phase`."""
 
 STATE = (
-    "activation", "error", "mean", "slope", "potential", "force", "signalled", "acting_mean", "second_error", "change",
+    "activation", "error", "mean", "slope", "potential", "force", "signalled", "acting_mean", "second_error",
 )
 """The arrays ``(rows, size)`` of a unit's working state, in the order of its ``state`` block.
 
-``second_error`` is what a second channel of errors carries, ``change`` how fast the activation moves (asynchronous MAP
-propagation); ``force`` is the feedback from above, and in an output unit that settles by sweeps its last residual.
+``second_error`` is what a second channel of errors carries; ``force`` is the feedback from above, and in an output unit
+that settles by sweeps its last residual.
 """
 
 SYNAPSES = ("value", "first", "second", "gradient", "bonus")

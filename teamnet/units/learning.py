@@ -32,13 +32,13 @@ def _through_gate(unit, error, gated):
 
 
 @kernel
-def _own_error(unit, index):
-    return _through_gate(unit, state(unit, index), state(unit, SIGNALLED))
+def _own_error(unit):
+    return _through_gate(unit, state(unit, ERROR), state(unit, SIGNALLED))
 
 
 @kernel
-def _error_above(unit, channel):
-    return _through_gate(unit, above(unit, channel), matrix(unit.signalled_above, unit.rows, unit.fan_out))
+def _error_above(unit):
+    return _through_gate(unit, above(unit, 0), matrix(unit.signalled_above, unit.rows, unit.fan_out))
 
 
 @kernel
@@ -49,12 +49,12 @@ def _accumulate(unit, synapses, below, error):
 
 
 @kernel
-def _accumulate_all(unit, index, channel):
-    error = _own_error(unit, index)
+def _accumulate_all(unit):
+    error = _own_error(unit)
     _accumulate(unit, unit.incoming, below(unit), error)
     _accumulate(unit, unit.biases, matrix(unit.ones, unit.rows, 1), error)
     if not unit.last_layer:
-        _accumulate(unit, unit.outgoing, _error_above(unit, channel), state(unit, ACTIVATION))
+        _accumulate(unit, unit.outgoing, _error_above(unit), state(unit, ACTIVATION))
 
 
 @kernel
@@ -77,15 +77,15 @@ def trace(unit):
     kept, decay = keep(unit), vector(unit.decay, unit.rows)
     for row in range(unit.rows):
         decay[row] = unit.trace_decay * kept[row]
-    _accumulate_all(unit, ERROR, 0)
+    _accumulate_all(unit)
     if unit.entropy > 0.0:
         _accumulate_bonuses(unit)
 
 
 @kernel
 def accumulate(unit):
-    """The same in every tick of a step; the traces decay in the first."""
-    _accumulate_all(unit, SECOND_ERROR, 1)
+    """The same for a unit that runs free, whose traces owe the decay of all observations since the last time."""
+    _accumulate_all(unit)
     fill(vector(unit.decay, unit.rows), 1.0)
 
 
@@ -154,13 +154,13 @@ def learn_at_once(unit):
         _accumulate_bonuses(unit)
     delta = vector(unit.delta, unit.rows)
     error = state(unit, SIGNALLED)
-    rule.broadcast(_own_error(unit, ERROR), delta, float(unit.rows), error)
+    rule.broadcast(_own_error(unit), delta, float(unit.rows), error)
     own = _rate(unit, unit.rate_start, unit.rate_end)
     _learn_from_batch(unit, unit.incoming, below(unit), error, own)
     _learn_from_batch(unit, unit.biases, matrix(unit.ones, unit.rows, 1), error, own)
     if not unit.last_layer:
         signalled = matrix(unit.signalled_above, unit.rows, unit.fan_out)
-        rule.broadcast(_error_above(unit, 0), delta, float(unit.rows), signalled)
+        rule.broadcast(_error_above(unit), delta, float(unit.rows), signalled)
         rate = _rate(unit, unit.rate_above_start, unit.rate_above_end)
         _learn_from_batch(unit, unit.outgoing, signalled, state(unit, ACTIVATION), rate)
 

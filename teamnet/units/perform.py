@@ -45,18 +45,10 @@ def _settle(unit, operation):
 def _tick(unit, operation):
     if operation == constants.BEGIN:
         ticking.begin(unit)
-    elif operation == constants.TICK:
-        ticking.tick(unit)
     elif operation == constants.EXPECT:
         ticking.resample(unit, True)
     elif operation == constants.RESAMPLE:
         ticking.resample(unit, False)
-    elif operation == constants.CONFIDE:
-        ticking.confide(unit)
-    elif operation == constants.REST:
-        ticking.rest(unit)
-    elif operation == constants.ACCUMULATE:
-        learning.accumulate(unit)
 
 
 @kernel

@@ -104,7 +104,7 @@ class Unit:
         """The unit's whole state between two steps; mirrored synapses are left out, the layer above has them."""
         self._settle_noise()
         snapshot = {f"{group}.{part}": self._part(group, part) for group in _GROUPS[:2] for part in self._parts()}
-        snapshot |= {name: self._state[STATE.index(name)].copy() for name in self._shown()}
+        snapshot |= {name: self._state[STATE.index(name)].copy() for name in _SHOWN}
         snapshot["noise"] = self._noise.state()
         snapshot["counters"] = np.array([self.record["step"][0], self.record["updates"][0]], np.uint64)
         return snapshot
@@ -117,9 +117,6 @@ class Unit:
         layer = self.spec.layer
         bonus = ("bonus",) if layer.entropy > 0.0 else ()
         return ("value", "first", "second", *bonus, *(() if layer.single_step else ("trace",)))
-
-    def _shown(self) -> tuple[str, ...]:
-        return (*_SHOWN, "change") if self.spec.layer.schedule == "ticks" else _SHOWN
 
     def _part(self, group: str, part: str) -> np.ndarray:
         block = self._synapses[group]
@@ -140,7 +137,7 @@ class Unit:
                     block[len(SYNAPSES) :] = value
                 else:
                     block[SYNAPSES.index(part)] = value
-        for name in self._shown():
+        for name in _SHOWN:
             self._state[STATE.index(name)] = own[name]
         self._scratch["decay"][:] = 1.0
         self.record["noise_index"], self._drawn = 0, 0

@@ -10,9 +10,7 @@ from teamnet.kernels.compile import kernel
 from teamnet.kernels.memory import copy, flat, matrix, vector
 from teamnet.units.layout import STATE
 
-(
-    ACTIVATION, ERROR, MEAN, SLOPE, POTENTIAL, FORCE, SIGNALLED, ACTING_MEAN, SECOND_ERROR, CHANGE
-) = range(len(STATE))
+ACTIVATION, ERROR, MEAN, SLOPE, POTENTIAL, FORCE, SIGNALLED, ACTING_MEAN, SECOND_ERROR = range(len(STATE))
 
 
 @kernel

@@ -123,9 +123,10 @@ def test_a_unit_that_was_away_starts_anew_with_the_episode_that_it_missed():
             Blocked.gate.set()
         exchange.act(np.zeros((2, 3)), np.ones(2))
         exchange.learn(np.zeros(2))
-        while hidden.record["learned"][0] < 7 or np.any(hidden._scratch["decay"] != 1.0):
+        while hidden.record["learned"][0] < 7:
             time.sleep(0.001)
         exchange.pause()
+        assert np.all(hidden._scratch["decay"] == 1.0)
         trace = hidden.snapshot()["incoming.trace"]
         assert np.abs(trace[0]).max() < 1e4
         assert trace[1].max() == pytest.approx(1e6 * TEAMS[0][0].trace_decay ** 7, rel=0.2)

@@ -14,7 +14,6 @@ from tests.conftest import make_layers
 from tests.team.exchanges import local, state_of
 
 _ROWS = 2
-_BETA, _ALPHA, _EPSILON = 0.7, 1e3, 1.0
 _ADAM = 0.9, 0.999, 1e-9
 ACTOR = make_layers((3, 5, 4, 3), rows=_ROWS, schedule="ticks", acting_steps=3, settle_steps=4)
 CONTINUOUS = make_layers((3, 5, 4, 2), family="gaussian", rows=_ROWS, schedule="ticks", acting_steps=3, settle_steps=2)
@@ -33,7 +32,6 @@ class Plain:
         self.w = {its.number: initial_weights(its, its.number, its.fan_in, its.size, 0) for its in layers}
         self.b = {its.number: np.zeros(its.size) for its in layers}
         self.h = {its.number: np.zeros((_ROWS, its.size)) for its in layers}
-        self.g = {its.number: np.zeros((_ROWS, its.size)) for its in layers}
         self.z = {its.number: np.zeros((_ROWS, its.fan_in + 1, its.size)) for its in layers}
         self.moments = {its.number: np.zeros((2, its.fan_in + 1, its.size)) for its in layers}
         self.m, self.e, self.slope = {}, {}, {}
@@ -62,22 +60,18 @@ class Plain:
         else:
             self.e[number] = off * self.slope[number] / layer.variance
 
-    def follow(self, number: int, moved: np.ndarray) -> None:
-        self.g[number] = _BETA * self.g[number] + (1 - _BETA) * moved
-
     def settle(self) -> None:
         """All hidden layers at once, from the errors of the tick before."""
         for layer in self.layers[:-1]:
             n, v = layer.number, layer.variance
             moved = layer.step_size * v * ((self.m[n] - self.h[n]) / v + self.e[n + 1] @ self.w[n + 1].T)
             self.h[n] = self.h[n] + moved
-            self.follow(n, moved)
         for number in range(1, self.last):
             self.look(number)
             self.find_error(number)
 
     def resample(self, expecting: bool) -> None:
-        output, before = self.layers[-1], self.h[self.last]
+        output = self.layers[-1]
         self.look(self.last)
         mean = self.m[self.last]
         if expecting:
@@ -90,17 +84,12 @@ class Plain:
         if not expecting:
             self.value = mean[:, 0]
         self.h[self.last] = now
-        moved = now - before
-        if output.family == "categorical":
-            moved = np.repeat(np.abs(moved).max(axis=1, keepdims=True), output.size, axis=1)
-        self.follow(self.last, moved)
         self.find_error(self.last)
 
     def act(self, observation: np.ndarray, keep: np.ndarray) -> None:
         self.h[0] = observation
         for number in range(1, self.last + 1):
             self.h[number] = np.where(keep[:, None] == 0, 0.0, self.h[number])
-            self.g[number] = np.where(keep[:, None] == 0, 1.0, self.g[number])
         for number in range(1, self.last + 1):
             self.look(number)
             self.find_error(number)
@@ -119,12 +108,11 @@ class Plain:
             self.settle()
             self.look(self.last)
             self.find_error(self.last)
-            self.follow(self.last, np.zeros_like(self.h[self.last]))
-            for layer in self.layers:
-                self.accumulate(layer.number)
+        for layer in self.layers:
+            self.accumulate(layer.number)
 
     def accumulate(self, number: int) -> None:
-        e = self.e[number] / (_EPSILON + _ALPHA * self.g[number] ** 2)
+        e = self.e[number]
         if self.layers[0].gated:
             e = e / (self.h[self.last] - self.m[self.last])
         below = np.concatenate([self.h[number - 1], np.ones((_ROWS, 1))], axis=1)
@@ -169,7 +157,6 @@ def test_it_is_the_rule_of_the_docstring(layers: list[LayerSpec], keep: tuple[fl
         n, prefix = layer.number, f"{layer.team}.{layer.number}"
         _close(state[f"{prefix}.activation"], plain.h[n])
         _close(state[f"{prefix}.mean"], plain.m[n])
-        _close(state[f"{prefix}.change"], plain.g[n])
         _close(state[f"{prefix}.incoming.trace"], plain.z[n][:, :-1])
         _close(state[f"{prefix}.biases.trace"], plain.z[n][:, -1:])
         _close(state[f"{prefix}.incoming.value"], plain.w[n])
@@ -180,7 +167,7 @@ def test_it_is_the_rule_of_the_docstring(layers: list[LayerSpec], keep: tuple[fl
 
 
 @pytest.mark.parametrize("layers", [ACTOR, CRITIC], ids=["actor", "critic"])
-def test_a_new_episode_forgets_values_traces_and_how_fast_they_moved(layers: list[LayerSpec]):
+def test_a_new_episode_forgets_values_and_traces(layers: list[LayerSpec]):
     frozen = [replace(layer, rate=Rate(0.0, 0.0), rate_above=Rate(0.0, 0.0)) for layer in layers]
     states = []
     for history in (1, 2):
@@ -192,7 +179,7 @@ def test_a_new_episode_forgets_values_traces_and_how_fast_they_moved(layers: lis
         exchange.learn(np.ones(_ROWS))
         states.append(state_of(exchange, [frozen], "layer"))
     for layer in layers:
-        for name in ("activation", "mean", "change", "incoming.trace", "biases.trace"):
+        for name in ("activation", "mean", "incoming.trace", "biases.trace"):
             one, other = (state[f"{layer.team}.{layer.number}.{name}"] for state in states)
             assert np.array_equal(one[0], other[0]), "nothing is left of what was before"
         assert not np.array_equal(*(state[f"{layer.team}.{layer.number}.incoming.trace"][1] for state in states))
