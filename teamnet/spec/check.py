@@ -9,7 +9,7 @@ from teamnet.errors import SpecError, nearest
 from teamnet.spec.run import LaunchSpec, RunSpec, TeamSpec, spec_of_team
 
 RULES = ("map", "map-async", "reinforce", "backprop")
-SCHEDULES = ("jacobi", "sweeps")
+SCHEDULES = ("jacobi", "sweeps", "descents")
 SIGNALS = ("target", "reward")
 FUNCTIONS = ("softplus", "relu", "linear", "logistic", "tanh")
 _MOST_NEURONS = 1_000_000
@@ -155,7 +155,7 @@ def _check_rule_of_team(name: str, spec: RunSpec, team: TeamSpec) -> None:
             mend="Only the rule map settles by choice.",
         )
     own_name = "settle_steps" if team.settle_steps is None else f"{name}.settle_steps"
-    _check_count(own_name, own.settle_steps, 1 if own.rule == "map" and own.schedule == "sweeps" else 0, 100_000)
+    _check_count(own_name, own.settle_steps, 1 if own.rule == "map" and own.schedule != "jacobi" else 0, 100_000)
     _check_share("exploring" if team.exploring is None else f"{name}.exploring", own.exploring)
 
 

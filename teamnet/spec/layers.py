@@ -38,7 +38,7 @@ class LayerSpec:
         single_step: whether episodes have one step, so that units learn at once and keep no trace.
         rows: parallel environments.
         schedule: how the units work together in a step, a module of ``units.schedules``: ``jacobi``, ``sweeps``,
-            ``chain`` or ``ticks``.
+            ``descents``, ``chain`` or ``ticks``.
         acting_steps: ticks of acting, for the schedule ``ticks``.
         exploring: share of the hidden units that explore in a step; the others take their mean.
         entropy: weight of the policy's entropy beside its return.

@@ -44,7 +44,7 @@ class RunSpec:
         hidden: neurons of the hidden layers; may be empty.
         function: hidden function: softplus, relu, linear, logistic or tanh.
         schedule: how MAP propagation settles: ``jacobi`` (all layers at once, as published) or ``sweeps`` (errors
-            downwards, means upwards).
+            downwards, means upwards) or ``descents`` (the same without the last way upwards).
         settle_steps: settle steps or sweeps in one environment step.
         acting_steps: of asynchronous MAP propagation: ticks in which the output is resampled.
         free_running: asynchronous MAP propagation without a common tick: every actor uses the newest values on the

@@ -26,6 +26,10 @@ SWEEPS = [
     make_layers((3, 9, 6, 5, 2), rows=2, schedule="sweeps", settle_steps=3),
     make_layers((3, 6, 1), team="critic", family="gaussian", rows=2, schedule="sweeps", settle_steps=2),
 ]
+DESCENTS = [
+    make_layers((3, 9, 6, 5, 2), rows=2, schedule="descents", settle_steps=2),
+    make_layers((3, 6, 4, 1), team="critic", family="gaussian", rows=2, schedule="descents", settle_steps=3),
+]
 CHAIN = [
     make_layers((3, 9, 6, 2), rows=2, schedule="chain", exploring=0.0, entropy=0.1),
     make_layers((3, 9, 6, 1), team="critic", family="gaussian", rows=2, schedule="chain"),
@@ -43,14 +47,14 @@ OTHER_CRITIC = [
     make_layers((3, 9, 6, 1), team="critic", family="gaussian", rows=2, schedule="chain", exploring=0.0),
 ]
 FLAT_CHOICES = [
-    make_layers((3, 2), schedule=actor, settle_steps=2) for actor in ("sweeps", "chain", "ticks")
+    make_layers((3, 2), schedule=actor, settle_steps=2) for actor in ("sweeps", "descents", "chain", "ticks")
 ]
 SINGLE_CHAIN = [make_layers((5, 9, 6, 2), rows=7, single_step=True, schedule="chain", entropy=0.1)]
 SINGLE_SWEEPS = [
     make_layers((5, 9, 6, 1), team="critic", family="gaussian", rows=7, single_step=True, schedule="sweeps")
 ]
 RULES = {
-    "sweeps": SWEEPS, "backpropagation": CHAIN, "asynchronous": TICKS, "a choice for each team": MIXED,
+    "sweeps": SWEEPS, "descents": DESCENTS, "backpropagation": CHAIN, "asynchronous": TICKS, "a choice for each team": MIXED,
     "a rule for each team": OTHER_CRITIC,
     "single-step backpropagation": SINGLE_CHAIN, "single-step sweeps": SINGLE_SWEEPS,
 }

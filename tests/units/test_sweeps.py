@@ -71,6 +71,25 @@ def test_a_few_sweeps_settle_grown_weights_better_than_twenty_steps_at_once(scal
     assert _cosine(found["jacobi"], found["truth"]) < _cosine(found["sweeps"], found["truth"])
 
 
+@pytest.mark.parametrize("kind", ["actor", "critic"])
+def test_descents_send_the_errors_of_sweeps_and_keep_the_activations_that_those_belong_to(kind: str):
+    family = "categorical" if kind == "actor" else "gaussian"
+    layers = make_layers((*SIZES[:-1], 2 if kind == "actor" else 1), team=kind, family=family, settle_steps=3)
+    found = {
+        schedule: _settled([replace(layer, schedule=schedule) for layer in layers], 2.0)
+        for schedule in ("sweeps", "descents")
+    }
+    before = _settled([replace(layer, schedule="sweeps", settle_steps=2) for layer in layers], 2.0)
+    first, second = (
+        [found[schedule][f"{kind}.{number}.incoming.trace"] for number in (1, 2)] for schedule in found
+    )
+    np.testing.assert_array_equal(first[0], second[0], "the observation times the errors")
+    for number in (1, 2):
+        name = f"{kind}.{number}.activation"
+        np.testing.assert_array_equal(found["descents"][name], before[name], "no last way up")
+    assert _cosine(first[1], second[1]) > 0.99
+
+
 @pytest.mark.parametrize("scale", [1.0, 1.5, 2.0])
 @pytest.mark.parametrize("variance", [0.1, 0.02])
 def test_a_clamped_gaussian_output_finds_its_error_by_secant_steps(scale: float, variance: float):

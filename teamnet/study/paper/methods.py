@@ -92,6 +92,7 @@ METHODS: dict[str, Method] = {
     for method in (
         Method("map", "MAP propagation", compared_with="map"),
         Method("tuned", "MAP propagation, tuned", compared_with="map"),
+        Method("frugal", "MAP propagation, tuned, frugal", compared_with="map"),
         Method("backprop", "backpropagation", compared_with="backprop"),
         Method("map-async", "asynchronous MAP", tuple(ENVIRONMENTS), compared_with="map-async"),
         Method("reinforce", "REINFORCE, all units", compared_with="reinforce"),

@@ -12,10 +12,10 @@ from teamnet.units.schedules.asynchronous import ticks
 from teamnet.units.schedules.backpropagation import chain
 from teamnet.units.schedules.map_propagation import jacobi
 from teamnet.units.schedules.phase import Phase
-from teamnet.units.schedules.sweeps import sweeps
+from teamnet.units.schedules.sweeps import descents, sweeps
 
 
 def schedule_of(layer: LayerSpec) -> Sequence[Phase]:
     """The phases of one environment step of every unit of a layer."""
-    makers = {"jacobi": jacobi, "sweeps": sweeps, "chain": chain, "ticks": ticks}
+    makers = {"jacobi": jacobi, "sweeps": sweeps, "descents": descents, "chain": chain, "ticks": ticks}
     return makers[layer.schedule](layer)

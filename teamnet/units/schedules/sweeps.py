@@ -10,6 +10,9 @@ after very many steps of the published schedule. One sweep alone is backpropagat
 
 A Gaussian output clamped at ``H_L`` feels ``e_L = (H_L - m_L) / v_L``, and ``m_L`` follows the errors that it sent:
 with a small ``v_L`` plain sweeps overshoot. Its units therefore find the error that is its own answer by secant steps.
+
+The last way up changes no error, only the activations that the trace is made of. ``descents`` leaves it out: it ends
+with the errors going down, and its trace has the activations that those errors belong to.
 """
 
 from __future__ import annotations
@@ -20,16 +23,26 @@ from teamnet.units.schedules.phase import NOTHING, Phase, learn, trace
 
 
 def sweeps(layer: LayerSpec) -> list[Phase]:
-    """The trace is made of the last activations and of the last errors that went down."""
+    """``settle_steps`` times down and up; the trace is made of the last activations and the last errors."""
+    return _alternate(layer, ups=layer.settle_steps)
+
+
+def descents(layer: LayerSpec) -> list[Phase]:
+    """``settle_steps`` times down, and up in between."""
+    return _alternate(layer, ups=layer.settle_steps - 1)
+
+
+def _alternate(layer: LayerSpec, ups: int) -> list[Phase]:
     steps = layer.settle_steps
     sent = layer.is_last and not layer.is_first
     phases = [Phase(ACT, below=0, activation=0, error=0 if sent else NOTHING), *learn(layer)]
     for k in range(1, steps + 1):
         if not layer.is_last:
             phases.append(Phase(CHAIN, above=k - 1, error=NOTHING if layer.is_first else k - 1))
-            phases.append(Phase(ASCEND, below=0 if layer.is_first else k, activation=k))
+            if k <= ups:
+                phases.append(Phase(ASCEND, below=0 if layer.is_first else k, activation=k))
         elif k < steps and sent:
             phases.append(Phase(SOLVE_FIRST if k == 1 else SOLVE, below=k, error=k))
     if layer.gated and layer.is_last:
         phases.append(Phase(SHOW_SOLVED_GATE, shown_gate=0))
-    return [*phases, trace(layer, below=steps, above=steps - 1)]
+    return [*phases, trace(layer, below=ups, above=steps - 1)]
