@@ -54,7 +54,8 @@ SINGLE_SWEEPS = [
     make_layers((5, 9, 6, 1), team="critic", family="gaussian", rows=7, single_step=True, schedule="sweeps")
 ]
 RULES = {
-    "sweeps": SWEEPS, "descents": DESCENTS, "backpropagation": CHAIN, "asynchronous": TICKS, "a choice for each team": MIXED,
+    "sweeps": SWEEPS, "descents": DESCENTS, "backpropagation": CHAIN, "asynchronous": TICKS,
+    "a choice for each team": MIXED,
     "a rule for each team": OTHER_CRITIC,
     "single-step backpropagation": SINGLE_CHAIN, "single-step sweeps": SINGLE_SWEEPS,
 }
