@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from teamnet.cli.communication import communication_lines
 from teamnet.cli.options import parse_train_options
 from teamnet.cli.terminal import INTERRUPTED, say
 from teamnet.spec.presets import PRESETS
@@ -36,7 +37,9 @@ def _finish(summary: dict[str, Any], interrupted: bool, out: Path | None, *, as_
         print(json.dumps(summary))
     else:
         for name, value in summary.items():
-            print(f"{name:22} {value}")
+            if name != "communication":
+                print(f"{name:22} {value}")
+        print("\n".join(communication_lines(summary["communication"])))
         if out:
             print(f"{'written to':22} {out}")
     return INTERRUPTED if interrupted else 0

@@ -14,6 +14,9 @@ BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-9
 CORRECTED_UPDATES = 1000
 """The official code corrects the bias of Adam's updates 1 to 999 only."""
 
+TIMED_EVERY = 64
+"""Steps of which one is timed, a power of two."""
+
 LINE = 64
 """Bytes of a round counter: a cache line."""
 WHOLE, BELL, NODES, EVERY = 3, 4, 5, 6

@@ -20,15 +20,20 @@ from pathlib import Path
 import gymnasium
 import numpy as np
 
+from teamnet.kernels.constants import TIMED_EVERY
+from teamnet.spec.check import check_choice
 from teamnet.spec.layers import LayerSpec
 from teamnet.spec.presets import preset
 from teamnet.spec.resolve import Interface, build_teams
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.study.reference import ReferenceTeam
+from teamnet.team.local import LocalExchange
+from teamnet.team.partition import divide_all
 from teamnet.training.run import Run
 from teamnet.units.streams import initial_weights
 
 _ENDLESS = 2**40
+_LEDGER = "ledger"
 
 
 @dataclass(frozen=True)
@@ -199,6 +204,28 @@ def measure(case: Case, repeats: int) -> Result:
     )
 
 
+def ledger_cost(repeats: int, steps: int) -> float:
+    """What timing every 64th step costs: the median share of the time of CartPole's teams in this process.
+
+    The same units are driven with and without it in turns. What they count beside is one addition a publication.
+    """
+    teams = build_teams(preset("cartpole"), Interface(4, 2, "categorical"))
+    exchange = LocalExchange(teams, divide_all(teams, "layer", 0))
+    observation, delta, keep = np.zeros((1, 4)), np.zeros(1), np.ones(1)
+
+    def seconds(mask: int) -> float:
+        for unit in exchange.units:
+            unit.record["timed_mask"] = mask
+        begun = time.perf_counter()
+        for _ in range(steps):
+            exchange.act(observation, keep)
+            exchange.learn(delta)
+        return time.perf_counter() - begun
+
+    seconds(-1)
+    return statistics.median(seconds(TIMED_EVERY - 1) / seconds(-1) for _ in range(repeats)) - 1.0
+
+
 def cases(steps: int) -> dict[str, Case]:
     """All configurations by the name that ``--only`` takes; ``steps`` environment steps for the fast ones."""
     cartpole, ray = preset("cartpole"), LaunchSpec()
@@ -226,12 +253,14 @@ def bench(
         repeats: how often each configuration and its reference are timed.
         steps: environment steps of a fast configuration in one timing.
         only: names of configurations (local, local-16, multiplexer, ray-layer, ray-layer-busy, ray-block, ray-calls,
-            ray-neuron); all but ray-neuron if left out.
+            ray-neuron, ledger); all but ray-neuron if left out.
         neuron: measure neuron grain too, which needs 20 GiB and some minutes.
         json: print one JSON object a line instead of a table.
     """
     known = cases(steps)
-    chosen = only or tuple(name for name in known if neuron or name != "ray-neuron")
+    chosen = only or (*(name for name in known if neuron or name != "ray-neuron"), _LEDGER)
+    for name in chosen:
+        check_choice("only", name, (*known, _LEDGER))
     if not json:
         print(
             f"{'configuration':26} {'actors':>6} {'steps/s':>9} {'NumPy':>9} {'ratio':>7} {'start':>7} {'memory':>9}"
@@ -239,6 +268,11 @@ def bench(
         )
     for name in chosen:
         print(f"measuring {name}", file=sys.stderr)
+        if name == _LEDGER:
+            cost = ledger_cost(3 * repeats, steps)
+            plain = json_format.dumps({"name": name, "cost": cost})
+            print(plain if json else f"ledger: {100 * cost:.2f} % of the time")
+            continue
         result = measure(known[name], repeats)
         if json:
             print(json_format.dumps(result.__dict__), flush=True)

@@ -13,6 +13,7 @@ from teamnet.kernels.native import native
 from teamnet.spec.layers import LayerSpec, UnitSpec
 from teamnet.team.crew import Crew, Pending
 from teamnet.team.exchange import non_finite
+from teamnet.team.ledger import Ledger, book
 from teamnet.team.node import Node
 from teamnet.team.nodes import Nodes
 from teamnet.team.partition import noise_steps
@@ -35,13 +36,15 @@ class BoardExchange:
         nodes: the boards that they work on; one for all if left out.
     """
 
+    _free_running = False
+
     def __init__(
         self, teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec], crew: Crew, nodes: Nodes | None = None
     ) -> None:
         self.actors = crew.size
         self._publish = native("teamnet.team.meet", "publish_alone", "ii")
         self._wait_for_all = native("teamnet.team.meet", "wait_for_all", "iiiii")
-        self._crew, self._units = crew, units
+        self._crew, self._teams, self._units = crew, teams, units
         try:
             self._nodes = nodes or Nodes(Node(teams, units, [0] * len(units)))
             self._nodes.attach(crew)
@@ -65,7 +68,7 @@ class BoardExchange:
         self._call_steps = noise_steps(teams)
         self._calls: deque[list[Pending]] = deque()
         self._steps_called = 0
-        self._step = 0
+        self._step = self._first_step = self._pauses = 0
 
     def act(self, observation: np.ndarray, keep: np.ndarray) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""
@@ -120,6 +123,7 @@ class BoardExchange:
 
     def pause(self) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""
+        self._pauses += 1
         self._nodes.pause_before(self._step)
         calls, self._calls = self._calls, deque()
         self._steps_called = self._step
@@ -139,11 +143,20 @@ class BoardExchange:
         """See :class:`teamnet.team.exchange.Exchange`."""
         return self._crew.results(self._crew.call("mirror", [()] * self._crew.size))
 
+    def ledger(self) -> Ledger:
+        """See :class:`teamnet.team.exchange.Exchange`."""
+        counts = self._crew.results(self._crew.call("counts", [()] * self._crew.size))
+        return book(
+            self._teams, self._units, self._nodes.places, counts, self._nodes.traffic(),
+            steps=self._step - self._first_step, pauses=self._pauses, free_running=self._free_running,
+        )
+
     def restore(self, snapshots: Sequence[tuple[Snapshot, Snapshot]], step: int) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""
         self._crew.results(self._crew.call("restore", list(snapshots)))
         self._nodes.begin_at(step)
-        self._step = self._steps_called = step
+        self._step = self._steps_called = self._first_step = step
+        self._pauses = 0
 
     def close(self) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""

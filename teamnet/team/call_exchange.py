@@ -15,6 +15,7 @@ from teamnet.kernels.native import native
 from teamnet.spec.layers import LayerSpec, UnitSpec
 from teamnet.team.crew import Crew
 from teamnet.team.exchange import non_finite
+from teamnet.team.ledger import Ledger, book
 from teamnet.team.order import Turn, Wave, order_of_step
 from teamnet.units.schedules import schedule_of
 from teamnet.units.schedules.phase import NOTHING, rounds
@@ -83,6 +84,10 @@ class CallWorker:
         """See :meth:`teamnet.units.unit.Unit.mirror`."""
         return self._unit.mirror()
 
+    def counts(self) -> dict[str, int]:
+        """See :meth:`teamnet.units.unit.Unit.counts`."""
+        return self._unit.counts()
+
     def restore(self, own: Snapshot, above: Snapshot) -> None:
         """See :meth:`teamnet.units.unit.Unit.restore`."""
         self._noise_left = 0
@@ -104,7 +109,7 @@ class CallExchange:
         self._teams, self._units, self._crew = teams, units, crew
         self._acting, self._rest = order_of_step(teams, units)
         self._published: dict[tuple[object, ...], np.ndarray] = {}
-        self._step = 0
+        self._step = self._first_step = 0
 
     def act(self, observation: np.ndarray, keep: np.ndarray) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""
@@ -173,10 +178,16 @@ class CallExchange:
         """See :class:`teamnet.team.exchange.Exchange`."""
         return self._crew.results(self._crew.call("mirror", [()] * self._crew.size))
 
+    def ledger(self) -> Ledger:
+        """See :class:`teamnet.team.exchange.Exchange`."""
+        counts = self._crew.results(self._crew.call("counts", [()] * self._crew.size))
+        nodes = [0] * len(self._units)
+        return book(self._teams, self._units, nodes, counts, {}, steps=self._step - self._first_step, pauses=0)
+
     def restore(self, snapshots: Sequence[tuple[Snapshot, Snapshot]], step: int) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""
         self._crew.results(self._crew.call("restore", list(snapshots)))
-        self._step = step
+        self._step = self._first_step = step
 
     def close(self) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""

@@ -10,6 +10,7 @@ import numpy as np
 from teamnet.board.board import Board
 from teamnet.errors import NumericalError
 from teamnet.spec.layers import LayerSpec, UnitSpec
+from teamnet.team.ledger import Ledger
 from teamnet.units.schedules import schedule_of
 from teamnet.units.schedules.phase import rounds
 from teamnet.units.unit import Snapshot
@@ -51,6 +52,10 @@ class Exchange(Protocol):
 
     def mirrors(self) -> list[Snapshot]:
         """Every unit's own copies of its outgoing synapses; the team must be paused."""
+        ...
+
+    def ledger(self) -> Ledger:
+        """What the units have said to each other, and where their time went; the team must be paused."""
         ...
 
     def restore(self, snapshots: Sequence[tuple[Snapshot, Snapshot]], step: int) -> None:

@@ -28,6 +28,8 @@ class FreeExchange(BoardExchange):
         crew: hosts of one :class:`teamnet.team.worker.FreeWorker` for each unit.
     """
 
+    _free_running = True
+
     def __init__(self, teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec], crew: Crew) -> None:
         super().__init__(teams, units, crew)
         self._set_control = native("teamnet.team.meet", "set_control", "ii")

@@ -7,6 +7,7 @@ from teamnet.kernels.memory import integers
 from teamnet.units.learning import finish
 from teamnet.units.perform import perform
 from teamnet.units.records import schedule_of, units_at
+from teamnet.units.timing import clock
 
 
 @kernel
@@ -27,7 +28,9 @@ def perform_in_turn(address: int, count: int, order: int, length: int) -> int:
     for place in range(length):
         number, phase = pairs[2 * place], pairs[2 * place + 1]
         unit = units[number]
+        begun = clock(unit)
         perform(unit, schedule_of(unit)[phase])
+        unit.computed += clock(unit) - begun
         if phase == unit.phases - 1 and not finish(unit) and broken < 0:
             broken = number
     return broken

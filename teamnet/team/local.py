@@ -11,6 +11,7 @@ from teamnet.board.segment import private_memory
 from teamnet.kernels.native import native
 from teamnet.spec.layers import LayerSpec, UnitSpec
 from teamnet.team.exchange import non_finite
+from teamnet.team.ledger import Ledger, book
 from teamnet.team.order import order_of_step
 from teamnet.team.partition import noise_steps
 from teamnet.units.streams import RecordedNoise
@@ -31,6 +32,7 @@ class LocalExchange:
     def __init__(
         self, teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec], noise: Sequence[np.ndarray] | None = None
     ) -> None:
+        self._teams = teams
         self.board = Board(teams, private_memory(board_size(teams)))
         recorded = [None] * len(units) if noise is None else [RecordedNoise(block) for block in noise]
         self.units = [Unit(unit, source) for unit, source in zip(units, recorded, strict=True)]
@@ -49,7 +51,7 @@ class LocalExchange:
         self._delta = self.board.signal("delta")
         self._noise_steps = noise_steps(teams)
         self._noise_left = 0
-        self._step = 0
+        self._step = self._first_step = 0
 
     def act(self, observation: np.ndarray, keep: np.ndarray) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""
@@ -82,10 +84,16 @@ class LocalExchange:
         """See :class:`teamnet.team.exchange.Exchange`."""
         return [unit.mirror() for unit in self.units]
 
+    def ledger(self) -> Ledger:
+        """See :class:`teamnet.team.exchange.Exchange`."""
+        specs = [unit.spec for unit in self.units]
+        counts = [unit.counts() for unit in self.units]
+        return book(self._teams, specs, [0] * len(specs), counts, {}, steps=self._step - self._first_step, pauses=0)
+
     def restore(self, snapshots: Sequence[tuple[Snapshot, Snapshot]], step: int) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""
         self._noise_left = 0
-        self._step = step
+        self._step = self._first_step = step
         for unit, (own, above) in zip(self.units, snapshots, strict=True):
             unit.restore(own, above)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 
 from teamnet.errors import ActorLost
@@ -64,6 +66,19 @@ class Nodes:
     def aborted(self) -> bool:
         """Whether the run has been aborted on any node."""
         return self._here.aborted() or any(self._of_others("aborted"))
+
+    @property
+    def places(self) -> Sequence[int]:
+        """Each unit's node."""
+        return self._here.routes.nodes
+
+    def traffic(self) -> dict[str, int]:
+        """What all links between nodes have carried since they were made: ``messages``, ``bytes`` and ``writes``."""
+        sums: Counter[str] = Counter()
+        for sent in (self._here.traffic(), *self._of_others("traffic")):
+            for link in sent.values():
+                sums.update(link)
+        return dict(sums)
 
     def failure(self) -> str:
         """What went wrong with a link of this node; empty if nothing did."""

@@ -6,6 +6,7 @@ from teamnet.kernels.compile import kernel
 from teamnet.units.learning import finish
 from teamnet.units.perform import perform
 from teamnet.units.records import schedule_of, units_at
+from teamnet.units.timing import clock
 
 
 @kernel
@@ -16,7 +17,9 @@ def do_phase(address: int, number: int) -> int:
         0 if it was the last of a step and a value is not finite, else 1.
     """
     unit = units_at(address, 1)[0]
+    begun = clock(unit)
     perform(unit, schedule_of(unit)[number])
+    unit.computed += clock(unit) - begun
     if number == unit.phases - 1:
         return int(finish(unit))
     return 1

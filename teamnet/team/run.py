@@ -8,6 +8,7 @@ from teamnet.kernels.constants import BROKEN, READY
 from teamnet.units.learning import finish
 from teamnet.units.perform import perform
 from teamnet.units.records import schedule_of, units_at
+from teamnet.units.timing import clock
 
 
 @kernel
@@ -51,11 +52,17 @@ def run(address: int, steps: int) -> int:
     for _ in range(steps):
         for number in range(unit.phases):
             phase = schedule[number]
+            begun = clock(unit)
             status = _wait_for_inputs(unit, phase, number)
             if status != READY:
                 return status
+            ready = clock(unit)
             perform(unit, phase)
+            done = clock(unit)
             _publish(unit, phase)
+            unit.waited += ready - begun
+            unit.computed += done - ready
+            unit.published += clock(unit) - done
         if not finish(unit):
             store_release(unit.control, 1)
             return BROKEN

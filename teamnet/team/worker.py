@@ -61,6 +61,10 @@ class BoardWorker:
         """See :meth:`teamnet.units.unit.Unit.mirror`."""
         return self._unit.mirror()
 
+    def counts(self) -> dict[str, int]:
+        """See :meth:`teamnet.units.unit.Unit.counts`."""
+        return self._unit.counts()
+
     def restore(self, own: Snapshot, above: Snapshot) -> None:
         """See :meth:`teamnet.units.unit.Unit.restore`."""
         self._unit.restore(own, above)

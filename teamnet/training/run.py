@@ -15,6 +15,7 @@ from teamnet.spec.files import from_plain, to_plain
 from teamnet.spec.presets import SINGLE_STEP_TASKS
 from teamnet.spec.resolve import build_teams, fit_depth
 from teamnet.spec.run import LaunchSpec, RunSpec
+from teamnet.team.ledger import Ledger
 from teamnet.team.partition import block_size, divide_all
 from teamnet.team.placement import check_placement
 from teamnet.team.state import State, digest, merge, split
@@ -108,6 +109,11 @@ class Run:
         self._exchange.pause()
         self.seconds += time.perf_counter() - begun
 
+    def ledger(self) -> Ledger:
+        """What the units have said to each other since the run began or was taken up; the run is paused for it."""
+        self.pause()
+        return self._exchange.ledger()
+
     def state(self) -> State:
         """Every layer's state; the run is paused for it."""
         self.pause()
@@ -159,7 +165,7 @@ class Run:
             "episodes": task.episodes, "mean_return": task.return_sum / task.episodes if task.episodes else None,
             "seconds": round(self.seconds, 3), "startup_seconds": round(self.startup_seconds, 3),
             "env_steps_per_second": round(task.env_steps / self.seconds, 1) if self.seconds else None,
-            "digest": parameters,
+            "digest": parameters, "communication": self.ledger().as_plain(),
         }
 
     def close(self) -> None:

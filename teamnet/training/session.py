@@ -57,9 +57,11 @@ def train(
             observers += [metrics, TensorBoardEvents(out)]
         progress = ProgressLine(run, spec.task)
         observers.append(progress)
+        export = _exporter(run)
         with _StoppingOnInterrupt(run):
-            _loop(run, observers, progress, out, metrics, save_every)
+            _loop(run, observers, progress, out, metrics, save_every, export)
         summary = run.summary()
+        export()
         if out and metrics:
             run.save(out, {"metrics_bytes": metrics.size()})
             write_summary(out, summary)
@@ -70,6 +72,17 @@ def train(
     if out:
         draw_learning_curve(out, f"{spec.task}, {spec.rule}, seed {spec.seed}")
     return summary, not run.done
+
+
+def _exporter(run: Run) -> Callable[[], None]:
+    """Shows the run's ledger as Ray metrics, if it is on Ray."""
+    if run.launch.backend != "ray":
+        return lambda: None
+    from teamnet.team.ray_metrics import RayMetrics
+
+    spec = run.spec
+    metrics = RayMetrics({"task": spec.task, "rule": spec.rule, "seed": str(spec.seed)})
+    return lambda: metrics.show(run.ledger())
 
 
 def _take_folder(out: Path, *, new: bool) -> None:
@@ -93,7 +106,7 @@ def _take_folder(out: Path, *, new: bool) -> None:
 
 def _loop(
     run: Run, observers: list[Observer], progress: ProgressLine, out: Path | None, metrics: MetricsFile | None,
-    save_every: int,
+    save_every: int, export: Callable[[], None],
 ) -> None:
     next_save = run.task.env_steps + save_every if out else math.inf
     while not run.done and not run.stop_asked:
@@ -108,6 +121,7 @@ def _loop(
         progress.show()
         if out and metrics and run.task.env_steps >= next_save and not run.done:
             run.save(out, {"metrics_bytes": metrics.size()})
+            export()
             next_save = run.task.env_steps + save_every if out else math.inf
 
 

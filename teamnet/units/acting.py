@@ -77,6 +77,7 @@ def act(unit):
 def show_gate(unit):
     """Write the critic's output gate ``1 / (H_L - m_L)`` to the gate slot ``(rows,)``; critics' outputs only."""
     activation, mean, shown = state(unit, ACTIVATION), state(unit, MEAN), gate(unit)
+    unit.sent_gates += 1
     for row in range(unit.rows):
         shown[row] = 1.0 / (activation[row, 0] - mean[row, 0])
 
@@ -85,5 +86,6 @@ def show_gate(unit):
 def show_solved_gate(unit):
     """The same where sweeps have found the error: ``1 / (v_L e_L)``, which is ``1 / (H_L - m_L)`` at its solution."""
     error, shown = state(unit, ERROR), gate(unit)
+    unit.sent_gates += 1
     for row in range(unit.rows):
         shown[row] = 1.0 / (unit.variance * error[row, 0])

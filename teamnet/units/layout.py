@@ -6,7 +6,7 @@ import numpy as np
 
 _SIZES = (
     "rows", "fan_in", "size", "fan_out", "offset", "layer_size", "channels", "acting_steps",
-    "settle_steps",
+    "settle_steps", "timed_mask",
 )
 _KINDS = ("first_layer", "last_layer", "function", "family", "gated", "single_step")
 _REALS = (
@@ -17,6 +17,10 @@ _COUNTERS = (
     "step", "updates", "noise_index", "below_round", "above_round", "activation_round", "error_round",
     "gate_place", "learned",
 )
+LEDGER = (
+    "sent_activations", "sent_errors", "sent_gates", "waited", "computed", "published", "timed_steps",
+)
+"""What a unit counts: its publications, and nanoseconds of its timed steps."""
 _PRIVATE = ("incoming", "biases", "outgoing", "state", "signalled_above", "ones", "decay", "noise", "schedule")
 _SLOTS = ("below", "above", "own_activation", "own_error", "delta", "keep", "gate", "value")
 _WORDS = (
@@ -26,7 +30,7 @@ _WORDS = (
 _ROUNDS = ("phases", "below_rounds", "above_rounds", "activation_rounds", "error_rounds", "gate_rounds")
 
 UNIT = np.dtype([
-    *((name, np.int64) for name in (*_SIZES, *_KINDS, *_COUNTERS, *_PRIVATE, *_SLOTS, *_WORDS, *_ROUNDS)),
+    *((name, np.int64) for name in (*_SIZES, *_KINDS, *_COUNTERS, *LEDGER, *_PRIVATE, *_SLOTS, *_WORDS, *_ROUNDS)),
     *((name, np.float64) for name in _REALS),
 ])
 """One record a unit.
@@ -37,7 +41,8 @@ the first own neuron's place ``offset`` in a layer of ``layer_size``; errors hav
 float64 memory, ``schedule`` of ``phases`` records; words are addresses of the board's round counters (0 in-process).
 ``peers`` counts the units of the layer, ``.._rounds`` how often a slot is published in one environment step, and
 ``.._round`` is the publication that the phase in hand reads or makes. ``learned`` is the number of the observation
-whose TD error was learned from last, where a team runs free.
+whose TD error was learned from last, where a team runs free. Steps whose number has none of the bits of ``timed_mask``
+are timed.
 """
 
 PHASE = np.dtype([

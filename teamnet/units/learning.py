@@ -7,6 +7,7 @@ from teamnet.kernels.compile import kernel
 from teamnet.kernels.constants import BETA1, BETA2, CORRECTED_UPDATES
 from teamnet.kernels.memory import cube, fill, flat, matrix, vector
 from teamnet.units.layout import SYNAPSES
+from teamnet.units.timing import is_timed
 from teamnet.units.views import (
     ACTIVATION,
     ERROR,
@@ -168,6 +169,7 @@ def learn_at_once(unit):
 @kernel
 def finish(unit):
     """Count the step and return whether every activation and mean is finite."""
+    unit.timed_steps += is_timed(unit)
     unit.step += 1
     unfinished = 0
     for index in (ACTIVATION, MEAN):

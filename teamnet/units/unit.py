@@ -6,9 +6,17 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from teamnet.kernels.constants import BETA1, BETA2, CATEGORICAL, CORRECTED_UPDATES, GAUSSIAN, HIDDEN_FUNCTIONS
+from teamnet.kernels.constants import (
+    BETA1,
+    BETA2,
+    CATEGORICAL,
+    CORRECTED_UPDATES,
+    GAUSSIAN,
+    HIDDEN_FUNCTIONS,
+    TIMED_EVERY,
+)
 from teamnet.spec.layers import UnitSpec
-from teamnet.units.layout import PHASE, STATE, SYNAPSES, UNIT
+from teamnet.units.layout import LEDGER, PHASE, STATE, SYNAPSES, UNIT
 from teamnet.units.schedules import schedule_of
 from teamnet.units.streams import KeyedNoise, Noise, initial_weights
 
@@ -70,7 +78,7 @@ class Unit:
             "variance": layer.variance, "temperature": layer.temperature, "step_size": layer.step_size,
             "trace_decay": layer.trace_decay, "rate_start": layer.rate.start, "rate_end": layer.rate.end,
             "rate_above_start": layer.rate_above.start, "rate_above_end": layer.rate_above.end,
-            "anneal_steps": layer.rate.steps, "power1": 1.0, "power2": 1.0,
+            "timed_mask": TIMED_EVERY - 1, "anneal_steps": layer.rate.steps, "power1": 1.0, "power2": 1.0,
         }
         private = self._synapses | self._scratch | {"state": self._state, "schedule": self._schedule}
         values |= {field: array.ctypes.data for field, array in private.items()}
@@ -99,6 +107,10 @@ class Unit:
             self._noise.rewind(used)
         self._drawn = 0
         self.record["noise_index"] = 0
+
+    def counts(self) -> dict[str, int]:
+        """What the unit has published since it was made or restored, and nanoseconds of its timed steps."""
+        return {name: int(self.record[name][0]) for name in LEDGER}
 
     def snapshot(self) -> Snapshot:
         """The unit's whole state between two steps; mirrored synapses are left out, the layer above has them."""
@@ -143,6 +155,8 @@ class Unit:
         self.record["noise_index"], self._drawn = 0, 0
         self._noise.restore(own["noise"])
         step, updates = (int(count) for count in own["counters"])
+        for name in LEDGER:
+            self.record[name] = 0
         self.record["step"], self.record["learned"], self.record["updates"] = step, step, updates
         self.record["power1"], self.record["power2"] = _powers(updates)
 

@@ -59,15 +59,17 @@ def _write(unit, slot, place, values):
 
 @kernel
 def write_activation(unit):
-    """Write the unit's activation to its slot, if this phase publishes it."""
+    """Write the unit's activation to its slot, if this phase publishes it, and count it."""
     if unit.activation_round >= 0:
+        unit.sent_activations += 1
         _write(unit, unit.own_activation, unit.activation_round & 1, state(unit, ACTIVATION))
 
 
 @kernel
 def write_error(unit):
-    """Write all channels of the unit's error to its slot, if this phase publishes it."""
+    """Write all channels of the unit's error to its slot, if this phase publishes it, and count it."""
     if unit.error_round >= 0:
+        unit.sent_errors += 1
         place = (unit.error_round & 1) * unit.channels
         _write(unit, unit.own_error, place, state(unit, ERROR))
         if unit.channels == 2:

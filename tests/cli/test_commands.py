@@ -17,7 +17,7 @@ from tests.conftest import GOLDEN
 
 FIELDS = [
     "task", "rule", "backend", "transport", "grain", "seed", "actors", "env_steps", "episodes", "mean_return",
-    "seconds", "startup_seconds", "env_steps_per_second", "digest",
+    "seconds", "startup_seconds", "env_steps_per_second", "digest", "communication",
 ]
 
 
@@ -37,6 +37,17 @@ def test_the_last_line_of_train_is_the_summary(capsys: pytest.CaptureFixture[str
     summary = json.loads(out.splitlines()[-1])
     assert list(summary) == FIELDS
     assert summary["env_steps"] == 200
+
+
+def test_the_terminal_says_what_the_units_said_and_who_held_them_up(capsys: pytest.CaptureFixture[str]):
+    out, _ = _run(capsys, *SMALL[:-1])
+    lines = {line[:22].strip(): line[23:] for line in out.splitlines() if line[:22].strip()}
+    size = 2 * 21 * (6 + 4) + 21 * (4 + 2) + 21 * (4 + 1)  # numbers of activations of both teams, and of errors
+    signals = 2 * 4 + 6 + 2 + 1 + 1 + 2 + 6  # observations, TD errors, outputs with the value, gates, rows to keep
+    assert lines["messages a step"] == f"186.0, {8 * (size + signals):,} bytes"
+    assert lines["exchanges a step"] == "45, one upon another"
+    assert sum("the straggler" in line for line in out.splitlines()) == 1
+    assert "digest" in lines
 
 
 def test_any_preset_value_can_be_overridden(capsys: pytest.CaptureFixture[str], tmp_path: Path):

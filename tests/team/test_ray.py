@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+import urllib.request
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -61,6 +64,30 @@ def test_a_run_that_the_cluster_cannot_hold_is_refused_with_what_is_asked_and_wh
 class _Holder:
     def ready(self) -> None:
         """It is there."""
+
+
+def test_prometheus_sees_the_ledger(cluster: Cluster):
+    from teamnet.team.ray_metrics import RayMetrics  # it declares metrics, for which Ray must be there
+
+    spec = replace(preset("cartpole"), hidden=(5, 4), env_steps=70, episodes=None)
+    run = Run(spec, LaunchSpec(address=cluster.address))
+    while not run.done:
+        run.advance()
+    ledger = run.ledger()
+    RayMetrics({"task": "cartpole"}).show(ledger)
+    expected = float(ledger.edges["activation"].messages)
+    assert expected > 70 * 84
+    end, found = time.monotonic() + 60, []
+    while not found and time.monotonic() < end:
+        time.sleep(1)
+        for node in ray.nodes():
+            page = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
+            with suppress(OSError), urllib.request.urlopen(page, timeout=5) as answer:
+                lines = answer.read().decode().splitlines()
+                found += [line for line in lines if line.startswith("ray_teamnet_messages{") and "activation" in line]
+    run.close()
+    assert {float(line.rsplit(" ", 1)[1]) for line in found} == {expected}
+    assert all('task="cartpole"' in line for line in found)
 
 
 def test_what_raylets_report_goes_to_the_standard_error(capsys: pytest.CaptureFixture[str]):

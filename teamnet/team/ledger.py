@@ -1,0 +1,161 @@
+"""The ledger: what the units of a run have said to each other, and where their time went.
+
+Units count what they publish, the coordinator counts its steps; who reads what follows from the architecture. A
+message is one publication for one reader, on the board as by actor calls, so that the counts compare rules, schedules
+and grains and not the cleverness of a transport. What links between nodes really carried, once for all readers of a
+node, is counted by the relay.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from teamnet.spec.layers import LayerSpec, UnitSpec
+from teamnet.team.critical_path import exchanges_per_step
+
+_NUMBER = 8
+"""Bytes of a float64."""
+COORDINATOR_NODE = 0
+OBSERVATION, ACTIVATION, ERROR, ACTION, TD_ERROR, GATE, CONTROL = EDGES = (
+    "observation", "activation", "error", "action", "td_error", "gate", "control"
+)
+"""Kinds of edges. Activations go up, error activations down; control says which rows keep their trace, and pauses."""
+
+
+class Traffic(NamedTuple):
+    """So many messages, and the bytes of what they say."""
+
+    messages: int = 0
+    bytes: int = 0
+
+    def plus(self, messages: int, size: int) -> Traffic:
+        """With so many more, of ``size`` bytes each."""
+        return Traffic(self.messages + messages, self.bytes + messages * size)
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Of some steps of a run.
+
+    Args:
+        steps: of the whole batch of environments, since this process began or took up the run.
+        exchanges: from one unit to the next on the longest way through a step; ``None`` without a common tick.
+        edges: by kind.
+        same_node, between_nodes: by link.
+        relay: what links between nodes have carried: ``messages``, ``bytes`` with their headers, and ``writes``.
+        units: what each unit has done in an average step: ``name``, ``node``, and seconds ``computed``, ``published``
+            and ``waited``; the last two are ``None`` where nobody waits, as in one process.
+    """
+
+    steps: int
+    exchanges: int | None
+    edges: Mapping[str, Traffic]
+    same_node: Traffic
+    between_nodes: Traffic
+    relay: Mapping[str, int]
+    units: Sequence[Mapping[str, Any]]
+
+    @property
+    def total(self) -> Traffic:
+        """Of all edges."""
+        return Traffic(*(sum(column) for column in zip(*self.edges.values(), strict=True)))
+
+    @property
+    def straggler(self) -> str:
+        """The unit for which the others wait: the one that is busiest in a step."""
+        return max(self.units, key=lambda unit: unit["computed"] + (unit["published"] or 0.0))["name"]
+
+    def as_plain(self) -> dict[str, Any]:
+        """JSON types: totals, and what one step comes to."""
+        steps = max(1, self.steps)
+
+        def show(traffic: Traffic) -> dict[str, float]:
+            return {
+                "messages": traffic.messages, "bytes": traffic.bytes,
+                "messages_per_step": round(traffic.messages / steps, 3),
+                "bytes_per_step": round(traffic.bytes / steps, 1),
+            }
+
+        return {
+            "steps": self.steps, "exchanges_per_step": self.exchanges, "total": show(self.total),
+            "edges": {kind: show(traffic) for kind, traffic in self.edges.items()},
+            "links": {
+                "same_node": show(self.same_node), "between_nodes": show(self.between_nodes), "relay": dict(self.relay),
+            },
+            "straggler": self.straggler, "units": [dict(unit) for unit in self.units],
+        }
+
+
+class _Message(NamedTuple):
+    kind: str
+    source: int
+    readers: Mapping[int, int]
+    times: int
+    size: int
+
+
+def book(
+    teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec], nodes: Sequence[int],
+    counts: Sequence[Mapping[str, int]], relay: Mapping[str, int], *, steps: int, pauses: int,
+    free_running: bool = False,
+) -> Ledger:
+    """Make the ledger of a run.
+
+    Args:
+        teams: the layers of every team.
+        units: all units in canonical order.
+        nodes: each unit's node.
+        counts: each unit's :meth:`teamnet.units.unit.Unit.counts`.
+        relay: sums over all links between nodes.
+        steps: that the coordinator has counted.
+        pauses: how often it has paused the run.
+        free_running: whether there is no common tick.
+    """
+    edges = {kind: Traffic() for kind in EDGES}
+    same = between = Traffic()
+    for kind, source, readers, times, size in _messages(units, nodes, counts, steps, pauses):
+        here, all_readers = readers.get(source, 0), sum(readers.values())
+        edges[kind] = edges[kind].plus(times * all_readers, size)
+        same = same.plus(times * here, size)
+        between = between.plus(times * (all_readers - here), size)
+    return Ledger(
+        steps, None if free_running else exchanges_per_step(teams), edges, same, between, relay,
+        [_times(unit, node, its) for unit, node, its in zip(units, nodes, counts, strict=True)],
+    )
+
+
+def _messages(
+    units: Sequence[UnitSpec], nodes: Sequence[int], counts: Sequence[Mapping[str, int]], steps: int, pauses: int
+) -> Iterator[_Message]:
+    where: dict[tuple[str, int], Counter[int]] = defaultdict(Counter)
+    for unit, node in zip(units, nodes, strict=True):
+        where[unit.layer.team, unit.layer.number][node] += 1
+        where[unit.layer.team, 0][node] += 1  # of the whole team
+    for unit, node, its in zip(units, nodes, counts, strict=True):
+        layer, signal = unit.layer, _NUMBER * unit.layer.rows
+        team, number, size = layer.team, layer.number, signal * unit.size
+        yield _Message(TD_ERROR, COORDINATOR_NODE, {node: 1}, steps, signal)
+        yield _Message(CONTROL, COORDINATOR_NODE, {node: 1}, steps, signal)
+        yield _Message(CONTROL, COORDINATOR_NODE, {node: 1}, pauses, _NUMBER)
+        if layer.is_first:
+            yield _Message(OBSERVATION, COORDINATOR_NODE, {node: 1}, steps, signal * layer.fan_in)
+        else:
+            yield _Message(ERROR, node, where[team, number - 1], its["sent_errors"], size * layer.channels)
+        if not layer.is_last:
+            yield _Message(ACTIVATION, node, where[team, number + 1], its["sent_activations"], size)
+            continue
+        yield _Message(ACTION, node, {COORDINATOR_NODE: 1}, steps, size + (signal if layer.gated else 0))
+        if layer.gated:
+            yield _Message(GATE, node, where[team, 0] - Counter({node: 1}), its["sent_gates"], signal)
+
+
+def _times(unit: UnitSpec, node: int, counts: Mapping[str, int]) -> dict[str, Any]:
+    timed = max(1, counts["timed_steps"])
+    waits = counts["waited"] > 0
+    seconds = {name: counts[name] / timed / 1e9 for name in ("computed", "published", "waited")}
+    return {"name": unit.name, "node": node} | {
+        name: round(value, 9) if waits or name == "computed" else None for name, value in seconds.items()
+    }

@@ -1,0 +1,169 @@
+"""The ledger agrees with closed formulas, whatever the rule, the grain, the host and the transport."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+from teamnet.spec.layers import LayerSpec
+from teamnet.team.call_exchange import CallExchange, CallWorker
+from teamnet.team.crew import ThreadCrew
+from teamnet.team.critical_path import exchanges_per_step
+from teamnet.team.exchange import Exchange
+from teamnet.team.partition import divide_all
+from teamnet.team.state import split
+from tests.conftest import make_layers
+from tests.team.exchanges import drive, local, running_free, spread, state_of, threaded
+
+STEPS, N, ACTING, ROWS = 70, 3, 4, 2
+ACTOR, CRITIC = (3, 9, 6, 2), (3, 8, 5, 1)
+PUBLISHED = {
+    "jacobi": (N + 1, N + 1), "sweeps": (N + 1, N), "descents": (N, N), "chain": (1, 1),
+    "ticks": (1 + ACTING + N, 1 + ACTING + N),
+}
+"""How often a hidden layer publishes its activations in a step, and every layer but the first its errors."""
+
+
+def _teams(schedule: str) -> list[list[LayerSpec]]:
+    common = {"rows": ROWS, "schedule": schedule, "settle_steps": N, "acting_steps": ACTING}
+    return [make_layers(ACTOR, **common), make_layers(CRITIC, team="critic", family="gaussian", **common)]
+
+
+def _units(size: int, grain: str) -> int:
+    width = {"layer": size, "block:4": 4, "neuron": 1}[grain]
+    return -(-size // width)
+
+
+def _by_formula(schedule: str, grain: str) -> dict[str, tuple[int, int]]:
+    """Messages and bytes of one step."""
+    ups, downs = PUBLISHED[schedule]
+    found = dict.fromkeys(("observation", "activation", "error", "action", "td_error", "gate", "control"), (0, 0))
+
+    def add(kind: str, times: int, writers: int, numbers: int, readers: int) -> None:
+        """``writers`` publish ``numbers`` rows together, to so many readers."""
+        messages, size = found[kind]
+        found[kind] = messages + times * writers * readers, size + 8 * ROWS * times * numbers * readers
+
+    for sizes in (ACTOR, CRITIC):
+        units = [*(_units(size, grain) for size in sizes[1:-1]), 1]  # a choice and a value are one agent's
+        critic = sizes is CRITIC
+        add("observation", 1, 1, sizes[0], units[0])
+        for low, high in ((0, 1), (1, 2)):
+            add("activation", ups, units[low], sizes[low + 1], units[high])
+            add("error", downs, units[high], sizes[high + 1], units[low])
+        add("action", 1, units[2], sizes[3] + critic, 1)
+        for kind in ("td_error", "control"):
+            add(kind, 1, 1, 1, sum(units))
+        if critic:
+            add("gate", 1, 1, 1, sum(units) - 1)
+    return found
+
+
+def _check(exchange: Exchange, expected: dict[str, tuple[int, int]], units: int) -> None:
+    ledger = exchange.ledger()
+    assert ledger.steps == STEPS
+    pauses = round((ledger.edges["control"].bytes - STEPS * expected["control"][1]) / 8 / units)
+    assert 0 <= pauses <= 2
+    for kind, (messages, size) in expected.items():
+        more = pauses * units if kind == "control" else 0
+        assert ledger.edges[kind] == (STEPS * messages + more, STEPS * size + 8 * more), kind
+    assert ledger.total == tuple(np.sum(list(ledger.edges.values()), axis=0))
+    assert ledger.total == tuple(np.sum([ledger.same_node, ledger.between_nodes], axis=0))
+
+
+@pytest.mark.parametrize("schedule", PUBLISHED)
+@pytest.mark.parametrize("grain", ["layer", "block:4", "neuron"])
+def test_counts_are_those_of_the_formula(schedule: str, grain: str):
+    teams = _teams(schedule)
+    units = len(divide_all(teams, grain, 0))
+    for exchange in (local(teams, grain), threaded(teams, grain)):
+        drive(exchange, teams, STEPS)
+        _check(exchange, _by_formula(schedule, grain), units)
+        exchange.close()
+
+
+def test_actor_calls_count_the_same():
+    teams = _teams("sweeps")
+    units = divide_all(teams, "block:4", 0)
+    exchange = CallExchange(teams, units, ThreadCrew(CallWorker, [(teams, unit) for unit in units]))
+    drive(exchange, teams, STEPS)
+    _check(exchange, _by_formula("sweeps", "block:4"), len(units))
+    exchange.close()
+
+
+def test_links_between_nodes_are_told_apart_and_the_relay_sends_a_slot_once():
+    teams = _teams("jacobi")
+    exchange = spread(teams, "layer", [0, 0, 0, 1, 1, 1])
+    drive(exchange, teams, STEPS)
+    ledger, expected = exchange.ledger(), _by_formula("jacobi", "layer")
+    exchange.close()
+    signals = 3 + 3 + 1 + 1  # TD errors, which rows keep their trace, the observation, and the critic's output
+    pauses = ledger.edges["control"].messages // 6 - STEPS
+    assert ledger.between_nodes.messages == STEPS * signals + 3 * pauses
+    assert ledger.between_nodes.bytes == 8 * (STEPS * ROWS * (3 + 3 + 3 + 2) + 3 * pauses)
+    assert ledger.total.messages == STEPS * sum(messages for messages, _ in expected.values()) + 6 * pauses
+    slots = 3  # the observation with the rows that keep their trace, the TD error, the output with its value
+    sizes = ROWS * (3 + 1) + ROWS + ROWS * (1 + 1)
+    assert ledger.relay["messages"] == slots * STEPS
+    assert ledger.relay["bytes"] == 8 * STEPS * (slots + sizes)
+    assert [unit["node"] for unit in ledger.units] == [0, 0, 0, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "steps", "exchanges"),
+    [
+        # observation, two layers up, action, TD error; then as the schedule says, counted by hand
+        ("jacobi", 20, 5 + 40), ("jacobi", 0, 5), ("sweeps", 1, 9 - 1), ("sweeps", 2, 12), ("descents", 2, 10),
+    ],
+)
+def test_the_exchanges_that_follow_one_upon_another(schedule: str, steps: int, exchanges: int):
+    assert exchanges_per_step([make_layers((3, 9, 6, 2), schedule=schedule, settle_steps=steps)]) == exchanges
+
+
+def test_free_units_count_what_they_said_and_have_no_longest_way():
+    teams = _teams("ticks")
+    exchange = running_free(teams)
+    drive(exchange, teams, STEPS)
+    ledger = exchange.ledger()
+    exchange.close()
+    assert ledger.exchanges is None
+    assert ledger.edges["observation"].messages == 2 * STEPS
+    assert ledger.edges["error"].messages > 4 * STEPS
+
+
+def test_times_are_per_step_and_the_straggler_is_the_unit_that_is_busiest():
+    slow = make_layers((3, 300, 2), settle_steps=20)
+    quick = make_layers((3, 4, 1), team="critic", family="gaussian", settle_steps=20)
+    exchange = local([slow, quick])
+    drive(exchange, [slow, quick], 64 * 5)
+    ledger = exchange.ledger()
+    computed = [unit["computed"] for unit in ledger.units]
+    assert ledger.straggler == "actor layer 1 neurons 0-299"
+    assert 0.1 > computed[0] > 3 * max(computed[2:]) > 0
+    assert {(unit["published"], unit["waited"]) for unit in ledger.units} == {(None, None)}
+
+
+def test_who_waits_for_a_neighbour_is_seen_to_wait():
+    teams = [make_layers((3, 300, 2), settle_steps=20)]
+    begun = time.perf_counter()
+    exchange = threaded(teams, "layer")
+    drive(exchange, teams, 64 * 5)
+    seconds = (time.perf_counter() - begun) / (64 * 5)
+    ledger = exchange.ledger()
+    exchange.close()
+    for unit in ledger.units:
+        assert min(unit["computed"], unit["published"], unit["waited"]) > 0
+        assert unit["computed"] + unit["published"] + unit["waited"] < 20 * seconds
+    assert ledger.units[1]["waited"] > ledger.units[0]["computed"] / 2
+
+
+def test_a_restored_run_begins_a_new_ledger():
+    teams = _teams("jacobi")
+    exchange = threaded(teams, "layer")
+    drive(exchange, teams, 5)
+    exchange.restore(split(divide_all(teams, "layer", 0), state_of(exchange, teams, "layer")), 5)
+    drive(exchange, teams, STEPS, first=5)
+    _check(exchange, _by_formula("jacobi", "layer"), 6)
+    exchange.close()
