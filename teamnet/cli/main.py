@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 
 from teamnet.cli import commands, studies
+from teamnet.cli.comm_command import comm
 from teamnet.cli.peers_command import peers
 from teamnet.cli.sweep_command import sweep
 from teamnet.cli.terminal import INTERRUPTED, REFUSED, say
@@ -17,6 +18,7 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "resume": (commands.resume, "go on with a run from its newest checkpoint"),
     "verify": (commands.verify, "replay a golden file of the official code"),
     "bench": (commands.bench, "measure speed and memory beside plain NumPy"),
+    "comm": (comm, "measure what units say to each other, and how long they wait"),
     "paper": (studies.paper, "all tasks, methods and seeds beside the published numbers"),
     "sweep": (sweep, "try values of a task's spec and see what matters"),
     "peers": (peers, "compare with Stable-Baselines3"),

@@ -31,3 +31,8 @@ READY, ENDED, ABORTED, TIMED_OUT, BROKEN, LOST, GARBLED = range(7)
     CHAIN, SOLVE_FIRST, SOLVE, ASCEND, SHOW_SOLVED_GATE, BEGIN, EXPECT, RESAMPLE,
 ) = range(17)
 """The operations of which the schedules of all rules are made."""
+OPERATIONS = (
+    "act", "learn", "settle", "refresh", "predict", "find error", "show gate", "trace", "learn at once", "chain",
+    "solve first", "solve", "ascend", "show solved gate", "begin", "expect", "resample",
+)
+"""What readers know them as."""

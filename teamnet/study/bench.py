@@ -26,6 +26,7 @@ from teamnet.spec.layers import LayerSpec
 from teamnet.spec.presets import preset
 from teamnet.spec.resolve import Interface, build_teams
 from teamnet.spec.run import LaunchSpec, RunSpec
+from teamnet.study.rates import rate
 from teamnet.study.reference import ReferenceTeam
 from teamnet.team.local import LocalExchange
 from teamnet.team.partition import divide_all
@@ -169,30 +170,22 @@ def _session_megabytes() -> float:
     return total
 
 
-def _rate(run: Run, env_steps: int) -> float:
-    begun_at, seconds = run.task.env_steps, run.seconds
-    while run.task.env_steps < begun_at + env_steps:
-        run.advance(lambda: run.task.env_steps >= begun_at + env_steps)
-    run.pause()
-    return (run.task.env_steps - begun_at) / (run.seconds - seconds)
-
-
 def measure(case: Case, repeats: int) -> Result:
     """Time one case and its reference in turns."""
     begun = time.perf_counter()
     run = Run(replace(case.spec, env_steps=_ENDLESS, episodes=None), case.launch)
     started = time.perf_counter() - begun
     try:
-        _rate(run, max(case.spec.num_envs, case.env_steps // 10))
+        rate(run, max(case.spec.num_envs, case.env_steps // 10))
         before = _session_megabytes()
         rates, references = [], []
         for _ in range(repeats):
             references.append(_REFERENCES[case.reference]())
             if case.busy_core:
                 with _busy_core():
-                    rates.append(_rate(run, case.env_steps))
+                    rates.append(rate(run, case.env_steps))
             else:
-                rates.append(_rate(run, case.env_steps))
+                rates.append(rate(run, case.env_steps))
         megabytes = _session_megabytes()
         ratios = [rate / reference for rate, reference in zip(rates, references, strict=True)]
         actors = run.summary()["actors"]

@@ -151,6 +151,10 @@ class BoardExchange:
             steps=self._step - self._first_step, pauses=self._pauses, free_running=self._free_running,
         )
 
+    def laps(self) -> list[np.ndarray]:
+        """See :class:`teamnet.team.exchange.Exchange`."""
+        return self._crew.results(self._crew.call("laps", [()] * self._crew.size))
+
     def restore(self, snapshots: Sequence[tuple[Snapshot, Snapshot]], step: int) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""
         self._crew.results(self._crew.call("restore", list(snapshots)))

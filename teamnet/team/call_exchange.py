@@ -88,6 +88,10 @@ class CallWorker:
         """See :meth:`teamnet.units.unit.Unit.counts`."""
         return self._unit.counts()
 
+    def laps(self) -> np.ndarray:
+        """See :meth:`teamnet.units.unit.Unit.laps`."""
+        return self._unit.laps()
+
     def restore(self, own: Snapshot, above: Snapshot) -> None:
         """See :meth:`teamnet.units.unit.Unit.restore`."""
         self._noise_left = 0
@@ -183,6 +187,10 @@ class CallExchange:
         counts = self._crew.results(self._crew.call("counts", [()] * self._crew.size))
         nodes = [0] * len(self._units)
         return book(self._teams, self._units, nodes, counts, {}, steps=self._step - self._first_step, pauses=0)
+
+    def laps(self) -> list[np.ndarray]:
+        """See :class:`teamnet.team.exchange.Exchange`."""
+        return self._crew.results(self._crew.call("laps", [()] * self._crew.size))
 
     def restore(self, snapshots: Sequence[tuple[Snapshot, Snapshot]], step: int) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""

@@ -58,6 +58,10 @@ class Exchange(Protocol):
         """What the units have said to each other, and where their time went; the team must be paused."""
         ...
 
+    def laps(self) -> list[np.ndarray]:
+        """Every unit's :meth:`teamnet.units.unit.Unit.laps`; the team must be paused."""
+        ...
+
     def restore(self, snapshots: Sequence[tuple[Snapshot, Snapshot]], step: int) -> None:
         """Give every unit its state before ``step``: its own part, and the synapses above that leave it."""
         ...

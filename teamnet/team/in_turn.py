@@ -7,7 +7,7 @@ from teamnet.kernels.memory import integers
 from teamnet.units.learning import finish
 from teamnet.units.perform import perform
 from teamnet.units.records import schedule_of, units_at
-from teamnet.units.timing import clock
+from teamnet.units.timing import clock, note
 
 
 @kernel
@@ -30,7 +30,8 @@ def perform_in_turn(address: int, count: int, order: int, length: int) -> int:
         unit = units[number]
         begun = clock(unit)
         perform(unit, schedule_of(unit)[phase])
-        unit.computed += clock(unit) - begun
+        done = clock(unit)
+        note(unit, phase, begun, begun, done, done)
         if phase == unit.phases - 1 and not finish(unit) and broken < 0:
             broken = number
     return broken

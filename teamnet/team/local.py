@@ -90,6 +90,10 @@ class LocalExchange:
         counts = [unit.counts() for unit in self.units]
         return book(self._teams, specs, [0] * len(specs), counts, {}, steps=self._step - self._first_step, pauses=0)
 
+    def laps(self) -> list[np.ndarray]:
+        """See :class:`teamnet.team.exchange.Exchange`."""
+        return [unit.laps() for unit in self.units]
+
     def restore(self, snapshots: Sequence[tuple[Snapshot, Snapshot]], step: int) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""
         self._noise_left = 0

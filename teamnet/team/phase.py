@@ -6,7 +6,7 @@ from teamnet.kernels.compile import kernel
 from teamnet.units.learning import finish
 from teamnet.units.perform import perform
 from teamnet.units.records import schedule_of, units_at
-from teamnet.units.timing import clock
+from teamnet.units.timing import clock, note
 
 
 @kernel
@@ -19,7 +19,8 @@ def do_phase(address: int, number: int) -> int:
     unit = units_at(address, 1)[0]
     begun = clock(unit)
     perform(unit, schedule_of(unit)[number])
-    unit.computed += clock(unit) - begun
+    done = clock(unit)
+    note(unit, number, begun, begun, done, done)
     if number == unit.phases - 1:
         return int(finish(unit))
     return 1

@@ -8,7 +8,7 @@ from teamnet.kernels.constants import BROKEN, READY
 from teamnet.units.learning import finish
 from teamnet.units.perform import perform
 from teamnet.units.records import schedule_of, units_at
-from teamnet.units.timing import clock
+from teamnet.units.timing import clock, note
 
 
 @kernel
@@ -60,9 +60,7 @@ def run(address: int, steps: int) -> int:
             perform(unit, phase)
             done = clock(unit)
             _publish(unit, phase)
-            unit.waited += ready - begun
-            unit.computed += done - ready
-            unit.published += clock(unit) - done
+            note(unit, number, begun, ready, done, clock(unit))
         if not finish(unit):
             store_release(unit.control, 1)
             return BROKEN

@@ -65,6 +65,10 @@ class BoardWorker:
         """See :meth:`teamnet.units.unit.Unit.counts`."""
         return self._unit.counts()
 
+    def laps(self) -> np.ndarray:
+        """See :meth:`teamnet.units.unit.Unit.laps`."""
+        return self._unit.laps()
+
     def restore(self, own: Snapshot, above: Snapshot) -> None:
         """See :meth:`teamnet.units.unit.Unit.restore`."""
         self._unit.restore(own, above)

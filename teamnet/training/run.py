@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from teamnet.errors import CheckpointError, SpecError
 from teamnet.spec.check import check_free_running, check_launch, check_run
 from teamnet.spec.files import from_plain, to_plain
+from teamnet.spec.layers import UnitSpec
 from teamnet.spec.presets import SINGLE_STEP_TASKS
 from teamnet.spec.resolve import build_teams, fit_depth
 from teamnet.spec.run import LaunchSpec, RunSpec
@@ -113,6 +114,16 @@ class Run:
         """What the units have said to each other since the run began or was taken up; the run is paused for it."""
         self.pause()
         return self._exchange.ledger()
+
+    def laps(self) -> list[np.ndarray]:
+        """When each unit did what in the newest timed step; see :meth:`teamnet.units.unit.Unit.laps`."""
+        self.pause()
+        return self._exchange.laps()
+
+    @property
+    def units(self) -> Sequence[UnitSpec]:
+        """All units in canonical order."""
+        return self._units
 
     def state(self) -> State:
         """Every layer's state; the run is paused for it."""

@@ -21,7 +21,7 @@ LEDGER = (
     "sent_activations", "sent_errors", "sent_gates", "waited", "computed", "published", "timed_steps",
 )
 """What a unit counts: its publications, and nanoseconds of its timed steps."""
-_PRIVATE = ("incoming", "biases", "outgoing", "state", "signalled_above", "ones", "decay", "noise", "schedule")
+_PRIVATE = ("incoming", "biases", "outgoing", "state", "signalled_above", "ones", "decay", "noise", "schedule", "laps")
 _SLOTS = ("below", "above", "own_activation", "own_error", "delta", "keep", "gate", "value")
 _WORDS = (
     "delta_word", "keep_word", "below_word", "above_word", "activation_word", "error_word", "gate_word", "control",
@@ -38,11 +38,11 @@ UNIT = np.dtype([
 Sizes: parallel environments ``rows``, neurons below ``fan_in``, own ``size``, neurons above ``fan_out`` (0 at the top),
 the first own neuron's place ``offset`` in a layer of ``layer_size``; errors have one or two ``channels``;
 ``acting_steps`` and ``settle_steps`` count ticks where a team runs free. Private and slot fields are addresses of
-float64 memory, ``schedule`` of ``phases`` records; words are addresses of the board's round counters (0 in-process).
-``peers`` counts the units of the layer, ``.._rounds`` how often a slot is published in one environment step, and
-``.._round`` is the publication that the phase in hand reads or makes. ``learned`` is the number of the observation
-whose TD error was learned from last, where a team runs free. Steps whose number has none of the bits of ``timed_mask``
-are timed.
+float64 memory, ``schedule`` of ``phases`` records, ``laps`` of ``phases`` times four int64 (the clock at a phase's
+turns, in the newest timed step); words are addresses of the board's round counters (0 in-process). ``peers`` counts the
+units of the layer, ``.._rounds`` how often a slot is published in one environment step, and ``.._round`` is the
+publication that the phase in hand reads or makes. ``learned`` is the number of the observation whose TD error was
+learned from last, where a team runs free. Steps whose number has none of the bits of ``timed_mask`` are timed.
 """
 
 PHASE = np.dtype([

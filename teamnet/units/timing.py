@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from teamnet.kernels.compile import kernel
+from teamnet.kernels.memory import integers
 from teamnet.kernels.processor import nanoseconds
 
 
@@ -16,3 +17,15 @@ def is_timed(unit):
 def clock(unit):
     """Nanoseconds in a step that is timed, and 0 in others, so that differences can be added up in all."""
     return nanoseconds() if is_timed(unit) else 0
+
+
+@kernel
+def note(unit, number, begun, ready, done, ended):
+    """Add what phase ``number`` took to the unit's times, and remember when it was, for a trace of the step."""
+    if not is_timed(unit):
+        return
+    unit.waited += ready - begun
+    unit.computed += done - ready
+    unit.published += ended - done
+    lap = integers(unit.laps + 32 * number, 4)
+    lap[0], lap[1], lap[2], lap[3] = begun, ready, done, ended

@@ -56,6 +56,7 @@ class Unit:
             "signalled_above": np.zeros((rows, layer.fan_out)), "ones": np.ones(rows), "decay": np.zeros(rows)
         }
         self._schedule = np.array([tuple(phase) for phase in schedule_of(layer)], PHASE)
+        self._laps = np.zeros((len(self._schedule), 4), np.int64)
         self.record = np.zeros(1, UNIT)
         self._describe()
         own = initial_weights(layer, layer.number, layer.fan_in, layer.size, spec.seed)
@@ -80,7 +81,8 @@ class Unit:
             "rate_above_start": layer.rate_above.start, "rate_above_end": layer.rate_above.end,
             "timed_mask": TIMED_EVERY - 1, "anneal_steps": layer.rate.steps, "power1": 1.0, "power2": 1.0,
         }
-        private = self._synapses | self._scratch | {"state": self._state, "schedule": self._schedule}
+        own = {"state": self._state, "schedule": self._schedule, "laps": self._laps}
+        private = self._synapses | self._scratch | own
         values |= {field: array.ctypes.data for field, array in private.items()}
         for field, value in values.items():
             self.record[field] = value
@@ -111,6 +113,14 @@ class Unit:
     def counts(self) -> dict[str, int]:
         """What the unit has published since it was made or restored, and nanoseconds of its timed steps."""
         return {name: int(self.record[name][0]) for name in LEDGER}
+
+    def laps(self) -> np.ndarray:
+        """When each phase of the newest timed step began to wait, had its inputs, had computed and had published.
+
+        Returns:
+            int64 ``(phases, 4)``, nanoseconds of this machine's monotonic clock.
+        """
+        return self._laps.copy()
 
     def snapshot(self) -> Snapshot:
         """The unit's whole state between two steps; mirrored synapses are left out, the layer above has them."""

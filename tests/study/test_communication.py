@@ -1,0 +1,138 @@
+"""The grid of configurations, what it reports, and the trace of a step."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from teamnet.cli.main import main
+from teamnet.kernels import constants
+from teamnet.spec.presets import preset
+from teamnet.spec.run import LaunchSpec
+from teamnet.study.communication.grid import Grid, waiting_share
+from teamnet.study.communication.trace import chrome_trace
+from teamnet.training.run import Run
+from teamnet.units.schedules import schedule_of
+
+SMALL = ("--backend", "local", "--hidden", "6-4", "--env-steps", "70", "--repeats", "1")
+
+
+def _comm(capsys: pytest.CaptureFixture[str], *arguments: object, code: int = 0) -> tuple[str, str]:
+    with pytest.raises(SystemExit) as exit_:
+        main(["comm", *(str(argument) for argument in arguments)])
+    captured = capsys.readouterr()
+    assert exit_.value.code == code, captured.err
+    return captured.out, captured.err
+
+
+def test_a_grid_varies_one_factor_at_a_time_or_crosses_them():
+    grid = Grid(("map", "tuned"), ("layer", "block:2", "neuron"), batches=(1, 4))
+    star = grid.configurations(cross=False)
+    assert [(its["methods"], its["grains"], its["batches"]) for its in star] == [
+        ("map", "layer", 1), ("tuned", "layer", 1), ("map", "block:2", 1), ("map", "neuron", 1), ("map", "layer", 4),
+    ]
+    crossed = grid.configurations(cross=True)
+    assert len(crossed) == len({str(its) for its in crossed}) == 2 * 3 * 2
+
+
+def test_the_report_says_what_was_measured(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    arguments = (*SMALL, "--methods", "map", "frugal", "--batches", "1", "3", "--trace", "--out", tmp_path)
+    out, err = _comm(capsys, "cartpole", *arguments)
+    rows = [json.loads(line) for line in (tmp_path / "comm.jsonl").read_text().splitlines()]
+    assert [(row["methods"], row["batches"]) for row in rows] == [("map", 1), ("frugal", 1), ("map", 3)]
+    assert out.startswith((tmp_path / "comm.md").read_text().split("\n\n")[1].rstrip())
+    table = [[cell.strip() for cell in line.strip("|").split("|")] for line in out.splitlines() if line.startswith("|")]
+    assert [line[0] for line in table[2:]] == ["map, batch x1", "frugal, batch x1", "map, batch x3"]
+    for line, row, exchanges, messages in zip(table[2:], rows, (45, 10, 45), (186, 34, 186), strict=True):
+        assert line[3:5] == [str(exchanges), str(messages)]
+        assert line[2] == f"{row['env_steps_per_second']:,.0f}"
+        assert row["ledger"]["steps"] * row["batches"] >= 70 + 7
+    assert int(table[4][5].replace(",", "")) == 3 * int(table[2][5].replace(",", ""))
+    assert (tmp_path / "comm.png").read_bytes().startswith(b"\x89PNG")
+    assert len(list(tmp_path.glob("trace-*.json"))) == 3
+    assert "3 of 3: map, batch x3" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--methods", "map", "tund"), "preset: expected one of map, .*Did you mean 'tuned'?"),
+        (("--grains", "block:0"), "grain: expected "),
+        (("--placements", "nowhere"), "placement: expected "),
+        (("--hidden", "6x4"), "hidden: expected sizes from below, such as 64-32; found '6x4'"),
+        (("--transports", "pigeon"), "transport: expected one of "),
+        (("--env-steps", "0"), "env_steps: expected 1 or more; found 0"),
+        (("--repeats", "0"), "repeats: expected 1 or more"),
+        (("--batches",), "batches: expected 1 value or more; found none"),
+        (("--out", "/proc/nowhere"), "out: expected a folder that can be written to"),
+    ],
+)
+def test_refusals_come_before_any_work(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, arguments: tuple[str, ...], message: str
+):
+    _, err = _comm(capsys, *SMALL, "--out", tmp_path, *arguments, code=2)
+    for part in message.split(".*"):
+        assert part in err.splitlines()[-1]
+    assert not (tmp_path / "comm.jsonl").exists()
+
+
+def test_what_was_measured_before_a_configuration_failed_is_kept(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from teamnet.study.communication import session
+
+    measure = session.measure
+
+    def failing(task: str, configuration: dict, *rest: object, **named: object) -> dict:
+        if configuration["methods"] == "tuned":
+            raise KeyboardInterrupt
+        return measure(task, configuration, *rest, **named)
+
+    monkeypatch.setattr(session, "measure", failing)
+    _comm(capsys, *SMALL, "--methods", "map", "tuned", "--out", tmp_path, code=130)
+    assert len((tmp_path / "comm.jsonl").read_text().splitlines()) == 1
+
+
+def test_the_share_of_waiting_is_of_all_units_time():
+    units = [{"computed": 1.0, "published": 1.0, "waited": 2.0}, {"computed": 1.0, "published": 1.0, "waited": 6.0}]
+    assert waiting_share(units) == pytest.approx(8 / 12)
+    assert waiting_share([{"computed": 1.0, "published": None, "waited": None}]) is None
+
+
+@pytest.mark.usefixtures("shared_ray")
+@pytest.mark.parametrize("launch", [LaunchSpec("local"), LaunchSpec(), LaunchSpec(transport="ray")])
+def test_a_trace_has_every_phase_of_a_step_and_no_message_comes_before_it_is_sent(launch: LaunchSpec):
+    run = Run(replace(preset("cartpole"), hidden=(6, 4), settle_steps=2, env_steps=70, episodes=None), launch)
+    while not run.done:
+        run.advance()
+    laps, units = run.laps(), run.units
+    trace = json.loads(json.dumps(chrome_trace(units, [0] * len(units), laps)))
+    run.close()
+    events = trace["traceEvents"]
+    names = {event["tid"]: event["args"]["name"] for event in events if event["name"] == "thread_name"}
+    assert list(names.values()) == [unit.name for unit in units]
+    for row, (unit, its) in enumerate(zip(units, laps, strict=True)):
+        assert np.all(np.diff(its.ravel()) >= 0), "a unit does one thing after the other"
+        computed = [event for event in events if event.get("tid") == row and event.get("cat") == "compute"]
+        assert [event["name"] for event in computed] == [
+            constants.OPERATIONS[phase.operation] for phase in schedule_of(unit.layer)
+        ]
+    arrows: dict[int, list[float]] = {}
+    for event in events:
+        if event.get("cat") == "message":
+            arrows.setdefault(event["id"], []).append(event["ts"])
+    sent = sum(phase.above >= 0 or (phase.below >= 0 and not unit.layer.is_first)
+               for unit in units for phase in schedule_of(unit.layer))
+    assert len(arrows) >= sent > 20
+    assert all(len(its) == 2 and its[0] <= its[1] for its in arrows.values())
+    assert min(event["ts"] for event in events if event["ph"] == "X") >= 0
+
+
+def test_every_operation_has_a_name():
+    numbers = [constants.ACT, constants.LEARN, constants.TRACE, constants.CHAIN, constants.RESAMPLE]
+    assert [constants.OPERATIONS[number] for number in numbers] == ["act", "learn", "trace", "chain", "resample"]
+    assert len(constants.OPERATIONS) == constants.RESAMPLE + 1
