@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 from teamnet.spec.layers import LayerSpec, UnitSpec
 from teamnet.team.critical_path import exchanges_per_step
+from teamnet.units.schedules import schedule_of
+from teamnet.units.schedules.phase import rounds
 
 _NUMBER = 8
 """Bytes of a float64."""
@@ -87,6 +89,27 @@ class Ledger:
             },
             "straggler": self.straggler, "units": [dict(unit) for unit in self.units],
         }
+
+
+def foretell(
+    teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec], nodes: Sequence[int] | None = None
+) -> Ledger:
+    """The ledger of one step before anything has run, without times: what the schedules say that units publish.
+
+    Args:
+        teams: the layers of every team.
+        units: all units in canonical order.
+        nodes: each unit's node; one for all if left out.
+    """
+    schedules = [schedule_of(unit.layer) for unit in units]
+    counts = [
+        dict.fromkeys(("waited", "computed", "published", "timed_steps"), 0) | {
+            "sent_activations": rounds(its, "activation"), "sent_errors": rounds(its, "error"),
+            "sent_gates": rounds(its, "shown_gate"),
+        }
+        for its in schedules
+    ]
+    return book(teams, units, nodes or [COORDINATOR_NODE] * len(units), counts, {}, steps=1, pauses=0)
 
 
 class _Message(NamedTuple):

@@ -16,6 +16,7 @@ from teamnet.errors import CheckpointError, EnvironmentRefused, ResourceError, S
 from teamnet.spec.presets import preset
 from teamnet.spec.run import RunSpec
 from teamnet.study.paper.figures import average_curves
+from teamnet.study.paper.locality import pareto
 from teamnet.study.paper.methods import METHODS, PeerSpec
 from teamnet.study.paper.progress import Durations, StudyProgress
 from teamnet.study.paper.provenance import GoRecord
@@ -156,6 +157,31 @@ def test_the_test_beside_the_published_numbers_is_scipys(tmp_path: Path, generat
     for method in ps:
         row = table_row(path.read_text(), "Beside the published numbers", f"CartPole-v1, `{method}`")
         assert row[6] == f"{adjusted[method]:.2g}"
+
+
+def test_methods_are_compared_with_our_own_map_by_scipys_test(tmp_path: Path, generator: np.random.Generator):
+    study, returns = _full_study(tmp_path, generator)
+    text = write_report(study, Recorded())[0].read_text()
+    averages = {method: np.mean(runs, axis=1) for method, runs in returns.items()}
+    p = stats.ttest_ind(averages["reinforce"], averages["map"], equal_var=False).pvalue
+    row = table_row(text, "Beside our own `map`", "CartPole-v1, `reinforce`")
+    assert row[4:] == [f"{averages['reinforce'].mean() - averages['map'].mean():+.2f}", f"{p:.2g}", "lower"]
+
+
+def test_the_report_says_what_a_step_of_each_method_says(tmp_path: Path, generator: np.random.Generator):
+    study, _ = _full_study(tmp_path, generator)
+    text = write_report(study, Recorded())[0].read_text()
+    base, other = (table_row(text, "What it takes to communicate", f"`{name}`") for name in ("map", "reinforce"))
+    assert base[1:4] == ["45 (100.0 %)", "186 (100.0 %)", "170 (100.0 %)"]
+    messages = 3 * 4 + (2 + 2) + 6 + 6 - 2  # four edges of neighbours and one signal each of six layers, and so on
+    assert other[2].startswith(f"{messages} ")
+    assert "are 16 messages" in " ".join(text.split())
+    assert (tmp_path / "figures/communication.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_pareto_front_by_hand():
+    points = [(10, 1.0), (20, 0.5), (20, 3.0), (30, 3.0), (40, 4.0)]
+    assert pareto(points) == [(10, 1.0), (20, 3.0), (40, 4.0)]
 
 
 def test_the_report_has_figures_digests_versions_and_a_paragraph(tmp_path: Path, generator: np.random.Generator):

@@ -12,6 +12,7 @@ from teamnet.team.call_exchange import CallExchange, CallWorker
 from teamnet.team.crew import ThreadCrew
 from teamnet.team.critical_path import exchanges_per_step
 from teamnet.team.exchange import Exchange
+from teamnet.team.ledger import foretell
 from teamnet.team.partition import divide_all
 from teamnet.team.state import split
 from tests.conftest import make_layers
@@ -82,6 +83,7 @@ def test_counts_are_those_of_the_formula(schedule: str, grain: str):
         drive(exchange, teams, STEPS)
         _check(exchange, _by_formula(schedule, grain), units)
         exchange.close()
+    assert dict(foretell(teams, divide_all(teams, grain, 0)).edges) == _by_formula(schedule, grain)
 
 
 def test_actor_calls_count_the_same():

@@ -17,8 +17,8 @@ from teamnet.training.outputs import WINDOW
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31")
-"""Okabe and Ito's palette, which colour-blind readers can tell apart, with a brown in place of its yellow."""
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31", "#7F3C8D")
+"""Okabe and Ito's palette, which colour-blind readers can tell apart, with a brown in place of its yellow, and a violet."""
 _DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 _PALETTE = 256
 
@@ -76,7 +76,7 @@ def draw_task(
         position, mean, low, high = average_curves(curves, task)
         position = position / (1e6 if task.single_step else 1)
         count = f"{len(curves)}" if len(curves) == len(runs) else f"{len(curves)} of {len(runs)}"
-        colour = _COLOURS[number % len(_COLOURS)]
+        colour = COLOURS[number % len(COLOURS)]
         axes.fill_between(position, low, high, color=colour, alpha=0.15, linewidth=0)
         axes.plot(
             position, mean, color=colour, linestyle=_DASHES[number % len(_DASHES)], linewidth=1.8,
@@ -91,12 +91,12 @@ def draw_task(
     axes.margins(x=0.01)
     figure.legend(loc="outside right upper", frameon=False, fontsize=9, handlelength=2.6)
     path.parent.mkdir(parents=True, exist_ok=True)
-    _save(figure, path)
+    save(figure, path)
     plt.close(figure)
     return True
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
     """As a PNG with a palette, which takes a third of the space."""
     from PIL import Image
 

@@ -9,6 +9,14 @@ from pathlib import Path
 
 from teamnet.errors import SpecError
 from teamnet.study.paper.figures import describe_axis, draw_task
+from teamnet.study.paper.locality import (
+    BASE,
+    draw_front,
+    ledger_table,
+    ledgers,
+    messages_between_units,
+    own_difference_table,
+)
 from teamnet.study.paper.provenance import GOES, describe, read_goes, write_goes
 from teamnet.study.paper.record import RESULTS, Recorded, merge, write_results
 from teamnet.study.paper.results import Result, measure
@@ -49,6 +57,29 @@ verdict goes by the plain p, which is the stricter way for a claim of being no w
 proof of being equal: with large deviations, ten runs cannot tell small differences.
 
 {table}
+"""
+
+_OWN = """\
+## Beside our own `map`
+
+The same test against this study's runs of `map`, which had the same environments, code and number of episodes.
+
+{table}
+"""
+
+_COMMUNICATION = """\
+## What it takes to communicate
+
+What one step of CartPole says when every layer is a unit, actor and critic together: a message is one publication for
+one reader. Observations, actions, TD errors and the rows that keep their trace are {signals} messages of every
+method's; the others are activations, error activations and gates between units. Shares are of `map`'s.
+
+{table}
+
+![Average return against bytes of a step](figures/communication.png)
+
+Average return over the seeds with its standard deviation, against the bytes of a step. The dashed line joins the
+methods that nothing else beats in both.
 """
 
 _TASK = """\
@@ -111,6 +142,11 @@ def write_report(study: Study, recorded: Recorded) -> tuple[Path, list[Result]]:
     parts.append(f"## Average return\n\n{overview(cells)}\n\n{notes['all']}\n")
     if not study.lengths:
         parts.append(_TEST.format(table=difference_table(cells)))
+        parts.append(_OWN.format(table=own_difference_table(cells)))
+    if draw_front(cells, study.folder / "figures" / "communication.png") and by_method["cartpole"]:
+        said = ledgers(cells, "cartpole")
+        signals = said[BASE].total.messages - messages_between_units(said[BASE])
+        parts.append(_COMMUNICATION.format(signals=signals, table=ledger_table(said)))
     for name, task in TASKS.items():
         if by_method[name]:
             drawn = draw_task(task, by_method[name], study.methods, study.folder / "figures" / f"{name}.png")

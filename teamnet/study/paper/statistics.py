@@ -69,10 +69,15 @@ def welch(ours: Spread, published: Published) -> float | None:
     Returns:
         its p; ``None`` if one of both has a single run, or if neither varies.
     """
-    if min(ours.n, published.n) < 2 or ours.std == published.std == 0:
+    return welch_of(ours, Spread(published.n, published.mean, published.sample_std, published.mean, published.mean))
+
+
+def welch_of(one: Spread, other: Spread) -> float | None:
+    """The same for two cells of our own."""
+    if min(one.n, other.n) < 2 or one.std == other.std == 0:
         return None
     result = stats.ttest_ind_from_stats(
-        ours.mean, ours.std, ours.n, published.mean, published.sample_std, published.n, equal_var=False
+        one.mean, one.std, one.n, other.mean, other.std, other.n, equal_var=False
     )
     return float(result.pvalue)
 

@@ -54,7 +54,8 @@ def number(value: float | None, task: StudyTask) -> str:
     return NOTHING if value is None else f"{value:,.{3 if task.single_step else 2}f}"
 
 
-def _mean_and_std(its: Spread | Published | None, task: StudyTask) -> str:
+def mean_and_std(its: Spread | Published | None, task: StudyTask) -> str:
+    """``mean (standard deviation)``, the mean alone of a single run, a dash for none."""
     if its is None:
         return NOTHING
     return f"{number(its.mean, task)} ({number(its.std, task)})" if its.n > 1 else number(its.mean, task)
@@ -65,8 +66,8 @@ def overview(cells: Cells) -> str:
     rows = []
     for name, method in cells.methods.items():
         if any(cells.results_of(task, name) for task in TASKS):
-            rows.append([f"`{name}`", *(_mean_and_std(cells.spread_of(its, name), TASKS[its]) for its in TASKS)])
-            beside = [_mean_and_std(cells.published_for(its, name), TASKS[its]) for its in TASKS]
+            rows.append([f"`{name}`", *(mean_and_std(cells.spread_of(its, name), TASKS[its]) for its in TASKS)])
+            beside = [mean_and_std(cells.published_for(its, name), TASKS[its]) for its in TASKS]
             if set(beside) != {NOTHING}:
                 rows.append([f"published `{method.compared_with}`", *beside])
     return markdown(["", *(task.title for task in TASKS.values())], rows)
@@ -90,17 +91,17 @@ def task_table(cells: Cells, task: StudyTask) -> str:
     for name in cells.methods_of(task.name):
         found, ours = cells.results_of(task.name, name), cells.spread_of(task.name, name)
         interval = f"{number(ours.low, task)} to {number(ours.high, task)}" if ours and ours.n > 1 else NOTHING
-        row = [f"`{name}`", str(len(found)), _mean_and_std(ours, task), interval]
-        final = _mean_and_std(spread([its.final_return for its in found], "final"), task)
+        row = [f"`{name}`", str(len(found)), mean_and_std(ours, task), interval]
+        final = mean_and_std(spread([its.final_return for its in found], "final"), task)
         if task.single_step:
             early = [its.early_return for its in found if its.early_return is not None]
-            row += [_mean_and_std(spread(early, "early"), task), final]
+            row += [mean_and_std(spread(early, "early"), task), final]
             row.append(PUBLISHED_REMARKS.get(task.name, {}).get(cells.methods[name].compared_with, NOTHING))
         else:
             row += [
                 _reached([its.episodes_to_perfect for its in found]),
                 _reached([its.episodes_to_solved for its in found]), final,
-                _mean_and_std(cells.published_for(task.name, name), task),
+                mean_and_std(cells.published_for(task.name, name), task),
             ]
         rows.append(row)
     return markdown(["method", "runs", "average return", "95 % interval", *scores, "published"], rows)
@@ -127,8 +128,8 @@ def difference_table(cells: Cells) -> str:
     for (task, name), its in differences(cells).items():
         about, ours = TASKS[task], cells.spread_of(task, name)
         rows.append([
-            f"{about.title}, `{name}`", str(ours.n if ours else 0), _mean_and_std(ours, about),
-            _mean_and_std(cells.published_for(task, name), about), f"{its.difference:+,.2f}", f"{its.p:.2g}",
+            f"{about.title}, `{name}`", str(ours.n if ours else 0), mean_and_std(ours, about),
+            mean_and_std(cells.published_for(task, name), about), f"{its.difference:+,.2f}", f"{its.p:.2g}",
             f"{its.adjusted:.2g}", its.verdict,
         ])
     header = ["cell", "runs", "ours", "published", "difference", "p", "p, Holm", "verdict"]

@@ -1,0 +1,139 @@
+"""What each method says in a step beside what it reaches: tables, and a figure with the Pareto front."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from teamnet.spec.resolve import build_teams, fit_depth
+from teamnet.spec.run import RunSpec
+from teamnet.study.paper.figures import COLOURS, save
+from teamnet.study.paper.statistics import Spread, welch_of
+from teamnet.study.paper.tables import Cells, markdown, mean_and_std
+from teamnet.study.paper.tasks import TASKS
+from teamnet.team.ledger import ACTIVATION, ERROR, GATE, Ledger, foretell
+from teamnet.team.partition import divide_all
+from teamnet.training.run import make_task
+
+BASE = "map"
+"""The method that the others are compared with."""
+_TICKS = (1_000, 3_000, 10_000, 30_000, 100_000)
+_CONTROL = tuple(name for name, task in TASKS.items() if not task.single_step)
+
+
+def ledger_of(spec: RunSpec, grain: str = "layer") -> Ledger:
+    """What one step of a run says, from its schedules alone."""
+    task = make_task(spec)
+    try:
+        teams = build_teams(fit_depth(spec, task.interface), task.interface)
+    finally:
+        task.close()
+    return foretell(teams, divide_all(teams, grain, 0))
+
+
+def ledgers(cells: Cells, task: str) -> dict[str, Ledger]:
+    """The ledgers of all methods of the task that have runs and are teams of ours; of one kind of run each."""
+    found = {}
+    for name, method in cells.methods.items():
+        if cells.results_of(task, name) and isinstance(spec := method.spec(task, 0), RunSpec):
+            found[name] = ledger_of(spec)
+    return found
+
+
+def messages_between_units(ledger: Ledger) -> int:
+    """Activations, error activations and gates: all but what goes to or comes from the coordinator."""
+    return sum(ledger.edges[kind].messages for kind in (ACTIVATION, ERROR, GATE))
+
+
+def ledger_table(found: Mapping[str, Ledger]) -> str:
+    """Exchanges, messages and bytes of a step, and their shares of the base's."""
+
+    def numbers(ledger: Ledger) -> list[int]:
+        return [ledger.exchanges or 0, ledger.total.messages, messages_between_units(ledger), ledger.total.bytes]
+
+    base = numbers(found[BASE])
+    rows = [
+        [f"`{name}`", *(f"{n:,} ({100 * n / of:.1f} %)" for n, of in zip(numbers(ledger), base, strict=True))]
+        for name, ledger in found.items()
+    ]
+    return markdown(["", "exchanges one upon another", "messages", "of them between units", "bytes"], rows)
+
+
+def own_difference_table(cells: Cells) -> str:
+    """Every cell of our own beside this study's ``map``: Welch's test where both have two runs or more."""
+    rows = []
+    for task in TASKS.values():
+        base = cells.spread_of(task.name, BASE)
+        for name in cells.methods:
+            ours = cells.spread_of(task.name, name)
+            if name == BASE or ours is None or base is None or (p := welch_of(ours, base)) is None:
+                continue
+            verdict = "no difference beyond chance" if p >= 0.05 else "higher" if ours.mean > base.mean else "lower"
+            rows.append([
+                f"{task.title}, `{name}`", str(ours.n), mean_and_std(ours, task), mean_and_std(base, task),
+                f"{ours.mean - base.mean:+.2f}", f"{p:.2g}", verdict,
+            ])
+    if not rows:
+        return "No method beside `map` has two runs or more."
+    return markdown(["cell", "runs", "it", "`map`", "difference", "p", "verdict"], rows)
+
+
+def draw_front(cells: Cells, path: Path) -> bool:
+    """Average return against bytes of a step on the control tasks, the Pareto front marked; says whether it drew."""
+    tasks = [task for task in _CONTROL if cells.spread_of(task, BASE)]
+    if not tasks:
+        return False
+    import matplotlib as mpl  # late: most commands draw nothing
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    columns = min(2, len(tasks))
+    figure, panels = plt.subplots(
+        -(-len(tasks) // columns), columns, figsize=(5.2 * columns, 3.4 * -(-len(tasks) // columns)),
+        squeeze=False, layout="constrained",
+    )
+    for axes in panels.flat[len(tasks) :]:
+        axes.set_visible(False)
+    for axes, task in zip(panels.flat, tasks, strict=False):
+        _draw_panel(axes, cells, task)
+    shown = [zip(*axes.get_legend_handles_labels(), strict=True) for axes in panels.flat]
+    handles = {name: handle for its in shown for handle, name in its}
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save(figure, path)
+    plt.close(figure)
+    return True
+
+
+def _draw_panel(axes: Any, cells: Cells, task: str) -> None:
+    points: list[tuple[int, Spread]] = []
+    for name, ledger in ledgers(cells, task).items():
+        its = cells.spread_of(task, name)
+        assert its is not None, "only methods with runs have a ledger here"
+        colour = COLOURS[list(cells.methods).index(name) % len(COLOURS)]
+        axes.errorbar(
+            ledger.total.bytes, its.mean, yerr=its.std, fmt="o", color=colour, capsize=3,
+            label=cells.methods[name].label,
+        )
+        points.append((ledger.total.bytes, its))
+    front = pareto([(size, its.mean) for size, its in points])
+    axes.plot(*zip(*front, strict=True), color="#999999", linewidth=1, linestyle="--", zorder=0, label="Pareto front")
+    axes.set(xscale="log", title=TASKS[task].title, xlabel="bytes a step", ylabel="average return")
+    axes.set_xlim(1e3, 2e5)
+    axes.set_xticks(_TICKS, [f"{tick:,}" for tick in _TICKS])
+    axes.minorticks_off()
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def pareto(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The points for which no other has as much return for as few bytes, by bytes."""
+    best, front = -np.inf, []
+    for size, value in sorted(points, key=lambda point: (point[0], -point[1])):
+        if value > best:
+            best = value
+            front.append((size, value))
+    return front
