@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 
-.PHONY: train test test-cluster bench-cluster lint bench clean
+.PHONY: train test test-cluster test-browser bench-cluster lint bench clean
 
 train: $(READY)
 	$(VENV)/bin/teamnet train cartpole --out runs/cartpole
@@ -13,6 +13,9 @@ test: $(READY)
 
 test-cluster: $(READY)
 	$(VENV)/bin/python -m pytest -m cluster tests/cluster
+
+test-browser: $(READY)
+	$(VENV)/bin/python -m pytest -m browser tests/browser
 
 bench-cluster: $(READY)
 	$(VENV)/bin/python -m tests.cluster.measure
@@ -27,7 +30,7 @@ bench: $(READY)
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and "teamnet needs Python 3.11 to 3.13; give one: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[box2d,video,sweep,peers,cluster,dev]'
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[box2d,video,sweep,peers,cluster,report,dev]'
 	$(VENV)/bin/python -m teamnet.team.prepare
 	touch $(READY)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from teamnet.cli import commands, studies
 from teamnet.cli.comm_command import comm
 from teamnet.cli.peers_command import peers
+from teamnet.cli.report_command import report
 from teamnet.cli.sweep_command import sweep
 from teamnet.cli.terminal import INTERRUPTED, REFUSED, say
 from teamnet.errors import TeamnetError, nearest
@@ -21,6 +22,7 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "comm": (comm, "measure what units say to each other, and how long they wait"),
     "paper": (studies.paper, "all tasks, methods and seeds beside the published numbers"),
     "sweep": (sweep, "try values of a task's spec and see what matters"),
+    "report": (report, "one page of all that folders of runs hold"),
     "peers": (peers, "compare with Stable-Baselines3"),
 }
 

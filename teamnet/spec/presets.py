@@ -60,18 +60,24 @@ PRESETS = {
 }
 
 
+_REINFORCE_FACTORS = {"acrobot": (1.0, 3.0), "lunarlander": (1.0, 3.0), "mountaincar": (0.2, 3.0)}
+"""Factors of the actor's and of the critic's rates."""
+
+
 def _reinforce(spec: RunSpec, exploring: float) -> RunSpec:
     """Wide exploration, faster upper layers, and a critic that learns by backpropagation (DEVIATIONS 15)."""
     actor, critic = spec.actor, spec.critic
     if actor is None or critic is None:
         return replace(spec, rule="reinforce", exploring=exploring)
-    rates, value_rates = (1.8e-2, 5.4e-4, 1.8e-4), (3.4e-3, 3.4e-6, 3.4e-7)
+    acting, valuing = _REINFORCE_FACTORS.get(spec.task, (1.0, 1.0))
+    rates = tuple(acting * rate for rate in (1.8e-2, 5.4e-4, 1.8e-4))
+    value_rates = tuple(valuing * rate for rate in (3.4e-3, 3.4e-6, 3.4e-7))
+    variances = tuple(3.0 * variance for variance in actor.variances)
+    if spec.task == "mountaincar":
+        variances = (0.03, 0.1, 0.1)  # every bit of exploration costs reward there
     return replace(
         spec, rule="reinforce", exploring=exploring,
-        actor=replace(
-            actor, variances=tuple(3.0 * variance for variance in actor.variances), rates=rates, final_rates=rates,
-            temperature=actor.temperature / 2,
-        ),
+        actor=replace(actor, variances=variances, rates=rates, final_rates=rates, temperature=actor.temperature / 2),
         critic=replace(critic, rule="backprop", exploring=0.0, rates=value_rates, final_rates=value_rates),
     )
 

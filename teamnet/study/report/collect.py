@@ -1,0 +1,118 @@
+"""What lies in folders of runs: runs, studies and communication grids, wherever in them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from teamnet.errors import CheckpointError, SpecError
+from teamnet.training.outputs import WINDOW
+
+_POINTS = 400
+"""Of a curve on the page."""
+
+
+@dataclass(frozen=True)
+class FoundRun:
+    """One finished run.
+
+    Args:
+        name: where it lies, relative to the folder that was asked for.
+        label: what it is: the method of a study's folder, else its rule and schedule.
+        summary, spec: the objects of ``summary.json`` and of ``spec.json``.
+        position, value: environment steps, and the mean return of the last 100 episodes; float64 ``(points,)``.
+    """
+
+    name: str
+    label: str
+    summary: Mapping[str, Any]
+    spec: Mapping[str, Any]
+    position: np.ndarray
+    value: np.ndarray
+
+
+@dataclass
+class Found:
+    """All that was found: runs, the lines of communication grids by file, and what could not be read, with reasons."""
+
+    runs: list[FoundRun] = field(default_factory=list)
+    grids: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    unreadable: dict[str, str] = field(default_factory=dict)
+
+
+def collect(folders: Sequence[Path]) -> Found:
+    """Look through folders; what is damaged is named on the page and does not keep the rest from it.
+
+    Raises:
+        SpecError: a folder does not exist, or there is nothing in any.
+    """
+    found = Found()
+    for folder in folders:
+        if not folder.is_dir():
+            raise SpecError(
+                "folder", expected="a folder of runs", found=str(folder),
+                mend="Give what train, paper or comm wrote to.",
+            )
+        for path in sorted(folder.rglob("summary.json")):
+            _read(found, path, lambda path, folder=folder: found.runs.append(_read_run(path.parent, folder)))
+        for path in sorted(folder.rglob("comm.jsonl")):
+            _read(found, path, lambda path: found.grids.__setitem__(str(path.parent), _read_lines(path)))
+    if not (found.runs or found.grids or found.unreadable):
+        raise SpecError(
+            "folder", expected="a summary.json or comm.jsonl somewhere below", found="none",
+            mend="Give what train, paper or comm wrote to.",
+        )
+    return found
+
+
+def _read(found: Found, path: Path, take: Any) -> None:
+    try:
+        take(path)
+    except (OSError, ValueError, KeyError, TypeError, CheckpointError) as error:
+        found.unreadable[str(path)] = f"{type(error).__name__}: {error}"
+
+
+def _read_lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def _read_run(folder: Path, root: Path) -> FoundRun:
+    summary = json.loads((folder / "summary.json").read_text())
+    spec = json.loads((folder / "spec.json").read_text())["spec"]
+    lines = _read_lines(folder / "metrics.jsonl")
+    steps = np.array([line["env_steps"] for line in lines], float)
+    returns = np.array([line["return"] for line in lines], float)
+    position, value = _smooth(steps, returns)
+    relative = folder.relative_to(root)
+    name = str(relative) if relative.parts else folder.name
+    return FoundRun(name, _label(folder, summary, spec), summary, spec, position, value)
+
+
+def _label(folder: Path, summary: Mapping[str, Any], spec: Mapping[str, Any]) -> str:
+    if folder.name.startswith("seed-"):
+        return folder.parent.name
+    rule = summary.get("rule") or summary.get("method") or spec.get("rule", "run")
+    schedule = spec.get("schedule", "jacobi")
+    return f"{rule}, {schedule}" if rule == "map" and schedule != "jacobi" else str(rule)
+
+
+def _smooth(steps: np.ndarray, returns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    sums = np.concatenate([[0.0], np.cumsum(returns)])
+    ends = np.arange(1, len(returns) + 1)
+    starts = np.maximum(0, ends - WINDOW)
+    means = (sums[ends] - sums[starts]) / (ends - starts)
+    chosen = np.unique(np.linspace(0, len(means) - 1, min(len(means), _POINTS)).astype(int)) if len(means) else ends
+    return steps[chosen], means[chosen]
+
+
+def by_task(runs: Iterable[FoundRun]) -> dict[str, list[FoundRun]]:
+    """Runs by their task, both in the order in which they were found."""
+    tasks: dict[str, list[FoundRun]] = {}
+    for run in runs:
+        tasks.setdefault(str(run.spec.get("task", run.summary.get("task", "unknown"))), []).append(run)
+    return tasks

@@ -1,0 +1,124 @@
+"""The interactive figures of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from teamnet.study.communication.table import label
+from teamnet.study.report.collect import Found, FoundRun, by_task
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#7F3C8D")
+"""Okabe and Ito's palette, as far as it is seen on light and on dark ground, with a brown and a violet."""
+_ACTIVITIES = ("computed", "published", "waited")
+_MOST_UNITS = 24
+
+
+def sections(found: Found) -> list[tuple[str, str, Any]]:
+    """Title, explanation and figure of every section that there is something for."""
+    made: list[tuple[str, str, Any]] = []
+    for task, runs in by_task(found.runs).items():
+        text = "Return, mean of the last 100 episodes. A click in the legend hides a method's runs."
+        made.append((f"Learning: {task}", text, _learning(runs)))
+        if any(_ledger(run) for run in runs):
+            text = "Mean return over all episodes, against the bytes of a step."
+            made.append((f"Return against communication: {task}", text, _front(runs)))
+    told = [run for run in found.runs if _ledger(run)]
+    if told:
+        made.append(("Bytes of a step", "By kind of edge: one publication for one reader each.", _edges(told)))
+        text = f"Each unit in an average step of {told[-1].name}, the busiest first."
+        made.append(("Where the time goes", text, _times(_ledger(told[-1])["units"])))
+    for name, rows in found.grids.items():
+        made.append((f"Communication grid: {name}", "Environment steps a second, and bytes of a step.", _grid(rows)))
+    return made
+
+
+def _ledger(run: FoundRun) -> Mapping[str, Any]:
+    return run.summary.get("communication") or {}
+
+
+def _colours(labels: Sequence[str]) -> dict[str, str]:
+    return {name: COLOURS[number % len(COLOURS)] for number, name in enumerate(dict.fromkeys(labels))}
+
+
+def _learning(runs: Sequence[FoundRun]) -> Any:
+    from plotly import graph_objects
+
+    figure, colours, shown = graph_objects.Figure(), _colours([run.label for run in runs]), set()
+    for run in runs:
+        figure.add_scatter(
+            x=run.position, y=run.value, mode="lines", name=run.label, legendgroup=run.label,
+            showlegend=run.label not in shown, line={"color": colours[run.label], "width": 1.5},
+            text=run.name, hovertemplate="%{text}<br>%{x:,} steps: %{y:.2f}<extra></extra>",
+        )
+        shown.add(run.label)
+    return _with_axes(figure, "environment steps", "return")
+
+
+def _front(runs: Sequence[FoundRun]) -> Any:
+    from plotly import graph_objects
+
+    figure, colours, shown = graph_objects.Figure(), _colours([run.label for run in runs]), set()
+    for run in runs:
+        if ledger := _ledger(run):
+            figure.add_scatter(
+                x=[ledger["total"]["bytes_per_step"]], y=[run.summary["mean_return"]], mode="markers", name=run.label,
+                legendgroup=run.label, showlegend=run.label not in shown, text=[run.name],
+                marker={"color": colours[run.label], "size": 9},
+                hovertemplate="%{text}<br>%{x:,} bytes, %{y:.2f}<extra></extra>",
+            )
+            shown.add(run.label)
+    figure.update_xaxes(type="log")
+    return _with_axes(figure, "bytes a step", "mean return")
+
+
+def _edges(runs: Sequence[FoundRun]) -> Any:
+    from plotly import graph_objects
+
+    latest = {run.label: run for run in runs}
+    figure = graph_objects.Figure()
+    for number, kind in enumerate(_ledger(runs[0])["edges"]):
+        figure.add_bar(
+            y=list(latest), x=[_ledger(run)["edges"][kind]["bytes_per_step"] for run in latest.values()], name=kind,
+            orientation="h", marker={"color": COLOURS[number % len(COLOURS)]},
+        )
+    figure.update_layout(barmode="stack")
+    return _with_axes(figure, "bytes a step", "")
+
+
+def _times(units: Sequence[Mapping[str, Any]]) -> Any:
+    from plotly import graph_objects
+
+    busiest = sorted(units, key=lambda unit: -unit["computed"])[:_MOST_UNITS][::-1]
+    figure = graph_objects.Figure()
+    for number, activity in enumerate(_ACTIVITIES):
+        figure.add_bar(
+            y=[unit["name"] for unit in busiest], x=[unit[activity] for unit in busiest], name=activity,
+            orientation="h", marker={"color": COLOURS[number]},
+        )
+    figure.update_layout(barmode="stack")
+    return _with_axes(figure, "seconds a step", "")
+
+
+def _grid(rows: Sequence[Mapping[str, Any]]) -> Any:
+    from plotly.subplots import make_subplots
+
+    names = [label(row, rows) for row in rows][::-1]
+    figure = make_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.04)
+    for column, (values, colour) in enumerate((
+        ([row["env_steps_per_second"] for row in rows], COLOURS[0]),
+        ([row["ledger"]["total"]["bytes_per_step"] for row in rows], COLOURS[1]),
+    ), 1):
+        figure.add_bar(
+            x=values[::-1], y=names, orientation="h", marker={"color": colour}, showlegend=False, row=1, col=column
+        )
+    figure.update_xaxes(title_text="steps a second", row=1, col=1)
+    figure.update_xaxes(title_text="bytes a step", row=1, col=2)
+    figure.update_yaxes(automargin=True)
+    return figure
+
+
+def _with_axes(figure: Any, horizontal: str, vertical: str) -> Any:
+    figure.update_xaxes(title_text=horizontal)
+    figure.update_yaxes(title_text=vertical, automargin=True)
+    return figure

@@ -1,0 +1,112 @@
+"""The report page: what is found in folders, and what the page holds of it. How it looks is tested in a browser."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from teamnet.cli.main import main
+from teamnet.spec.presets import preset
+from teamnet.spec.run import LaunchSpec
+from teamnet.study.communication.grid import Grid
+from teamnet.study.communication.session import run_grid
+from teamnet.training.session import train
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two trained runs and a grid."""
+    its = tmp_path_factory.mktemp("runs")
+    for seed, method in enumerate(("map", "frugal")):
+        spec = replace(preset("cartpole", method), hidden=(5, 4), env_steps=300, episodes=None, seed=seed)
+        train(spec, LaunchSpec("local"), its / f"{method} <b>", save_every=10**9)
+    run_grid(
+        "cartpole", Grid(("map", "tuned"), hidden=("5-4",)), LaunchSpec("local"), cross=False, env_steps=70, repeats=1,
+        out=its / "grid", trace=False, say=lambda message: None,
+    )
+    return its
+
+
+def _figures(page: str) -> list[dict]:
+    return [json.loads(its) for its in re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', page, re.S)]
+
+
+def _numbers(values: dict) -> np.ndarray:
+    """An array as Plotly writes it."""
+    return np.frombuffer(base64.b64decode(values["bdata"]), values["dtype"])
+
+
+def _report(capsys: pytest.CaptureFixture[str], *arguments: object, code: int = 0) -> tuple[str, str]:
+    with pytest.raises(SystemExit) as exit_:
+        main(["report", *(str(argument) for argument in arguments)])
+    captured = capsys.readouterr()
+    assert exit_.value.code == code, captured.err
+    return captured.out, captured.err
+
+
+def test_the_page_holds_what_the_folders_hold(capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path):
+    out, _ = _report(capsys, folder, "--out", tmp_path / "page.html")
+    assert out.startswith("2 runs and 1 grids; page: ")
+    page = (tmp_path / "page.html").read_text()
+    titles = re.findall(r"<section><h2>(.*?)</h2>", page)
+    assert titles[:2] == ["Learning: cartpole", "Return against communication: cartpole"]
+    learning, front, edges, times, grid = _figures(page)
+    for line, name in zip(learning["data"], ("frugal <b>", "map <b>"), strict=True):
+        lines = [json.loads(its) for its in (folder / name / "metrics.jsonl").read_text().splitlines()]
+        assert line["text"] == name
+        np.testing.assert_array_equal(_numbers(line["x"]), [its["env_steps"] for its in lines])
+        np.testing.assert_allclose(_numbers(line["y"])[-1], np.mean([its["return"] for its in lines][-100:]))
+    summaries = [json.loads((folder / name / "summary.json").read_text()) for name in ("frugal <b>", "map <b>")]
+    totals = [its["communication"]["total"] for its in summaries]
+    assert [its["x"] for its in front["data"]] == [[its["bytes_per_step"]] for its in totals]
+    assert {its["name"] for its in edges["data"]} >= {"activation", "error", "td_error"}
+    assert len(times["data"][0]["x"]) == 6
+    rows = [json.loads(line) for line in (folder / "grid/comm.jsonl").read_text().splitlines()]
+    assert grid["data"][0]["x"] == [row["env_steps_per_second"] for row in rows][::-1]
+    for summary in summaries:
+        assert summary["digest"][:8] in page
+
+
+def test_the_page_needs_no_network_and_names_do_not_become_markup(
+    capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path
+):
+    _report(capsys, folder, "--out", tmp_path / "page.html")
+    own = re.sub(r"<script>.*?</script>", "", (tmp_path / "page.html").read_text(), flags=re.S)
+    assert not re.search(r"""(src|href)=["'](?!data:)""", own)
+    assert "map &lt;b&gt;" in own
+    assert "<b>" not in re.sub(r"<script type.*?</script>", "", own, flags=re.S)
+
+
+def test_a_damaged_run_is_named_and_the_others_are_shown(
+    capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path
+):
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad/summary.json").write_text("{")
+    out, err = _report(capsys, folder, tmp_path, "--out", tmp_path / "page.html")
+    assert out.startswith("2 runs")
+    assert "could not be read" in err
+    assert "bad/summary.json: JSONDecodeError" in (tmp_path / "page.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("nowhere", "folder: expected a folder of runs; found"), ("", "folder: expected a summary.json or comm.jsonl")],
+)
+def test_refusals(capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str, message: str):
+    _, err = _report(capsys, tmp_path / name, "--out", tmp_path / "page.html", code=2)
+    assert message in err
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_without_plotly_it_says_what_to_install(
+    capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(__import__("sys").modules, "plotly.offline", None)
+    _, err = _report(capsys, folder, "--out", tmp_path / "page.html", code=2)
+    assert "report: expected Plotly; found it is not installed. Run: pip install 'teamnet[report]'" in err
