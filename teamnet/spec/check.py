@@ -97,6 +97,7 @@ def check_run(spec: RunSpec) -> None:
         "step_size", spec.step_size, "0 < step_size < 2", 0 < spec.step_size < 2,
         "Settling moves by this share of the variance; 0.5 is the paper's, from 2 on it always diverges.",
     )
+    _check_count("exchange_every", spec.exchange_every, 1, 100_000)
     _check_number("discount", spec.discount, "0 <= discount <= 1", 0 <= spec.discount <= 1, "The paper uses 0.98.")
     _check_share("exploring", spec.exploring)
     _check_number("entropy", spec.entropy, "0 or more", spec.entropy >= 0, "0 is no entropy regularisation.")
@@ -116,6 +117,7 @@ def _check_combination(spec: RunSpec) -> None:
     for name, usable, asked in (
         ("entropy", spec.rule == "backprop", spec.entropy > 0),
         ("schedule", spec.rule == "map", spec.schedule != "jacobi"),
+        ("exchange_every", spec.rule == "map" and spec.schedule == "jacobi", spec.exchange_every != 1),
         ("free_running", spec.rule == "map-async", spec.free_running),
         ("signal", spec.task == "regression", spec.signal != "target"),
     ):
@@ -124,6 +126,7 @@ def _check_combination(spec: RunSpec) -> None:
                 name, expected="its usual value with this rule and task", found=repr(getattr(spec, name)),
                 mend={"entropy": "Only --rule backprop carries the gradient of the entropy.",
                       "schedule": "Only --rule map settles by choice.",
+                      "exchange_every": "Only the schedule jacobi settles between exchanges.",
                       "free_running": "Only --rule map-async runs without a common tick.",
                       "signal": "Only regression has a known target."}[name],
             )

@@ -42,6 +42,7 @@ class LayerSpec:
         acting_steps: ticks of acting, for the schedule ``ticks``.
         exploring: share of the hidden units that explore in a step; the others take their mean.
         entropy: weight of the policy's entropy beside its return.
+        exchange_every: settle steps between two exchanges with the neighbours, for the schedule ``jacobi``.
     """
 
     team: str
@@ -66,6 +67,7 @@ class LayerSpec:
     acting_steps: int = 0
     exploring: float = 1.0
     entropy: float = 0.0
+    exchange_every: int = 1
 
     @property
     def channels(self) -> int:

@@ -53,6 +53,8 @@ class RunSpec:
             get no update). Backpropagation with 0 has deterministic hidden units.
         entropy: weight of the policy's entropy beside its return; backpropagation only.
         signal: of the regression task: ``target`` (the error is known) or ``reward`` (only how good it was).
+        exchange_every: settle steps between two exchanges with the neighbours; in between, units of the schedule
+            ``jacobi`` settle towards what those said last.
         step_size: of settling, as a share of each layer's variance.
         discount: of future rewards, for one environment step.
         anneal_steps: environment steps (of the whole batch) over which the rates go to their final values.
@@ -77,6 +79,7 @@ class RunSpec:
     exploring: float = 1.0
     entropy: float = 0.0
     signal: str = "target"
+    exchange_every: int = 1
     step_size: float = 0.5
     discount: float = 0.98
     anneal_steps: int = 0

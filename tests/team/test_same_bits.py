@@ -26,6 +26,10 @@ SWEEPS = [
     make_layers((3, 9, 6, 5, 2), rows=2, schedule="sweeps", settle_steps=3),
     make_layers((3, 6, 1), team="critic", family="gaussian", rows=2, schedule="sweeps", settle_steps=2),
 ]
+SELDOM = [
+    make_layers((3, 9, 6, 2), rows=2, settle_steps=5, exchange_every=2),
+    make_layers((3, 6, 4, 1), team="critic", family="gaussian", rows=2, settle_steps=4, exchange_every=9),
+]
 DESCENTS = [
     make_layers((3, 9, 6, 5, 2), rows=2, schedule="descents", settle_steps=2),
     make_layers((3, 6, 4, 1), team="critic", family="gaussian", rows=2, schedule="descents", settle_steps=3),
@@ -54,7 +58,7 @@ SINGLE_SWEEPS = [
     make_layers((5, 9, 6, 1), team="critic", family="gaussian", rows=7, single_step=True, schedule="sweeps")
 ]
 RULES = {
-    "sweeps": SWEEPS, "descents": DESCENTS, "backpropagation": CHAIN, "asynchronous": TICKS,
+    "sweeps": SWEEPS, "descents": DESCENTS, "seldom": SELDOM, "backpropagation": CHAIN, "asynchronous": TICKS,
     "a choice for each team": MIXED,
     "a rule for each team": OTHER_CRITIC,
     "single-step backpropagation": SINGLE_CHAIN, "single-step sweeps": SINGLE_SWEEPS,

@@ -44,6 +44,8 @@ LOCAL = LaunchSpec("local")
         ({"schedule": "sweep"}, "schedule: expected one of jacobi, sweeps.*Did you mean 'sweeps'"),
         ({"schedule": "sweeps", "settle_steps": 0}, "settle_steps: expected a whole number from 1"),
         ({"schedule": "sweeps", "rule": "backprop"}, "schedule: .*Only --rule map settles by choice"),
+        ({"exchange_every": 0}, "exchange_every: expected a whole number from 1"),
+        ({"exchange_every": 2, "schedule": "sweeps"}, "exchange_every: .*Only the schedule jacobi settles between"),
         ({"exploring": 1.5}, "exploring: expected 0 <= exploring <= 1"),
         ({"entropy": -0.1, "rule": "backprop"}, "entropy: expected 0 or more"),
         ({"entropy": 0.1}, "entropy: .*Only --rule backprop carries the gradient of the entropy"),

@@ -18,20 +18,25 @@ def jacobi(layer: LayerSpec) -> list[Phase]:
 
     What the first layer sees does not change while the team settles, so its mean stays after the first settle step;
     and as nobody reads its error, its own trace needs only the last one.
+
+    With ``exchange_every`` above 1 a unit publishes and refreshes only once in that many steps, and in the last one. In
+    between it goes on settling towards what its neighbours said last.
     """
-    steps = layer.settle_steps
+    steps, said = layer.settle_steps, 0
     phases = [Phase(ACT, below=0, activation=0, error=NOTHING if layer.is_first else 0), *learn(layer)]
     for k in range(1, steps + 1):
+        exchange = k % layer.exchange_every == 0 or k == steps
         if not layer.is_last:
-            phases.append(Phase(SETTLE, above=k - 1, activation=k))
-        if not layer.is_first:
-            phases.append(Phase(REFRESH, below=k, error=k))
-        elif layer.is_last and k == steps:
+            phases.append(Phase(SETTLE, above=said, activation=said + 1 if exchange else NOTHING))
+        said += exchange
+        if exchange and not layer.is_first:
+            phases.append(Phase(REFRESH, below=said, error=said))
+        elif layer.is_first and layer.is_last and k == steps:
             phases.append(Phase(REFRESH, below=0))
-        elif not layer.is_last and k == 1:
+        elif layer.is_first and not layer.is_last and k == 1:
             phases.append(Phase(PREDICT, below=0))
     if layer.is_first and not layer.is_last and steps:
         phases.append(Phase(FIND_ERROR))
     if layer.gated and layer.is_last:
         phases.append(Phase(SHOW_GATE, shown_gate=0))
-    return [*phases, trace(layer, below=steps, above=steps)]
+    return [*phases, trace(layer, below=said, above=said)]
