@@ -23,3 +23,10 @@ def ascend(parameters, gradient, first, second, rate, power1, power2):
         first[k] = BETA1 * first[k] + (1.0 - BETA1) * g
         second[k] = BETA2 * second[k] + (1.0 - BETA2) * (g * g)
         parameters[k] += rate * (first[k] * correct1) / (np.sqrt(second[k] * correct2) + EPSILON)
+
+
+@kernel
+def shrink(parameters, share):
+    """``w <- (1 - share) w``, for decoupled weight decay."""
+    for k in range(parameters.size):
+        parameters[k] *= 1.0 - share

@@ -9,6 +9,7 @@ from teamnet.errors import SpecError, nearest
 from teamnet.spec.run import LaunchSpec, RunSpec, TeamSpec, spec_of_team
 
 RULES = ("map", "map-async", "reinforce", "backprop")
+FEEDBACKS = ("mirror", "kolen-pollack", "random")
 SCHEDULES = ("jacobi", "sweeps", "descents")
 SIGNALS = ("target", "reward")
 FUNCTIONS = ("softplus", "relu", "linear", "logistic", "tanh")
@@ -97,6 +98,13 @@ def check_run(spec: RunSpec) -> None:
         "step_size", spec.step_size, "0 < step_size < 2", 0 < spec.step_size < 2,
         "Settling moves by this share of the variance; 0.5 is the paper's, from 2 on it always diverges.",
     )
+    check_choice("feedback", spec.feedback, FEEDBACKS)
+    if spec.feedback == "kolen-pollack":
+        mend = "Forgetting is what brings both ends of a synapse together; try 1e-4."
+        _check_number("forgetting", spec.forgetting, "between 0 and 1", 0 < spec.forgetting < 1, mend)
+    else:
+        right = 0 <= spec.forgetting < 1
+        _check_number("forgetting", spec.forgetting, "0 or more and below 1", right, "0 forgets nothing.")
     _check_count("exchange_every", spec.exchange_every, 1, 100_000)
     _check_number("discount", spec.discount, "0 <= discount <= 1", 0 <= spec.discount <= 1, "The paper uses 0.98.")
     _check_share("exploring", spec.exploring)
@@ -118,6 +126,7 @@ def _check_combination(spec: RunSpec) -> None:
         ("entropy", spec.rule == "backprop", spec.entropy > 0),
         ("schedule", spec.rule == "map", spec.schedule != "jacobi"),
         ("exchange_every", spec.rule == "map" and spec.schedule == "jacobi", spec.exchange_every != 1),
+        ("feedback", spec.rule != "reinforce", spec.feedback != "mirror"),
         ("free_running", spec.rule == "map-async", spec.free_running),
         ("signal", spec.task == "regression", spec.signal != "target"),
     ):
@@ -127,6 +136,7 @@ def _check_combination(spec: RunSpec) -> None:
                 mend={"entropy": "Only --rule backprop carries the gradient of the entropy.",
                       "schedule": "Only --rule map settles by choice.",
                       "exchange_every": "Only the schedule jacobi settles between exchanges.",
+                      "feedback": "REINFORCE sends nothing down.",
                       "free_running": "Only --rule map-async runs without a common tick.",
                       "signal": "Only regression has a known target."}[name],
             )

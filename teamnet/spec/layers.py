@@ -43,6 +43,8 @@ class LayerSpec:
         exploring: share of the hidden units that explore in a step; the others take their mean.
         entropy: weight of the policy's entropy beside its return.
         exchange_every: settle steps between two exchanges with the neighbours, for the schedule ``jacobi``.
+        feedback: what a unit knows of the synapses that leave it: ``mirror``, ``kolen-pollack`` or ``random``.
+        forgetting: the share of a synapse between two layers that each update forgets.
     """
 
     team: str
@@ -68,6 +70,8 @@ class LayerSpec:
     exploring: float = 1.0
     entropy: float = 0.0
     exchange_every: int = 1
+    feedback: str = "mirror"
+    forgetting: float = 0.0
 
     @property
     def channels(self) -> int:

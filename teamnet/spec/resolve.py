@@ -105,7 +105,7 @@ def _layers(
             gated=name == "critic" and spec.signal == "target", single_step=interface.single_step, rows=spec.num_envs,
             schedule=_SCHEDULES.get(spec.rule, spec.schedule), acting_steps=spec.acting_steps,
             exploring=spec.exploring, entropy=spec.entropy if name == "actor" and family == "categorical" else 0.0,
-            exchange_every=spec.exchange_every,
+            exchange_every=spec.exchange_every, feedback=spec.feedback, forgetting=spec.forgetting,
         )
         for layer in range(1, last + 1)
     ]

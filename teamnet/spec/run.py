@@ -55,6 +55,10 @@ class RunSpec:
         signal: of the regression task: ``target`` (the error is known) or ``reward`` (only how good it was).
         exchange_every: settle steps between two exchanges with the neighbours; in between, units of the schedule
             ``jacobi`` settle towards what those said last.
+        feedback: what errors come down through: ``mirror`` (a copy of the synapses upwards that gets the same updates),
+            ``kolen-pollack`` (the same with initial values of its own, which forgetting brings together) or ``random``
+            (fixed weights, never learned).
+        forgetting: the share of every synapse between two layers that each update forgets.
         step_size: of settling, as a share of each layer's variance.
         discount: of future rewards, for one environment step.
         anneal_steps: environment steps (of the whole batch) over which the rates go to their final values.
@@ -80,6 +84,8 @@ class RunSpec:
     entropy: float = 0.0
     signal: str = "target"
     exchange_every: int = 1
+    feedback: str = "mirror"
+    forgetting: float = 0.0
     step_size: float = 0.5
     discount: float = 0.98
     anneal_steps: int = 0

@@ -11,7 +11,7 @@ _SIZES = (
 _KINDS = ("first_layer", "last_layer", "function", "family", "gated", "single_step")
 _REALS = (
     "variance", "temperature", "step_size", "trace_decay", "rate_start", "rate_end", "rate_above_start",
-    "rate_above_end", "anneal_steps", "entropy", "power1", "power2",
+    "rate_above_end", "anneal_steps", "entropy", "forgetting", "forgetting_above", "power1", "power2",
 )
 _COUNTERS = (
     "step", "updates", "noise_index", "below_round", "above_round", "activation_round", "error_round",

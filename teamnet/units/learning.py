@@ -118,6 +118,15 @@ def _ascend(unit, synapses, inputs, outputs, rate):
 
 
 @kernel
+def _forget_synapses(unit):
+    """What lies between two layers shrinks by the same share at both ends, which brings them together."""
+    if unit.forgetting > 0.0:
+        adam.shrink(vector(unit.incoming, unit.fan_in * unit.size), unit.forgetting)
+    if unit.forgetting_above > 0.0 and not unit.last_layer:
+        adam.shrink(vector(unit.outgoing, unit.fan_out * unit.size), unit.forgetting_above)
+
+
+@kernel
 def _learn_from_trace(unit, synapses, inputs, outputs, rate):
     size = inputs * outputs
     traces = cube(synapses + 8 * len(SYNAPSES) * size, unit.rows, inputs, outputs)
@@ -137,6 +146,7 @@ def learn(unit):
     if not unit.last_layer:
         rate = _rate(unit, unit.rate_above_start, unit.rate_above_end)
         _learn_from_trace(unit, unit.outgoing, unit.fan_out, unit.size, rate)
+    _forget_synapses(unit)
 
 
 @kernel
@@ -164,6 +174,7 @@ def learn_at_once(unit):
         rule.broadcast(_error_above(unit), delta, float(unit.rows), signalled)
         rate = _rate(unit, unit.rate_above_start, unit.rate_above_end)
         _learn_from_batch(unit, unit.outgoing, signalled, state(unit, ACTIVATION), rate)
+    _forget_synapses(unit)
 
 
 @kernel

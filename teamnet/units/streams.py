@@ -9,7 +9,7 @@ import numpy as np
 
 from teamnet.spec.layers import LayerSpec, UnitSpec
 
-_NOISE, _WEIGHTS, ENVIRONMENT, TASK, _EXPLORING = range(5)
+_NOISE, _WEIGHTS, ENVIRONMENT, TASK, _EXPLORING, _FEEDBACK = range(6)
 _STATE_WORDS = 13
 
 
@@ -23,6 +23,15 @@ def initial_weights(layer: LayerSpec, number: int, fan_in: int, size: int, seed:
     limit = math.sqrt(6.0 / (fan_in + size))
     stream = keyed_generator(seed, _WEIGHTS, layer.team_number, number)
     return stream.uniform(-limit, limit, (fan_in, size))
+
+
+def feedback_weights(layer: LayerSpec, seed: int) -> np.ndarray:
+    """Initial feedback ``(size, fan_out)`` from the layer above: a mirror of its weights, or a stream of its own."""
+    if layer.feedback == "mirror":
+        return initial_weights(layer, layer.number + 1, layer.size, layer.fan_out, seed)
+    limit = math.sqrt(6.0 / (layer.size + layer.fan_out))
+    stream = keyed_generator(seed, _FEEDBACK, layer.team_number, layer.number)
+    return stream.uniform(-limit, limit, (layer.size, layer.fan_out))
 
 
 class Noise(Protocol):

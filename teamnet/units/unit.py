@@ -15,10 +15,10 @@ from teamnet.kernels.constants import (
     HIDDEN_FUNCTIONS,
     TIMED_EVERY,
 )
-from teamnet.spec.layers import UnitSpec
+from teamnet.spec.layers import Rate, UnitSpec
 from teamnet.units.layout import LEDGER, PHASE, STATE, SYNAPSES, UNIT
 from teamnet.units.schedules import schedule_of
-from teamnet.units.streams import KeyedNoise, Noise, initial_weights
+from teamnet.units.streams import KeyedNoise, Noise, feedback_weights, initial_weights
 
 Snapshot = dict[str, np.ndarray]
 """Arrays of one unit whose last axis counts its neurons, float64, and its ``noise`` and ``counters``, uint64."""
@@ -62,11 +62,13 @@ class Unit:
         own = initial_weights(layer, layer.number, layer.fan_in, layer.size, spec.seed)
         self._synapses["incoming"][0] = own[:, spec.start : spec.stop]
         if not layer.is_last:
-            above = initial_weights(layer, layer.number + 1, layer.size, layer.fan_out, spec.seed)
+            above = feedback_weights(layer, spec.seed)
             self._synapses["outgoing"][0] = above[spec.start : spec.stop].T
 
     def _describe(self) -> None:
         layer = self.spec.layer
+        fixed = layer.feedback == "random"
+        rate_above = Rate(0.0, 0.0) if fixed else layer.rate_above
         values = {
             "rows": layer.rows, "fan_in": layer.fan_in, "size": self.spec.size, "fan_out": layer.fan_out,
             "offset": self.spec.start, "layer_size": layer.size,
@@ -78,7 +80,9 @@ class Unit:
             "acting_steps": layer.acting_steps, "settle_steps": layer.settle_steps, "phases": len(self._schedule),
             "variance": layer.variance, "temperature": layer.temperature, "step_size": layer.step_size,
             "trace_decay": layer.trace_decay, "rate_start": layer.rate.start, "rate_end": layer.rate.end,
-            "rate_above_start": layer.rate_above.start, "rate_above_end": layer.rate_above.end,
+            "rate_above_start": rate_above.start, "rate_above_end": rate_above.end,
+            "forgetting": 0.0 if layer.is_first else layer.forgetting,
+            "forgetting_above": 0.0 if fixed else layer.forgetting,
             "timed_mask": TIMED_EVERY - 1, "anneal_steps": layer.rate.steps, "power1": 1.0, "power2": 1.0,
         }
         own = {"state": self._state, "schedule": self._schedule, "laps": self._laps}
@@ -126,10 +130,16 @@ class Unit:
         """The unit's whole state between two steps; mirrored synapses are left out, the layer above has them."""
         self._settle_noise()
         snapshot = {f"{group}.{part}": self._part(group, part) for group in _GROUPS[:2] for part in self._parts()}
+        if self._has_own_feedback:
+            snapshot["outgoing.value"] = self._part("outgoing", "value")
         snapshot |= {name: self._state[STATE.index(name)].copy() for name in _SHOWN}
         snapshot["noise"] = self._noise.state()
         snapshot["counters"] = np.array([self.record["step"][0], self.record["updates"][0]], np.uint64)
         return snapshot
+
+    @property
+    def _has_own_feedback(self) -> bool:
+        return self.spec.layer.feedback != "mirror" and not self.spec.layer.is_last
 
     def mirror(self) -> Snapshot:
         """The unit's own copies of its outgoing synapses, in the layout of the layer above: ``(.., size, fan_out)``."""
@@ -159,6 +169,8 @@ class Unit:
                     block[len(SYNAPSES) :] = value
                 else:
                     block[SYNAPSES.index(part)] = value
+        if self._has_own_feedback:
+            self._synapses["outgoing"][SYNAPSES.index("value")] = own["outgoing.value"]
         for name in _SHOWN:
             self._state[STATE.index(name)] = own[name]
         self._scratch["decay"][:] = 1.0

@@ -30,6 +30,10 @@ SELDOM = [
     make_layers((3, 9, 6, 2), rows=2, settle_steps=5, exchange_every=2),
     make_layers((3, 6, 4, 1), team="critic", family="gaussian", rows=2, settle_steps=4, exchange_every=9),
 ]
+OWN_FEEDBACK = [
+    make_layers((3, 9, 6, 2), rows=2, feedback="kolen-pollack", forgetting=0.01),
+    make_layers((3, 6, 4, 1), team="critic", family="gaussian", rows=2, schedule="sweeps", feedback="random"),
+]
 DESCENTS = [
     make_layers((3, 9, 6, 5, 2), rows=2, schedule="descents", settle_steps=2),
     make_layers((3, 6, 4, 1), team="critic", family="gaussian", rows=2, schedule="descents", settle_steps=3),
@@ -58,7 +62,8 @@ SINGLE_SWEEPS = [
     make_layers((5, 9, 6, 1), team="critic", family="gaussian", rows=7, single_step=True, schedule="sweeps")
 ]
 RULES = {
-    "sweeps": SWEEPS, "descents": DESCENTS, "seldom": SELDOM, "backpropagation": CHAIN, "asynchronous": TICKS,
+    "sweeps": SWEEPS, "descents": DESCENTS, "seldom": SELDOM, "feedback": OWN_FEEDBACK,
+    "backpropagation": CHAIN, "asynchronous": TICKS,
     "a choice for each team": MIXED,
     "a rule for each team": OTHER_CRITIC,
     "single-step backpropagation": SINGLE_CHAIN, "single-step sweeps": SINGLE_SWEEPS,

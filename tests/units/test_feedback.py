@@ -1,0 +1,80 @@
+"""What errors come down through: mirrors, Kolen and Pollack's converging copies, or fixed random weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from teamnet.spec.layers import LayerSpec
+from teamnet.team.partition import divide_all
+from teamnet.team.state import split
+from tests.conftest import make_layers
+from tests.team.exchanges import assert_same, drive, local, state_of
+
+STEPS, SHARE = 60, 0.02
+
+
+def _team(feedback: str, forgetting: float = 0.0, single_step: bool = False) -> list[LayerSpec]:
+    return make_layers(
+        (3, 9, 6, 2), rows=2, feedback=feedback, forgetting=forgetting, single_step=single_step, settle_steps=3
+    )
+
+
+def _ends(layers: list[LayerSpec], steps: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Of each hidden layer: the weights of the layer above, and what the layer takes for them."""
+    exchange = local([layers])
+    if steps:
+        drive(exchange, [layers], steps)
+    state, mirrors = state_of(exchange, [layers], "layer"), exchange.mirrors()
+    return [(state[f"actor.{number + 1}.incoming.value"], mirrors[number - 1]["value"]) for number in (1, 2)]
+
+
+@pytest.mark.parametrize("single_step", [False, True])
+def test_random_feedback_is_not_the_weights_above_and_never_learns(single_step: bool):
+    layers = _team("random", single_step=single_step)
+    for (above, feedback), (learned, later) in zip(_ends(layers, 0), _ends(layers, STEPS), strict=True):
+        assert abs(np.corrcoef(above.ravel(), feedback.ravel())[0, 1]) < 0.6
+        assert np.abs(above - feedback).max() > 0.1
+        np.testing.assert_array_equal(feedback, later)
+        assert np.abs(learned - above).max() > 1e-3
+        limit = np.sqrt(6 / sum(above.shape))
+        assert np.abs(feedback).max() <= limit
+
+
+@pytest.mark.parametrize("single_step", [False, True])
+def test_both_ends_of_a_kolen_pollack_synapse_come_together_as_forgetting_says(single_step: bool):
+    layers = _team("kolen-pollack", SHARE, single_step)
+    updates = STEPS if single_step else STEPS - 1
+    for (above, feedback), (learned, later) in zip(_ends(layers, 0), _ends(layers, STEPS), strict=True):
+        expected = (above - feedback) * (1 - SHARE) ** updates
+        np.testing.assert_allclose(learned - later, expected, rtol=1e-6, atol=1e-12)
+        assert np.abs(learned - above).max() > 1e-2
+
+
+def test_mirrors_stay_equal_while_they_forget():
+    for above, mirror in _ends(_team("mirror", SHARE), STEPS):
+        np.testing.assert_array_equal(above, mirror)
+
+
+def test_the_first_layer_forgets_nothing():
+    """Its synapses come from the observation, and nobody mirrors them."""
+    frozen = make_layers((3, 9, 6, 2), rate=0.0, forgetting=SHARE)
+    exchange = local([frozen])
+    before = state_of(exchange, [frozen], "layer")
+    drive(exchange, [frozen], STEPS)
+    after = state_of(exchange, [frozen], "layer")
+    np.testing.assert_array_equal(before["actor.1.incoming.value"], after["actor.1.incoming.value"])
+    shrunk = before["actor.2.incoming.value"] * (1 - SHARE) ** (STEPS - 1)
+    np.testing.assert_allclose(after["actor.2.incoming.value"], shrunk, rtol=1e-9)
+
+
+@pytest.mark.parametrize("feedback", ["random", "kolen-pollack"])
+def test_own_feedback_is_part_of_a_snapshot(feedback: str):
+    teams = [_team(feedback, SHARE)]
+    one = local(teams)
+    drive(one, teams, 20)
+    other = local(teams, "block:2")
+    other.restore(split(divide_all(teams, "block:2", 0), state_of(one, teams, "layer")), 20)
+    for exchange in (one, other):
+        drive(exchange, teams, 20, first=20)
+    assert_same(state_of(other, teams, "block:2"), state_of(one, teams, "layer"))
