@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from teamnet.spec.check import FUNCTIONS
+from teamnet.spec.check import FUNCTIONS, WIRES
 
 SOFTPLUS, RELU, LINEAR, LOGISTIC, TANH = range(5)
 HIDDEN_FUNCTIONS = {name: number for number, name in enumerate(FUNCTIONS)}
 
 GAUSSIAN, CATEGORICAL = range(2)
+
+FLOAT64, FLOAT32, BFLOAT16, INT8 = range(4)
+WIRE_FORMATS = {name: number for number, name in enumerate(WIRES)}
+BYTES_OF_NUMBER: dict[str, int] = dict(zip(WIRES, (8, 4, 2, 1), strict=True))
+"""Of one number in a message; ``int8`` has a scale of 8 bytes beside them."""
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-9
 """Adam's constants."""

@@ -9,6 +9,7 @@ from teamnet.errors import SpecError, nearest
 from teamnet.spec.run import LaunchSpec, RunSpec, TeamSpec, spec_of_team
 
 RULES = ("map", "map-async", "reinforce", "backprop")
+WIRES = ("float64", "float32", "bfloat16", "int8")
 FEEDBACKS = ("mirror", "kolen-pollack", "random")
 SCHEDULES = ("jacobi", "sweeps", "descents")
 SIGNALS = ("target", "reward")
@@ -99,6 +100,12 @@ def check_run(spec: RunSpec) -> None:
         "Settling moves by this share of the variance; 0.5 is the paper's, from 2 on it always diverges.",
     )
     check_choice("feedback", spec.feedback, FEEDBACKS)
+    check_choice("wire", spec.wire, WIRES)
+    if spec.error_feedback and spec.wire == "float64":
+        raise SpecError(
+            "error_feedback", expected="a --wire that leaves something out", found="float64",
+            mend="Choose float32, bfloat16 or int8, or leave --error-feedback out.",
+        )
     if spec.feedback == "kolen-pollack":
         mend = "Forgetting is what brings both ends of a synapse together; try 1e-4."
         _check_number("forgetting", spec.forgetting, "between 0 and 1", 0 < spec.forgetting < 1, mend)

@@ -45,6 +45,8 @@ class LayerSpec:
         exchange_every: settle steps between two exchanges with the neighbours, for the schedule ``jacobi``.
         feedback: what a unit knows of the synapses that leave it: ``mirror``, ``kolen-pollack`` or ``random``.
         forgetting: the share of a synapse between two layers that each update forgets.
+        wire: how activations and errors are said to neighbours.
+        error_feedback: whether what a message left out is added to the next one.
     """
 
     team: str
@@ -72,6 +74,8 @@ class LayerSpec:
     exchange_every: int = 1
     feedback: str = "mirror"
     forgetting: float = 0.0
+    wire: str = "float64"
+    error_feedback: bool = False
 
     @property
     def channels(self) -> int:

@@ -59,6 +59,9 @@ class RunSpec:
             ``kolen-pollack`` (the same with initial values of its own, which forgetting brings together) or ``random``
             (fixed weights, never learned).
         forgetting: the share of every synapse between two layers that each update forgets.
+        wire: how activations and errors are said to neighbours: ``float64``, ``float32``, ``bfloat16``, or ``int8``
+            with a scale for each message. Units then work with what they have said.
+        error_feedback: what a message left out is added to the next one of the same step.
         step_size: of settling, as a share of each layer's variance.
         discount: of future rewards, for one environment step.
         anneal_steps: environment steps (of the whole batch) over which the rates go to their final values.
@@ -86,6 +89,8 @@ class RunSpec:
     exchange_every: int = 1
     feedback: str = "mirror"
     forgetting: float = 0.0
+    wire: str = "float64"
+    error_feedback: bool = False
     step_size: float = 0.5
     discount: float = 0.98
     anneal_steps: int = 0

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from teamnet.kernels.constants import BYTES_OF_NUMBER
 from teamnet.spec.layers import LayerSpec, UnitSpec
 from teamnet.team.critical_path import exchanges_per_step
 from teamnet.units.schedules import schedule_of
@@ -160,15 +161,16 @@ def _messages(
     for unit, node, its in zip(units, nodes, counts, strict=True):
         layer, signal = unit.layer, _NUMBER * unit.layer.rows
         team, number, size = layer.team, layer.number, signal * unit.size
+        said = layer.rows * unit.size * BYTES_OF_NUMBER[layer.wire] + (_NUMBER if layer.wire == "int8" else 0)
         yield _Message(TD_ERROR, COORDINATOR_NODE, {node: 1}, steps, signal)
         yield _Message(CONTROL, COORDINATOR_NODE, {node: 1}, steps, signal)
         yield _Message(CONTROL, COORDINATOR_NODE, {node: 1}, pauses, _NUMBER)
         if layer.is_first:
             yield _Message(OBSERVATION, COORDINATOR_NODE, {node: 1}, steps, signal * layer.fan_in)
         else:
-            yield _Message(ERROR, node, where[team, number - 1], its["sent_errors"], size * layer.channels)
+            yield _Message(ERROR, node, where[team, number - 1], its["sent_errors"], said + size * (layer.channels - 1))
         if not layer.is_last:
-            yield _Message(ACTIVATION, node, where[team, number + 1], its["sent_activations"], size)
+            yield _Message(ACTIVATION, node, where[team, number + 1], its["sent_activations"], said)
             continue
         yield _Message(ACTION, node, {COORDINATOR_NODE: 1}, steps, size + (signal if layer.gated else 0))
         if layer.gated:

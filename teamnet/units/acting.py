@@ -14,6 +14,7 @@ from teamnet.units.views import (
     POTENTIAL,
     SECOND_ERROR,
     SLOPE,
+    begin_messages,
     below,
     gate,
     state,
@@ -64,6 +65,7 @@ def sample(unit):
 @kernel
 def act(unit):
     """Sample the activation from the layer below and publish it, with its error."""
+    begin_messages(unit)
     predict(unit)
     sample(unit)
     if unit.entropy > 0.0 and unit.family == CATEGORICAL:

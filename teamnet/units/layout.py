@@ -6,7 +6,7 @@ import numpy as np
 
 _SIZES = (
     "rows", "fan_in", "size", "fan_out", "offset", "layer_size", "channels", "acting_steps",
-    "settle_steps", "timed_mask",
+    "settle_steps", "timed_mask", "wire", "error_feedback",
 )
 _KINDS = ("first_layer", "last_layer", "function", "family", "gated", "single_step")
 _REALS = (
@@ -53,11 +53,13 @@ PHASE = np.dtype([
 
 STATE = (
     "activation", "error", "mean", "slope", "potential", "force", "signalled", "acting_mean", "second_error",
+    "unsaid_activation", "unsaid_error",
 )
 """The arrays ``(rows, size)`` of a unit's working state, in the order of its ``state`` block.
 
-``second_error`` is what a second channel of errors carries; ``force`` is the feedback from above, and in an output unit
-that settles by sweeps its last residual.
+``second_error`` is what a second channel of errors carries; ``force`` is the feedback from above, and in an output
+unit that settles by sweeps its last residual; ``unsaid_activation`` and ``unsaid_error`` are what messages have left
+out.
 """
 
 SYNAPSES = ("value", "first", "second", "gradient", "bonus")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from teamnet.kernels.compile import kernel
 from teamnet.kernels.memory import copy, flat
 from teamnet.units.acting import find_error, predict, sample
-from teamnet.units.views import ACTIVATION, MEAN, keep, state, write_activation
+from teamnet.units.views import ACTIVATION, MEAN, begin_messages, keep, state, write_activation
 
 
 @kernel
@@ -29,6 +29,7 @@ def forget(unit, row):
 @kernel
 def look(unit):
     """Mean and error for a new observation, with the values that there are."""
+    begin_messages(unit)
     predict(unit)
     write_activation(unit)
     find_error(unit)

@@ -14,6 +14,7 @@ from teamnet.kernels.constants import (
     GAUSSIAN,
     HIDDEN_FUNCTIONS,
     TIMED_EVERY,
+    WIRE_FORMATS,
 )
 from teamnet.spec.layers import Rate, UnitSpec
 from teamnet.units.layout import LEDGER, PHASE, STATE, SYNAPSES, UNIT
@@ -81,6 +82,7 @@ class Unit:
             "variance": layer.variance, "temperature": layer.temperature, "step_size": layer.step_size,
             "trace_decay": layer.trace_decay, "rate_start": layer.rate.start, "rate_end": layer.rate.end,
             "rate_above_start": rate_above.start, "rate_above_end": rate_above.end,
+            "wire": WIRE_FORMATS[layer.wire], "error_feedback": layer.error_feedback,
             "forgetting": 0.0 if layer.is_first else layer.forgetting,
             "forgetting_above": 0.0 if fixed else layer.forgetting,
             "timed_mask": TIMED_EVERY - 1, "anneal_steps": layer.rate.steps, "power1": 1.0, "power2": 1.0,

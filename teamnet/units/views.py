@@ -7,10 +7,15 @@ keep their trace alternate with the step.
 from __future__ import annotations
 
 from teamnet.kernels.compile import kernel
-from teamnet.kernels.memory import copy, flat, matrix, vector
+from teamnet.kernels.constants import FLOAT64
+from teamnet.kernels.memory import copy, fill, flat, matrix, vector
+from teamnet.kernels.wire import encode
 from teamnet.units.layout import STATE
 
-ACTIVATION, ERROR, MEAN, SLOPE, POTENTIAL, FORCE, SIGNALLED, ACTING_MEAN, SECOND_ERROR = range(len(STATE))
+(
+    ACTIVATION, ERROR, MEAN, SLOPE, POTENTIAL, FORCE, SIGNALLED, ACTING_MEAN, SECOND_ERROR, UNSAID_ACTIVATION,
+    UNSAID_ERROR,
+) = range(len(STATE))
 
 
 @kernel
@@ -58,10 +63,26 @@ def _write(unit, slot, place, values):
 
 
 @kernel
+def begin_messages(unit):
+    """A new step: what messages about the last one left out is nobody's business any more."""
+    if unit.error_feedback != 0:
+        fill(flat(state(unit, UNSAID_ACTIVATION)), 0.0)
+        fill(flat(state(unit, UNSAID_ERROR)), 0.0)
+
+
+@kernel
+def _encode(unit, index, unsaid):
+    """The unit takes up what it says, so that both ends of a synapse know the same numbers."""
+    encode(flat(state(unit, index)), flat(state(unit, unsaid)), unit.wire, unit.error_feedback != 0)
+
+
+@kernel
 def write_activation(unit):
     """Write the unit's activation to its slot, if this phase publishes it, and count it."""
     if unit.activation_round >= 0:
         unit.sent_activations += 1
+        if unit.wire != FLOAT64 and not unit.last_layer:
+            _encode(unit, ACTIVATION, UNSAID_ACTIVATION)
         _write(unit, unit.own_activation, unit.activation_round & 1, state(unit, ACTIVATION))
 
 
@@ -70,6 +91,8 @@ def write_error(unit):
     """Write all channels of the unit's error to its slot, if this phase publishes it, and count it."""
     if unit.error_round >= 0:
         unit.sent_errors += 1
+        if unit.wire != FLOAT64:
+            _encode(unit, ERROR, UNSAID_ERROR)
         place = (unit.error_round & 1) * unit.channels
         _write(unit, unit.own_error, place, state(unit, ERROR))
         if unit.channels == 2:

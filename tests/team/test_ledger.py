@@ -89,6 +89,19 @@ def test_counts_are_those_of_the_formula(schedule: str, grain: str):
     assert dict(foretell(teams, divide_all(teams, grain, 0)).edges) == _by_formula(schedule, grain)
 
 
+@pytest.mark.parametrize(("wire", "number", "scale"), [("float32", 4, 0), ("bfloat16", 2, 0), ("int8", 1, 8)])
+def test_messages_of_fewer_bits_say_fewer_bytes(wire: str, number: int, scale: int):
+    teams = [make_layers(ACTOR, rows=ROWS, settle_steps=N, wire=wire)]
+    exchange = local(teams)
+    drive(exchange, teams, STEPS)
+    edges = exchange.ledger().edges
+    ups, downs = PUBLISHED["jacobi"]
+    said = [sum(number * ROWS * size + scale for size in sizes) for sizes in ((9, 6), (6, 2))]
+    assert edges["activation"] == (STEPS * ups * 2, STEPS * ups * said[0])
+    assert edges["error"] == (STEPS * downs * 2, STEPS * downs * said[1])
+    assert edges["action"].bytes == STEPS * 8 * ROWS * 2
+
+
 def test_actor_calls_count_the_same():
     teams = _teams("sweeps")
     units = divide_all(teams, "block:4", 0)

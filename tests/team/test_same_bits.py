@@ -34,6 +34,10 @@ OWN_FEEDBACK = [
     make_layers((3, 9, 6, 2), rows=2, feedback="kolen-pollack", forgetting=0.01),
     make_layers((3, 6, 4, 1), team="critic", family="gaussian", rows=2, schedule="sweeps", feedback="random"),
 ]
+ROUNDED = [
+    make_layers((3, 9, 6, 2), rows=2, wire="bfloat16", error_feedback=True),
+    make_layers((3, 6, 4, 1), team="critic", family="gaussian", rows=2, schedule="sweeps", wire="float32"),
+]
 DESCENTS = [
     make_layers((3, 9, 6, 5, 2), rows=2, schedule="descents", settle_steps=2),
     make_layers((3, 6, 4, 1), team="critic", family="gaussian", rows=2, schedule="descents", settle_steps=3),
@@ -62,7 +66,7 @@ SINGLE_SWEEPS = [
     make_layers((5, 9, 6, 1), team="critic", family="gaussian", rows=7, single_step=True, schedule="sweeps")
 ]
 RULES = {
-    "sweeps": SWEEPS, "descents": DESCENTS, "seldom": SELDOM, "feedback": OWN_FEEDBACK,
+    "sweeps": SWEEPS, "descents": DESCENTS, "seldom": SELDOM, "feedback": OWN_FEEDBACK, "rounded": ROUNDED,
     "backpropagation": CHAIN, "asynchronous": TICKS,
     "a choice for each team": MIXED,
     "a rule for each team": OTHER_CRITIC,

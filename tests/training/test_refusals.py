@@ -48,6 +48,8 @@ LOCAL = LaunchSpec("local")
         ({"feedback": "kolen-pollack"}, "forgetting: expected between 0 and 1; found 0.0.*try 1e-4"),
         ({"forgetting": 1.0}, "forgetting: expected 0 or more and below 1"),
         ({"feedback": "random", "rule": "reinforce"}, "feedback: .*REINFORCE sends nothing down"),
+        ({"wire": "float16"}, "wire: expected one of float64, float32, bfloat16, int8"),
+        ({"error_feedback": True}, "error_feedback: expected a --wire that leaves something out; found float64"),
         ({"exchange_every": 0}, "exchange_every: expected a whole number from 1"),
         ({"exchange_every": 2, "schedule": "sweeps"}, "exchange_every: .*Only the schedule jacobi settles between"),
         ({"exploring": 1.5}, "exploring: expected 0 <= exploring <= 1"),

@@ -62,7 +62,7 @@ proof of being equal: with large deviations, ten runs cannot tell small differen
 _OWN = """\
 ## Beside our own `map`
 
-The same test against this study's runs of `map`, which had the same environments, code and number of episodes.
+The same test against this study's runs of `map`, which had the same environments and number of episodes.
 
 {table}
 """
@@ -143,7 +143,8 @@ def write_report(study: Study, recorded: Recorded) -> tuple[Path, list[Result]]:
     if not study.lengths:
         parts.append(_TEST.format(table=difference_table(cells)))
         parts.append(_OWN.format(table=own_difference_table(cells)))
-    if draw_front(cells, study.folder / "figures" / "communication.png") and by_method["cartpole"]:
+    front = draw_front(cells, study.folder / "figures" / "communication.png")
+    if front and cells.results_of("cartpole", BASE):
         said = ledgers(cells, "cartpole")
         signals = said[BASE].total.messages - messages_between_units(said[BASE])
         parts.append(_COMMUNICATION.format(signals=signals, table=ledger_table(said)))

@@ -1,0 +1,67 @@
+"""What messages of fewer bits say, against NumPy's own float32 and against the definition of the others."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from teamnet.kernels.constants import BFLOAT16, FLOAT32, INT8
+from teamnet.kernels.wire import encode
+
+NUMBERS = arrays(
+    np.float64, st.integers(1, 40), elements=st.floats(-1e6, 1e6).filter(lambda x: x == 0 or abs(x) > 1e-6)
+)
+
+
+@numba.njit
+def _encode(values, unsaid, kind, feed_back):
+    encode(values, unsaid, kind, feed_back)
+
+
+def _say(values: np.ndarray, kind: int, unsaid: np.ndarray | None = None) -> np.ndarray:
+    said = values.copy()
+    _encode(said, np.zeros_like(said) if unsaid is None else unsaid, kind, unsaid is not None)
+    return said
+
+
+@given(NUMBERS)
+def test_float32_is_numpys(values: np.ndarray):
+    np.testing.assert_array_equal(_say(values, FLOAT32), values.astype(np.float32).astype(np.float64))
+
+
+@given(NUMBERS)
+def test_bfloat16_has_eight_significant_bits_and_is_the_nearest(values: np.ndarray):
+    said = _say(values, BFLOAT16)
+    bits = said.astype(np.float32).view(np.uint32)
+    np.testing.assert_array_equal(said.astype(np.float32), said)
+    assert np.all(bits & 0xFFFF == 0), "the lower half of a float32 is empty"
+    assert np.all(np.abs(said - values) <= np.abs(values) * 2.0**-8)
+
+
+@given(NUMBERS)
+def test_int8_is_whole_multiples_of_one_power_of_two(values: np.ndarray):
+    said = _say(values, INT8)
+    largest = np.abs(values).max()
+    scale = 2.0 ** np.ceil(np.log2(largest / 127)) if largest else 2.0**-1000
+    whole = said / scale
+    np.testing.assert_array_equal(whole, np.round(whole))
+    assert np.abs(whole).max() <= 127
+    assert np.all(np.abs(said - values) <= scale / 2)
+
+
+@given(NUMBERS, st.sampled_from([FLOAT32, BFLOAT16, INT8]))
+def test_saying_it_again_changes_nothing(values: np.ndarray, kind: int):
+    once = _say(values, kind)
+    np.testing.assert_array_equal(_say(once, kind), once)
+
+
+@given(st.lists(st.floats(-100, 100), min_size=2, max_size=30), st.sampled_from([BFLOAT16, INT8]))
+def test_with_error_feedback_nothing_is_lost_for_good(values: list[float], kind: int):
+    unsaid, said = np.zeros(2), np.zeros(2)
+    for value in values:
+        said += _say(np.array([value, 100.0]), kind, unsaid)
+    np.testing.assert_allclose(said + unsaid, [sum(values), 100.0 * len(values)], atol=1e-8)
+    assert np.abs(unsaid).max() <= 1.0
