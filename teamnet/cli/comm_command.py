@@ -11,14 +11,12 @@ import tyro
 from teamnet.cli.terminal import say
 from teamnet.spec.run import LaunchSpec
 
-_METHODS = ("map", "tuned", "frugal", "map-async", "backprop", "reinforce")
-
 
 def comm(arguments: list[str]) -> int:
     """``teamnet comm [TASK] [options]``."""
 
     def options(
-        task: Annotated[str, tyro.conf.Positional] = "cartpole", methods: tuple[str, ...] = _METHODS,
+        task: Annotated[str, tyro.conf.Positional] = "cartpole", methods: tuple[str, ...] = (),
         grains: tuple[str, ...] = ("layer",), transports: tuple[str, ...] = ("board",),
         placements: tuple[str, ...] = ("pack",), batches: tuple[int, ...] = (1,), hidden: tuple[str, ...] = ("64-32",),
         settle_steps: tuple[int, ...] = (), cross: bool = False, env_steps: int = 3000, repeats: int = 3,
@@ -31,7 +29,8 @@ def comm(arguments: list[str]) -> int:
 
         Args:
             task: a preset's name.
-            methods: presets: map, tuned, frugal, map-async, backprop, reinforce, reinforce-part.
+            methods: presets: map, tuned, frugal, map-async, backprop, reinforce, reinforce-part; all that fit the task
+                if left out, but for the last.
             grains: layer, block:K, neuron.
             transports: board, ray.
             placements: pack, spread, by-team, by-layer, or maps.
@@ -49,20 +48,20 @@ def comm(arguments: list[str]) -> int:
             trace: leave one step of each configuration in OUT in Chrome's trace format, for ui.perfetto.dev.
             json: print the results as one JSON list on the last line of the standard output.
         """
-        from teamnet.study.communication.grid import Grid
+        from teamnet.study.communication.grid import Grid, usual_methods
         from teamnet.study.communication.session import run_grid
         from teamnet.study.communication.table import comm_table
 
         steps = tuple(settle_steps) or (None,)
-        grid = Grid(methods, grains, transports, placements, batches, hidden, steps)
+        grid = Grid(methods or usual_methods(task), grains, transports, placements, batches, hidden, steps)
         launch = LaunchSpec(backend, address=address, link_latency=link_latency, link_bandwidth=link_bandwidth)
-        rows = run_grid(
+        rows, failed = run_grid(
             task, grid, launch, cross=cross, env_steps=env_steps, repeats=repeats, out=out, trace=trace, say=say
         )
         if json:
             print(json_format.dumps(rows))
         else:
             print(f"{comm_table(rows)}\n\nwritten to {out}")
-        return 0
+        return int(failed > 0)
 
     return tyro.cli(options, prog="teamnet comm", args=arguments)

@@ -23,6 +23,8 @@ def communication_lines(ledger: Mapping[str, Any]) -> list[str]:
         lines.append(_line("between nodes", said))
     if ledger["exchanges_per_step"] is not None:
         lines.append(_line("exchanges a step", f"{ledger['exchanges_per_step']}, one upon another"))
+    if ledger["straggler"] is None:
+        return [*lines, _line("microseconds a step", "no step was timed")]
     units = sorted(ledger["units"], key=lambda unit: -unit["computed"])
     heading = "computing" if units[0]["waited"] is None else "computing  publishing  waiting"
     lines.append(_line("microseconds a step", heading))

@@ -127,12 +127,18 @@ def check_run(spec: RunSpec) -> None:
             _check_team(name, team)
 
 
+def _settles_at_once(spec: RunSpec) -> bool:
+    """Whether any team settles by the schedule ``jacobi``."""
+    teams = [spec_of_team(spec, team) for team in (spec.actor, spec.critic) if team is not None] or [spec]
+    return any(its.rule == "map" and its.schedule == "jacobi" for its in teams)
+
+
 def _check_combination(spec: RunSpec) -> None:
     """Refuse choices that a rule would silently ignore."""
     for name, usable, asked in (
         ("entropy", spec.rule == "backprop", spec.entropy > 0),
         ("schedule", spec.rule == "map", spec.schedule != "jacobi"),
-        ("exchange_every", spec.rule == "map" and spec.schedule == "jacobi", spec.exchange_every != 1),
+        ("exchange_every", _settles_at_once(spec), spec.exchange_every != 1),
         ("feedback", spec.rule != "reinforce", spec.feedback != "mirror"),
         ("free_running", spec.rule == "map-async", spec.free_running),
         ("signal", spec.task == "regression", spec.signal != "target"),

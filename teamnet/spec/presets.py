@@ -119,7 +119,7 @@ METHODS: dict[str, Callable[[RunSpec], RunSpec]] = {
 }
 """What ``--preset`` offers: the published hyperparameters of MAP propagation, those of the other rules, and our own.
 
-``frugal`` is ``tuned`` with an exchange less at the end of each step.
+``frugal`` is ``tuned`` without the last way up of each step.
 """
 
 

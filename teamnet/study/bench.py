@@ -26,14 +26,13 @@ from teamnet.spec.layers import LayerSpec
 from teamnet.spec.presets import preset
 from teamnet.spec.resolve import Interface, build_teams
 from teamnet.spec.run import LaunchSpec, RunSpec
-from teamnet.study.rates import rate
+from teamnet.study.rates import ENDLESS, rate
 from teamnet.study.reference import ReferenceTeam
 from teamnet.team.local import LocalExchange
 from teamnet.team.partition import divide_all
 from teamnet.training.run import Run
 from teamnet.units.streams import initial_weights
 
-_ENDLESS = 2**40
 _LEDGER = "ledger"
 
 
@@ -173,7 +172,7 @@ def _session_megabytes() -> float:
 def measure(case: Case, repeats: int) -> Result:
     """Time one case and its reference in turns."""
     begun = time.perf_counter()
-    run = Run(replace(case.spec, env_steps=_ENDLESS, episodes=None), case.launch)
+    run = Run(replace(case.spec, env_steps=ENDLESS, episodes=None), case.launch)
     started = time.perf_counter() - begun
     try:
         rate(run, max(case.spec.num_envs, case.env_steps // 10))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from teamnet.training.run import Run
 
+ENDLESS = 2**40
+"""Environment steps of a run that ends when it is told to."""
+
 
 def rate(run: Run, env_steps: int) -> float:
     """Environment steps a second over the next ``env_steps`` (or a batch more), until every unit is done with them."""

@@ -105,12 +105,17 @@ class CallExchange:
         teams: the layers of every team, from the observation upwards.
         units: all units in canonical order.
         crew: hosts of one :class:`CallWorker` for each unit.
+        nodes: each unit's node, for the ledger; one for all if left out.
     """
 
-    def __init__(self, teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec], crew: Crew) -> None:
+    def __init__(
+        self, teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec], crew: Crew,
+        nodes: Sequence[int] | None = None,
+    ) -> None:
         self.actors = crew.size
         self.board = Board(teams, private_memory(board_size(teams)))
         self._teams, self._units, self._crew = teams, units, crew
+        self._nodes = nodes or [0] * len(units)
         self._acting, self._rest = order_of_step(teams, units)
         self._published: dict[tuple[object, ...], np.ndarray] = {}
         self._step = self._first_step = 0
@@ -185,8 +190,7 @@ class CallExchange:
     def ledger(self) -> Ledger:
         """See :class:`teamnet.team.exchange.Exchange`."""
         counts = self._crew.results(self._crew.call("counts", [()] * self._crew.size))
-        nodes = [0] * len(self._units)
-        return book(self._teams, self._units, nodes, counts, {}, steps=self._step - self._first_step, pauses=0)
+        return book(self._teams, self._units, self._nodes, counts, {}, steps=self._step - self._first_step, pauses=0)
 
     def laps(self) -> list[np.ndarray]:
         """See :class:`teamnet.team.exchange.Exchange`."""

@@ -3,7 +3,7 @@
 The rule is that of :mod:`teamnet.units.schedules.asynchronous`; what differs is that nobody waits. A unit ticks as fast
 as it is given a core, and its own ticks count: one that is slow moves less in an environment step, or misses whole
 observations, and the others do not notice. When it comes by, it learns from the newest TD error; when it turns to the
-next observation, its traces take what it has come to.
+next observation, its traces take what it has come to, with what its neighbours said then.
 
 A hidden unit ticks when there are newer errors above, or a new observation. Without them it would go all the way to
 what the old errors ask for, before the layer above could answer, and their conversation grows without bound once
@@ -23,7 +23,7 @@ from teamnet.kernels.compile import kernel
 from teamnet.kernels.constants import ABORTED, BROKEN, ENDED, READY
 from teamnet.kernels.processor import give_way
 from teamnet.units.free import act, learn_late, move, observe
-from teamnet.units.learning import accumulate, finish
+from teamnet.units.learning import accumulate_noted, finish, note_neighbours
 from teamnet.units.records import units_at
 
 _MASK = 0xFFFFFFFF
@@ -52,6 +52,8 @@ def _work(unit, ticks):
     else:
         move(unit)
         counts = unit.learned == unit.step + 1
+        if counts:
+            note_neighbours(unit)
     if not unit.first_layer:
         announce(unit.error_word, unit.peers)
     ticks += counts
@@ -81,8 +83,8 @@ def run_free(address: int, steps: int) -> int:
         if seen and unit.learned != clock and reached(unit.delta_word, clock):
             learn_late(unit, clock)
         if newest != clock or status != READY:
-            if seen and unit.learned == clock:
-                accumulate(unit)
+            if seen and unit.noted == clock:
+                accumulate_noted(unit)
             if seen and not finish(unit):
                 store_release(unit.control, 1)
                 return BROKEN

@@ -50,7 +50,8 @@ class Ledger:
         same_node, between_nodes: by link.
         relay: what links between nodes have carried: ``messages``, ``bytes`` with their headers, and ``writes``.
         units: what each unit has done in an average step: ``name``, ``node``, and seconds ``computed``, ``published``
-            and ``waited``; the last two are ``None`` where nobody waits, as in one process.
+            and ``waited``; the last two are ``None`` where nobody waits, as in one process, and all three where no step
+            was timed: in very short runs, and without a common tick.
     """
 
     steps: int
@@ -67,8 +68,10 @@ class Ledger:
         return Traffic(*(sum(column) for column in zip(*self.edges.values(), strict=True)))
 
     @property
-    def straggler(self) -> str:
-        """The unit for which the others wait: the one that is busiest in a step."""
+    def straggler(self) -> str | None:
+        """The unit for which the others wait: the one that is busiest in a step; ``None`` if no step was timed."""
+        if any(unit["computed"] is None for unit in self.units):
+            return None
         return max(self.units, key=lambda unit: unit["computed"] + (unit["published"] or 0.0))["name"]
 
     def as_plain(self) -> dict[str, Any]:
@@ -178,9 +181,11 @@ def _messages(
 
 
 def _times(unit: UnitSpec, node: int, counts: Mapping[str, int]) -> dict[str, Any]:
-    timed = max(1, counts["timed_steps"])
-    waits = counts["waited"] > 0
-    seconds = {name: counts[name] / timed / 1e9 for name in ("computed", "published", "waited")}
-    return {"name": unit.name, "node": node} | {
-        name: round(value, 9) if waits or name == "computed" else None for name, value in seconds.items()
+    def seconds(name: str) -> float:
+        return round(counts[name] / max(1, counts["timed_steps"]) / 1e9, 9)
+
+    timed, waits = counts["computed"] > 0, counts["waited"] > 0
+    return {
+        "name": unit.name, "node": node, "computed": seconds("computed") if timed else None,
+        "published": seconds("published") if waits else None, "waited": seconds("waited") if waits else None,
     }

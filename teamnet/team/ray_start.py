@@ -82,7 +82,7 @@ def start_on_ray(
         )
         unless_started.pop_all()
     if launch.transport == "ray":
-        return CallExchange(teams, units, crew)
+        return CallExchange(teams, units, crew, reservation.places if reservation else None)
     return FreeExchange(teams, units, crew) if free_running else BoardExchange(teams, units, crew, nodes)
 
 

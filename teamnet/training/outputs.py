@@ -8,7 +8,10 @@ from collections import deque
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+
 import teamnet
+from teamnet.errors import SpecError
 from teamnet.spec.files import to_plain
 from teamnet.training.checkpoint import write_atomically
 from teamnet.training.run import Run
@@ -16,6 +19,30 @@ from teamnet.training.task import Episode
 
 WINDOW = 100
 """Episodes over which the running return is averaged."""
+
+
+def running_mean(values: np.ndarray, window: int = WINDOW) -> np.ndarray:
+    """Means ``(n,)`` over the last ``window`` values, over all so far at the beginning."""
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    ends = np.arange(1, len(values) + 1)
+    starts = np.maximum(0, ends - window)
+    return (sums[ends] - sums[starts]) / (ends - starts)
+
+
+def make_folder(path: Path, name: str = "out") -> None:
+    """Make a folder that an option named.
+
+    Raises:
+        SpecError: it cannot be written to.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        (path / ".writable").touch()
+        (path / ".writable").unlink()
+    except OSError as error:
+        raise SpecError(
+            name, expected="a folder that can be written to", found=str(error), mend=f"Give another --{name}."
+        ) from None
 
 
 class Observer(Protocol):
@@ -159,19 +186,15 @@ def draw_learning_curve(folder: Path, title: str) -> None:
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt
-    import numpy as np
 
     lines = read_metrics(folder)
     if not lines:
         return
     steps = np.array([line["env_steps"] for line in lines])
     returns = np.array([line["return"] for line in lines])
-    sums = np.concatenate([[0.0], np.cumsum(returns)])
-    ends = np.arange(1, len(returns) + 1)
-    starts = np.maximum(0, ends - WINDOW)
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
     axes.plot(steps, returns, ".", markersize=3, color="#9db8d9", label="return")
-    axes.plot(steps, (sums[ends] - sums[starts]) / (ends - starts), color="#1f4e8c", label=f"mean of {WINDOW}")
+    axes.plot(steps, running_mean(returns), color="#1f4e8c", label=f"mean of {WINDOW}")
     axes.set(xlabel="environment steps", ylabel="return", title=title)
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)

@@ -150,7 +150,7 @@ class Run:
             CheckpointError: it is damaged, or of another spec.
         """
         arrays, about = load_checkpoint(path)
-        written = to_plain(from_plain(RunSpec, about["spec"], str(path)))  # fields that came later have their usual values
+        written = to_plain(from_plain(RunSpec, about["spec"], str(path)))  # later fields have their usual values
         check_same_spec(path, to_plain(self.spec), written)
         for name in ("observation", "reward", "terminated", "masked", "keep"):
             getattr(self.task.outcome, name)[:] = arrays.pop(f"coordinator.{name}")

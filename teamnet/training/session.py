@@ -20,6 +20,7 @@ from teamnet.training.outputs import (
     ProgressLine,
     TensorBoardEvents,
     draw_learning_curve,
+    make_folder,
     write_spec,
     write_summary,
 )
@@ -91,17 +92,10 @@ def _take_folder(out: Path, *, new: bool) -> None:
     Raises:
         SpecError: it cannot be written to.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        if new:
-            for old in (*out.glob("checkpoint-*"), *out.glob("tensorboard/events.out.*"), *out.glob("metrics.jsonl")):
-                old.unlink()
-        (out / ".writable").touch()
-        (out / ".writable").unlink()
-    except OSError as error:
-        raise SpecError(
-            "out", expected="a folder that can be written to", found=str(error), mend="Give another --out."
-        ) from None
+    make_folder(out)
+    if new:
+        for old in (*out.glob("checkpoint-*"), *out.glob("tensorboard/events.out.*"), *out.glob("metrics.jsonl")):
+            old.unlink()
 
 
 def _loop(

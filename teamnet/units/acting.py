@@ -34,18 +34,12 @@ def predict(unit):
 
 
 @kernel
-def own_error(unit):
-    """Find the error of the unit's own policy."""
+def find_error(unit):
+    """Find the error of the unit's own policy and publish it."""
     rule.find_error(
         state(unit, ACTIVATION), state(unit, MEAN), state(unit, SLOPE), unit.variance, unit.family,
         unit.temperature, state(unit, ERROR),
     )
-
-
-@kernel
-def find_error(unit):
-    """Find the error of the unit's own policy and publish it."""
-    own_error(unit)
     write_error(unit)
 
 

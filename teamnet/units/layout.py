@@ -15,13 +15,16 @@ _REALS = (
 )
 _COUNTERS = (
     "step", "updates", "noise_index", "below_round", "above_round", "activation_round", "error_round",
-    "gate_place", "learned",
+    "gate_place", "learned", "noted",
 )
 LEDGER = (
     "sent_activations", "sent_errors", "sent_gates", "waited", "computed", "published", "timed_steps",
 )
 """What a unit counts: its publications, and nanoseconds of its timed steps."""
-_PRIVATE = ("incoming", "biases", "outgoing", "state", "signalled_above", "ones", "decay", "noise", "schedule", "laps")
+_PRIVATE = (
+    "incoming", "biases", "outgoing", "state", "signalled_above", "ones", "decay", "noise", "schedule", "laps",
+    "noted_below", "noted_above", "noted_gate",
+)
 _SLOTS = ("below", "above", "own_activation", "own_error", "delta", "keep", "gate", "value")
 _WORDS = (
     "delta_word", "keep_word", "below_word", "above_word", "activation_word", "error_word", "gate_word", "control",
@@ -42,7 +45,8 @@ float64 memory, ``schedule`` of ``phases`` records, ``laps`` of ``phases`` times
 turns, in the newest timed step); words are addresses of the board's round counters (0 in-process). ``peers`` counts the
 units of the layer, ``.._rounds`` how often a slot is published in one environment step, and ``.._round`` is the
 publication that the phase in hand reads or makes. ``learned`` is the number of the observation whose TD error was
-learned from last, where a team runs free. Steps whose number has none of the bits of ``timed_mask`` are timed.
+learned from last, where a team runs free, and ``noted`` the last one for which the unit has noted what its neighbours
+say. One step in ``timed_mask + 1`` is timed, none if that is 0.
 """
 
 PHASE = np.dtype([

@@ -5,7 +5,7 @@ from __future__ import annotations
 from teamnet.kernels import adam, rule
 from teamnet.kernels.compile import kernel
 from teamnet.kernels.constants import BETA1, BETA2, CORRECTED_UPDATES
-from teamnet.kernels.memory import cube, fill, flat, matrix, vector
+from teamnet.kernels.memory import copy, cube, fill, flat, matrix, vector
 from teamnet.units.layout import SYNAPSES
 from teamnet.units.timing import is_timed
 from teamnet.units.views import (
@@ -84,9 +84,23 @@ def trace(unit):
 
 
 @kernel
-def accumulate(unit):
-    """The same for a unit that runs free, whose traces owe the decay of all observations since the last time."""
+def note_neighbours(unit):
+    """Keep what neighbours say now: once a unit that runs free comes to its trace, they may be a step further."""
+    copy(flat(below(unit)), vector(unit.noted_below, unit.rows * unit.fan_in))
+    if not unit.last_layer:
+        copy(flat(above(unit, 0)), vector(unit.noted_above, unit.rows * unit.fan_out))
+    if unit.gated:
+        copy(gate(unit), vector(unit.noted_gate, unit.rows))
+    unit.noted = unit.step + 1
+
+
+@kernel
+def accumulate_noted(unit):
+    """The trace of a unit that runs free, of what it has noted; it owes the decay of all steps since the last time."""
+    below_slot, above_slot, gate_slot, place = unit.below, unit.above, unit.gate, unit.below_round
+    unit.below, unit.above, unit.gate, unit.below_round = unit.noted_below, unit.noted_above, unit.noted_gate, 0
     _accumulate_all(unit)
+    unit.below, unit.above, unit.gate, unit.below_round = below_slot, above_slot, gate_slot, place
     fill(vector(unit.decay, unit.rows), 1.0)
 
 

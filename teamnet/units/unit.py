@@ -54,7 +54,9 @@ class Unit:
         }
         self._state = np.zeros((len(STATE), rows, size))
         self._scratch = {
-            "signalled_above": np.zeros((rows, layer.fan_out)), "ones": np.ones(rows), "decay": np.zeros(rows)
+            "signalled_above": np.zeros((rows, layer.fan_out)), "ones": np.ones(rows), "decay": np.zeros(rows),
+            "noted_below": np.zeros((rows, layer.fan_in)), "noted_above": np.zeros((rows, layer.fan_out)),
+            "noted_gate": np.zeros(rows),
         }
         self._schedule = np.array([tuple(phase) for phase in schedule_of(layer)], PHASE)
         self._laps = np.zeros((len(self._schedule), 4), np.int64)

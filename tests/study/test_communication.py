@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from teamnet.cli.main import main
+from teamnet.errors import ResourceError
 from teamnet.kernels import constants
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec
-from teamnet.study.communication.grid import Grid, waiting_share
+from teamnet.study.communication.grid import Grid, usual_methods, waiting_share
 from teamnet.study.communication.trace import chrome_trace
 from teamnet.training.run import Run
 from teamnet.units.schedules import schedule_of
@@ -95,6 +96,30 @@ def test_what_was_measured_before_a_configuration_failed_is_kept(
     monkeypatch.setattr(session, "measure", failing)
     _comm(capsys, *SMALL, "--methods", "map", "tuned", "--out", tmp_path, code=130)
     assert len((tmp_path / "comm.jsonl").read_text().splitlines()) == 1
+
+
+def test_a_configuration_that_cannot_run_is_left_out_and_said(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from teamnet.training import launch
+
+    def full(teams: list, *rest: object) -> None:
+        if teams[0][0].size == 7:
+            raise ResourceError("memory", expected="20 GB", found="7 GB", mend="Take fewer.")
+
+    monkeypatch.setattr(launch, "check_memory", full)
+    common = (*SMALL[:2], *SMALL[4:], "--methods", "map", "--out", tmp_path)
+    out, err = _comm(capsys, *common, "--hidden", "6-4", "7-4", code=1)
+    assert "7-4 is left out: memory: expected 20 GB" in err
+    assert "| map | 0 |" in out
+    assert (tmp_path / "comm.png").exists()
+    _, err = _comm(capsys, *common, "--hidden", "7-4", code=2)
+    assert "teamnet: memory: expected 20 GB; found 7 GB. Take fewer." in err
+
+
+def test_tasks_of_one_step_have_the_methods_that_fit_them():
+    assert "map-async" in usual_methods("acrobot")
+    assert usual_methods("multiplexer") == ("map", "tuned", "frugal", "backprop", "reinforce")
 
 
 def test_the_share_of_waiting_is_of_all_units_time():

@@ -16,7 +16,7 @@ from teamnet.errors import CheckpointError, EnvironmentRefused, ResourceError, S
 from teamnet.spec.presets import preset
 from teamnet.spec.run import RunSpec
 from teamnet.study.paper.figures import average_curves
-from teamnet.study.paper.locality import pareto
+from teamnet.study.paper.locality import INTERFACES, pareto
 from teamnet.study.paper.methods import METHODS, PeerSpec
 from teamnet.study.paper.progress import Durations, StudyProgress
 from teamnet.study.paper.provenance import GoRecord
@@ -26,6 +26,7 @@ from teamnet.study.paper.results import Curve, measure
 from teamnet.study.paper.runs import Study, is_finished, keep_error
 from teamnet.study.paper.tasks import TASKS
 from teamnet.study.paper.workflow import Choice, plan, run_study
+from teamnet.training.run import make_task
 from tests.study.studies import made_up_run, small_study, table_row
 
 
@@ -177,6 +178,21 @@ def test_the_report_says_what_a_step_of_each_method_says(tmp_path: Path, generat
     assert other[2].startswith(f"{messages} ")
     assert "are 16 messages" in " ".join(text.split())
     assert (tmp_path / "figures/communication.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_study_whose_cartpole_has_no_map_still_makes_a_report(tmp_path: Path):
+    study = Study(tmp_path)
+    made_up_run(study, "acrobot", "map", 0, [-100.0] * 500)
+    made_up_run(study, "cartpole", "tuned", 0, [100.0] * 1000)
+    assert "What it takes to communicate" not in write_report(study, Recorded())[0].read_text()
+
+
+def test_the_report_knows_what_the_tasks_show():
+    for name, interface in INTERFACES.items():
+        task = make_task(preset(name))
+        assert task.interface == interface, name
+        task.close()
+    assert set(INTERFACES) == set(TASKS)
 
 
 def test_the_pareto_front_by_hand():

@@ -86,12 +86,39 @@ def test_the_page_needs_no_network_and_names_do_not_become_markup(
 def test_a_damaged_run_is_named_and_the_others_are_shown(
     capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path
 ):
-    (tmp_path / "bad").mkdir()
-    (tmp_path / "bad/summary.json").write_text("{")
+    good = folder / "map <b>"
+    contents = {
+        "cut": "{", "list": "[]", "poor": '{"mean_return": 1.0, "communication": {"total": {}}}', 
+    }
+    for name, content in contents.items():
+        (tmp_path / name).mkdir()
+        for file in ("spec.json", "metrics.jsonl"):
+            (tmp_path / name / file).write_bytes((good / file).read_bytes())
+        (tmp_path / name / "summary.json").write_text(content)
+    (tmp_path / "comm.jsonl").write_text("{}\n")
     out, err = _report(capsys, folder, tmp_path, "--out", tmp_path / "page.html")
-    assert out.startswith("2 runs")
-    assert "could not be read" in err
-    assert "bad/summary.json: JSONDecodeError" in (tmp_path / "page.html").read_text()
+    assert out.startswith("2 runs and 1 grids")
+    page = (tmp_path / "page.html").read_text()
+    reasons = {"cut/summary.json": "JSONDecodeError", "poor/summary.json": "KeyError", "comm.jsonl": "KeyError"}
+    for name, reason in reasons.items():
+        assert f"{name}: {reason}" in err
+        assert f"{name}: {reason}" in page
+    assert "list/summary.json" in err
+
+
+def test_lines_of_a_task_of_one_step_are_means_already(
+    capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path
+):
+    its = tmp_path / "regression"
+    its.mkdir()
+    for file in ("summary.json", "spec.json"):
+        (its / file).write_text((folder / "map <b>" / file).read_text().replace('"cartpole"', '"regression"'))
+    lines = [{"env_steps": 12_800 * n, "episode": 12_800 * n, "return": n - 10.0, "length": 1} for n in range(1, 10)]
+    (its / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    _report(capsys, tmp_path, "--out", tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    np.testing.assert_array_equal(_numbers(_figures(page)[0]["data"][0]["y"]), [n - 10.0 for n in range(1, 10)])
+    assert "Reward, mean of 100 batches." in page
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import time
 import numpy as np
 import pytest
 
+from teamnet.cli.communication import communication_lines
 from teamnet.spec.layers import LayerSpec
 from teamnet.team.call_exchange import CallExchange, CallWorker
 from teamnet.team.crew import ThreadCrew
@@ -105,10 +106,14 @@ def test_messages_of_fewer_bits_say_fewer_bytes(wire: str, number: int, scale: i
 def test_actor_calls_count_the_same():
     teams = _teams("sweeps")
     units = divide_all(teams, "block:4", 0)
-    exchange = CallExchange(teams, units, ThreadCrew(CallWorker, [(teams, unit) for unit in units]))
+    nodes = [unit.layer.team == "critic" for unit in units]
+    exchange = CallExchange(teams, units, ThreadCrew(CallWorker, [(teams, unit) for unit in units]), nodes)
     drive(exchange, teams, STEPS)
     _check(exchange, _by_formula("sweeps", "block:4"), len(units))
+    ledger, critics = exchange.ledger(), sum(nodes)
     exchange.close()
+    assert ledger.between_nodes.messages == STEPS * (2 * critics + 2 + 1), "signals, two first units, and the output"
+    assert [unit["node"] for unit in ledger.units] == nodes
 
 
 def test_links_between_nodes_are_told_apart_and_the_relay_sends_a_slot_once():
@@ -149,6 +154,11 @@ def test_free_units_count_what_they_said_and_have_no_longest_way():
     assert ledger.exchanges is None
     assert ledger.edges["observation"].messages == 2 * STEPS
     assert ledger.edges["error"].messages > 4 * STEPS
+    assert ledger.straggler is None, "nobody times a unit that runs free"
+    assert {unit["computed"] for unit in ledger.units} == {None}
+    text = "\n".join(communication_lines(ledger.as_plain()))
+    assert "no step was timed" in text
+    assert "exchanges a step" not in text
 
 
 def test_times_are_per_step_and_the_straggler_is_the_unit_that_is_busiest():

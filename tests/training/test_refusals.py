@@ -51,6 +51,7 @@ LOCAL = LaunchSpec("local")
         ({"wire": "float16"}, "wire: expected one of float64, float32, bfloat16, int8"),
         ({"error_feedback": True}, "error_feedback: expected a --wire that leaves something out; found float64"),
         ({"exchange_every": 0}, "exchange_every: expected a whole number from 1"),
+        ({"exchange_every": 2, "rule": "backprop"}, "exchange_every: .*Only the schedule jacobi settles between"),
         ({"exchange_every": 2, "schedule": "sweeps"}, "exchange_every: .*Only the schedule jacobi settles between"),
         ({"exploring": 1.5}, "exploring: expected 0 <= exploring <= 1"),
         ({"entropy": -0.1, "rule": "backprop"}, "entropy: expected 0 or more"),

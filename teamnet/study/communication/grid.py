@@ -9,12 +9,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from teamnet.errors import SpecError
-from teamnet.spec.presets import preset
+from teamnet.spec.presets import SINGLE_STEP_TASKS, preset
 from teamnet.spec.run import LaunchSpec, RunSpec
-from teamnet.study.rates import rate
+from teamnet.study.rates import ENDLESS, rate
 from teamnet.training.run import Run
 
-_ENDLESS = 2**40
 _WARM_UP = 10
 """The share of a timing that is run before the first one, as a divisor."""
 
@@ -56,12 +55,18 @@ class Grid:
         return [first, *others]
 
 
+def usual_methods(task: str) -> tuple[str, ...]:
+    """The presets that are compared on a task unless others are named."""
+    single_step = task in SINGLE_STEP_TASKS
+    return ("map", "tuned", "frugal", *(() if single_step else ("map-async",)), "backprop", "reinforce")
+
+
 def specs_of(task: str, configuration: Mapping[str, Any], launch: LaunchSpec) -> tuple[RunSpec, LaunchSpec]:
     """The run of a configuration, without an end, and where it is launched."""
     spec = preset(task, configuration["methods"])
     steps = configuration["settle_steps"]
     spec = replace(
-        spec, env_steps=_ENDLESS, episodes=None, num_envs=configuration["batches"] * spec.num_envs,
+        spec, env_steps=ENDLESS, episodes=None, num_envs=configuration["batches"] * spec.num_envs,
         hidden=_sizes(configuration["hidden"]), settle_steps=spec.settle_steps if steps is None else steps,
     )
     return spec, replace(

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from teamnet.errors import SpecError
+from teamnet.errors import SpecError, TeamnetError
 from teamnet.spec.check import check_launch, check_run
 from teamnet.spec.run import LaunchSpec
 from teamnet.study.communication.grid import Grid, measure, specs_of
@@ -17,13 +17,14 @@ from teamnet.study.communication.trace import chrome_trace
 from teamnet.team.partition import block_size
 from teamnet.team.placement import check_placement
 from teamnet.training.checkpoint import write_atomically
+from teamnet.training.outputs import make_folder
 from teamnet.training.run import Run
 
 
 def run_grid(
     task: str, grid: Grid, launch: LaunchSpec, *, cross: bool, env_steps: int, repeats: int, out: Path, trace: bool,
     say: Callable[[str], None],
-) -> list[dict[str, Any]]:
+) -> tuple[list[dict[str, Any]], int]:
     """Measure a grid; what is measured is on the disk before the next configuration begins.
 
     Args:
@@ -37,9 +38,12 @@ def run_grid(
         trace: whether to leave one step of each configuration in Chrome's trace format.
         say: called with what is being done.
 
+    Returns:
+        The results, and how many configurations failed and were left out.
+
     Raises:
         SpecError: a value is refused; nothing was run then.
-        TeamnetError: a configuration failed.
+        TeamnetError: every configuration failed.
     """
     for name, value in (("env_steps", env_steps), ("repeats", repeats)):
         if value < 1:
@@ -51,21 +55,24 @@ def run_grid(
         check_launch(where)
         block_size(where.grain)
         check_placement(where.placement)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SpecError(
-            "out", expected="a folder that can be written to", found=str(error), mend="Give another --out."
-        ) from None
+    make_folder(out)
     rows: list[dict[str, Any]] = []
+    failures: list[TeamnetError] = []
     for number, configuration in enumerate(configurations, 1):
-        say(f"{number} of {len(configurations)}: {label(configuration, configurations)}")
+        name = label(configuration, configurations)
+        say(f"{number} of {len(configurations)}: {name}")
         keep = partial(_keep_trace, out / f"trace-{number}.json") if trace else _nothing
-        rows.append(measure(task, configuration, launch, env_steps=env_steps, repeats=repeats, inspect=keep))
+        try:
+            rows.append(measure(task, configuration, launch, env_steps=env_steps, repeats=repeats, inspect=keep))
+        except TeamnetError as error:
+            failures.append(error)
+            say(f"{name} is left out: {error}")
         write_atomically(out / "comm.jsonl", "".join(json.dumps(row) + "\n" for row in rows).encode())
+    if not rows:
+        raise failures[0]
     write_atomically(out / "comm.md", f"# Communication on {task}\n\n{comm_table(rows)}\n".encode())
     draw_comm(rows, out / "comm.png", f"{task}, {launch.backend}")
-    return rows
+    return rows, len(failures)
 
 
 def _nothing(run: Run) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from teamnet.study.paper.figures import COLOURS
+
 _FACTORS = ("methods", "grains", "transports", "placements", "batches", "hidden", "settle_steps")
-_COLOURS = ("#0072B2", "#D55E00", "#009E73")
 _HEADER = (
     "configuration", "actors", "steps/s", "exchanges a step", "messages a step", "bytes a step", "between nodes",
     "waiting", "straggler",
@@ -41,7 +42,7 @@ def comm_table(rows: Sequence[Mapping[str, Any]]) -> str:
             label(row, rows), str(row["actors"]), f"{row['env_steps_per_second']:,.0f}",
             "-" if exchanges is None else str(exchanges), f"{total['messages_per_step']:,.0f}",
             f"{total['bytes_per_step']:,.0f}", f"{between['bytes_per_step']:,.0f}",
-            "-" if waiting is None else f"{100 * waiting:.0f} %", ledger["straggler"],
+            "-" if waiting is None else f"{100 * waiting:.0f} %", ledger["straggler"] or "-",
         ])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
@@ -57,11 +58,11 @@ def draw_comm(rows: Sequence[Mapping[str, Any]], path: Path, title: str) -> None
     figure, panels = plt.subplots(
         1, 3, figsize=(11, 1.3 + 0.36 * len(rows)), sharey=True, layout="constrained"
     )
-    panels[0].barh(names, [row["env_steps_per_second"] for row in rows], color=_COLOURS[0])
+    panels[0].barh(names, [row["env_steps_per_second"] for row in rows], color=COLOURS[0])
     panels[0].set_xlabel("environment steps a second")
-    panels[1].barh(names, [row["ledger"]["total"]["bytes_per_step"] for row in rows], color=_COLOURS[1])
+    panels[1].barh(names, [row["ledger"]["total"]["bytes_per_step"] for row in rows], color=COLOURS[1])
     panels[1].set_xlabel("bytes a step")
-    panels[2].barh(names, [100 * (row["waiting"] or 0.0) for row in rows], color=_COLOURS[2])
+    panels[2].barh(names, [100 * (row["waiting"] or 0.0) for row in rows], color=COLOURS[2])
     panels[2].set_xlabel("waiting, % of a unit's time")
     for axes in panels[:2]:
         if max(axes.dataLim.x1, 1.0) / max(1e-9, min(bar.get_width() for bar in axes.patches)) > 30:

@@ -23,7 +23,7 @@ _TICKS = (1_000, 3_000, 10_000, 30_000, 100_000)
 _CONTROL = tuple(name for name, task in TASKS.items() if not task.single_step)
 
 
-_INTERFACES = {
+INTERFACES = {
     "cartpole": Interface(4, 2, "categorical"), "acrobot": Interface(6, 3, "categorical"),
     "lunarlander": Interface(8, 4, "categorical"), "mountaincar": Interface(2, 1, "gaussian"),
     "multiplexer": Interface(37, 2, "categorical", single_step=True),
@@ -34,7 +34,7 @@ _INTERFACES = {
 
 def ledger_of(spec: RunSpec, grain: str = "layer") -> Ledger:
     """What one step of a run of a study's task says, from its schedules alone."""
-    interface = _INTERFACES[spec.task]
+    interface = INTERFACES[spec.task]
     teams = build_teams(fit_depth(spec, interface), interface)
     return foretell(teams, divide_all(teams, grain, 0))
 

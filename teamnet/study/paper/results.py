@@ -11,7 +11,7 @@ import numpy as np
 from teamnet.errors import CheckpointError
 from teamnet.study.paper.runs import Planned, read_json
 from teamnet.study.paper.tasks import TASKS, StudyTask
-from teamnet.training.outputs import WINDOW, read_metrics
+from teamnet.training.outputs import WINDOW, read_metrics, running_mean
 
 EARLY_SAMPLES = 1_000_000
 """Samples over which a single-step task's early mean goes."""
@@ -34,8 +34,12 @@ class Curve:
     def smoothed(self, task: StudyTask) -> Curve:
         """At most 150 points of it, of a control task the mean of the last 100 episodes at each."""
         value = self.value if task.single_step else running_mean(self.value)
-        chosen = np.unique(np.linspace(0, len(value) - 1, min(len(value), _POINTS)).astype(int))
-        return Curve(self.position[chosen], value[chosen])
+        return Curve(self.position, value).thinned(_POINTS)
+
+    def thinned(self, points: int) -> Curve:
+        """At most so many points of it, evenly spread from the first to the last."""
+        chosen = np.unique(np.linspace(0, len(self.value) - 1, min(len(self.value), points)).astype(int))
+        return Curve(self.position[chosen], self.value[chosen])
 
 
 @dataclass(frozen=True)
@@ -98,14 +102,6 @@ def _damaged(path: Path, found: str) -> CheckpointError:
         str(path), expected="one JSON object a line, for each episode or hundred batches", found=found,
         mend="Remove the folder of that run; it will be done again.",
     )
-
-
-def running_mean(values: np.ndarray, window: int = WINDOW) -> np.ndarray:
-    """Means ``(n,)`` over the last ``window`` values, over all so far at the beginning."""
-    sums = np.concatenate([[0.0], np.cumsum(values)])
-    ends = np.arange(1, len(values) + 1)
-    starts = np.maximum(0, ends - window)
-    return (sums[ends] - sums[starts]) / (ends - starts)
 
 
 def first_reached(values: np.ndarray, score: float, window: int = 1) -> int | None:

@@ -19,6 +19,7 @@ from teamnet.study.paper.report import copy_to_docs, write_report
 from teamnet.study.paper.results import Result, measure
 from teamnet.study.paper.runs import Planned, Study, keep, keep_error
 from teamnet.study.paper.tasks import TASKS
+from teamnet.training.outputs import make_folder
 from teamnet.training.run import make_task
 
 
@@ -97,12 +98,7 @@ def run_study(
     if cpus is not None and cpus < 1:
         raise SpecError("cpus", expected="1 or more", found=str(cpus), mend="Leave it out for all.")
     runs = plan(study, choice)
-    try:
-        study.folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SpecError(
-            "out", expected="a folder that can be written to", found=str(error), mend="Give another --out."
-        ) from None
+    make_folder(study.folder)
     earlier = read_recorded(study, recorded)
     finished = merge(study, earlier, [measure(run) for run in study.finished()])
     done, failed = ([], []) if report_only else _do(study, runs, finished, address, cpus)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from teamnet.errors import CheckpointError, SpecError
-from teamnet.training.outputs import WINDOW
+from teamnet.errors import SpecError
+from teamnet.spec.presets import SINGLE_STEP_TASKS
+from teamnet.study.communication.table import label
+from teamnet.study.paper.results import Curve
+from teamnet.training.outputs import running_mean
 
 _POINTS = 400
 """Of a curve on the page."""
@@ -25,7 +28,8 @@ class FoundRun:
         name: where it lies, relative to the folder that was asked for.
         label: what it is: the method of a study's folder, else its rule and schedule.
         summary, spec: the objects of ``summary.json`` and of ``spec.json``.
-        position, value: environment steps, and the mean return of the last 100 episodes; float64 ``(points,)``.
+        position, value: environment steps, and the mean return of the last 100 episodes (of a task of one step, the
+            mean reward of 100 batches); float64 ``(points,)``.
     """
 
     name: str
@@ -61,7 +65,7 @@ def collect(folders: Sequence[Path]) -> Found:
         for path in sorted(folder.rglob("summary.json")):
             _read(found, path, lambda path, folder=folder: found.runs.append(_read_run(path.parent, folder)))
         for path in sorted(folder.rglob("comm.jsonl")):
-            _read(found, path, lambda path: found.grids.__setitem__(str(path.parent), _read_lines(path)))
+            _read(found, path, lambda path: found.grids.__setitem__(str(path.parent), _read_grid(path)))
     if not (found.runs or found.grids or found.unreadable):
         raise SpecError(
             "folder", expected="a summary.json or comm.jsonl somewhere below", found="none",
@@ -70,27 +74,49 @@ def collect(folders: Sequence[Path]) -> Found:
     return found
 
 
-def _read(found: Found, path: Path, take: Any) -> None:
+def _read(found: Found, path: Path, take: Callable[[Path], None]) -> None:
     try:
         take(path)
-    except (OSError, ValueError, KeyError, TypeError, CheckpointError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         found.unreadable[str(path)] = f"{type(error).__name__}: {error}"
 
 
-def _read_lines(path: Path) -> list[dict[str, Any]]:
+def _lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def _read_grid(path: Path) -> list[dict[str, Any]]:
+    rows = _lines(path)
+    for row in rows:
+        label(row, rows)
+        _check_ledger(row["ledger"])
+        float(row["env_steps_per_second"])
+    return rows
+
+
+def _check_ledger(ledger: Mapping[str, Any]) -> None:
+    """Fail here, where the file is known, and not while its figure is drawn."""
+    for traffic in (ledger["total"], *ledger["edges"].values()):
+        float(traffic["bytes_per_step"])
+    for unit in ledger["units"]:
+        _ = unit["name"], unit["computed"], unit["published"], unit["waited"]
 
 
 def _read_run(folder: Path, root: Path) -> FoundRun:
     summary = json.loads((folder / "summary.json").read_text())
     spec = json.loads((folder / "spec.json").read_text())["spec"]
-    lines = _read_lines(folder / "metrics.jsonl")
+    _ = summary["mean_return"], spec["task"]
+    if summary.get("communication"):
+        _check_ledger(summary["communication"])
+    lines = _lines(folder / "metrics.jsonl")
     steps = np.array([line["env_steps"] for line in lines], float)
     returns = np.array([line["return"] for line in lines], float)
-    position, value = _smooth(steps, returns)
+    if spec["task"] not in SINGLE_STEP_TASKS:  # whose lines are means of many samples already
+        returns = running_mean(returns)
+    curve = Curve(steps, returns).thinned(_POINTS)
     relative = folder.relative_to(root)
     name = str(relative) if relative.parts else folder.name
-    return FoundRun(name, _label(folder, summary, spec), summary, spec, position, value)
+    return FoundRun(name, _label(folder, summary, spec), summary, spec, curve.position, curve.value)
 
 
 def _label(folder: Path, summary: Mapping[str, Any], spec: Mapping[str, Any]) -> str:
@@ -99,15 +125,6 @@ def _label(folder: Path, summary: Mapping[str, Any], spec: Mapping[str, Any]) ->
     rule = summary.get("rule") or summary.get("method") or spec.get("rule", "run")
     schedule = spec.get("schedule", "jacobi")
     return f"{rule}, {schedule}" if rule == "map" and schedule != "jacobi" else str(rule)
-
-
-def _smooth(steps: np.ndarray, returns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    sums = np.concatenate([[0.0], np.cumsum(returns)])
-    ends = np.arange(1, len(returns) + 1)
-    starts = np.maximum(0, ends - WINDOW)
-    means = (sums[ends] - sums[starts]) / (ends - starts)
-    chosen = np.unique(np.linspace(0, len(means) - 1, min(len(means), _POINTS)).astype(int)) if len(means) else ends
-    return steps[chosen], means[chosen]
 
 
 def by_task(runs: Iterable[FoundRun]) -> dict[str, list[FoundRun]]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from teamnet.spec.presets import SINGLE_STEP_TASKS
 from teamnet.study.communication.table import label
+from teamnet.study.paper.figures import COLOURS as PAPER_COLOURS
 from teamnet.study.report.collect import Found, FoundRun, by_task
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#7F3C8D")
-"""Okabe and Ito's palette, as far as it is seen on light and on dark ground, with a brown and a violet."""
+COLOURS = tuple(colour for colour in PAPER_COLOURS if colour != "#000000")
+"""Those that are seen on light and on dark ground."""
 _ACTIVITIES = ("computed", "published", "waited")
 _MOST_UNITS = 24
 
@@ -18,16 +20,16 @@ def sections(found: Found) -> list[tuple[str, str, Any]]:
     """Title, explanation and figure of every section that there is something for."""
     made: list[tuple[str, str, Any]] = []
     for task, runs in by_task(found.runs).items():
-        text = "Return, mean of the last 100 episodes. A click in the legend hides a method's runs."
-        made.append((f"Learning: {task}", text, _learning(runs)))
-        if any(_ledger(run) for run in runs):
+        shown = "Reward, mean of 100 batches" if task in SINGLE_STEP_TASKS else "Return, mean of the last 100 episodes"
+        made.append((f"Learning: {task}", f"{shown}. A click in the legend hides a method's runs.", _learning(runs)))
+        if told := [run for run in runs if _ledger(run)]:
             text = "Mean return over all episodes, against the bytes of a step."
             made.append((f"Return against communication: {task}", text, _front(runs)))
-    told = [run for run in found.runs if _ledger(run)]
-    if told:
-        made.append(("Bytes of a step", "By kind of edge: one publication for one reader each.", _edges(told)))
-        text = f"Each unit in an average step of {told[-1].name}, the busiest first."
-        made.append(("Where the time goes", text, _times(_ledger(told[-1])["units"])))
+            text = "By kind of edge: one publication for one reader each. Of each method the run that was found last."
+            made.append((f"Bytes of a step: {task}", text, _edges(told)))
+    if timed := [run for run in found.runs if _ledger(run) and _ledger(run)["straggler"]]:
+        text = f"Each unit in an average step of {timed[-1].name}, the busiest first."
+        made.append(("Where the time goes", text, _times(_ledger(timed[-1])["units"])))
     for name, rows in found.grids.items():
         made.append((f"Communication grid: {name}", "Environment steps a second, and bytes of a step.", _grid(rows)))
     return made
