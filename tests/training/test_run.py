@@ -186,6 +186,18 @@ def test_a_checkpoint_of_another_spec_or_a_newer_format_is_refused(tmp_path: Pat
         load_checkpoint(path)
 
 
+def test_a_checkpoint_of_before_a_field_was_added_is_taken_up(tmp_path: Path):
+    _train(tmp_path, replace(SMALL, env_steps=20))
+    path = newest_checkpoint(tmp_path)
+    about = json.loads(path.read_text())
+    del about["spec"]["wire"], about["spec"]["actor"]["schedule"]
+    path.write_text(json.dumps(about))
+    run = Run(SMALL, LOCAL)
+    run.load(path)
+    assert run.task.env_steps == 20
+    run.close()
+
+
 def test_an_empty_folder_cannot_be_resumed(tmp_path: Path):
     with pytest.raises(CheckpointError, match="expected a folder with checkpoint"):
         resume(tmp_path, env_steps=None, episodes=None, save_every=1)
