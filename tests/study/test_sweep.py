@@ -147,7 +147,7 @@ def _set(spec: RunSpec, path: str, value: object) -> RunSpec:
 
 OTHER = {
     "rule": "reinforce", "function": "tanh", "schedule": "sweeps", "signal": "reward", "hidden": (8, 4),
-    "free_running": True,
+    "free_running": True, "feedback": "random", "wire": "int8", "error_feedback": True,
 }
 """Another value for fields that are not plain numbers."""
 
@@ -159,6 +159,8 @@ def test_every_field_can_be_varied_and_nothing_else_changes(path: str):
     spec, interface = preset("cartpole"), CARTPOLE
     if name == "entropy":
         spec = replace(spec, rule="backprop")
+    elif name == "error_feedback":
+        spec = replace(spec, wire="bfloat16")
     elif name == "free_running":
         spec = replace(spec, rule="map-async")
     elif name == "signal":
