@@ -18,7 +18,7 @@ class Choice:
     """Where the other options' usual values come from.
 
     Args:
-        preset: map, map-async, backprop, reinforce, reinforce-part or tuned; without it, what --rule names.
+        preset: map, map-async, backprop, reinforce, reinforce-part, tuned or frugal; without it, what --rule names.
     """
 
     preset: str = ""

@@ -34,7 +34,7 @@ def sweep(arguments: list[str]) -> int:
             seeds: runs in each trial, whose mean counts.
             episodes: of each run; the preset's end if left out.
             seed: of the values that are tried and of the first run.
-            preset: whose values are varied: map, tuned, backprop, map-async, reinforce, reinforce-part.
+            preset: whose values are varied: map, tuned, frugal, backprop, map-async, reinforce, reinforce-part.
             out: gets trials.jsonl and sweep.png, on several nodes a folder that all of them share; runs/sweep-TASK if
                 left out.
             address: of a Ray cluster; a private one on this machine if left out.
