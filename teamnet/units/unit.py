@@ -181,7 +181,7 @@ class Unit:
         self.record["noise_index"], self._drawn = 0, 0
         self._noise.restore(own["noise"])
         step, updates = (int(count) for count in own["counters"])
-        for name in LEDGER:
+        for name in (*LEDGER, "noted"):
             self.record[name] = 0
         self.record["step"], self.record["learned"], self.record["updates"] = step, step, updates
         self.record["power1"], self.record["power2"] = _powers(updates)
