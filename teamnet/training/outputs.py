@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,14 +30,16 @@ def running_mean(values: np.ndarray, window: int = WINDOW) -> np.ndarray:
     return (sums[ends] - sums[starts]) / (ends - starts)
 
 
-def make_folder(path: Path, name: str = "out") -> None:
-    """Make a folder that an option named.
+def make_folder(path: Path, name: str = "out", without: Sequence[str] = ()) -> None:
+    """Make a folder that an option named, and remove what an older run left there, by patterns.
 
     Raises:
         SpecError: it cannot be written to.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
+        for old in [old for pattern in without for old in path.glob(pattern)]:
+            old.unlink()
         (path / ".writable").touch()
         (path / ".writable").unlink()
     except OSError as error:

@@ -92,10 +92,7 @@ def _take_folder(out: Path, *, new: bool) -> None:
     Raises:
         SpecError: it cannot be written to.
     """
-    make_folder(out)
-    if new:
-        for old in (*out.glob("checkpoint-*"), *out.glob("tensorboard/events.out.*"), *out.glob("metrics.jsonl")):
-            old.unlink()
+    make_folder(out, without=("checkpoint-*", "tensorboard/events.out.*", "metrics.jsonl") if new else ())
 
 
 def _loop(

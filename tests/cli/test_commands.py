@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from teamnet.cli.main import main
+from tests.commands import run_command
 from tests.conftest import GOLDEN
 
 FIELDS = [
@@ -21,26 +21,18 @@ FIELDS = [
 ]
 
 
-def _run(capsys: pytest.CaptureFixture[str], *arguments: object, code: int = 0) -> tuple[str, str]:
-    with pytest.raises(SystemExit) as exit_:
-        main([str(argument) for argument in arguments])
-    captured = capsys.readouterr()
-    assert exit_.value.code == code, captured.err
-    return captured.out, captured.err
-
-
 SMALL = ("train", "cartpole", "--backend", "local", "--hidden", "6", "4", "--env-steps", "200", "--json")
 
 
 def test_the_last_line_of_train_is_the_summary(capsys: pytest.CaptureFixture[str]):
-    out, _ = _run(capsys, *SMALL)
+    out, _ = run_command(capsys, *SMALL)
     summary = json.loads(out.splitlines()[-1])
     assert list(summary) == FIELDS
     assert summary["env_steps"] == 200
 
 
 def test_the_terminal_says_what_the_units_said_and_who_held_them_up(capsys: pytest.CaptureFixture[str]):
-    out, _ = _run(capsys, *SMALL[:-1])
+    out, _ = run_command(capsys, *SMALL[:-1])
     lines = {line[:22].strip(): line[23:] for line in out.splitlines() if line[:22].strip()}
     size = 2 * 21 * (6 + 4) + 21 * (4 + 2) + 21 * (4 + 1)  # numbers of activations of both teams, and of errors
     signals = 2 * 4 + 6 + 2 + 1 + 1 + 2 + 6  # observations, TD errors, outputs with the value, gates, rows to keep
@@ -51,7 +43,7 @@ def test_the_terminal_says_what_the_units_said_and_who_held_them_up(capsys: pyte
 
 
 def test_any_preset_value_can_be_overridden(capsys: pytest.CaptureFixture[str], tmp_path: Path):
-    _run(
+    run_command(
         capsys, *SMALL, "--actor.temperature", "3", "--critic.variances", ".1", ".2", ".3", "--discount", ".9",
         "--rule", "reinforce", "--num-envs", "2", "--settle-steps", "7", "--function", "tanh", "--out", tmp_path,
     )
@@ -63,7 +55,7 @@ def test_any_preset_value_can_be_overridden(capsys: pytest.CaptureFixture[str], 
 
 
 def test_an_unknown_flag_names_the_nearest(capsys: pytest.CaptureFixture[str]):
-    _, err = _run(capsys, *SMALL, "--setle-steps", "3", code=2)
+    _, err = run_command(capsys, *SMALL, "--setle-steps", "3", code=2)
     assert "--settle-steps" in err
 
 
@@ -81,7 +73,7 @@ def test_an_unknown_flag_names_the_nearest(capsys: pytest.CaptureFixture[str]):
     ],
 )
 def test_refusals_are_one_line_without_a_traceback(capsys: pytest.CaptureFixture[str], arguments, message: str):
-    _, err = _run(capsys, *arguments, code=2)
+    _, err = run_command(capsys, *arguments, code=2)
     assert message in err
     assert "Traceback" not in err
 
@@ -89,24 +81,24 @@ def test_refusals_are_one_line_without_a_traceback(capsys: pytest.CaptureFixture
 def test_verify_passes_golden_files_and_fails_altered_ones(capsys: pytest.CaptureFixture[str], tmp_path: Path):
     import numpy as np
 
-    out, _ = _run(capsys, "verify", GOLDEN[0], "--grain", "block:7")
+    out, _ = run_command(capsys, "verify", GOLDEN[0], "--grain", "block:7")
     assert len(out.splitlines()) == 8
     arrays = dict(np.load(GOLDEN[0], allow_pickle=False))
     arrays["t2_trace_w1"] = arrays["t2_trace_w1"] + 1e-6
     np.savez(tmp_path / "altered.npz", **arrays)
-    out, _ = _run(capsys, "verify", tmp_path / "altered.npz", code=1)
+    out, _ = run_command(capsys, "verify", tmp_path / "altered.npz", code=1)
     assert "trace_w        1.00e-06  ABOVE 1e-9" in out
 
 
 def test_eval_reports_and_records(capsys: pytest.CaptureFixture[str], tmp_path: Path):
-    _run(capsys, *SMALL, "--out", tmp_path)
-    out, _ = _run(capsys, "eval", tmp_path, "--episodes", "3", "--json")
+    run_command(capsys, *SMALL, "--out", tmp_path)
+    out, _ = run_command(capsys, "eval", tmp_path, "--episodes", "3", "--json")
     result = json.loads(out)
     assert len(result["returns"]) == 3
     assert result["mean_return"] == pytest.approx(sum(result["returns"]) / 3)
-    again, _ = _run(capsys, "eval", tmp_path, "--episodes", "3", "--json")
+    again, _ = run_command(capsys, "eval", tmp_path, "--episodes", "3", "--json")
     assert again == out
-    out, _ = _run(capsys, "eval", tmp_path, "--episodes", "1", "--greedy", "--render")
+    out, _ = run_command(capsys, "eval", tmp_path, "--episodes", "1", "--greedy", "--render")
     assert "mean return" in out
     (video,) = (tmp_path / "videos").glob("*.mp4")
     assert video.stat().st_size > 1000
@@ -115,13 +107,13 @@ def test_eval_reports_and_records(capsys: pytest.CaptureFixture[str], tmp_path: 
 def test_eval_of_single_step_tasks(capsys: pytest.CaptureFixture[str], tmp_path: Path):
     for task, least in (("multiplexer", -0.5), ("regression", -50)):
         folder = tmp_path / task
-        _run(capsys, "train", task, "--backend", "local", "--env-steps", "1280", "--out", folder)
-        out, _ = _run(capsys, "eval", folder, "--episodes", "2", "--greedy", "--json")
+        run_command(capsys, "train", task, "--backend", "local", "--env-steps", "1280", "--out", folder)
+        out, _ = run_command(capsys, "eval", folder, "--episodes", "2", "--greedy", "--json")
         assert json.loads(out)["mean_return"] > least
 
 
 def test_bench_prints_a_ratio(capsys: pytest.CaptureFixture[str]):
-    out, _ = _run(capsys, "bench", "--repeats", "1", "--steps", "200", "--only", "local", "--json")
+    out, _ = run_command(capsys, "bench", "--repeats", "1", "--steps", "200", "--only", "local", "--json")
     result = json.loads(out)
     assert result["ratio"] == pytest.approx(result["rate"] / result["reference"])
     assert result["megabytes"] > 10

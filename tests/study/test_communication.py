@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from teamnet.cli.main import main
 from teamnet.errors import ResourceError
 from teamnet.kernels import constants
 from teamnet.spec.presets import preset
@@ -18,16 +17,9 @@ from teamnet.study.communication.grid import Grid, usual_methods, waiting_share
 from teamnet.study.communication.trace import chrome_trace
 from teamnet.training.run import Run
 from teamnet.units.schedules import schedule_of
+from tests.commands import run_command
 
 SMALL = ("--backend", "local", "--hidden", "6-4", "--env-steps", "70", "--repeats", "1")
-
-
-def _comm(capsys: pytest.CaptureFixture[str], *arguments: object, code: int = 0) -> tuple[str, str]:
-    with pytest.raises(SystemExit) as exit_:
-        main(["comm", *(str(argument) for argument in arguments)])
-    captured = capsys.readouterr()
-    assert exit_.value.code == code, captured.err
-    return captured.out, captured.err
 
 
 def test_a_grid_varies_one_factor_at_a_time_or_crosses_them():
@@ -42,7 +34,7 @@ def test_a_grid_varies_one_factor_at_a_time_or_crosses_them():
 
 def test_the_report_says_what_was_measured(capsys: pytest.CaptureFixture[str], tmp_path: Path):
     arguments = (*SMALL, "--methods", "map", "frugal", "--batches", "1", "3", "--trace", "--out", tmp_path)
-    out, err = _comm(capsys, "cartpole", *arguments)
+    out, err = run_command(capsys, "comm", "cartpole", *arguments)
     rows = [json.loads(line) for line in (tmp_path / "comm.jsonl").read_text().splitlines()]
     assert [(row["methods"], row["batches"]) for row in rows] == [("map", 1), ("frugal", 1), ("map", 3)]
     assert out.startswith((tmp_path / "comm.md").read_text().split("\n\n")[1].rstrip())
@@ -75,7 +67,7 @@ def test_the_report_says_what_was_measured(capsys: pytest.CaptureFixture[str], t
 def test_refusals_come_before_any_work(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, arguments: tuple[str, ...], message: str
 ):
-    _, err = _comm(capsys, *SMALL, "--out", tmp_path, *arguments, code=2)
+    _, err = run_command(capsys, "comm", *SMALL, "--out", tmp_path, *arguments, code=2)
     for part in message.split(".*"):
         assert part in err.splitlines()[-1]
     assert not (tmp_path / "comm.jsonl").exists()
@@ -94,7 +86,7 @@ def test_what_was_measured_before_a_configuration_failed_is_kept(
         return measure(task, configuration, *rest, **named)
 
     monkeypatch.setattr(session, "measure", failing)
-    _comm(capsys, *SMALL, "--methods", "map", "tuned", "--out", tmp_path, code=130)
+    run_command(capsys, "comm", *SMALL, "--methods", "map", "tuned", "--out", tmp_path, code=130)
     assert len((tmp_path / "comm.jsonl").read_text().splitlines()) == 1
 
 
@@ -109,11 +101,11 @@ def test_a_configuration_that_cannot_run_is_left_out_and_said(
 
     monkeypatch.setattr(launch, "check_memory", full)
     common = (*SMALL[:2], *SMALL[4:], "--methods", "map", "--out", tmp_path)
-    out, err = _comm(capsys, *common, "--hidden", "6-4", "7-4", code=1)
+    out, err = run_command(capsys, "comm", *common, "--hidden", "6-4", "7-4", code=1)
     assert "7-4 is left out: memory: expected 20 GB" in err
     assert "| map | 0 |" in out
     assert (tmp_path / "comm.png").exists()
-    _, err = _comm(capsys, *common, "--hidden", "7-4", code=2)
+    _, err = run_command(capsys, "comm", *common, "--hidden", "7-4", code=2)
     assert "teamnet: memory: expected 20 GB; found 7 GB. Take fewer." in err
 
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from teamnet.cli.main import main
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec
 from teamnet.study.communication.grid import Grid
 from teamnet.study.communication.session import run_grid
 from teamnet.training.session import train
+from tests.commands import run_command
 
 
 @pytest.fixture(scope="module")
@@ -42,16 +42,8 @@ def _numbers(values: dict) -> np.ndarray:
     return np.frombuffer(base64.b64decode(values["bdata"]), values["dtype"])
 
 
-def _report(capsys: pytest.CaptureFixture[str], *arguments: object, code: int = 0) -> tuple[str, str]:
-    with pytest.raises(SystemExit) as exit_:
-        main(["report", *(str(argument) for argument in arguments)])
-    captured = capsys.readouterr()
-    assert exit_.value.code == code, captured.err
-    return captured.out, captured.err
-
-
 def test_the_page_holds_what_the_folders_hold(capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path):
-    out, _ = _report(capsys, folder, "--out", tmp_path / "page.html")
+    out, _ = run_command(capsys, "report", folder, "--out", tmp_path / "page.html")
     assert out.startswith("2 runs and 1 grids; page: ")
     page = (tmp_path / "page.html").read_text()
     titles = re.findall(r"<section><h2>(.*?)</h2>", page)
@@ -76,7 +68,7 @@ def test_the_page_holds_what_the_folders_hold(capsys: pytest.CaptureFixture[str]
 def test_the_page_needs_no_network_and_names_do_not_become_markup(
     capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path
 ):
-    _report(capsys, folder, "--out", tmp_path / "page.html")
+    run_command(capsys, "report", folder, "--out", tmp_path / "page.html")
     own = re.sub(r"<script>.*?</script>", "", (tmp_path / "page.html").read_text(), flags=re.S)
     assert not re.search(r"""(src|href)=["'](?!data:)""", own)
     assert "map &lt;b&gt;" in own
@@ -96,7 +88,7 @@ def test_a_damaged_run_is_named_and_the_others_are_shown(
             (tmp_path / name / file).write_bytes((good / file).read_bytes())
         (tmp_path / name / "summary.json").write_text(content)
     (tmp_path / "comm.jsonl").write_text("{}\n")
-    out, err = _report(capsys, folder, tmp_path, "--out", tmp_path / "page.html")
+    out, err = run_command(capsys, "report", folder, tmp_path, "--out", tmp_path / "page.html")
     assert out.startswith("2 runs and 1 grids")
     page = (tmp_path / "page.html").read_text()
     reasons = {"cut/summary.json": "JSONDecodeError", "poor/summary.json": "KeyError", "comm.jsonl": "KeyError"}
@@ -115,7 +107,7 @@ def test_lines_of_a_task_of_one_step_are_means_already(
         (its / file).write_text((folder / "map <b>" / file).read_text().replace('"cartpole"', '"regression"'))
     lines = [{"env_steps": 12_800 * n, "episode": 12_800 * n, "return": n - 10.0, "length": 1} for n in range(1, 10)]
     (its / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    _report(capsys, tmp_path, "--out", tmp_path / "page.html")
+    run_command(capsys, "report", tmp_path, "--out", tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
     np.testing.assert_array_equal(_numbers(_figures(page)[0]["data"][0]["y"]), [n - 10.0 for n in range(1, 10)])
     assert "Reward, mean of 100 batches." in page
@@ -126,7 +118,7 @@ def test_lines_of_a_task_of_one_step_are_means_already(
     [("nowhere", "folder: expected a folder of runs; found"), ("", "folder: expected a summary.json or comm.jsonl")],
 )
 def test_refusals(capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str, message: str):
-    _, err = _report(capsys, tmp_path / name, "--out", tmp_path / "page.html", code=2)
+    _, err = run_command(capsys, "report", tmp_path / name, "--out", tmp_path / "page.html", code=2)
     assert message in err
     assert not (tmp_path / "page.html").exists()
 
@@ -135,5 +127,5 @@ def test_without_plotly_it_says_what_to_install(
     capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setitem(__import__("sys").modules, "plotly.offline", None)
-    _, err = _report(capsys, folder, "--out", tmp_path / "page.html", code=2)
+    _, err = run_command(capsys, "report", folder, "--out", tmp_path / "page.html", code=2)
     assert "report: expected Plotly; found it is not installed. Run: pip install 'teamnet[report]'" in err

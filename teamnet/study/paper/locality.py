@@ -11,7 +11,7 @@ import numpy as np
 from teamnet.spec.resolve import Interface, build_teams, fit_depth
 from teamnet.spec.run import RunSpec
 from teamnet.study.paper.figures import COLOURS, save
-from teamnet.study.paper.statistics import Spread, welch_of
+from teamnet.study.paper.statistics import LEVEL, Spread, welch_of
 from teamnet.study.paper.tables import Cells, markdown, mean_and_std
 from teamnet.study.paper.tasks import TASKS
 from teamnet.team.ledger import ACTIVATION, ERROR, GATE, Ledger, foretell
@@ -76,7 +76,7 @@ def own_difference_table(cells: Cells) -> str:
             ours = cells.spread_of(task.name, name)
             if name == BASE or ours is None or base is None or (p := welch_of(ours, base)) is None:
                 continue
-            verdict = "no difference beyond chance" if p >= 0.05 else "higher" if ours.mean > base.mean else "lower"
+            verdict = "no difference beyond chance" if p >= LEVEL else "higher" if ours.mean > base.mean else "lower"
             rows.append([
                 f"{task.title}, `{name}`", str(ours.n), mean_and_std(ours, task), mean_and_std(base, task),
                 f"{ours.mean - base.mean:+.2f}", f"{p:.2g}", verdict,
