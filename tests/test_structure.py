@@ -49,7 +49,7 @@ def test_libraries_stay_in_their_places():
         "gymnasium": {"training/spaces.py", "training/environments.py", "study/evaluate.py", "study/bench.py"},
         "stable_baselines3": {"study/peers.py"},
         "torch": {"study/peers.py"},
-        "numba": {"kernels", "board/sockets.py", "board/words.py"},
+        "numba": {"kernels", "board/sockets.py", "board/words.py", "study/plan/events.py"},
     }
     for path in MODULES:
         place = str(path.relative_to(PACKAGE))

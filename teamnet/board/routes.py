@@ -58,27 +58,31 @@ class Routes:
         teams: the layers of every team.
         units: all units in canonical order.
         nodes: each unit's node.
+
+    Attributes:
+        writers: of each slot the columns that each node writes.
+        readers: of each slot the nodes that read it.
     """
 
     def __init__(self, teams: Sequence[Team], units: Sequence[UnitSpec], nodes: Sequence[int]) -> None:
         self.teams, self.units, self.nodes = teams, tuple(units), tuple(nodes)
         broadcast: tuple[Slot, ...] = ("observation",), ("delta",)
-        self._writers: dict[Slot, dict[int, list[Columns]]] = {slot: {0: [_ALONE]} for slot in broadcast}
-        self._readers: dict[Slot, set[int]] = {slot: set(nodes) for slot in broadcast}
+        self.writers: dict[Slot, dict[int, list[Columns]]] = {slot: {0: [_ALONE]} for slot in broadcast}
+        self.readers: dict[Slot, set[int]] = {slot: set(nodes) for slot in broadcast}
         for unit, node in zip(units, nodes, strict=True):
             layer, team, number = unit.layer, unit.layer.team, unit.layer.number
             for kind in ("activation", "error"):
-                _add(self._writers.setdefault((kind, team, number), {}).setdefault(node, []), unit)
+                _add(self.writers.setdefault((kind, team, number), {}).setdefault(node, []), unit)
             above = ("error", team, number + 1)
-            self._readers.setdefault(above, set()).add(node)
+            self.readers.setdefault(above, set()).add(node)
             if not layer.is_first:
-                self._readers.setdefault(("activation", team, number - 1), set()).add(node)
+                self.readers.setdefault(("activation", team, number - 1), set()).add(node)
             if layer.is_last:
-                self._readers.setdefault(("activation", team, number), set()).add(0)
+                self.readers.setdefault(("activation", team, number), set()).add(0)
             if layer.gated:
-                self._readers.setdefault(("gate", team), set()).add(node)
+                self.readers.setdefault(("gate", team), set()).add(node)
                 if layer.is_last:
-                    self._writers["gate", team] = {node: [_ALONE]}
+                    self.writers["gate", team] = {node: [_ALONE]}
 
     @property
     def count(self) -> int:
@@ -94,7 +98,7 @@ class Routes:
 
     def shared(self, unit: UnitSpec) -> bool:
         """Whether units of its layer are on several nodes."""
-        return len(self._writers["activation", unit.layer.team, unit.layer.number]) > 1
+        return len(self.writers["activation", unit.layer.team, unit.layer.number]) > 1
 
     def between(self, board: Board, source: int, target: int) -> list[Route]:
         """The routes from one node to another; any node's board will do, as all are laid out alike."""
@@ -103,19 +107,19 @@ class Routes:
                 slot, board.offset(self._counter(slot), *slot), board.offset("word", *slot),
                 len(columns), self._every(board, slot), tuple(self._pieces(board, slot, columns[source], target)),
             )
-            for slot, columns in self._writers.items()
+            for slot, columns in self.writers.items()
             if source in columns and self._is_read(slot, target) and board.published(*slot) and source != target
         ]
 
     def _is_read(self, slot: Slot, node: int) -> bool:
-        return node in self._readers.get(slot, ())
+        return node in self.readers.get(slot, ())
 
     def connect(self, board: Board, node: int) -> None:
         """Write into the counters of a node's board where a new round goes from there."""
-        for slot, columns in self._writers.items():
+        for slot, columns in self.writers.items():
             if node not in columns:
                 continue
-            readers = self._readers.get(slot, set())
+            readers = self.readers.get(slot, set())
             line = board.line(self._counter(slot), *slot)
             here = board.offset(self._counter(slot), *slot)
             if readers - {node}:
@@ -129,7 +133,7 @@ class Routes:
         return board.published(*slot) if slot in last else 1
 
     def _counter(self, slot: Slot) -> str:
-        return "part" if len(self._writers[slot]) > 1 else "word"
+        return "part" if len(self.writers[slot]) > 1 else "word"
 
     def _pieces(self, board: Board, slot: Slot, columns: Sequence[Columns], target: int) -> Iterator[Piece]:
         first = self.teams[0][0]

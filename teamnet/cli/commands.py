@@ -9,9 +9,8 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from teamnet.cli.communication import communication_lines
-from teamnet.cli.options import parse_train_options
+from teamnet.cli.options import Keeping, ask_for_task, parse_run_options
 from teamnet.cli.terminal import INTERRUPTED, say
-from teamnet.spec.presets import PRESETS
 from teamnet.spec.run import LaunchSpec
 
 Folder = Annotated[Path, tyro.conf.Positional]
@@ -20,10 +19,8 @@ Folder = Annotated[Path, tyro.conf.Positional]
 def train(arguments: list[str]) -> int:
     """``teamnet train TASK [options]``."""
     if not arguments or arguments[0].startswith("-"):
-        print(f"usage: teamnet train TASK [options]\n\nTASK: {', '.join(PRESETS)}, or a Gymnasium id")
-        print("teamnet train TASK --help lists the options with the task's values.")
-        return 0 if arguments else 2
-    spec, launch, keeping = parse_train_options(arguments[0], arguments[1:])
+        return ask_for_task("train", arguments)
+    spec, launch, keeping = parse_run_options("train", "Train a team.", Keeping, arguments[0], arguments[1:])
     from teamnet.training.session import train as run_training
 
     summary, interrupted = run_training(spec, launch, keeping.out, save_every=keeping.save_every, say=say)

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from teamnet.cli import commands, studies
 from teamnet.cli.comm_command import comm
 from teamnet.cli.peers_command import peers
+from teamnet.cli.plan_command import plan
 from teamnet.cli.report_command import report
+from teamnet.cli.scale_command import scale
 from teamnet.cli.sweep_command import sweep
 from teamnet.cli.terminal import INTERRUPTED, REFUSED, say
 from teamnet.errors import TeamnetError, nearest
@@ -22,6 +24,8 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "comm": (comm, "measure what units say to each other, and how long they wait"),
     "paper": (studies.paper, "all tasks, methods and seeds beside the published numbers"),
     "sweep": (sweep, "try values of a task's spec and see what matters"),
+    "plan": (plan, "predict a run on a described cluster before anything is started"),
+    "scale": (scale, "strong and weak scaling, measured and predicted"),
     "report": (report, "one page of all that folders of runs hold"),
     "peers": (peers, "compare with Stable-Baselines3"),
 }

@@ -1,15 +1,15 @@
-"""Options of ``train``: every field of a run's spec and of its launch is a flag, with the preset's value as default."""
+"""Options of commands about one run: every field of its spec and of its launch is a flag, with the preset's value."""
 
 from __future__ import annotations
 
 import dataclasses
 import typing
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import tyro
 
-from teamnet.spec.presets import method_of, preset
+from teamnet.spec.presets import PRESETS, method_of, preset
 from teamnet.spec.run import LaunchSpec, RunSpec
 
 
@@ -39,19 +39,16 @@ class Keeping:
     json: bool = False
 
 
-_PARTS = (Choice, RunSpec, LaunchSpec, Keeping)
-
-
-def _options_class() -> type:
+def _options_class(purpose: str, more: type) -> type:
     fields: list[Any] = []
     arguments = []
-    for part in _PARTS:
+    for part in (Choice, RunSpec, LaunchSpec, more):
         hints = typing.get_type_hints(part)
         fields += [(field.name, hints[field.name], field) for field in dataclasses.fields(part) if field.name != "task"]
         arguments.append((part.__doc__ or "").split("Args:\n")[1])
     with_defaults = [(name, hint, dataclasses.field(default=its.default)) for name, hint, its in fields]
-    options = dataclasses.make_dataclass("TrainOptions", with_defaults, frozen=True)
-    options.__doc__ = "Train a team.\n\nArgs:\n" + "".join(arguments)
+    options = dataclasses.make_dataclass("Options", with_defaults, frozen=True)
+    options.__doc__ = f"{purpose}\n\nArgs:\n" + "".join(arguments)
     return options
 
 
@@ -65,19 +62,38 @@ def _method(arguments: list[str]) -> str:
     return named["preset"] or method_of(named["rule"])
 
 
-def parse_train_options(task: str, arguments: list[str]) -> tuple[RunSpec, LaunchSpec, Keeping]:
-    """The specs that ``teamnet train TASK`` was asked for; an end that is given replaces the preset's.
+def ask_for_task(command: str, arguments: list[str]) -> int:
+    """Say how a command is used that has been given no task; returns its exit code."""
+    print(f"usage: teamnet {command} TASK [options]\n\nTASK: {', '.join(PRESETS)}, or a Gymnasium id")
+    print(f"teamnet {command} TASK --help lists the options with the task's values.")
+    return 0 if arguments else 2
+
+
+More = TypeVar("More")
+
+
+def parse_run_options(
+    command: str, purpose: str, more: type[More], task: str, arguments: list[str]
+) -> tuple[RunSpec, LaunchSpec, More]:
+    """The specs that ``teamnet COMMAND TASK`` was asked for; an end that is given replaces the preset's.
+
+    Args:
+        command: its name.
+        purpose: what it does, for its help.
+        more: a dataclass of the options that it has beside.
+        task: a preset's name or a Gymnasium id.
+        arguments: of the command line.
 
     Raises:
         SpecError: the task or the preset is unknown.
         SystemExit: an option is unknown or has no such value; the nearest known one has been named.
     """
     usual = preset(task, _method(arguments))
-    kind = _options_class()
+    kind = _options_class(purpose, more)
     defaults = {field.name: getattr(usual, field.name) for field in dataclasses.fields(RunSpec) if field.name != "task"}
     ends = {name: defaults.pop(name) for name in ("env_steps", "episodes")}
     options = tyro.cli(
-        kind, prog=f"teamnet train {task}", args=arguments, default=kind(**defaults),
+        kind, prog=f"teamnet {command} {task}", args=arguments, default=kind(**defaults),
         config=(tyro.conf.AvoidSubcommands,),
     )
     values = {field.name: getattr(options, field.name) for field in dataclasses.fields(kind)}
@@ -87,4 +103,4 @@ def parse_train_options(task: str, arguments: list[str]) -> tuple[RunSpec, Launc
     def take(part: type) -> dict[str, Any]:
         return {field.name: values[field.name] for field in dataclasses.fields(part) if field.name in values}
 
-    return RunSpec(task=task, **take(RunSpec)), LaunchSpec(**take(LaunchSpec)), Keeping(**take(Keeping))
+    return RunSpec(task=task, **take(RunSpec)), LaunchSpec(**take(LaunchSpec)), more(**take(more))

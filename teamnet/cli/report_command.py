@@ -31,7 +31,7 @@ def report(arguments: list[str]) -> int:
         write_page(found, out)
         for path, reason in found.unreadable.items():
             say(f"could not be read: {path}: {reason}")
-        print(f"{len(found.runs)} runs and {len(found.grids)} grids; page: {out}")
+        print(f"{len(found.runs)} runs, {len(found.grids)} grids, {len(found.scalings)} scalings; page: {out}")
         return 0
 
     return tyro.cli(options, prog="teamnet report", args=arguments)

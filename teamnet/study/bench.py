@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import gymnasium
 import numpy as np
@@ -26,6 +25,7 @@ from teamnet.spec.layers import LayerSpec
 from teamnet.spec.presets import preset
 from teamnet.spec.resolve import Interface, build_teams
 from teamnet.spec.run import LaunchSpec, RunSpec
+from teamnet.study.memory import session_bytes
 from teamnet.study.rates import ENDLESS, rate
 from teamnet.study.reference import ReferenceTeam
 from teamnet.team.local import LocalExchange
@@ -141,34 +141,6 @@ def _busy_core() -> Iterator[None]:
         hog.join()
 
 
-def _own_megabytes(process: int) -> float:
-    """Memory that only this process holds."""
-    lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1024
-
-
-def _session_megabytes() -> float:
-    """Unique memory of this process and all that descend from it."""
-    parents = {}
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            parents[int(entry.name)] = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
-        except (OSError, IndexError):
-            continue
-    family, grown = {os.getpid()}, True
-    while grown:
-        more = {process for process, parent in parents.items() if parent in family} - family
-        family |= more
-        grown = bool(more)
-    total = 0.0
-    for process in family:
-        try:
-            total += _own_megabytes(process)
-        except OSError:
-            continue
-    return total
-
-
 def measure(case: Case, repeats: int) -> Result:
     """Time one case and its reference in turns."""
     begun = time.perf_counter()
@@ -176,7 +148,7 @@ def measure(case: Case, repeats: int) -> Result:
     started = time.perf_counter() - begun
     try:
         rate(run, max(case.spec.num_envs, case.env_steps // 10))
-        before = _session_megabytes()
+        before = session_bytes() / 2**20
         rates, references = [], []
         for _ in range(repeats):
             references.append(_REFERENCES[case.reference]())
@@ -185,7 +157,7 @@ def measure(case: Case, repeats: int) -> Result:
                     rates.append(rate(run, case.env_steps))
             else:
                 rates.append(rate(run, case.env_steps))
-        megabytes = _session_megabytes()
+        megabytes = session_bytes() / 2**20
         ratios = [rate / reference for rate, reference in zip(rates, references, strict=True)]
         actors = run.summary()["actors"]
     finally:

@@ -12,7 +12,8 @@ from teamnet.units.layout import SYNAPSES
 _NUMBER = 8
 ACTOR_BYTES = 60 << 20
 """Memory that an actor's process holds for itself (``teamnet bench --only ray-neuron`` shows 194 of them)."""
-_RAY_BYTES = 700 << 20
+RAY_BYTES = 700 << 20
+"""Memory of a private Ray and of the coordinator."""
 
 
 def available_memory() -> int:
@@ -43,7 +44,7 @@ def check_memory(teams: Sequence[Sequence[LayerSpec]], actors: int, available: i
     Raises:
         ResourceError: saying how much is needed.
     """
-    needed = array_bytes(teams) + (_RAY_BYTES + actors * ACTOR_BYTES if actors else 0)
+    needed = array_bytes(teams) + (RAY_BYTES + actors * ACTOR_BYTES if actors else 0)
     if needed > available:
         raise ResourceError(
             f"{actors} actors" if actors else "the teams", expected=f"{needed / 2**30:.1f} GiB of free memory",

@@ -15,7 +15,10 @@ from PIL import Image
 from teamnet.cli.main import main
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec
+from teamnet.study.scaling.session import run_scaling
 from teamnet.training.session import train
+from tests.study.test_plan import USUAL
+from tests.study.test_scaling import scaled_points
 
 pytestmark = pytest.mark.browser
 
@@ -44,6 +47,10 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for method in ("map", "frugal"):
         spec = replace(preset("cartpole", method), hidden=(5, 4), env_steps=2000, episodes=None)
         train(spec, LaunchSpec("local"), folder / method, save_every=10**9)
+    run_scaling(
+        "cartpole", "batch", scaled_points(), USUAL, env_steps=70, repeats=1, measured=True, out=folder / "scale",
+        say=lambda message: None,
+    )
     with pytest.raises(SystemExit):
         main(["report", str(folder), "--out", str(folder / "report.html")])
     probed = (folder / "report.html").read_text().replace("</body>", _PROBE)

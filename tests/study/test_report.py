@@ -15,13 +15,16 @@ from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec
 from teamnet.study.communication.grid import Grid
 from teamnet.study.communication.session import run_grid
+from teamnet.study.scaling.session import run_scaling
 from teamnet.training.session import train
 from tests.commands import run_command
+from tests.study.test_plan import USUAL
+from tests.study.test_scaling import scaled_points
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two trained runs and a grid."""
+    """Two trained runs, a grid and a scaling experiment."""
     its = tmp_path_factory.mktemp("runs")
     for seed, method in enumerate(("map", "frugal")):
         spec = replace(preset("cartpole", method), hidden=(5, 4), env_steps=300, episodes=None, seed=seed)
@@ -29,6 +32,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run_grid(
         "cartpole", Grid(("map", "tuned"), hidden=("5-4",)), LaunchSpec("local"), cross=False, env_steps=70, repeats=1,
         out=its / "grid", trace=False, say=lambda message: None,
+    )
+    points = scaled_points()
+    run_scaling(
+        "cartpole", "batch", points, USUAL, env_steps=70, repeats=1, measured=True, out=its / "scale",
+        say=lambda message: None,
     )
     return its
 
@@ -44,11 +52,11 @@ def _numbers(values: dict) -> np.ndarray:
 
 def test_the_page_holds_what_the_folders_hold(capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path):
     out, _ = run_command(capsys, "report", folder, "--out", tmp_path / "page.html")
-    assert out.startswith("2 runs and 1 grids; page: ")
+    assert out.startswith("2 runs, 1 grids, 1 scalings; page: ")
     page = (tmp_path / "page.html").read_text()
     titles = re.findall(r"<section><h2>(.*?)</h2>", page)
     assert titles[:2] == ["Learning: cartpole", "Return against communication: cartpole"]
-    learning, front, edges, times, grid = _figures(page)
+    learning, front, edges, times, grid, scaling, plan = _figures(page)
     for line, name in zip(learning["data"], ("frugal <b>", "map <b>"), strict=True):
         lines = [json.loads(its) for its in (folder / name / "metrics.jsonl").read_text().splitlines()]
         assert line["text"] == name
@@ -61,6 +69,11 @@ def test_the_page_holds_what_the_folders_hold(capsys: pytest.CaptureFixture[str]
     assert len(times["data"][0]["x"]) == 6
     rows = [json.loads(line) for line in (folder / "grid/comm.jsonl").read_text().splitlines()]
     assert grid["data"][0]["x"] == [row["env_steps_per_second"] for row in rows][::-1]
+    points = [json.loads(line) for line in (folder / "scale/scale.jsonl").read_text().splitlines()]
+    speed = [its["measured"] / points[0]["measured"] for its in points]
+    assert scaling["data"][0]["y"] == pytest.approx(speed)
+    assert plan["data"][0]["x"] == [its["measured"] for its in points]
+    assert plan["data"][0]["y"] == [its["predicted"] for its in points]
     for summary in summaries:
         assert summary["digest"][:8] in page
 
@@ -89,7 +102,7 @@ def test_a_damaged_run_is_named_and_the_others_are_shown(
         (tmp_path / name / "summary.json").write_text(content)
     (tmp_path / "comm.jsonl").write_text("{}\n")
     out, err = run_command(capsys, "report", folder, tmp_path, "--out", tmp_path / "page.html")
-    assert out.startswith("2 runs and 1 grids")
+    assert out.startswith("2 runs, 1 grids, 1 scalings")
     page = (tmp_path / "page.html").read_text()
     reasons = {"cut/summary.json": "JSONDecodeError", "poor/summary.json": "KeyError", "comm.jsonl": "KeyError"}
     for name, reason in reasons.items():
@@ -115,7 +128,10 @@ def test_lines_of_a_task_of_one_step_are_means_already(
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("nowhere", "folder: expected a folder of runs; found"), ("", "folder: expected a summary.json or comm.jsonl")],
+    [
+        ("nowhere", "folder: expected a folder of runs; found"),
+        ("", "folder: expected a summary.json, comm.jsonl or scale.jsonl"),
+    ],
 )
 def test_refusals(capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str, message: str):
     _, err = run_command(capsys, "report", tmp_path / name, "--out", tmp_path / "page.html", code=2)

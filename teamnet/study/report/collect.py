@@ -14,6 +14,7 @@ from teamnet.errors import SpecError
 from teamnet.spec.presets import SINGLE_STEP_TASKS
 from teamnet.study.communication.table import label
 from teamnet.study.paper.results import Curve
+from teamnet.study.scaling.table import scaling_table
 from teamnet.training.outputs import running_mean
 
 _POINTS = 400
@@ -42,10 +43,11 @@ class FoundRun:
 
 @dataclass
 class Found:
-    """All that was found: runs, the lines of communication grids by file, and what could not be read, with reasons."""
+    """All that was found: runs, the lines of grids and of scaling experiments by folder, and what could not be read."""
 
     runs: list[FoundRun] = field(default_factory=list)
     grids: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    scalings: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     unreadable: dict[str, str] = field(default_factory=dict)
 
 
@@ -60,16 +62,18 @@ def collect(folders: Sequence[Path]) -> Found:
         if not folder.is_dir():
             raise SpecError(
                 "folder", expected="a folder of runs", found=str(folder),
-                mend="Give what train, paper or comm wrote to.",
+                mend="Give what train, paper, comm or scale wrote to.",
             )
         for path in sorted(folder.rglob("summary.json")):
             _read(found, path, lambda path, folder=folder: found.runs.append(_read_run(path.parent, folder)))
         for path in sorted(folder.rglob("comm.jsonl")):
             _read(found, path, lambda path: found.grids.__setitem__(str(path.parent), _read_grid(path)))
-    if not (found.runs or found.grids or found.unreadable):
+        for path in sorted(folder.rglob("scale.jsonl")):
+            _read(found, path, lambda path: found.scalings.__setitem__(str(path.parent), _read_scaling(path)))
+    if not (found.runs or found.grids or found.scalings or found.unreadable):
         raise SpecError(
-            "folder", expected="a summary.json or comm.jsonl somewhere below", found="none",
-            mend="Give what train, paper or comm wrote to.",
+            "folder", expected="a summary.json, comm.jsonl or scale.jsonl somewhere below", found="none",
+            mend="Give what train, paper, comm or scale wrote to.",
         )
     return found
 
@@ -77,7 +81,7 @@ def collect(folders: Sequence[Path]) -> Found:
 def _read(found: Found, path: Path, take: Callable[[Path], None]) -> None:
     try:
         take(path)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
         found.unreadable[str(path)] = f"{type(error).__name__}: {error}"
 
 
@@ -91,6 +95,12 @@ def _read_grid(path: Path) -> list[dict[str, Any]]:
         label(row, rows)
         _check_ledger(row["ledger"])
         float(row["env_steps_per_second"])
+    return rows
+
+
+def _read_scaling(path: Path) -> list[dict[str, Any]]:
+    rows = _lines(path)
+    scaling_table(rows)
     return rows
 
 

@@ -9,6 +9,7 @@ from teamnet.spec.presets import SINGLE_STEP_TASKS
 from teamnet.study.communication.table import label
 from teamnet.study.paper.figures import COLOURS as PAPER_COLOURS
 from teamnet.study.report.collect import Found, FoundRun, by_task
+from teamnet.study.scaling.table import efficiency, speed_up
 
 COLOURS = tuple(colour for colour in PAPER_COLOURS if colour != "#000000")
 """Those that are seen on light and on dark ground."""
@@ -32,6 +33,12 @@ def sections(found: Found) -> list[tuple[str, str, Any]]:
         made.append(("Where the time goes", text, _times(_ledger(timed[-1])["units"])))
     for name, rows in found.grids.items():
         made.append((f"Communication grid: {name}", "Environment steps a second, and bytes of a step.", _grid(rows)))
+    for name, rows in found.scalings.items():
+        text = "Work done in a second, as a multiple of the first point's, and for each actor, node or environment."
+        made.append((f"Scaling over {rows[0]['factor']}: {name}", text, _scaling(rows)))
+    if any(row["measured"] for rows in found.scalings.values() for row in rows):
+        text = "Environment steps a second: on the line, the prediction is right."
+        made.append(("Plan against measurement", text, _plan(found.scalings)))
     return made
 
 
@@ -118,6 +125,44 @@ def _grid(rows: Sequence[Mapping[str, Any]]) -> Any:
     figure.update_xaxes(title_text="bytes a step", row=1, col=2)
     figure.update_yaxes(automargin=True)
     return figure
+
+
+def _scaling(rows: Sequence[Mapping[str, Any]]) -> Any:
+    from plotly.subplots import make_subplots
+
+    figure = make_subplots(rows=1, cols=2, horizontal_spacing=0.12)
+    names = [str(row["value"]) for row in rows]
+    for column, function in enumerate((speed_up, efficiency), 1):
+        for kind, dash, colour in (("measured", "solid", COLOURS[0]), ("predicted", "dash", COLOURS[1])):
+            figure.add_scatter(
+                x=names, y=function(rows, kind), mode="lines+markers", name=kind, legendgroup=kind,
+                showlegend=column == 1, line={"color": colour, "dash": dash}, row=1, col=column,
+            )
+        figure.update_yaxes(title_text=("speed-up", "efficiency")[column - 1], rangemode="tozero", row=1, col=column)
+    figure.update_xaxes(title_text=rows[0]["factor"], type="category")
+    return figure
+
+
+def _plan(scalings: Mapping[str, Sequence[Mapping[str, Any]]]) -> Any:
+    from plotly import graph_objects
+
+    figure = graph_objects.Figure()
+    for number, (name, rows) in enumerate(scalings.items()):
+        both = [row for row in rows if row["measured"]]
+        figure.add_scatter(
+            x=[row["measured"] for row in both], y=[row["predicted"] for row in both], mode="markers", name=name,
+            text=[f"{row['factor']} {row['value']}" for row in both], hovertemplate="%{text}: %{x:,.0f}, %{y:,.0f}",
+            marker={"color": COLOURS[number % len(COLOURS)], "size": 9},
+        )
+    ends = [row[kind] for rows in scalings.values() for row in rows if row["measured"]
+            for kind in ("measured", "predicted")]
+    figure.add_scatter(
+        x=[min(ends), max(ends)], y=[min(ends), max(ends)], mode="lines", name="right", hoverinfo="skip",
+        line={"color": "#888888", "dash": "dot", "width": 1},
+    )
+    figure.update_xaxes(type="log")
+    figure.update_yaxes(type="log")
+    return _with_axes(figure, "measured", "predicted")
 
 
 def _with_axes(figure: Any, horizontal: str, vertical: str) -> Any:

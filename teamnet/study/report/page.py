@@ -93,7 +93,9 @@ def write_page(found: Found, path: Path) -> None:
         _SECTION.format(title=escape(title), text=escape(text), number=number, data=_safe(figure.to_json()))
         for number, (title, text, figure) in enumerate(sections(found))
     ]
-    introduction = f"{len(found.runs)} runs and {len(found.grids)} communication grids."
+    introduction = (
+        f"{len(found.runs)} runs, {len(found.grids)} communication grids and {len(found.scalings)} scaling experiments."
+    )
     page = _PAGE.format(
         plotly=get_plotlyjs(), introduction=introduction, sections="\n".join(parts), table=_table(found),
         unreadable=_unreadable(found),

@@ -1,0 +1,73 @@
+"""``teamnet scale``: strong and weak scaling, the prediction beside the measurement."""
+
+from __future__ import annotations
+
+import json as json_format
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from teamnet.cli.plan_command import Planning, cluster_of, machine_of
+from teamnet.cli.terminal import say
+from teamnet.spec.run import LaunchSpec
+
+
+def scale(arguments: list[str]) -> int:
+    """``teamnet scale FACTOR [TASK] [options]``."""
+
+    def options(
+        factor: Annotated[str, tyro.conf.Positional], task: Annotated[str, tyro.conf.Positional] = "cartpole",
+        values: tuple[str, ...] = (), method: str = "map", hidden: str = "64-32", grain: str = "layer",
+        transport: str = "board", placement: str = "pack", env_steps: int = 3000, repeats: int = 3,
+        measure: bool = True, backend: str = "ray", address: str = "", nodes: int = 1, cpus: int | None = None,
+        node_memory: int = 64 << 30, shared_cpus: bool = False, reserved_cpus: int = 0, link_latency: float = 0.0,
+        link_bandwidth: float = 0.0, machine: Path = Path("runs/machine.json"), out: Path = Path("runs/scale"),
+        json: bool = False,
+    ) -> int:
+        """Scale a run over one factor: what more actors, nodes or work bring, and where communication eats the gain.
+
+        Args:
+            factor: actors and nodes (strong scaling: the same work), width, depth and batch (weak scaling: more work).
+            task: a preset's name.
+            values: grains for actors, else numbers: nodes, multiples of the hidden layers or the batch, layers.
+            method: the preset: map, tuned, frugal, map-async, backprop, reinforce or reinforce-part.
+            hidden: neurons of the hidden layers from below, such as 64-32.
+            grain: what one unit is: layer, block:K or neuron.
+            transport: board or ray.
+            placement: where units go on a cluster; spread, where nodes are scaled and nothing else is given.
+            env_steps: of one timing.
+            repeats: timings of a point, of which the median counts.
+            measure: start runs; with --no-measure all is predicted.
+            backend: ray or local.
+            address: of a Ray cluster; $RAY_ADDRESS, or a private one on this machine, if left out.
+            nodes: of the cluster; where nodes are scaled, 1 and all of them can be measured.
+            cpus: cores of each node; those of this machine if left out.
+            node_memory: bytes of each.
+            shared_cpus: all nodes are on one machine, as network namespaces are.
+            reserved_cpus: CPUs that each node says it has to Ray, if these are not its cores.
+            link_latency: seconds by which a link between two nodes is late, emulated where it is measured.
+            link_bandwidth: bytes per second of a link between two nodes.
+            machine: the file of a calibration; made by one, if it is not there.
+            out: gets scale.jsonl, scale.md and scale.png.
+            json: print the points as one JSON list on the last line of the standard output.
+        """
+        from teamnet.study.scaling.points import points_of
+        from teamnet.study.scaling.session import run_scaling
+        from teamnet.study.scaling.table import scaling_table
+
+        launch = LaunchSpec(backend, address=address, link_latency=link_latency, link_bandwidth=link_bandwidth)
+        cluster = cluster_of(Planning(nodes, cpus, node_memory, shared_cpus, reserved_cpus), launch)
+        base = {
+            "methods": method, "grains": grain, "transports": transport, "placements": placement, "batches": 1,
+            "hidden": hidden, "settle_steps": None,
+        }
+        points = points_of(factor, values, base, cluster, launch)
+        rows, failed = run_scaling(
+            task, factor, points, machine_of(machine, cluster, launch, anew=False), env_steps=env_steps,
+            repeats=repeats, measured=measure, out=out, say=say,
+        )
+        print(json_format.dumps(rows) if json else f"{scaling_table(rows)}\n\nwritten to {out}")
+        return int(failed > 0)
+
+    return tyro.cli(options, prog="teamnet scale", args=arguments)

@@ -1,0 +1,236 @@
+"""Calibration: short runs from which the costs of a machine are fitted."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.optimize import least_squares, nnls
+
+from teamnet.kernels.constants import OPERATIONS, TIMED_EVERY
+from teamnet.spec.layers import LayerSpec, UnitSpec
+from teamnet.spec.presets import preset
+from teamnet.spec.run import LaunchSpec, RunSpec
+from teamnet.study.memory import session_bytes
+from teamnet.study.plan.build import build_world, costs_of
+from teamnet.study.plan.cluster import Cluster
+from teamnet.study.plan.machine import Cost, Machine, amounts
+from teamnet.study.plan.predict import board_seconds, environment_seconds, phases_of, places
+from teamnet.study.rates import ENDLESS, rate
+from teamnet.team.order import order_of_step
+from teamnet.team.resources import ACTOR_BYTES, RAY_BYTES
+from teamnet.training.run import Run
+from teamnet.units.schedules import schedule_of
+
+_SAMPLES = 15
+"""Timed steps whose median counts."""
+_LEAST = 1e-8
+"""Seconds that are less than what a clock tells."""
+_REPEATS, _SECONDS = 3, 0.8
+"""Timings of a run on Ray, and about how long each is."""
+_CALL_STEPS = 15
+_GUESS = {"switch": 3e-6, "idle": 6e-6, "look": 3e-6, "publish": 3e-7, "wake": 1.5e-6}
+_RELAY_GUESS = {"send": 6e-6, "receive": 8e-6}
+_FAITH = 0.05
+"""How much a guess counts beside a run: what the runs do not show stays as it was guessed."""
+
+
+def _spec(method: str, hidden: tuple[int, ...] = (64, 32), num_envs: int = 1, task: str = "cartpole") -> RunSpec:
+    return replace(
+        preset(task, method), hidden=hidden, num_envs=num_envs or preset(task).num_envs, env_steps=ENDLESS,
+        episodes=None,
+    )
+
+
+LOCAL = (
+    _spec("map"), _spec("map", (16, 8)), _spec("map", (256, 128)), _spec("map", (64, 32), 16),
+    _spec("tuned"), _spec("tuned", (256, 128), 4), _spec("backprop"), _spec("backprop", (128, 64), 8),
+    _spec("map-async"), _spec("map-async", (128, 64), 4), _spec("map", (64, 32), 0, "multiplexer"),
+    _spec("map", (16, 8), 32, "multiplexer"),
+)
+"""Runs in this process, from which the costs of operations are fitted."""
+ON_RAY = (
+    (_spec("map"), LaunchSpec()), (_spec("tuned"), LaunchSpec()), (_spec("map", (64, 32), 16), LaunchSpec()),
+    (_spec("map"), LaunchSpec(grain="block:8")), (_spec("backprop"), LaunchSpec(grain="block:8")),
+)
+"""Runs on Ray, from which the costs of waiting and waking are fitted."""
+BETWEEN_NODES = (
+    (_spec("map"), LaunchSpec(placement="by-layer")), (_spec("tuned"), LaunchSpec(placement="by-layer")),
+    (_spec("tuned"), LaunchSpec(placement="by-team")),
+)
+"""Runs on several nodes, from which the costs of sending and receiving are fitted."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one run came to: times of a step, of its environment and of all computing in it, and what it took to start.
+
+    ``seconds`` is of a step of the whole batch; ``memory`` is in bytes.
+    """
+
+    teams: Sequence[Sequence[LayerSpec]]
+    units: Sequence[UnitSpec]
+    launch: LaunchSpec
+    environment: float
+    seconds: float
+    computed: float
+    startup_seconds: float
+    memory: int
+
+
+def calibrate(cluster: Cluster, address: str, say: Callable[[str], None]) -> Machine:
+    """Measure this machine, in about two minutes; nothing else should run on it meanwhile.
+
+    Args:
+        cluster: what there is. Where it has two nodes or more, what a message costs at its two ends is measured too;
+            else the usual costs over the loopback interface are assumed.
+        address: of a Ray cluster; a private one on this machine if it is empty.
+        say: called with what is being measured.
+
+    Raises:
+        TeamnetError: a run failed.
+    """
+    machine = _measure_operations(cluster.cpus, say)
+    machine = _measure_waiting(machine, address, say)
+    machine = _measure_calls(machine, address, say)
+    return machine if cluster.nodes == 1 else _measure_links(machine, cluster, address, say)
+
+
+def _measure_links(machine: Machine, cluster: Cluster, address: str, say: Callable[[str], None]) -> Machine:
+    found = []
+    for number, (spec, launch) in enumerate(BETWEEN_NODES, 1):
+        say(f"links between nodes, {number} of {len(BETWEEN_NODES)}")
+        found.append(_measure(spec, replace(launch, address=address)))
+    return _fit(machine, found, _RELAY_GUESS, cluster)
+
+
+def _measure_operations(cpus: int, say: Callable[[str], None]) -> Machine:
+    rows: dict[int, list[tuple[Cost, float]]] = {}
+    rest = []
+    for number, spec in enumerate(LOCAL, 1):
+        say(f"operations, {number} of {len(LOCAL)}")
+        run = Run(spec, LaunchSpec(backend="local"))
+        try:
+            laps = _laps(run)
+            for unit, its in zip(run.units, laps, strict=True):
+                for phase, seconds in zip(schedule_of(unit.layer), its, strict=True):
+                    rows.setdefault(phase.operation, []).append((amounts(unit), seconds))
+            acting, others = order_of_step(run.teams, run.units)
+            turns = sum(len(wave) for wave in (*acting, *others))
+            work = sum(float(its.sum()) for its in laps)
+            step = spec.num_envs / _rate(run)
+            rest.append((Cost(fixed=1.0, values=turns), max(1e-9, step - work - environment_seconds(spec))))
+        finally:
+            run.close()
+    operations = {OPERATIONS[operation]: fit_cost(its) for operation, its in rows.items()}
+    between = fit_cost(rest)
+    return Machine(
+        cpus, operations, turn=between.values, coordinator=between.fixed, cold=0.0, call=0.0, startup=0.0,
+        startup_actor=0.0, memory=0, memory_actor=0, **_GUESS, **_RELAY_GUESS,
+    )
+
+
+def fit_cost(rows: Sequence[tuple[Cost, float]]) -> Cost:
+    """Non-negative costs whose relative errors are least in the mean square."""
+    seconds = np.array([its for _, its in rows])
+    weighted = np.array([its for its, _ in rows]) / seconds[:, None]
+    scale = np.maximum(weighted.max(0), 1e-30)
+    solution, _ = nnls(weighted / scale, np.ones(len(seconds)))
+    return Cost(*(float(its) for its in solution / scale))
+
+
+def _laps(run: Run) -> list[np.ndarray]:
+    """Median seconds of each phase of each unit."""
+    rate(run, TIMED_EVERY * run.spec.num_envs)
+    samples = []
+    for _ in range(_SAMPLES):
+        rate(run, TIMED_EVERY * run.spec.num_envs)
+        samples.append([(its[:, 2] - its[:, 1]) / 1e9 for its in run.laps()])
+    return [np.maximum(_LEAST, np.median(its, axis=0)) for its in zip(*samples, strict=True)]
+
+
+def _rate(run: Run) -> float:
+    """The median of some timings, long enough for the pause at the end of each not to count."""
+    steps = 32 * run.spec.num_envs
+    while steps / rate(run, steps) < _SECONDS:
+        steps *= 2
+    return statistics.median(rate(run, steps) for _ in range(_REPEATS))
+
+
+def _measure(spec: RunSpec, launch: LaunchSpec) -> Measured:
+    run = Run(spec, launch)
+    try:
+        speed = _rate(run)
+        computed = sum(float(unit["computed"] or 0.0) for unit in run.ledger().units)
+        return Measured(
+            run.teams, run.units, launch, environment_seconds(spec), spec.num_envs / speed, computed,
+            run.startup_seconds, session_bytes(),
+        )
+    finally:
+        run.close()
+
+
+def _measure_waiting(machine: Machine, address: str, say: Callable[[str], None]) -> Machine:
+    found = []
+    for number, (spec, launch) in enumerate(ON_RAY, 1):
+        say(f"actors on boards, {number} of {len(ON_RAY)}")
+        found.append(_measure(spec, replace(launch, address=address)))
+    later = [(its.computed - _computed(machine, its)) / phases_of(its.units) for its in found if its.computed]
+    machine = replace(machine, cold=max(0.0, statistics.median(later)) if later else 0.0)
+    actors = np.array([len(its.units) for its in found], float)
+    memory, memory_actor = _line(actors, [its.memory for its in found])
+    startups = [its.startup_seconds for its in found[1:]]  # the first may have compiled
+    base, each = _line(np.ceil(actors[1:] / machine.cpus), startups)
+    if address:  # whose processes do not descend from this one
+        memory, memory_actor = RAY_BYTES, ACTOR_BYTES
+    machine = replace(
+        machine, memory=int(memory), memory_actor=int(memory_actor), startup=base, startup_actor=each
+    )
+    return _fit(machine, found, _GUESS, Cluster(1, machine.cpus))
+
+
+def _line(positions: np.ndarray, values: Sequence[float]) -> tuple[float, float]:
+    """Where a line through values begins and how it rises, neither below 0."""
+    (base, rise), _ = nnls(np.stack([np.ones(len(positions)), positions], 1), np.array(values, float))
+    return float(base), float(rise)
+
+
+def _computed(machine: Machine, its: Measured) -> float:
+    return sum(
+        machine.seconds(phase.operation, unit) for unit in its.units for phase in schedule_of(unit.layer)
+    )
+
+
+def _fit(machine: Machine, found: Sequence[Measured], guess: dict[str, float], cluster: Cluster) -> Machine:
+    """Choose some costs so that the simulated rates are nearest to the measured ones, as ratios."""
+    names, start = tuple(guess), np.log(list(guess.values()))
+    worlds = [
+        build_world(
+            its.teams, its.units, places(its.launch, its.teams, its.units, cluster), machine, cluster, its.environment
+        ) for its in found
+    ]
+
+    def with_costs(logarithms: np.ndarray) -> Machine:
+        return replace(machine, **dict(zip(names, np.exp(logarithms).tolist(), strict=True)))
+
+    def misses(logarithms: np.ndarray) -> np.ndarray:
+        costs = costs_of(with_costs(logarithms), cluster)
+        ratios = [
+            board_seconds(world._replace(costs=costs)) / its.seconds for world, its in zip(worlds, found, strict=True)
+        ]
+        return np.concatenate([np.log(ratios), _FAITH * (logarithms - start)])
+
+    return with_costs(least_squares(misses, start, diff_step=0.05).x)
+
+
+def _measure_calls(machine: Machine, address: str, say: Callable[[str], None]) -> Machine:
+    say("actor calls")
+    run = Run(_spec("tuned"), LaunchSpec(transport="ray", address=address))
+    try:
+        rate(run, 3)
+        seconds = 1.0 / rate(run, _CALL_STEPS)
+        return replace(machine, call=seconds / phases_of(run.units))
+    finally:
+        run.close()

@@ -1,0 +1,109 @@
+"""What things cost on a machine: the numbers that calibration finds, and the file that keeps them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import NamedTuple
+
+from teamnet.errors import SpecError
+from teamnet.kernels.constants import OPERATIONS
+from teamnet.spec.layers import UnitSpec
+from teamnet.training.checkpoint import write_atomically
+
+
+class Cost(NamedTuple):
+    """Seconds of an operation: ``fixed``, and for each product, weight and value that it goes through.
+
+    A unit of ``size`` neurons with ``rows`` environments has ``rows * size`` values, ``rows * size`` times its inputs
+    or its outputs as products, and a weight for each synapse of its own and each one that it mirrors.
+    """
+
+    fixed: float = 0.0
+    inputs: float = 0.0
+    outputs: float = 0.0
+    weights: float = 0.0
+    values: float = 0.0
+
+
+def amounts(unit: UnitSpec) -> Cost:
+    """How much of each a unit goes through in an operation."""
+    layer, values = unit.layer, float(unit.layer.rows * unit.size)
+    weights = (layer.fan_in + 1 + layer.fan_out) * unit.size
+    return Cost(1.0, layer.fan_in * values, layer.fan_out * values, float(weights), values)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One machine; all times in seconds.
+
+    Args:
+        cpus: cores.
+        operations: what each operation of a unit costs in one process.
+        turn: from one operation to the next in one process.
+        coordinator: of a step, apart from the environment.
+        cold: that an operation takes longer when every unit is a process of its own.
+        switch: until a process that was waiting goes on, on a core that another one leaves.
+        idle: what it takes longer on a core that slept.
+        look: that a process looks for what it needs before it sleeps; it keeps its core meanwhile.
+        publish: of a publication.
+        wake: for each process that waits for it.
+        send, receive: of a message between two nodes, at its two ends.
+        call: of an operation by actor call.
+        startup, startup_actor: until a run on Ray begins, and for each actor on a core.
+        memory, memory_actor: bytes of Ray and the coordinator, and of an actor's process.
+    """
+
+    cpus: int
+    operations: Mapping[str, Cost]
+    turn: float
+    coordinator: float
+    cold: float
+    switch: float
+    idle: float
+    look: float
+    publish: float
+    wake: float
+    send: float
+    receive: float
+    call: float
+    startup: float
+    startup_actor: float
+    memory: int
+    memory_actor: int
+
+    def seconds(self, operation: int, unit: UnitSpec) -> float:
+        """Of one operation of a unit, in one process."""
+        costs = self.operations.get(OPERATIONS[operation], Cost())
+        return sum(cost * amount for cost, amount in zip(costs, amounts(unit), strict=True))
+
+
+def save_machine(machine: Machine, path: Path) -> None:
+    """Keep what calibration found."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, (json.dumps(asdict(machine), indent=1) + "\n").encode())
+
+
+def load_machine(path: Path) -> Machine:
+    """What calibration once found.
+
+    Raises:
+        SpecError: the file is none of a machine.
+    """
+    try:
+        read = json.loads(path.read_text())
+        values = {field.name: read.pop(field.name) for field in fields(Machine)}
+        values["operations"] = {name: Cost(*map(float, costs)) for name, costs in values["operations"].items()}
+        numbers = [*(value for name, value in values.items() if name != "operations"),
+                   *(value for costs in values["operations"].values() for value in costs)]
+        if read or not all(math.isfinite(value) and value >= 0.0 for value in numbers) or values["cpus"] < 1:
+            raise ValueError("it has other fields, or numbers that are no times")
+        return Machine(**values)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SpecError(
+            "machine", expected=f"what calibration wrote, at {path}", found=f"{type(error).__name__}: {error}",
+            mend="Run teamnet plan TASK --calibrate.",
+        ) from None

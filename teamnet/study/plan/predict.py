@@ -1,0 +1,194 @@
+"""The prediction: how fast a run would be, what it would say, and what it would take."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from teamnet.board.board import board_size
+from teamnet.errors import SpecError
+from teamnet.spec.check import check_launch, check_run
+from teamnet.spec.layers import LayerSpec, UnitSpec
+from teamnet.spec.resolve import build_teams, fit_depth
+from teamnet.spec.run import LaunchSpec, RunSpec
+from teamnet.study.plan.build import build_world
+from teamnet.study.plan.cluster import Cluster
+from teamnet.study.plan.events import simulate
+from teamnet.study.plan.machine import Machine
+from teamnet.study.plan.world import World
+from teamnet.team.ledger import foretell
+from teamnet.team.order import order_of_step
+from teamnet.team.partition import divide_all
+from teamnet.team.placement import check_placement, needs, place
+from teamnet.team.resources import array_bytes
+from teamnet.training.run import make_task
+from teamnet.units.schedules import schedule_of
+
+_WARM_UP, _STEPS, _STEPS_OF_MANY = 1, 6, 3
+_MANY = 100_000
+"""Messages of a step from which on fewer steps are simulated."""
+_ENVIRONMENT_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What is expected of a run.
+
+    Args:
+        actors, nodes: how many.
+        env_steps_per_second: of all environments together.
+        messages_per_step, bytes_per_step, bytes_between_nodes, exchanges_per_step: as the ledger counts them, of a
+            step of the whole batch.
+        memory: bytes of the node that needs most.
+        startup_seconds: until the first step, with kernels that are compiled.
+    """
+
+    actors: int
+    nodes: int
+    env_steps_per_second: float
+    messages_per_step: int
+    bytes_per_step: int
+    bytes_between_nodes: int
+    exchanges_per_step: int | None
+    memory: int
+    startup_seconds: float
+
+    def as_plain(self) -> dict[str, Any]:
+        """JSON types."""
+        return asdict(self)
+
+
+def environment_seconds(spec: RunSpec) -> float:
+    """What a step of all environments takes here, with random actions."""
+    task = make_task(spec)
+    try:
+        task.begin()
+        size = task.interface.action_size if spec.actor else 2
+        outputs = np.random.default_rng(0).standard_normal((64, spec.num_envs, size))
+        times = []
+        begun = time.perf_counter()
+        while (now := time.perf_counter()) < begun + _ENVIRONMENT_SECONDS or len(times) < 3:
+            task.step(outputs[len(times) % 64])
+            if task.interface.single_step:
+                task.begin()
+            times.append(time.perf_counter() - now)
+        return float(np.median(times))
+    finally:
+        task.close()
+
+
+def predict(
+    spec: RunSpec, launch: LaunchSpec, machine: Machine, cluster: Cluster, environment: float | None = None
+) -> Prediction:
+    """Predict a run from its spec; nothing of it is started but, to time it, its environment.
+
+    Args:
+        spec, launch: the run. An emulated link adds to the cluster's latency.
+        machine: every node is one like it.
+        cluster: the nodes.
+        environment: seconds of a step of all environments; timed here if left out.
+
+    Raises:
+        TeamnetError: the run would be refused.
+    """
+    check_run(spec)
+    check_launch(launch)
+    check_placement(launch.placement)
+    if spec.free_running:
+        raise SpecError(
+            "free_running", expected="a run with a common tick", found="one without",
+            mend="What runs free waits for nobody, so that its actors alone say how fast it is.",
+        )
+    teams = teams_of(spec)
+    units = divide_all(teams, launch.grain, spec.seed)
+    local = launch.backend == "local"
+    nodes = places(launch, teams, units, cluster)
+    environment = environment_seconds(spec) if environment is None else environment
+    if local:
+        seconds = local_seconds(teams, units, machine) + environment
+    elif launch.transport == "ray":
+        seconds = phases_of(units) * machine.call + environment
+    else:
+        seconds = board_seconds(build_world(teams, units, nodes, machine, cluster, environment))
+    ledger = foretell(teams, units, nodes)
+    total, between = ledger.total, ledger.between_nodes
+    busiest = max((nodes.count(node) for node in set(nodes)), default=0)
+    actors = 0 if local else len(units)
+    return Prediction(
+        actors=actors, nodes=len(set(nodes) | {0}), env_steps_per_second=spec.num_envs / seconds,
+        messages_per_step=total.messages, bytes_per_step=total.bytes, bytes_between_nodes=between.bytes,
+        exchanges_per_step=ledger.exchanges, memory=_memory(teams, units, nodes, machine, local=local),
+        startup_seconds=0.0 if local else machine.startup + machine.startup_actor * math.ceil(busiest / machine.cpus),
+    )
+
+
+def teams_of(spec: RunSpec) -> list[list[LayerSpec]]:
+    """The layers of every team of a run, without starting it.
+
+    Raises:
+        TeamnetError: its environment is refused, or its values do not fit its depth.
+    """
+    task = make_task(spec)
+    try:
+        return build_teams(fit_depth(spec, task.interface), task.interface)
+    finally:
+        task.close()
+
+
+def places(
+    launch: LaunchSpec, teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec], cluster: Cluster
+) -> list[int]:
+    """Each unit's node; on a single one nothing is reserved.
+
+    Raises:
+        ResourceError: the cluster cannot hold the run.
+        SpecError: the placement names a node that is not there.
+    """
+    if launch.backend == "local" or cluster.nodes == 1:
+        return [0] * len(units)
+    return place(launch.placement, units, needs(teams, units), cluster.hosts())
+
+
+def local_seconds(teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec], machine: Machine) -> float:
+    """A step of all units in one process, with the coordinator, without the environment."""
+    acting, rest = order_of_step(teams, units)
+    turns = [turn for wave in (*acting, *rest) for turn in wave]
+    work = sum(machine.seconds(turn.phase.operation, units[turn.unit]) for turn in turns)
+    return machine.coordinator + len(turns) * machine.turn + work
+
+
+def phases_of(units: Sequence[UnitSpec]) -> int:
+    """Operations of all units in a step."""
+    return sum(len(schedule_of(unit.layer)) for unit in units)
+
+
+def board_seconds(world: World) -> float:
+    """A step of actors on boards, simulated: the mean of some steps once the first is done.
+
+    Raises:
+        SpecError: the schedules wait for each other for ever.
+    """
+    steps = _STEPS if int((world.parts * np.diff(world.target) * world.rounds).sum()) < _MANY else _STEPS_OF_MANY
+    ends = simulate(world, steps)
+    if np.isnan(ends).any():
+        raise SpecError("schedule", expected="an order of phases", found="none", mend="Mend the rule's schedule.")
+    return float((ends[-1] - ends[_WARM_UP - 1]) / (steps - _WARM_UP))
+
+
+def _memory(
+    teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec], nodes: Sequence[int], machine: Machine, *,
+    local: bool,
+) -> int:
+    """Bytes of the node that needs most."""
+    if local:
+        return array_bytes(teams) + board_size(teams)
+    bytes_of = {id(layer): array_bytes([[layer]]) / layer.size for team in teams for layer in team}
+    held: dict[int, float] = {0: 0.0}
+    for unit, node in zip(units, nodes, strict=True):
+        held[node] = held.get(node, 0.0) + machine.memory_actor + bytes_of[id(unit.layer)] * unit.size
+    return int(max(held.values())) + machine.memory + board_size(teams)

@@ -1,0 +1,48 @@
+"""What is simulated, as numbers: processes, what they do and need, slots, nodes and costs."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class World(NamedTuple):
+    """What does not change.
+
+    Args:
+        first, length: of each process, where its activities begin and how many they are; int64 ``(processes,)``.
+        seconds: of each activity; float64 ``(activities,)``.
+        needs, needed: rows ``(slot, publications)`` of all activities, and where each one's begin; int64.
+        shows, shown: slots that all activities publish, and where each one's begin; int64.
+        node: of each process; int64 ``(processes,)``.
+        writers: processes of each node that write each slot; int64 ``(slots, nodes)``.
+        parts, rounds, every: of each slot: nodes that write it, publications in a step, and of which one travels.
+        readers, read: processes that read a slot at a node, and where those of ``slot * nodes + node`` begin; int64.
+        targets, target: nodes that read a slot, and where each slot's begin; int64.
+        size: bytes of what a node writes in a slot at once; float64 ``(slots, nodes)``.
+        pool, cores: of each node its set of cores, and how many are in each set; int64.
+        costs: seconds to ``switch``, of an ``idle`` core, to ``wake``, ``send``, ``receive``, of ``latency``,
+            of a byte, to ``publish``, and to ``look`` before sleeping; float64 ``(9,)``.
+    """
+
+    first: np.ndarray
+    length: np.ndarray
+    seconds: np.ndarray
+    needs: np.ndarray
+    needed: np.ndarray
+    shows: np.ndarray
+    shown: np.ndarray
+    node: np.ndarray
+    writers: np.ndarray
+    parts: np.ndarray
+    rounds: np.ndarray
+    every: np.ndarray
+    readers: np.ndarray
+    read: np.ndarray
+    targets: np.ndarray
+    target: np.ndarray
+    size: np.ndarray
+    pool: np.ndarray
+    cores: np.ndarray
+    costs: np.ndarray

@@ -1,0 +1,1 @@
+"""Scaling experiments: measured, predicted, and where communication eats the gain."""

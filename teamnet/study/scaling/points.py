@@ -1,0 +1,92 @@
+"""What is scaled: one factor grows from point to point, all else stays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from teamnet.errors import SpecError, nearest
+from teamnet.spec.layers import LayerSpec
+from teamnet.spec.run import LaunchSpec
+from teamnet.study.plan.cluster import Cluster
+
+STRONG = ("actors", "nodes")
+WEAK = ("width", "depth", "batch")
+"""Strong scaling: the same work for more actors or nodes. Weak scaling: the work grows, and with width and depth the
+actors with it."""
+_USUAL = {
+    "actors": ("layer", "block:32", "block:16", "block:8"), "nodes": ("1", "2", "4", "8", "16", "32"),
+    "width": ("1", "2", "4"), "depth": ("1", "2", "3", "4"), "batch": ("1", "4", "16", "64"),
+}
+
+
+@dataclass(frozen=True)
+class Point:
+    """One configuration, as :func:`teamnet.study.communication.grid.measure` takes it.
+
+    Args:
+        value: of the factor.
+        configuration: of the run.
+        cluster: what it runs on.
+        launch: where.
+        possible: whether it can be measured on the cluster that there is.
+    """
+
+    value: str
+    configuration: dict[str, Any]
+    cluster: Cluster
+    launch: LaunchSpec
+    possible: bool = True
+
+
+def points_of(
+    factor: str, values: Sequence[str], base: dict[str, Any], cluster: Cluster, launch: LaunchSpec
+) -> list[Point]:
+    """The points of a factor.
+
+    Args:
+        factor: ``actors`` (grains, from coarse to fine), ``nodes``, ``width`` (multiples of the hidden layers),
+            ``depth`` (hidden layers, all like the first) or ``batch`` (multiples of the preset's environments).
+        values: of the factor; usual ones if there are none.
+        base: the configuration in which the factor varies.
+        cluster: what there is, or is thought of.
+        launch: where the runs are.
+
+    Raises:
+        SpecError: the factor is unknown, or a value makes no sense.
+    """
+    if factor not in _USUAL:
+        raise SpecError("factor", expected=f"one of {', '.join(_USUAL)}", found=factor, mend=nearest(factor, _USUAL))
+    values = values or _USUAL[factor]
+    if factor == "actors":
+        return [Point(value, base | {"grains": value}, cluster, launch) for value in values]
+    if not all(value.isdigit() and int(value) > 0 for value in values):
+        raise SpecError(factor, expected="whole numbers above 0", found=" ".join(values), mend="Give such numbers.")
+    numbers = [int(value) for value in values]
+    if factor == "nodes":
+        return [_on_nodes(number, base, cluster, launch) for number in numbers]
+    if factor == "batch":
+        return [Point(str(number), base | {"batches": number}, cluster, launch) for number in numbers]
+    sizes = base["hidden"].split("-")
+    grown = {
+        number: "-".join(str(int(size) * number) for size in sizes) if factor == "width"
+        else "-".join([sizes[0]] * number)
+        for number in numbers
+    }
+    return [Point(str(number), base | {"hidden": hidden}, cluster, launch) for number, hidden in grown.items()]
+
+
+def _on_nodes(count: int, base: dict[str, Any], cluster: Cluster, launch: LaunchSpec) -> Point:
+    """On one node all is packed; on several, units go to all of them in turn, which needs a cluster of that size."""
+    if count == 1:  # whose links emulate nothing
+        alone = replace(launch, link_latency=0.0, link_bandwidth=0.0)
+        return Point("1", base | {"placements": "pack"}, replace(cluster, nodes=1), alone)
+    placement = base["placements"] if base["placements"] != "pack" else "spread"
+    possible = count == cluster.nodes and bool(launch.address)
+    return Point(str(count), base | {"placements": placement}, replace(cluster, nodes=count), launch, possible)
+
+
+def synapses(teams: Sequence[Sequence[LayerSpec]]) -> int:
+    """Of all teams, biases included: the work of a step grows with them."""
+    return sum((layer.fan_in + 1) * layer.size for team in teams for layer in team)

@@ -1,0 +1,233 @@
+"""The cost model: the simulated protocol against closed forms, what is fitted, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from teamnet.board.board import Board, board_size
+from teamnet.board.routes import Routes
+from teamnet.board.segment import private_memory
+from teamnet.errors import SpecError
+from teamnet.kernels.constants import OPERATIONS
+from teamnet.spec.presets import preset
+from teamnet.spec.run import LaunchSpec, RunSpec
+from teamnet.study.plan.build import build_world
+from teamnet.study.plan.calibrate import fit_cost
+from teamnet.study.plan.cluster import Cluster
+from teamnet.study.plan.events import simulate
+from teamnet.study.plan.machine import Cost, Machine, amounts, load_machine, save_machine
+from teamnet.study.plan.predict import board_seconds, local_seconds, places, predict, teams_of
+from teamnet.study.plan.protocol import part_bytes
+from teamnet.team.ledger import foretell
+from teamnet.team.partition import divide_all
+from teamnet.units.schedules import schedule_of
+from tests.commands import run_command
+
+WORK = Cost(fixed=1e-6, inputs=1e-9, outputs=2e-9, weights=3e-9, values=4e-9)
+FREE = Machine(
+    cpus=1, operations={}, turn=0.0, coordinator=0.0, cold=0.0, switch=0.0, idle=0.0, look=0.0, publish=0.0, wake=0.0,
+    send=0.0, receive=0.0, call=0.0, startup=0.0, startup_actor=0.0, memory=0, memory_actor=0,
+)
+"""A machine on which nothing takes any time."""
+WORKING = replace(FREE, operations=dict.fromkeys(OPERATIONS, WORK), coordinator=5e-6)
+USUAL = replace(
+    WORKING, cold=3e-7, switch=3e-6, idle=5e-6, look=2e-6, publish=3e-7, wake=1e-6, send=6e-6, receive=8e-6, turn=5e-8,
+    call=1e-3, startup=4.0, startup_actor=0.5, memory=700 << 20, memory_actor=60 << 20,
+)
+METHODS = ("map", "tuned", "frugal", "backprop", "map-async")
+ENVIRONMENT = 2e-5
+
+
+def small(method: str = "map", **changes: object) -> RunSpec:
+    return replace(preset("cartpole", method), hidden=(8, 4), **changes)  # type: ignore[arg-type]
+
+
+def seconds(spec: RunSpec, launch: LaunchSpec, machine: Machine, cluster: Cluster) -> float:
+    return spec.num_envs / predict(spec, launch, machine, cluster, ENVIRONMENT).env_steps_per_second
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("grain", ["layer", "block:3", "neuron"])
+def test_on_one_core_a_step_takes_as_long_as_all_its_work(method: str, grain: str):
+    spec = small(method)
+    work = sum(
+        WORKING.seconds(phase.operation, unit)
+        for unit in divide_all(teams_of(spec), grain, 0) for phase in schedule_of(unit.layer)
+    )
+    expected = work + WORKING.coordinator + ENVIRONMENT
+    found = seconds(spec, LaunchSpec(grain=grain), WORKING, Cluster(cpus=1))
+    assert found == pytest.approx(expected, rel=0.02)  # what is left of a step may be done beside the next one
+    assert seconds(spec, LaunchSpec("local", grain=grain), WORKING, Cluster()) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_team_on_another_node_costs_two_messages_a_step(method: str):
+    latency, bandwidth, spec = 1e-3, 1e6, small(method)
+    cluster = Cluster(nodes=2, cpus=8, link_latency=latency, link_bandwidth=bandwidth)
+    sent = 8 + 8 * (1 + 4), 8 + 8 * (1 + 1)  # headers; the observation and the rows kept; output and value
+    delta = 8 + 8
+    expected = 2 * latency + sum(sent) / bandwidth
+    found = predict(spec, LaunchSpec(placement="by-team"), FREE, cluster, environment=0.0)
+    assert 1.0 / found.env_steps_per_second == pytest.approx(expected + delta / bandwidth, rel=1e-9)
+    assert found.nodes == 2
+
+
+def test_with_a_layer_a_node_every_exchange_costs_its_latency():
+    """Backpropagation by hand: up through three layers, TD error down to them; errors come down meanwhile."""
+    cluster = Cluster(nodes=7, cpus=8, link_latency=1.0, reserved_cpus=8)
+    launch = LaunchSpec(placement="by-layer")
+    slow = predict(small("backprop"), launch, FREE, cluster, environment=0.0)
+    # observation 1 to layer 2, 2, 3, coordinator: the actor's first layer is at home; the critic's costs one more
+    assert 1.0 / slow.env_steps_per_second == pytest.approx(4.0)
+    jacobi = 1.0 / predict(small(), launch, FREE, cluster, environment=0.0).env_steps_per_second
+    frugal = 1.0 / predict(small("frugal"), launch, FREE, cluster, environment=0.0).env_steps_per_second
+    assert jacobi == pytest.approx(2 * 20 + 4, abs=2.0)
+    assert frugal == pytest.approx(5 + 4, abs=2.0)
+
+
+def test_waking_and_switching_cost_what_they_are_said_to():
+    spec, launch, one = small("backprop"), LaunchSpec(), Cluster(cpus=1)
+    switches = seconds(spec, launch, replace(WORKING, switch=1e-5), one) - seconds(spec, launch, WORKING, one)
+    published = foretell(teams_of(spec), divide_all(teams_of(spec), "layer", 0))
+    assert 7 * 1e-5 <= switches <= 3 * 7 * 1e-5, "each of seven processes begins to wait two or three times"
+    publishing = seconds(spec, launch, replace(WORKING, publish=1e-5), one) - seconds(spec, launch, WORKING, one)
+    sent = sum(published.edges[kind].messages for kind in ("activation", "error", "action"))
+    assert publishing == pytest.approx((sent + published.edges["gate"].messages / 2 + 2) * 1e-5)
+
+
+@given(
+    st.sampled_from(METHODS), st.sampled_from(["layer", "block:3", "neuron"]),
+    st.sampled_from(["pack", "spread", "by-team", "by-layer"]), st.integers(1, 5), st.integers(1, 4),
+)
+def test_no_schedule_is_stuck_and_slower_links_never_help(
+    method: str, grain: str, placement: str, nodes: int, rows: int
+):
+    spec, launch = small(method, num_envs=rows), LaunchSpec(grain=grain, placement=placement)
+    taken = [
+        seconds(spec, launch, USUAL, Cluster(nodes, 2, link_latency=latency, reserved_cpus=4))
+        for latency in (0.0, 1e-3, 1e-1)
+    ]
+    assert np.isfinite(taken).all()
+    assert taken[0] <= taken[1] * 1.001
+    assert taken[1] <= taken[2] * 1.001
+
+
+@pytest.mark.parametrize("placement", ["spread", "by-team", "by-layer"])
+@pytest.mark.parametrize("grain", ["layer", "block:3"])
+@pytest.mark.parametrize("task", ["cartpole", "mountaincar"])
+def test_messages_between_nodes_have_the_bytes_that_the_relay_sends(task: str, grain: str, placement: str):
+    teams = teams_of(replace(preset(task), hidden=(8, 4), num_envs=3))
+    units = divide_all(teams, grain, 0)
+    nodes = places(LaunchSpec(grain=grain, placement=placement), teams, units, Cluster(3, 4))
+    routes = Routes(teams, units, nodes)
+    board = Board(teams, private_memory(board_size(teams)))
+    layers = {(its.team, its.number): its for team in teams for its in team}
+    compared = 0
+    for source in range(3):
+        for target in range(3):
+            for route in routes.between(board, source, target) if source != target else []:
+                assert target in routes.readers[route.slot]
+                found = part_bytes(routes, route.slot, source, layers, 3, 0)
+                seen = [unit.layer.is_first for unit, node in zip(units, nodes, strict=True) if node == target]
+                if route.slot == ("observation",) and not any(seen):
+                    found -= 8 * 3 * teams[0][0].fan_in  # no first layer there: only the rows that keep their trace
+                assert found == route.size
+                compared += 1
+    assert compared >= 3
+
+
+def test_processes_that_wait_for_ever_are_found():
+    teams = teams_of(small())
+    world = build_world(teams, divide_all(teams, "layer", 0), [0] * 6, WORKING, Cluster(), ENVIRONMENT)
+    stuck = world._replace(needs=world.needs + np.array([0, 1000]))
+    assert np.isnan(simulate(stuck, 3)).all()
+    with pytest.raises(SpecError, match="schedule: expected an order of phases"):
+        board_seconds(stuck)
+
+
+def test_costs_are_found_again():
+    units = [
+        unit for hidden in ((4, 4), (32, 16), (64, 8)) for rows in (1, 16)
+        for unit in divide_all(teams_of(small(num_envs=rows) if hidden == (4, 4) else replace(
+            preset("cartpole"), hidden=hidden, num_envs=rows)), "layer", 0)
+    ]
+    truth = Cost(2e-7, 1e-10, 0.0, 2e-9, 5e-9)
+    rows = [(amounts(unit), sum(a * b for a, b in zip(amounts(unit), truth, strict=True))) for unit in units]
+    assert fit_cost(rows) == pytest.approx(truth, rel=1e-6, abs=1e-14)
+
+
+def test_memory_and_start_up_are_of_the_node_that_needs_most():
+    spec = small()
+    one = predict(spec, LaunchSpec(), USUAL, Cluster(cpus=2), ENVIRONMENT)
+    two = predict(spec, LaunchSpec(placement="by-team"), USUAL, Cluster(2, 2), ENVIRONMENT)
+    local = predict(spec, LaunchSpec("local"), USUAL, Cluster(), ENVIRONMENT)
+    assert one.memory - two.memory == pytest.approx(3 * (60 << 20), rel=0.01)
+    assert one.startup_seconds == 4.0 + 0.5 * 6
+    assert two.startup_seconds == 4.0 + 0.5 * 3
+    assert (local.actors, local.startup_seconds) == (0, 0.0)
+    assert local.memory < 10 << 20
+    ledger = foretell(teams_of(spec), divide_all(teams_of(spec), "layer", 0))
+    assert (one.messages_per_step, one.bytes_per_step) == tuple(ledger.total)
+    assert one.exchanges_per_step == ledger.exchanges
+
+
+def test_calls_cost_by_operation():
+    spec = small("tuned")
+    phases = sum(len(schedule_of(layer)) for team in teams_of(spec) for layer in team)
+    found = predict(spec, LaunchSpec(transport="ray"), USUAL, Cluster(), ENVIRONMENT)
+    assert 1.0 / found.env_steps_per_second == pytest.approx(phases * 1e-3 + ENVIRONMENT)
+    assert local_seconds(teams_of(spec), divide_all(teams_of(spec), "layer", 0), USUAL) < 1e-3
+
+
+def test_a_machine_is_kept_and_read_again(tmp_path: Path):
+    save_machine(USUAL, tmp_path / "below" / "machine.json")
+    assert load_machine(tmp_path / "below" / "machine.json") == USUAL
+
+
+@pytest.mark.parametrize("damage", [
+    lambda its: its.pop("switch"), lambda its: its.update(more=1.0), lambda its: its.update(idle=-1.0),
+    lambda its: its.update(look=float("inf")), lambda its: its.update(cpus=0), lambda its: its.update(operations=3),
+    lambda its: its.update(operations={"act": [1.0]}) or its.update(wake="soon"),
+])
+def test_a_damaged_machine_is_refused(tmp_path: Path, damage: object):
+    path = tmp_path / "machine.json"
+    save_machine(USUAL, path)
+    plain = json.loads(path.read_text())
+    damage(plain)  # type: ignore[operator]
+    path.write_text(json.dumps(plain))
+    with pytest.raises(SpecError, match="machine: expected what calibration wrote") as refused:
+        load_machine(path)
+    assert "Run teamnet plan TASK --calibrate." in str(refused.value)
+
+
+def test_the_command_prints_the_prediction(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    save_machine(USUAL, tmp_path / "machine.json")
+    common = ("plan", "cartpole", "--machine", tmp_path / "machine.json", "--nodes", 2, "--cpus", 4)
+    out, _ = run_command(capsys, *common, "--placement", "by-layer", "--link-latency", "0.001", "--json")
+    found = json.loads(out.splitlines()[-1])
+    assert (found["actors"], found["nodes"], found["exchanges_per_step"]) == (6, 2, 45)
+    assert 20 < found["env_steps_per_second"] < 25
+    out, _ = run_command(capsys, *common, "--grain", "block:8")
+    assert "actors                 26" in out
+    assert "GiB on the node that needs most" in out
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (("--nodes", "0"), "nodes: expected 1 or more; found 0"),
+    (("--cpus", "-1"), "cpus: expected 1 or more; found -1"),
+    (("--link-latency", "-1"), "link_latency: expected 0.0 or more"),
+    (("--nodes", "2", "--cpus", "1", "--placement", "by-team", "--node-memory", "1000"), "the cluster: expected"),
+    (("--rule", "map-async", "--free-running"), "free_running: expected a run with a common tick"),
+    (("--placement", "nowhere", "--nodes", "2"), "placement: expected one of"),
+])
+def test_refusals(capsys: pytest.CaptureFixture[str], tmp_path: Path, arguments: tuple[str, ...], message: str):
+    save_machine(USUAL, tmp_path / "machine.json")
+    _, err = run_command(capsys, "plan", "cartpole", "--machine", tmp_path / "machine.json", *arguments, code=2)
+    assert message in err

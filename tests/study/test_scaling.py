@@ -1,0 +1,133 @@
+"""Scaling experiments: what grows, what is measured, and what the numbers are made of."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from teamnet.errors import SpecError
+from teamnet.spec.run import LaunchSpec
+from teamnet.study.plan.cluster import Cluster
+from teamnet.study.plan.machine import save_machine
+from teamnet.study.scaling.points import Point, points_of, synapses
+from teamnet.study.scaling.table import efficiency, prediction_errors, scaling_table, speed_up, turning_point
+from tests.commands import run_command
+from tests.study.test_plan import USUAL, small, teams_of
+
+BASE: dict[str, Any] = {
+    "methods": "tuned", "grains": "layer", "transports": "board", "placements": "pack", "batches": 1, "hidden": "6-4",
+    "settle_steps": None,
+}
+
+
+def scaled_points() -> list[Point]:
+    """Two batches of a small team in this process."""
+    return points_of("batch", ("1", "4"), BASE, Cluster(), LaunchSpec("local"))
+
+
+def _row(factor: str, value: str, measured: float | None, predicted: float, **more: Any) -> dict[str, Any]:
+    usual = {"task": "cartpole", "actors": 6, "nodes": 1, "batches": 1, "work": 1, "waiting": 0.5}
+    return usual | {"factor": factor, "value": value, "measured": measured, "predicted": predicted} | more
+
+
+def test_one_factor_grows_and_the_rest_stays():
+    cluster, launch = Cluster(nodes=4), LaunchSpec(address="here:6379", link_latency=1e-3)
+    widths = points_of("width", ("1", "3"), BASE, cluster, launch)
+    assert [its.configuration["hidden"] for its in widths] == ["6-4", "18-12"]
+    depths = points_of("depth", ("1", "3"), BASE, cluster, launch)
+    assert [its.configuration["hidden"] for its in depths] == ["6", "6-6-6"]
+    grains = points_of("actors", (), BASE, cluster, launch)
+    assert [its.configuration["grains"] for its in grains] == ["layer", "block:32", "block:16", "block:8"]
+    for point in (*widths, *depths, *grains):
+        changed = {name for name in BASE if point.configuration[name] != BASE[name]}
+        assert len(changed) <= 1
+        assert point.possible
+
+
+def test_nodes_can_be_measured_on_one_and_on_all():
+    launch = LaunchSpec(address="here:6379", link_latency=1e-3)
+    nodes = points_of("nodes", ("1", "2", "4", "8"), BASE, Cluster(nodes=4), launch)
+    assert [its.possible for its in nodes] == [True, False, True, False]
+    assert [its.configuration["placements"] for its in nodes] == ["pack", "spread", "spread", "spread"]
+    assert [its.cluster.nodes for its in nodes] == [1, 2, 4, 8]
+    assert [its.launch.link_latency for its in nodes] == [0.0, 1e-3, 1e-3, 1e-3]
+    layers = points_of("nodes", ("2",), BASE | {"placements": "by-layer"}, Cluster(nodes=2), launch)
+    assert layers[0].configuration["placements"] == "by-layer"
+
+
+def test_speed_up_and_efficiency():
+    strong = [_row("actors", "layer", 100.0, 90.0), _row("actors", "block:8", 150.0, 60.0, actors=24)]
+    assert speed_up(strong, "measured") == [1.0, 1.5]
+    assert efficiency(strong, "measured") == [1.0, 1.5 / 4]
+    assert turning_point(strong) == "layer"
+    assert prediction_errors(strong) == pytest.approx([0.1, 0.6])
+    weak = [_row("width", "1", 100.0, 1.0, work=10), _row("width", "2", 40.0, 1.0, work=35, actors=12)]
+    assert speed_up(weak, "measured") == [1.0, pytest.approx(1.4)]
+    assert efficiency(weak, "measured")[1] == pytest.approx(0.7)
+    assert turning_point(weak) is None
+    batch = [_row("batch", "1", 100.0, 1.0), _row("batch", "4", 200.0, 1.0, batches=4)]
+    assert efficiency(batch, "measured") == [1.0, 0.5]
+    nodes = [_row("nodes", "1", None, 100.0), _row("nodes", "2", None, 120.0, nodes=2)]
+    assert speed_up(nodes, "measured") == [None, None]
+    assert efficiency(nodes, "predicted") == [1.0, pytest.approx(0.6)]
+
+
+def test_the_table_says_what_is_predicted_only():
+    rows = [_row("nodes", "1", 100.0, 110.0), _row("nodes", "4", None, 55.0, nodes=4)]
+    lines = scaling_table(rows).splitlines()
+    assert [cell.strip() for cell in lines[2].strip("|").split("|")] == [
+        "1", "6", "1", "100", "110", "1.10", "1.00", "1.00", "50 %"
+    ]
+    assert [cell.strip() for cell in lines[3].strip("|").split("|")][3:8] == ["-", "55", "-", "(0.50)", "(0.12)"]
+    assert lines[-1] == (
+        "In brackets: predicted. The median error of the prediction is 10 %. "
+        "Beyond nodes 1, communication eats the gain."
+    )
+
+
+def test_work_is_synapses_and_biases():
+    assert synapses(teams_of(small())) == 2 * ((4 + 1) * 8 + (8 + 1) * 4) + (4 + 1) * 2 + (4 + 1) * 1
+
+
+def test_the_command_measures_predicts_and_keeps(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    save_machine(USUAL, tmp_path / "machine.json")
+    common = ("--machine", tmp_path / "machine.json", "--out", tmp_path / "out", "--backend", "local")
+    out, err = run_command(
+        capsys, "scale", "width", "--values", 1, 2, *common, "--hidden", "6-4", "--env-steps", 70, "--repeats", 1,
+        "--method", "tuned",
+    )
+    rows = [json.loads(line) for line in (tmp_path / "out/scale.jsonl").read_text().splitlines()]
+    assert [(row["value"], row["hidden"], row["actors"]) for row in rows] == [("1", "6-4", 1), ("2", "12-8", 1)]
+    assert all(row["measured"] > 0 and row["predicted"] > 0 for row in rows)
+    assert out.startswith((tmp_path / "out/scale.md").read_text().split("\n\n")[1].splitlines()[0])
+    assert (tmp_path / "out/scale.png").read_bytes().startswith(b"\x89PNG")
+    assert "2 of 2: width 2" in err
+    out, err = run_command(capsys, "scale", "nodes", "--no-measure", "--json", *common[:4], "--backend", "ray")
+    found = json.loads(out.splitlines()[-1])
+    assert [row["nodes"] for row in found] == [1, 2, 4, 8, 16, 32]
+    assert {row["measured"] for row in found} == {None}
+    assert err == ""
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (("nods",), "factor: expected one of actors, nodes, width, depth, batch; found nods. Did you mean 'nodes'?"),
+    (("width", "--values", "0"), "width: expected whole numbers above 0; found 0"),
+    (("batch", "--values", "two"), "batch: expected whole numbers above 0; found two"),
+    (("actors", "--values", "block:x"), "grain: expected layer"),
+    (("width", "--method", "tund"), "preset: expected one of map"),
+    (("width", "--out", "/proc/nowhere"), "out: expected a folder that can be written to"),
+])
+def test_refusals(capsys: pytest.CaptureFixture[str], tmp_path: Path, arguments: tuple[str, ...], message: str):
+    save_machine(USUAL, tmp_path / "machine.json")
+    common = ("--machine", tmp_path / "machine.json", "--backend", "local", "--out", tmp_path / "out")
+    _, err = run_command(capsys, "scale", *arguments[:1], *common, *arguments[1:], code=2)
+    assert message in err
+    assert not (tmp_path / "out/scale.jsonl").exists()
+
+
+def test_an_unknown_factor_is_no_crash():
+    with pytest.raises(SpecError):
+        points_of("speed", (), BASE, Cluster(), LaunchSpec())
