@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 
-.PHONY: train test test-cluster test-browser bench-cluster lint bench clean
+.PHONY: train test test-cluster test-browser bench-cluster bench-plan lint bench clean
 
 train: $(READY)
 	$(VENV)/bin/teamnet train cartpole --out runs/cartpole
@@ -19,6 +19,9 @@ test-browser: $(READY)
 
 bench-cluster: $(READY)
 	$(VENV)/bin/python -m tests.cluster.measure
+
+bench-plan: $(READY)
+	$(VENV)/bin/python -m tests.cluster.foretold
 
 lint: $(READY)
 	$(VENV)/bin/ruff check teamnet tests examples

@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "bench": (commands.bench, "measure speed and memory beside plain NumPy"),
     "comm": (comm, "measure what units say to each other, and how long they wait"),
     "paper": (studies.paper, "all tasks, methods and seeds beside the published numbers"),
+    "ways": (studies.ways, "ways to talk less: what each learns beside what it says"),
     "sweep": (sweep, "try values of a task's spec and see what matters"),
     "plan": (plan, "predict a run on a described cluster before anything is started"),
     "scale": (scale, "strong and weak scaling, measured and predicted"),

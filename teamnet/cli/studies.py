@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tyro
 
 from teamnet.cli.terminal import say
 from teamnet.team.address import cluster_address
+
+if TYPE_CHECKING:
+    from teamnet.study.paper.workflow import Outcome
 
 
 def paper(arguments: list[str]) -> int:
@@ -51,12 +55,57 @@ def paper(arguments: list[str]) -> int:
         except KeyboardInterrupt:
             say("interrupted; finished runs are kept, and the same command goes on")
             raise
-        print(f"{len(outcome.done)} runs done, {len(outcome.results)} finished in all; report: {outcome.report}")
-        for run in outcome.failed:
-            say(f"failed: {run.label}, see {run.folder}/error.txt")
-        return int(bool(outcome.failed))
+        return _tell(outcome)
 
     return tyro.cli(options, prog="teamnet paper", args=arguments)
 
 
 _QUICK_SEEDS = 2
+
+
+def ways(arguments: list[str]) -> int:
+    """``teamnet ways [options]``."""
+
+    def options(
+        out: Path = Path("runs/ways"), tasks: tuple[str, ...] = (), methods: tuple[str, ...] = (), seeds: int = 10,
+        first_seed: int = 0, full: bool = False, address: str = "", cpus: int | None = None,
+        report_only: bool = False, docs: Path | None = None, recorded: Path | None = None,
+    ) -> int:
+        """Train by every way to talk less over many seeds, and set what it learns beside what it says.
+
+        Finished runs are not done again. OUT gets results.md, results.jsonl, figures/ and runs/.
+
+        Args:
+            out: the study's folder.
+            tasks: of teamnet paper; cartpole (300 episodes) and multiplexer (a million samples) if left out.
+            methods: some ways; all if left out.
+            seeds: runs of each task by each way.
+            first_seed: the first seed.
+            full: as long as the presets say.
+            address: of a Ray cluster; $RAY_ADDRESS, or a private one on this machine, if left out.
+            cpus: how many runs may go on at the same time; as many as there are CPUs if left out.
+            report_only: start nothing, write the report over what is finished.
+            docs: a folder that gets a copy of the report with its figures.
+            recorded: the folder of an earlier report; what its results.jsonl has counts as finished.
+        """
+        from teamnet.study.paper.runs import Study
+        from teamnet.study.paper.workflow import Choice, run_study
+        from teamnet.study.ways.methods import LENGTHS, WAYS
+        from teamnet.study.ways.report import write_ways
+
+        study = Study(out, WAYS, {} if full else LENGTHS)
+        outcome = run_study(
+            study, Choice(tasks or tuple(LENGTHS), methods, seeds, first_seed), address=cluster_address(address),
+            cpus=cpus, report_only=report_only, docs=docs, recorded=recorded, write=write_ways,
+        )
+        return _tell(outcome)
+
+    return tyro.cli(options, prog="teamnet ways", args=arguments)
+
+
+def _tell(outcome: Outcome) -> int:
+    """Say how a study ended; returns the exit code."""
+    print(f"{len(outcome.done)} runs done, {len(outcome.results)} finished in all; report: {outcome.report}")
+    for run in outcome.failed:
+        say(f"failed: {run.label}, see {run.folder}/error.txt")
+    return int(bool(outcome.failed))

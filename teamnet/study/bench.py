@@ -23,8 +23,9 @@ from teamnet.kernels.constants import TIMED_EVERY
 from teamnet.spec.check import check_choice
 from teamnet.spec.layers import LayerSpec
 from teamnet.spec.presets import preset
-from teamnet.spec.resolve import Interface, build_teams
+from teamnet.spec.resolve import build_teams
 from teamnet.spec.run import LaunchSpec, RunSpec
+from teamnet.study.interfaces import INTERFACES
 from teamnet.study.memory import session_bytes
 from teamnet.study.rates import ENDLESS, rate
 from teamnet.study.reference import ReferenceTeam
@@ -91,7 +92,7 @@ def _reference_step(
 def reference_rate(num_envs: int, steps: int) -> float:
     """CartPole environment steps a second of the NumPy reference, actor and critic, ``num_envs`` environments."""
     spec = replace(preset("cartpole"), num_envs=num_envs)
-    teams = [_reference_team(layers) for layers in build_teams(spec, Interface(4, 2, "categorical"))]
+    teams = [_reference_team(layers) for layers in build_teams(spec, INTERFACES["cartpole"])]
     environments = [gymnasium.make("CartPole-v1") for _ in range(num_envs)]
     observation = np.array([environment.reset(seed=0)[0] for environment in environments], np.float64)
     generator = np.random.default_rng(0)
@@ -108,7 +109,7 @@ def reference_rate(num_envs: int, steps: int) -> float:
 def reference_sample_rate(steps: int) -> float:
     """Multiplexer samples a second of the NumPy reference, batches of 128."""
     spec = preset("multiplexer")
-    team = _reference_team(build_teams(spec, Interface(37, 2, "categorical"))[0])
+    team = _reference_team(build_teams(spec, INTERFACES["multiplexer"])[0])
     generator = np.random.default_rng(0)
     begun = time.perf_counter()
     for step in range(steps):
@@ -173,7 +174,7 @@ def ledger_cost(repeats: int, steps: int) -> float:
 
     The same units are driven with and without it in turns. What they count beside is one addition a publication.
     """
-    teams = build_teams(preset("cartpole"), Interface(4, 2, "categorical"))
+    teams = build_teams(preset("cartpole"), INTERFACES["cartpole"])
     exchange = LocalExchange(teams, divide_all(teams, "layer", 0))
     observation, delta, keep = np.zeros((1, 4)), np.zeros(1), np.ones(1)
 

@@ -15,8 +15,9 @@ from teamnet.cli.main import main
 from teamnet.errors import CheckpointError, EnvironmentRefused, ResourceError, SpecError
 from teamnet.spec.presets import preset
 from teamnet.spec.run import RunSpec
+from teamnet.study.interfaces import INTERFACES
 from teamnet.study.paper.figures import average_curves
-from teamnet.study.paper.locality import INTERFACES, pareto
+from teamnet.study.paper.locality import pareto
 from teamnet.study.paper.methods import METHODS, PeerSpec
 from teamnet.study.paper.progress import Durations, StudyProgress
 from teamnet.study.paper.provenance import GoRecord

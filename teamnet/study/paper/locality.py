@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from teamnet.spec.resolve import Interface, build_teams, fit_depth
+from teamnet.spec.resolve import build_teams, fit_depth
 from teamnet.spec.run import RunSpec
+from teamnet.study.interfaces import INTERFACES
 from teamnet.study.paper.figures import COLOURS, save
 from teamnet.study.paper.statistics import LEVEL, Spread, welch_of
 from teamnet.study.paper.tables import Cells, markdown, mean_and_std
@@ -21,15 +22,6 @@ BASE = "map"
 """The method that the others are compared with."""
 _TICKS = (1_000, 3_000, 10_000, 30_000, 100_000)
 _CONTROL = tuple(name for name, task in TASKS.items() if not task.single_step)
-
-
-INTERFACES = {
-    "cartpole": Interface(4, 2, "categorical"), "acrobot": Interface(6, 3, "categorical"),
-    "lunarlander": Interface(8, 4, "categorical"), "mountaincar": Interface(2, 1, "gaussian"),
-    "multiplexer": Interface(37, 2, "categorical", single_step=True),
-    "regression": Interface(8, 1, "gaussian", single_step=True),
-}
-"""What the tasks show, so that a report needs none of their environments."""
 
 
 def ledger_of(spec: RunSpec, grain: str = "layer") -> Ledger:
@@ -86,9 +78,9 @@ def own_difference_table(cells: Cells) -> str:
     return markdown(["cell", "runs", "it", "`map`", "difference", "p", "verdict"], rows)
 
 
-def draw_front(cells: Cells, path: Path) -> bool:
-    """Average return against bytes of a step on the control tasks, the Pareto front marked; says whether it drew."""
-    tasks = [task for task in _CONTROL if cells.spread_of(task, BASE)]
+def draw_front(cells: Cells, path: Path, among: Sequence[str] = _CONTROL) -> bool:
+    """Average return against bytes of a step on some tasks, the Pareto front marked; says whether it drew."""
+    tasks = [task for task in among if cells.spread_of(task, BASE)]
     if not tasks:
         return False
     import matplotlib as mpl  # late: most commands draw nothing
@@ -128,8 +120,9 @@ def _draw_panel(axes: Any, cells: Cells, task: str) -> None:
     front = pareto([(size, its.mean) for size, its in points])
     axes.plot(*zip(*front, strict=True), color="#999999", linewidth=1, linestyle="--", zorder=0, label="Pareto front")
     axes.set(xscale="log", title=TASKS[task].title, xlabel="bytes a step", ylabel="average return")
-    axes.set_xlim(1e3, 2e5)
-    axes.set_xticks(_TICKS, [f"{tick:,}" for tick in _TICKS])
+    if not TASKS[task].single_step:  # a batch of 128 samples says more
+        axes.set_xlim(_TICKS[0] / 2, 2 * _TICKS[-1])
+        axes.set_xticks(_TICKS, [f"{tick:,}" for tick in _TICKS])
     axes.minorticks_off()
     axes.spines[["top", "right"]].set_visible(False)
 

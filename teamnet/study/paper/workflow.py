@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,13 +14,15 @@ from teamnet.spec.run import RunSpec
 from teamnet.study.paper.execute import execute
 from teamnet.study.paper.progress import Durations, StudyProgress
 from teamnet.study.paper.provenance import GoRecord
-from teamnet.study.paper.record import merge, read_recorded
+from teamnet.study.paper.record import Recorded, merge, read_recorded
 from teamnet.study.paper.report import copy_to_docs, write_report
 from teamnet.study.paper.results import Result, measure
 from teamnet.study.paper.runs import Planned, Study, keep, keep_error
 from teamnet.study.paper.tasks import TASKS
 from teamnet.training.outputs import make_folder
 from teamnet.training.run import make_task
+
+Report = Callable[[Study, Recorded], tuple[Path, list[Result]]]
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def plan(study: Study, choice: Choice) -> list[Planned]:
 
 def run_study(
     study: Study, choice: Choice, *, address: str = "", cpus: int | None = None, report_only: bool = False,
-    docs: Path | None = None, recorded: Path | None = None,
+    docs: Path | None = None, recorded: Path | None = None, write: Report = write_report,
 ) -> Outcome:
     """Do all runs that are asked for and not finished, then write the report over all that is finished.
 
@@ -88,6 +90,7 @@ def run_study(
         report_only: only write the report.
         docs: a folder that gets a copy of the report.
         recorded: the folder of an earlier report, whose runs count as finished.
+        write: what writes the report.
 
     Raises:
         SpecError: the choice is refused, or runs of other specs lie in the folder or are recorded.
@@ -102,7 +105,7 @@ def run_study(
     earlier = read_recorded(study, recorded)
     finished = merge(study, earlier, [measure(run) for run in study.finished()])
     done, failed = ([], []) if report_only else _do(study, runs, finished, address, cpus)
-    path, results = write_report(study, earlier)
+    path, results = write(study, earlier)
     if docs:
         copy_to_docs(study, docs)
     return Outcome(path, results, done, failed)
