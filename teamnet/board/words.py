@@ -24,7 +24,7 @@ from numba import types
 from numba.core import cgutils
 
 from teamnet.kernels.compile import kernel, machine_code
-from teamnet.kernels.constants import ABORTED, BELL, ENDED, EVERY, LINE, NODES, READY, TIMED_OUT, WHOLE
+from teamnet.kernels.constants import ABORTED, BELL, ENDED, EVERY, LINE, NODES, READY, TIMED_OUT, WHOLE, YIELDS
 from teamnet.kernels.memory import integers
 from teamnet.kernels.processor import yield_processor
 
@@ -32,7 +32,6 @@ _I32, _I64 = ir.IntType(32), ir.IntType(64)
 _FUTEX = {"x86_64": 202, "aarch64": 98}.get(platform.machine(), 202)  # number of the Linux system call
 _WAIT, _WAKE, _EVERYBODY = 0, 1, 2**31 - 1
 NAP = 50_000_000  # nanoseconds; sleepers look up this often, whatever happens to the one who should wake them
-_YIELDS = 4  # the compromise between a quiet machine and a busy core; docs/performance.md has the figures
 
 
 def _pointer(builder: Any, address: Any, kind: Any) -> Any:
@@ -168,14 +167,14 @@ def wait(word, target, control, step, naps):
     """
     tries = 0
     while not reached(word, target):
-        if tries < _YIELDS:
+        if tries < YIELDS:
             yield_processor()
         else:
             if load_acquire(control) != 0:
                 return ABORTED
             if step >= 0 and load_acquire(control + 4) == step & 0xFFFFFFFF:
                 return ENDED
-            if naps >= 0 and tries >= _YIELDS + naps:
+            if naps >= 0 and tries >= YIELDS + naps:
                 return TIMED_OUT
             seen = load_acquire(word)
             if not reached(word, target):

@@ -28,6 +28,10 @@ WHOLE, BELL, NODES, EVERY = 3, 4, 5, 6
 """Places of an int64 in that line: how far away the whole slot's counter and the relay's bell are, how many nodes
 arrive at that counter, and at which rounds."""
 
+YIELDS = 4
+"""Times that a waiter yields its core before it sleeps: the compromise between a quiet machine and a busy core, for
+which docs/performance.md has the figures."""
+
 READY, ENDED, ABORTED, TIMED_OUT, BROKEN, LOST, GARBLED = range(7)
 """How a wait, a run of steps or a link ended; ``BROKEN``: an activation or mean is no longer finite."""
 

@@ -83,7 +83,7 @@ def build_world(
         rounds=np.array(list(protocol.rounds.values())),
         every=np.array([max(1, protocol.every[slot]) for slot in slots]),
         **_chain("readers", "read", readers), **_chain("targets", "target", targets), size=size,
-        pool=np.array(pool), cores=np.array(cores),
+        pool=np.array(pool), cores=np.cumsum([0, *cores]).astype(np.int64),
         costs=costs_of(machine, cluster),
     )
 
@@ -92,7 +92,7 @@ def costs_of(machine: Machine, cluster: Cluster) -> np.ndarray:
     """What is the same for all processes and messages, as :class:`World` has it."""
     return np.array([
         machine.switch, machine.idle, machine.wake, machine.send, machine.receive, cluster.link_latency,
-        1.0 / cluster.link_bandwidth if cluster.link_bandwidth else 0.0, machine.publish, machine.look,
+        1.0 / cluster.link_bandwidth if cluster.link_bandwidth else 0.0, machine.publish, machine.look, machine.sleep,
     ])
 
 

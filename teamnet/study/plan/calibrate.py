@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.optimize import least_squares, nnls
+from scipy.optimize import OptimizeResult, minimize, nnls
 
 from teamnet.kernels.constants import OPERATIONS, TIMED_EVERY
 from teamnet.spec.layers import LayerSpec, UnitSpec
@@ -31,10 +31,12 @@ _LEAST = 1e-8
 _REPEATS, _SECONDS = 3, 0.8
 """Timings of a run on Ray, and about how long each is."""
 _CALL_STEPS = 15
-_GUESS = {"switch": 3e-6, "idle": 6e-6, "look": 3e-6, "publish": 3e-7, "wake": 1.5e-6}
-_RELAY_GUESS = {"send": 6e-6, "receive": 8e-6}
-_FAITH = 0.05
+_GUESS = {"switch": 1e-6, "idle": 2e-5, "sleep": 1.5e-5, "look": 2e-7, "publish": 2e-7, "wake": 5e-6}
+_RELAY_GUESS = {"send": 1e-5, "receive": 1e-5}
+_FAITH = 0.003
 """How much a guess counts beside a run: what the runs do not show stays as it was guessed."""
+_STRIDE, _TRIALS, _RESTARTS = 0.5, 200, 3
+"""Of the search for costs, in natural logarithms."""
 
 
 def _spec(method: str, hidden: tuple[int, ...] = (64, 32), num_envs: int = 1, task: str = "cartpole") -> RunSpec:
@@ -215,14 +217,20 @@ def _fit(machine: Machine, found: Sequence[Measured], guess: dict[str, float], c
     def with_costs(logarithms: np.ndarray) -> Machine:
         return replace(machine, **dict(zip(names, np.exp(logarithms).tolist(), strict=True)))
 
-    def misses(logarithms: np.ndarray) -> np.ndarray:
+    def miss(logarithms: np.ndarray) -> float:
         costs = costs_of(with_costs(logarithms), cluster)
-        ratios = [
+        ratios = np.log([
             board_seconds(world._replace(costs=costs)) / its.seconds for world, its in zip(worlds, found, strict=True)
-        ]
-        return np.concatenate([np.log(ratios), _FAITH * (logarithms - start)])
+        ])
+        return float((ratios**2).sum() + _FAITH * ((logarithms - start) ** 2).sum())
 
-    return with_costs(least_squares(misses, start, diff_step=0.05).x)
+    def search(begin: np.ndarray) -> OptimizeResult:  # who runs beside whom jumps, so that there is no gradient
+        simplex = np.vstack([begin, begin + _STRIDE * np.eye(len(begin))])
+        return minimize(miss, begin, method="Nelder-Mead", options={"initial_simplex": simplex, "maxfev": _TRIALS})
+
+    generator = np.random.default_rng(0)
+    begins = [start, *(start + generator.normal(0.0, _STRIDE, (_RESTARTS, len(start))))]
+    return with_costs(min((search(begin) for begin in begins), key=lambda its: its.fun).x)
 
 
 def _measure_calls(machine: Machine, address: str, say: Callable[[str], None]) -> Machine:

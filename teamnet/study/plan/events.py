@@ -13,26 +13,29 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 
+from teamnet.kernels.constants import YIELDS
 from teamnet.study.plan.world import World
 
-READY, WORKED, GOES_ON, GIVES_UP, SENT, ARRIVED, RECEIVED, LEAVES = range(8)
-"""Kinds of events: a process is woken, has worked, has woken others, has looked in vain for what it needs; a message is
-sent, is there, is taken; a core is left."""
+READY, LOOKS, WORKED, GOES_ON, SENT, ARRIVED, RECEIVED, LEAVES = range(8)
+"""Kinds of events: a process is woken, looks for what it needs, has worked, has woken others; a message is sent, is
+there, is taken; a core is left."""
 _ASLEEP, _LOOKING, _BUSY = range(3)
-"""A process that cannot go on looks for a while, and keeps its core meanwhile, before it sleeps."""
+"""A process that cannot go on looks a few times and yields its core to who queues for it in between; then it sleeps."""
 _NOBODY = -1
 
 
 class _State(NamedTuple):
-    """What changes; ``next`` chains what waits for a core, ``head`` and ``tail`` are the ends of each set's queue."""
+    """What changes; ``next`` chains what waits for a core, ``head`` and ``tail`` are the ends of each core's queue."""
 
     place: np.ndarray
     step: np.ndarray
     doing: np.ndarray
-    until: np.ndarray
+    looks: np.ndarray
     written: np.ndarray
     arrived: np.ndarray
     word: np.ndarray
+    pool: np.ndarray
+    core: np.ndarray
     free: np.ndarray
     head: np.ndarray
     tail: np.ndarray
@@ -67,8 +70,10 @@ def _begin(heap, world, state, time, task, was_idle):
     """A process, or what sends or receives a message, gets a core."""
     time += world.costs[0] + (world.costs[1] if was_idle else 0.0)
     processes = len(world.node)
-    if task < processes:
-        _tell(heap, state, time + _until_worked(world, state, task), WORKED, task)
+    if task < processes and state.doing[task] == _LOOKING:
+        _tell(heap, state, time, LOOKS, task)
+    elif task < processes:
+        _tell(heap, state, time + world.costs[9] + _until_worked(world, state, task), WORKED, task)
     elif (task - processes) % 2 == 0:
         _tell(heap, state, time + world.costs[3], SENT, (task - processes) // 2)
     else:
@@ -76,31 +81,49 @@ def _begin(heap, world, state, time, task, was_idle):
 
 
 @_compiled
-def _ask(heap, world, state, time, node, task):
-    """Ask for a core of a node, or queue for one."""
-    pool = world.pool[node]
-    if state.free[pool] > 0:
-        state.free[pool] -= 1
-        _begin(heap, world, state, time, task, True)
-        return
+def _queue(state, core, task):
+    """Queue for a core."""
+    state.core[task] = core
     state.next[task] = _NOBODY
-    if state.head[pool] == _NOBODY:
-        state.head[pool] = task
+    if state.head[core] == _NOBODY:
+        state.head[core] = task
     else:
-        state.next[state.tail[pool]] = task
-    state.tail[pool] = task
+        state.next[state.tail[core]] = task
+    state.tail[core] = task
 
 
 @_compiled
-def _leave(heap, world, state, time, node):
-    """Leave a core to who has queued longest."""
+def _ask(heap, world, state, time, node, task):
+    """Take a free core of a node, the last one if that is free, or queue for the last one."""
     pool = world.pool[node]
-    task = state.head[pool]
-    if task == _NOBODY:
-        state.free[pool] += 1
-        return
-    state.head[pool] = state.next[task]
-    _begin(heap, world, state, time, task, False)
+    first, count = world.cores[pool], world.cores[pool + 1] - world.cores[pool]
+    home = state.core[task]
+    if home == _NOBODY:
+        home = first + task % count
+    for number in range(count):
+        core = first + (home - first + number) % count
+        if state.free[core] != 0:
+            state.free[core] = 0
+            state.core[task] = core
+            _begin(heap, world, state, time, task, True)
+            return
+    _queue(state, home, task)
+
+
+@_compiled
+def _leave(heap, world, state, time, core):
+    """Leave a core to who has queued longest for it, or else for another one of the node."""
+    pool = state.pool[core]
+    first, count = world.cores[pool], world.cores[pool + 1] - world.cores[pool]
+    for number in range(count):
+        other = first + (core - first + number) % count
+        task = state.head[other]
+        if task != _NOBODY:
+            state.head[other] = state.next[task]
+            state.core[task] = core
+            _begin(heap, world, state, time, task, False)
+            return
+    state.free[core] = 1
 
 
 @_compiled
@@ -121,14 +144,10 @@ def _wake(heap, world, state, time, slot, node):
     index = slot * len(world.pool) + node
     for number in range(world.read[index], world.read[index + 1]):
         process = world.readers[number]
-        if state.doing[process] == _BUSY or not _satisfied(world, state, process):
-            continue
-        if state.doing[process] == _LOOKING:
-            _tell(heap, state, time + _until_worked(world, state, process), WORKED, process)
-        else:
+        if state.doing[process] == _ASLEEP and _satisfied(world, state, process):
+            state.doing[process] = _BUSY
             woken += 1
             _tell(heap, state, time + woken * world.costs[2], READY, process)
-        state.doing[process] = _BUSY
     return woken
 
 
@@ -164,7 +183,9 @@ def _publish(heap, world, state, time, process, slot):
             state.counts[1] -= 1
             message = state.unused[state.counts[1]]
             state.message[message] = slot, node, target, publication
-            _ask(heap, world, state, time, node, len(world.node) + 2 * message)
+            task = len(world.node) + 2 * message
+            state.core[task] = state.core[task + 1] = _NOBODY
+            _ask(heap, world, state, time, node, task)
             woken += 1
     return woken
 
@@ -184,22 +205,23 @@ def _work(heap, world, state, time, process):
 
 
 @_compiled
-def _go_on(heap, world, state, time, process):
-    """A process goes on with its next activity, or looks until it can."""
+def _look(heap, world, state, time, process):
+    """A process goes on with its next activity if it can, else it yields its core or, after some looks, sleeps."""
+    core = state.core[process]
     if _satisfied(world, state, process):
+        state.doing[process], state.looks[process] = _BUSY, 0
         _tell(heap, state, time + _until_worked(world, state, process), WORKED, process)
+    elif state.looks[process] == YIELDS:
+        state.doing[process], state.looks[process] = _ASLEEP, 0
+        _leave(heap, world, state, time, core)
     else:
         state.doing[process] = _LOOKING
-        state.until[process] = time + world.costs[8]
-        _tell(heap, state, state.until[process], GIVES_UP, process)
-
-
-@_compiled
-def _give_up(heap, world, state, time, process):
-    """A process has looked long enough, if it is still at that: it sleeps and leaves its core."""
-    if state.doing[process] == _LOOKING and state.until[process] == time:
-        state.doing[process] = _ASLEEP
-        _leave(heap, world, state, time, world.node[process])
+        state.looks[process] += 1
+        if state.head[core] == _NOBODY:
+            _tell(heap, state, time + world.costs[8], LOOKS, process)
+        else:
+            _queue(state, core, process)
+            _leave(heap, world, state, time, core)
 
 
 @_compiled
@@ -210,14 +232,15 @@ def _carry(heap, world, state, time, kind, message):
         departure = max(time, state.outwards[source]) + world.size[slot, source] * world.costs[6]
         state.outwards[source] = departure
         _tell(heap, state, departure + world.costs[5], ARRIVED, message)
-        _leave(heap, world, state, time, source)
+        _leave(heap, world, state, time, state.core[len(world.node) + 2 * message])
     elif kind == ARRIVED:
         _ask(heap, world, state, time, target, len(world.node) + 2 * message + 1)
     else:
         state.unused[state.counts[1]] = message
         state.counts[1] += 1
         woken = _complete(heap, world, state, time, slot, target, publication)
-        _tell(heap, state, time + woken * world.costs[2], LEAVES, target)
+        core = state.core[len(world.node) + 2 * message + 1]
+        _tell(heap, state, time + woken * world.costs[2], LEAVES, core)
 
 
 @_compiled
@@ -237,10 +260,8 @@ def _step_times(world, state, steps):
                 times[before] = time
                 if before + 1 == steps:
                     break
-        elif kind == GOES_ON:
-            _go_on(heap, world, state, time, subject)
-        elif kind == GIVES_UP:
-            _give_up(heap, world, state, time, subject)
+        elif kind in (GOES_ON, LOOKS):
+            _look(heap, world, state, time, subject)
         elif kind == LEAVES:
             _leave(heap, world, state, time, subject)
         else:
@@ -253,15 +274,20 @@ def simulate(world: World, steps: int) -> np.ndarray:
 
     A step that never ends, because processes wait for each other, has NaN.
     """
-    processes, (slots, nodes), pools = len(world.node), world.writers.shape, len(world.cores)
+    processes, (slots, nodes), cores = len(world.node), world.writers.shape, int(world.cores[-1])
     reached = np.diff(world.target)
     messages = 1 + 4 * int((world.parts * reached).sum())  # of a slot hardly more than two are under way
-    number = np.int64
+    tasks = processes + 2 * messages
+
+    def zeros(*shape: int) -> np.ndarray:
+        return np.zeros(shape, np.int64)
+
     state = _State(
-        np.zeros(processes, number), np.zeros(processes, number), np.zeros(processes, number), np.zeros(processes),
-        np.zeros((slots, nodes), number), np.zeros((slots, nodes), number), np.zeros((slots, nodes), number),
-        world.cores.copy(), np.full(pools, _NOBODY), np.full(pools, _NOBODY),
-        np.full(processes + 2 * messages, _NOBODY), np.zeros(nodes), np.zeros((messages, 4), number),
-        np.arange(messages), np.array([0, messages]),
+        place=zeros(processes), step=zeros(processes), doing=zeros(processes), looks=zeros(processes),
+        written=zeros(slots, nodes), arrived=zeros(slots, nodes), word=zeros(slots, nodes),
+        pool=np.repeat(np.arange(len(world.cores) - 1), np.diff(world.cores)), core=np.full(tasks, _NOBODY),
+        free=np.ones(cores, np.int64), head=np.full(cores, _NOBODY), tail=np.full(cores, _NOBODY),
+        next=np.full(tasks, _NOBODY), outwards=np.zeros(nodes), message=zeros(messages, 4),
+        unused=np.arange(messages), counts=np.array([0, messages]),
     )
     return _step_times(world, state, steps)

@@ -46,9 +46,10 @@ class Machine:
         turn: from one operation to the next in one process.
         coordinator: of a step, apart from the environment.
         cold: that an operation takes longer when every unit is a process of its own.
-        switch: until a process that was waiting goes on, on a core that another one leaves.
-        idle: what it takes longer on a core that slept.
-        look: that a process looks for what it needs before it sleeps; it keeps its core meanwhile.
+        switch: from one process to another on a core.
+        idle: what that takes longer on a core that slept.
+        sleep: to sleep and to go on, for a process that waits for long.
+        look: of a process that waits, between two looks, where nobody else wants its core.
         publish: of a publication.
         wake: for each process that waits for it.
         send, receive: of a message between two nodes, at its two ends.
@@ -64,6 +65,7 @@ class Machine:
     cold: float
     switch: float
     idle: float
+    sleep: float
     look: float
     publish: float
     wake: float

@@ -21,9 +21,9 @@ class World(NamedTuple):
         readers, read: processes that read a slot at a node, and where those of ``slot * nodes + node`` begin; int64.
         targets, target: nodes that read a slot, and where each slot's begin; int64.
         size: bytes of what a node writes in a slot at once; float64 ``(slots, nodes)``.
-        pool, cores: of each node its set of cores, and how many are in each set; int64.
+        pool, cores: of each node its set of cores, and where the cores of each set begin; int64.
         costs: seconds to ``switch``, of an ``idle`` core, to ``wake``, ``send``, ``receive``, of ``latency``,
-            of a byte, to ``publish``, and to ``look`` before sleeping; float64 ``(9,)``.
+            of a byte, to ``publish``, to ``look`` again, and to ``sleep``; float64 ``(10,)``.
     """
 
     first: np.ndarray
