@@ -105,13 +105,14 @@ def test_waking_and_switching_cost_what_they_are_said_to():
 @given(
     st.sampled_from(METHODS), st.sampled_from(["layer", "block:3", "neuron"]),
     st.sampled_from(["pack", "spread", "by-team", "by-layer"]), st.integers(1, 5), st.integers(1, 4),
+    st.booleans(),
 )
 def test_no_schedule_is_stuck_and_slower_links_never_help(
-    method: str, grain: str, placement: str, nodes: int, rows: int
+    method: str, grain: str, placement: str, nodes: int, rows: int, shared: bool
 ):
     spec, launch = small(method, num_envs=rows), LaunchSpec(grain=grain, placement=placement)
     taken = [
-        seconds(spec, launch, USUAL, Cluster(nodes, 2, link_latency=latency, reserved_cpus=4))
+        seconds(spec, launch, USUAL, Cluster(nodes, 2, link_latency=latency, reserved_cpus=4, shared_cpus=shared))
         for latency in (0.0, 1e-3, 1e-1)
     ]
     assert np.isfinite(taken).all()
