@@ -27,7 +27,7 @@ _QUIET = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--enable-logging=stderr",
     "--virtual-time-budget=10000", "--allow-file-access-from-files",
 )
-_HEIGHT = 2400
+_HEIGHT = 3600
 _PROBE = """
 <script>
 addEventListener("load", () => setTimeout(() => {
@@ -80,18 +80,18 @@ def test_every_figure_is_drawn_without_a_word_on_the_console(page: Path, tmp_pat
     done = _browse(page, tmp_path, 1280, "--dump-dom")
     assert [line for line in done.stderr.splitlines() if "CONSOLE" in line] == []
     data = _data(done.stdout)
-    assert data["drawn"] == 4
+    assert data["drawn"] == 6
     assert data["wide"] <= 1280
     assert data["figures"] > 900
 
 
 def test_at_400_pixels_nothing_is_wider_than_the_page(page: Path, tmp_path: Path):
     frame = page.parent / "narrow.html"
-    frame.write_text(f'<body><iframe src="{page.name}" style="width:400px;height:2000px;border:0"></iframe></body>')
+    frame.write_text(f'<body><iframe src="{page.name}" style="width:400px;height:3200px;border:0"></iframe></body>')
     done = _browse(frame, tmp_path, 800, "--dump-dom")
     assert [line for line in done.stderr.splitlines() if "CONSOLE" in line] == []
     data = _data(done.stdout)
-    assert data["drawn"] == 4
+    assert data["drawn"] == 6
     assert data["wide"] <= 400
     assert 300 < data["figures"] <= 400
 

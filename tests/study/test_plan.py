@@ -170,8 +170,10 @@ def test_memory_and_start_up_are_of_the_node_that_needs_most():
     two = predict(spec, LaunchSpec(placement="by-team"), USUAL, Cluster(2, 2), ENVIRONMENT)
     local = predict(spec, LaunchSpec("local"), USUAL, Cluster(), ENVIRONMENT)
     assert one.memory - two.memory == pytest.approx(3 * (60 << 20), rel=0.01)
-    assert one.startup_seconds == 4.0 + 0.5 * 6
-    assert two.startup_seconds == 4.0 + 0.5 * 3
+    assert one.startup_seconds == 4.0 + 0.5 * 3
+    assert two.startup_seconds == 4.0 + 0.5 * 2, "three units, and what looks after the board"
+    namespaces = predict(spec, LaunchSpec(placement="by-team"), USUAL, Cluster(2, 2, shared_cpus=True), ENVIRONMENT)
+    assert namespaces.startup_seconds == 4.0 + 0.5 * 4
     assert (local.actors, local.startup_seconds) == (0, 0.0)
     assert local.memory < 10 << 20
     ledger = foretell(teams_of(spec), divide_all(teams_of(spec), "layer", 0))

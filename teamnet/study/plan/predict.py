@@ -117,13 +117,14 @@ def predict(
         seconds = board_seconds(build_world(teams, units, nodes, machine, cluster, environment))
     ledger = foretell(teams, units, nodes)
     total, between = ledger.total, ledger.between_nodes
-    busiest = max((nodes.count(node) for node in set(nodes)), default=0)
     actors = 0 if local else len(units)
+    others = len(set(nodes) - {0})  # each has an actor that looks after its board
+    started = actors + others if cluster.shared_cpus else max(nodes.count(node) + (node > 0) for node in {0, *nodes})
     return Prediction(
         actors=actors, nodes=len(set(nodes) | {0}), env_steps_per_second=spec.num_envs / seconds,
         messages_per_step=total.messages, bytes_per_step=total.bytes, bytes_between_nodes=between.bytes,
         exchanges_per_step=ledger.exchanges, memory=_memory(teams, units, nodes, machine, local=local),
-        startup_seconds=0.0 if local else machine.startup + machine.startup_actor * math.ceil(busiest / machine.cpus),
+        startup_seconds=0.0 if local else machine.startup + machine.startup_actor * math.ceil(started / cluster.cpus),
     )
 
 
