@@ -83,7 +83,7 @@ class Measured:
 
 
 def calibrate(cluster: Cluster, address: str, say: Callable[[str], None]) -> Machine:
-    """Measure this machine, in about two minutes; nothing else should run on it meanwhile.
+    """Measure this machine, in about four minutes; nothing else should run on it meanwhile.
 
     Args:
         cluster: what there is. Where it has two nodes or more, what a message costs at its two ends is measured too;
