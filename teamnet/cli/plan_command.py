@@ -25,7 +25,7 @@ class Planning:
     """Which cluster.
 
     Args:
-        nodes: machines; all that the task's teams are placed on.
+        nodes: machines, among which the placement chooses.
         cpus: cores of each; those of this machine if left out.
         node_memory: bytes of each.
         shared_cpus: all nodes are on one machine, as network namespaces are.

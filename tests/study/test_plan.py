@@ -19,7 +19,7 @@ from teamnet.kernels.constants import OPERATIONS, YIELDS
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.study.plan.build import build_world
-from teamnet.study.plan.calibrate import fit_cost
+from teamnet.study.plan.calibrate import GUESS, Measured, fit_cost, fit_simulated
 from teamnet.study.plan.cluster import Cluster
 from teamnet.study.plan.events import simulate
 from teamnet.study.plan.machine import Cost, Machine, amounts, load_machine, save_machine
@@ -162,6 +162,30 @@ def test_costs_are_found_again():
     truth = Cost(2e-7, 1e-10, 0.0, 2e-9, 5e-9)
     rows = [(amounts(unit), sum(a * b for a, b in zip(amounts(unit), truth, strict=True))) for unit in units]
     assert fit_cost(rows) == pytest.approx(truth, rel=1e-6, abs=1e-14)
+
+
+def test_what_waiting_costs_is_found_from_rates():
+    """Rates that other costs have made: the fit meets them, which the guess does not."""
+    truth = replace(USUAL, switch=3e-6, idle=1e-5, sleep=4e-5, wake=2e-6)
+    cluster = Cluster(cpus=2)
+
+    def measured(method: str, grain: str) -> Measured:
+        launch, teams = LaunchSpec(grain=grain), teams_of(small(method))
+        units = divide_all(teams, grain, 0)
+        step = board_seconds(build_world(teams, units, [0] * len(units), truth, cluster, ENVIRONMENT))
+        return Measured(teams, units, launch, ENVIRONMENT, step, 0.0, 0.0, 0)
+
+    seen = ("map", "layer"), ("tuned", "layer"), ("map", "block:3"), ("backprop", "block:3")
+    found = [measured(*its) for its in seen]
+    fitted = fit_simulated(replace(USUAL, **GUESS), found, GUESS, cluster)
+    def largest_error(machine: Machine) -> float:
+        ratios = [
+            seconds(small(method), LaunchSpec(grain=grain), machine, cluster) / its.seconds
+            for (method, grain), its in zip(seen, found, strict=True)
+        ]
+        return max(abs(ratio - 1.0) for ratio in ratios)
+
+    assert largest_error(fitted) < 0.15 < largest_error(replace(USUAL, **GUESS))
 
 
 def test_memory_and_start_up_are_of_the_node_that_needs_most():

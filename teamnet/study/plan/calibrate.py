@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -31,7 +31,7 @@ _LEAST = 1e-8
 _REPEATS, _SECONDS = 3, 0.8
 """Timings of a run on Ray, and about how long each is."""
 _CALL_STEPS = 15
-_GUESS = {"switch": 1e-6, "idle": 2e-5, "sleep": 1.5e-5, "look": 2e-7, "publish": 2e-7, "wake": 5e-6}
+GUESS = {"switch": 1e-6, "idle": 2e-5, "sleep": 1.5e-5, "look": 2e-7, "publish": 2e-7, "wake": 5e-6}
 _RELAY_GUESS = {"send": 1e-5, "receive": 1e-5}
 _FAITH = 0.003
 """How much a guess counts beside a run: what the runs do not show stays as it was guessed."""
@@ -105,7 +105,7 @@ def _measure_links(machine: Machine, cluster: Cluster, address: str, say: Callab
     for number, (spec, launch) in enumerate(BETWEEN_NODES, 1):
         say(f"links between nodes, {number} of {len(BETWEEN_NODES)}")
         found.append(_measure(spec, replace(launch, address=address)))
-    return _fit(machine, found, _RELAY_GUESS, cluster)
+    return fit_simulated(machine, found, _RELAY_GUESS, cluster)
 
 
 def _measure_operations(cpus: int, say: Callable[[str], None]) -> Machine:
@@ -130,7 +130,7 @@ def _measure_operations(cpus: int, say: Callable[[str], None]) -> Machine:
     between = fit_cost(rest)
     return Machine(
         cpus, operations, turn=between.values, coordinator=between.fixed, cold=0.0, call=0.0, startup=0.0,
-        startup_actor=0.0, memory=0, memory_actor=0, **_GUESS, **_RELAY_GUESS,
+        startup_actor=0.0, memory=0, memory_actor=0, **GUESS, **_RELAY_GUESS,
     )
 
 
@@ -190,7 +190,7 @@ def _measure_waiting(machine: Machine, address: str, say: Callable[[str], None])
     machine = replace(
         machine, memory=int(memory), memory_actor=int(memory_actor), startup=base, startup_actor=each
     )
-    return _fit(machine, found, _GUESS, Cluster(1, machine.cpus))
+    return fit_simulated(machine, found, GUESS, Cluster(1, machine.cpus))
 
 
 def _line(positions: np.ndarray, values: Sequence[float]) -> tuple[float, float]:
@@ -205,8 +205,10 @@ def _computed(machine: Machine, its: Measured) -> float:
     )
 
 
-def _fit(machine: Machine, found: Sequence[Measured], guess: dict[str, float], cluster: Cluster) -> Machine:
-    """Choose some costs so that the simulated rates are nearest to the measured ones, as ratios."""
+def fit_simulated(
+    machine: Machine, found: Sequence[Measured], guess: Mapping[str, float], cluster: Cluster
+) -> Machine:
+    """Choose the costs that have a guess so that simulated rates are nearest to measured ones, as ratios."""
     names, start = tuple(guess), np.log(list(guess.values()))
     worlds = [
         build_world(
