@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31", "#7F3C8D", "#8a9a1a")
-"""Okabe and Ito's palette, which colour-blind readers can tell apart, brown in place of its yellow; violet and olive."""
+"""Okabe and Ito's palette, which colour-blind readers can tell apart, brown for its yellow; violet and olive."""
 _DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 _PALETTE = 256
 
