@@ -112,6 +112,7 @@ def check_run(spec: RunSpec) -> None:
     else:
         right = 0 <= spec.forgetting < 1
         _check_number("forgetting", spec.forgetting, "0 or more and below 1", right, "0 forgets nothing.")
+    _check_number("tolerance", spec.tolerance, "0 or more", spec.tolerance >= 0, "0 says everything; try 0.01.")
     _check_count("exchange_every", spec.exchange_every, 1, 100_000)
     _check_number("discount", spec.discount, "0 <= discount <= 1", 0 <= spec.discount <= 1, "The paper uses 0.98.")
     _check_share("exploring", spec.exploring)
@@ -140,6 +141,7 @@ def _check_combination(spec: RunSpec) -> None:
         ("schedule", spec.rule == "map", spec.schedule != "jacobi"),
         ("exchange_every", _settles_at_once(spec), spec.exchange_every != 1),
         ("feedback", spec.rule != "reinforce", spec.feedback != "mirror"),
+        ("tolerance", spec.rule == "map" and not spec.error_feedback, spec.tolerance > 0),
         ("free_running", spec.rule == "map-async", spec.free_running),
         ("signal", spec.task == "regression", spec.signal != "target"),
     ):
@@ -150,6 +152,7 @@ def _check_combination(spec: RunSpec) -> None:
                       "schedule": "Only --rule map settles by choice.",
                       "exchange_every": "Only the schedule jacobi settles between exchanges.",
                       "feedback": "REINFORCE sends nothing down.",
+                      "tolerance": "Only --rule map settles, and --error-feedback would move what has settled.",
                       "free_running": "Only --rule map-async runs without a common tick.",
                       "signal": "Only regression has a known target."}[name],
             )

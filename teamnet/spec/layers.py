@@ -47,6 +47,7 @@ class LayerSpec:
         forgetting: the share of a synapse between two layers that each update forgets.
         wire: how activations and errors are said to neighbours.
         error_feedback: whether what a message left out is added to the next one.
+        tolerance: by how much a number that has settled may still move; see :class:`teamnet.spec.run.RunSpec`.
     """
 
     team: str
@@ -76,6 +77,7 @@ class LayerSpec:
     forgetting: float = 0.0
     wire: str = "float64"
     error_feedback: bool = False
+    tolerance: float = 0.0
 
     @property
     def channels(self) -> int:

@@ -62,6 +62,9 @@ class RunSpec:
         wire: how activations and errors are said to neighbours: ``float64``, ``float32``, ``bfloat16``, or ``int8``
             with a scale for each message. Units then work with what they have said.
         error_feedback: what a message left out is added to the next one of the same step.
+        tolerance: a neuron stops publishing once it has settled: where its activation has moved by no more than this
+            share of its standard deviation since it was said last (its error by no more than this over the deviation),
+            both stay what they were, and nothing is said. 0 says everything.
         step_size: of settling, as a share of each layer's variance.
         discount: of future rewards, for one environment step.
         anneal_steps: environment steps (of the whole batch) over which the rates go to their final values.
@@ -91,6 +94,7 @@ class RunSpec:
     forgetting: float = 0.0
     wire: str = "float64"
     error_feedback: bool = False
+    tolerance: float = 0.0
     step_size: float = 0.5
     discount: float = 0.98
     anneal_steps: int = 0

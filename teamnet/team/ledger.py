@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from teamnet.kernels.constants import BYTES_OF_NUMBER
 from teamnet.spec.layers import LayerSpec, UnitSpec
 from teamnet.team.critical_path import exchanges_per_step
+from teamnet.units.layout import LEDGER
 from teamnet.units.schedules import schedule_of
 from teamnet.units.schedules.phase import rounds
 
@@ -34,9 +35,9 @@ class Traffic(NamedTuple):
     messages: int = 0
     bytes: int = 0
 
-    def plus(self, messages: int, size: int) -> Traffic:
-        """With so many more, of ``size`` bytes each."""
-        return Traffic(self.messages + messages, self.bytes + messages * size)
+    def plus(self, more: Traffic, readers: int) -> Traffic:
+        """With what so many readers are told."""
+        return Traffic(self.messages + readers * more.messages, self.bytes + readers * more.bytes)
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def foretell(
     """
     schedules = [schedule_of(unit.layer) for unit in units]
     counts = [
-        dict.fromkeys(("waited", "computed", "published", "timed_steps"), 0) | {
+        dict.fromkeys(LEDGER, 0) | {
             "sent_activations": rounds(its, "activation"), "sent_errors": rounds(its, "error"),
             "sent_gates": rounds(its, "shown_gate"),
         }
@@ -120,8 +121,7 @@ class _Message(NamedTuple):
     kind: str
     source: int
     readers: Mapping[int, int]
-    times: int
-    size: int
+    said: Traffic
 
 
 def book(
@@ -143,11 +143,11 @@ def book(
     """
     edges = {kind: Traffic() for kind in EDGES}
     same = between = Traffic()
-    for kind, source, readers, times, size in _messages(units, nodes, counts, steps, pauses):
+    for kind, source, readers, said in _messages(units, nodes, counts, steps, pauses):
         here, all_readers = readers.get(source, 0), sum(readers.values())
-        edges[kind] = edges[kind].plus(times * all_readers, size)
-        same = same.plus(times * here, size)
-        between = between.plus(times * (all_readers - here), size)
+        edges[kind] = edges[kind].plus(said, all_readers)
+        same = same.plus(said, here)
+        between = between.plus(said, all_readers - here)
     return Ledger(
         steps, None if free_running else exchanges_per_step(teams), edges, same, between, relay,
         [_times(unit, node, its) for unit, node, its in zip(units, nodes, counts, strict=True)],
@@ -164,20 +164,35 @@ def _messages(
     for unit, node, its in zip(units, nodes, counts, strict=True):
         layer, signal = unit.layer, _NUMBER * unit.layer.rows
         team, number, size = layer.team, layer.number, signal * unit.size
-        said = layer.rows * unit.size * BYTES_OF_NUMBER[layer.wire] + (_NUMBER if layer.wire == "int8" else 0)
-        yield _Message(TD_ERROR, COORDINATOR_NODE, {node: 1}, steps, signal)
-        yield _Message(CONTROL, COORDINATOR_NODE, {node: 1}, steps, signal)
-        yield _Message(CONTROL, COORDINATOR_NODE, {node: 1}, pauses, _NUMBER)
+
+        def every_step(size: int) -> Traffic:
+            return Traffic(steps, steps * size)
+
+        yield _Message(TD_ERROR, COORDINATOR_NODE, {node: 1}, every_step(signal))
+        yield _Message(CONTROL, COORDINATOR_NODE, {node: 1}, every_step(signal))
+        yield _Message(CONTROL, COORDINATOR_NODE, {node: 1}, Traffic(pauses, pauses * _NUMBER))
         if layer.is_first:
-            yield _Message(OBSERVATION, COORDINATOR_NODE, {node: 1}, steps, signal * layer.fan_in)
+            yield _Message(OBSERVATION, COORDINATOR_NODE, {node: 1}, every_step(signal * layer.fan_in))
         else:
-            yield _Message(ERROR, node, where[team, number - 1], its["sent_errors"], said + size * (layer.channels - 1))
+            second = its["sent_errors"] * size * (layer.channels - 1)
+            yield _Message(ERROR, node, where[team, number - 1], _said(unit, its, "errors").plus(Traffic(0, second), 1))
         if not layer.is_last:
-            yield _Message(ACTIVATION, node, where[team, number + 1], its["sent_activations"], said)
+            yield _Message(ACTIVATION, node, where[team, number + 1], _said(unit, its, "activations"))
             continue
-        yield _Message(ACTION, node, {COORDINATOR_NODE: 1}, steps, size + (signal if layer.gated else 0))
+        yield _Message(ACTION, node, {COORDINATOR_NODE: 1}, every_step(size + (signal if layer.gated else 0)))
         if layer.gated:
-            yield _Message(GATE, node, where[team, 0] - Counter({node: 1}), its["sent_gates"], signal)
+            shown = Traffic(its["sent_gates"], its["sent_gates"] * signal)
+            yield _Message(GATE, node, where[team, 0] - Counter({node: 1}), shown)
+
+
+def _said(unit: UnitSpec, counts: Mapping[str, int], kind: str) -> Traffic:
+    """What a unit's publications say: their numbers, in 8 bits a scale, and where some may be missing, a bit for each."""
+    layer, numbers = unit.layer, unit.layer.rows * unit.size
+    sent = counts[f"sent_{kind}"]
+    messages = sent - counts[f"silent_{kind}"]
+    of_message = (_NUMBER if layer.wire == "int8" else 0) + (-(-numbers // 8) if layer.tolerance else 0)
+    said = (sent * numbers - counts[f"held_{kind}"]) * BYTES_OF_NUMBER[layer.wire]
+    return Traffic(messages, said + messages * of_message)
 
 
 def _times(unit: UnitSpec, node: int, counts: Mapping[str, int]) -> dict[str, Any]:

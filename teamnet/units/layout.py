@@ -11,16 +11,19 @@ _SIZES = (
 _KINDS = ("first_layer", "last_layer", "function", "family", "gated", "single_step")
 _REALS = (
     "variance", "temperature", "step_size", "trace_decay", "rate_start", "rate_end", "rate_above_start",
-    "rate_above_end", "anneal_steps", "entropy", "forgetting", "forgetting_above", "power1", "power2",
+    "rate_above_end", "anneal_steps", "entropy", "forgetting", "forgetting_above", "power1", "power2", "still_activation",
+    "still_error",
 )
 _COUNTERS = (
     "step", "updates", "noise_index", "below_round", "above_round", "activation_round", "error_round",
     "gate_place", "learned", "noted",
 )
 LEDGER = (
-    "sent_activations", "sent_errors", "sent_gates", "waited", "computed", "published", "timed_steps",
+    "sent_activations", "sent_errors", "sent_gates", "silent_activations", "silent_errors", "held_activations",
+    "held_errors", "waited", "computed", "published", "timed_steps",
 )
-"""What a unit counts: its publications, and nanoseconds of its timed steps."""
+"""What a unit counts: its publications, those that said nothing, the numbers that it did not say as they had settled,
+and nanoseconds of its timed steps."""
 _PRIVATE = (
     "incoming", "biases", "outgoing", "state", "signalled_above", "ones", "decay", "noise", "schedule", "laps",
     "noted_below", "noted_above", "noted_gate",
@@ -46,7 +49,8 @@ turns, in the newest timed step); words are addresses of the board's round count
 units of the layer, ``.._rounds`` how often a slot is published in one environment step, and ``.._round`` is the
 publication that the phase in hand reads or makes. ``learned`` is the number of the observation whose TD error was
 learned from last, where a team runs free, and ``noted`` the last one for which the unit has noted what its neighbours
-say. One step in ``timed_mask + 1`` is timed, none if that is 0.
+say. One step in ``timed_mask + 1`` is timed, none if that is 0. ``still_..`` is by how much a number moves at most that
+is not said again, or negative.
 """
 
 PHASE = np.dtype([

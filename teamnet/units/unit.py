@@ -16,7 +16,7 @@ from teamnet.kernels.constants import (
     TIMED_EVERY,
     WIRE_FORMATS,
 )
-from teamnet.spec.layers import Rate, UnitSpec
+from teamnet.spec.layers import LayerSpec, Rate, UnitSpec
 from teamnet.units.layout import LEDGER, PHASE, STATE, SYNAPSES, UNIT
 from teamnet.units.schedules import schedule_of
 from teamnet.units.streams import KeyedNoise, Noise, feedback_weights, initial_weights
@@ -87,6 +87,8 @@ class Unit:
             "wire": WIRE_FORMATS[layer.wire], "error_feedback": layer.error_feedback,
             "forgetting": 0.0 if layer.is_first else layer.forgetting,
             "forgetting_above": 0.0 if fixed else layer.forgetting,
+            "still_activation": -1.0 if layer.is_last else _still(layer, _deviation(layer)),
+            "still_error": _still(layer, 1.0 / _deviation(layer)),
             "timed_mask": TIMED_EVERY - 1, "anneal_steps": layer.rate.steps, "power1": 1.0, "power2": 1.0,
         }
         own = {"state": self._state, "schedule": self._schedule, "laps": self._laps}
@@ -185,6 +187,15 @@ class Unit:
             self.record[name] = 0
         self.record["step"], self.record["learned"], self.record["updates"] = step, step, updates
         self.record["power1"], self.record["power2"] = _powers(updates)
+
+
+def _deviation(layer: LayerSpec) -> float:
+    """What activations are measured in: the standard deviation, of a choice its temperature."""
+    return layer.temperature if layer.family == "categorical" else float(np.sqrt(layer.variance))
+
+
+def _still(layer: LayerSpec, scale: float) -> float:
+    return layer.tolerance * scale if layer.tolerance else -1.0
 
 
 def _powers(updates: int) -> tuple[float, float]:

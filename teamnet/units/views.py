@@ -63,6 +63,23 @@ def _write(unit, slot, place, values):
 
 
 @kernel
+def _hold(unit, slot, place, values, still):
+    """Numbers that have hardly moved since the publication before this one stay what they were.
+
+    They have settled, and need not be said again. Returns how many these are.
+    """
+    said = matrix(slot + 8 * place * unit.rows * unit.layer_size, unit.rows, unit.layer_size)
+    held = 0
+    for row in range(values.shape[0]):
+        for j in range(values.shape[1]):
+            before = said[row, unit.offset + j]
+            if abs(values[row, j] - before) <= still:
+                values[row, j] = before
+                held += 1
+    return held
+
+
+@kernel
 def begin_messages(unit):
     """A new step: what messages about the last one left out is nobody's business any more."""
     if unit.error_feedback != 0:
@@ -83,6 +100,11 @@ def write_activation(unit):
         unit.sent_activations += 1
         if unit.wire != FLOAT64 and not unit.last_layer:
             _encode(unit, ACTIVATION, UNSAID_ACTIVATION)
+        if unit.still_activation >= 0.0 and unit.activation_round > unit.step * unit.activation_rounds:
+            before = (unit.activation_round + 1) & 1
+            held = _hold(unit, unit.own_activation, before, state(unit, ACTIVATION), unit.still_activation)
+            unit.held_activations += held
+            unit.silent_activations += held == unit.rows * unit.size
         _write(unit, unit.own_activation, unit.activation_round & 1, state(unit, ACTIVATION))
 
 
@@ -93,6 +115,10 @@ def write_error(unit):
         unit.sent_errors += 1
         if unit.wire != FLOAT64:
             _encode(unit, ERROR, UNSAID_ERROR)
+        if unit.still_error >= 0.0 and unit.error_round > unit.step * unit.error_rounds:
+            held = _hold(unit, unit.own_error, (unit.error_round + 1) & 1, state(unit, ERROR), unit.still_error)
+            unit.held_errors += held
+            unit.silent_errors += held == unit.rows * unit.size
         place = (unit.error_round & 1) * unit.channels
         _write(unit, unit.own_error, place, state(unit, ERROR))
         if unit.channels == 2:

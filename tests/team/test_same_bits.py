@@ -38,6 +38,10 @@ ROUNDED = [
     make_layers((3, 9, 6, 2), rows=2, wire="bfloat16", error_feedback=True),
     make_layers((3, 6, 4, 1), team="critic", family="gaussian", rows=2, schedule="sweeps", wire="float32"),
 ]
+HELD = [
+    make_layers((3, 9, 6, 2), rows=2, settle_steps=8, tolerance=0.05),
+    make_layers((3, 6, 4, 1), team="critic", family="gaussian", rows=2, schedule="sweeps", tolerance=0.2, wire="float32"),
+]
 DESCENTS = [
     make_layers((3, 9, 6, 5, 2), rows=2, schedule="descents", settle_steps=2),
     make_layers((3, 6, 4, 1), team="critic", family="gaussian", rows=2, schedule="descents", settle_steps=3),
@@ -67,6 +71,7 @@ SINGLE_SWEEPS = [
 ]
 RULES = {
     "sweeps": SWEEPS, "descents": DESCENTS, "seldom": SELDOM, "feedback": OWN_FEEDBACK, "rounded": ROUNDED,
+    "held": HELD,
     "backpropagation": CHAIN, "asynchronous": TICKS,
     "a choice for each team": MIXED,
     "a rule for each team": OTHER_CRITIC,
