@@ -12,6 +12,8 @@ from teamnet.board.routes import Route
 
 HEADER = 8
 """Bytes before each round of a route: its number among the link's routes, and the round, uint32 each."""
+UNCHANGED = 1 << 31
+"""In that number: the round says nothing that the one before did not say, and no bytes follow."""
 BATCHES = 16
 """Batches that a link with a delay holds back at most."""
 
@@ -27,10 +29,11 @@ and ``sizes`` are addresses; a ``batch`` is the most bytes that can be under way
 done.
 """
 
-ROUTE = np.dtype([(name, np.int64) for name in ("word", "peers", "every", "pieces", "count", "size", "done")])
-"""A route: its counter here, who arrives there and at which rounds, its pieces and bytes, the last round carried."""
+ROUTE = np.dtype([(name, np.int64) for name in ("word", "peers", "every", "pieces", "count", "size", "done", "first")])
+"""A route: its counter here, who arrives there and at which rounds, its pieces and bytes, the last round carried, and
+that before the first one."""
 
-PIECE = np.dtype([(name, np.int64) for name in ("address", "size", "buffers", "stride")])
+PIECE = np.dtype([(name, np.int64) for name in ("address", "size", "buffers", "stride", "wire", "packed")])
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ class LinkEnd:
     ) -> None:
         start = board.address("control") - board.offset("control")
         self._pieces = np.array(
-            [(start + piece.offset, *piece[1:]) for route in routes for piece in route.pieces], PIECE
+            [(start + piece.offset, *piece[1:], piece.packed) for route in routes for piece in route.pieces], PIECE
         )
         self._routes = np.zeros(len(routes), ROUTE)
         first = 0
@@ -74,7 +77,7 @@ class LinkEnd:
             done = step * board.published(*route.slot)
             for field, value in zip(
                 ROUTE.names or (), (
-                    start + counter, route.arrivals, route.every, pieces, len(route.pieces), route.size, done
+                    start + counter, route.arrivals, route.every, pieces, len(route.pieces), route.size, done, done
                 ), strict=True,
             ):
                 record[field] = value

@@ -1,7 +1,8 @@
 """The relay: between two nodes, a compiled loop that sends and one that receives; they hold no lock and run no Python.
 
 A sender sleeps at its node's bell. When that rings, it gathers every route with a new round and writes them in one go:
-for each the route's number and the round (uint32 each), then its bytes. A receiver puts the bytes into its own board
+for each the route's number and the round (uint32 each), then its bytes in the format of its layer; none if they are
+those of the round before, as when a layer has settled. A receiver puts the bytes into its own board
 and arrives at the slot's counter, as a unit of this node would. A round is never gathered too late: its buffer is
 written again two rounds on, for which the publisher needs the answer of readers who have seen the round between; of a
 team's output, which is resampled without an answer, only the last round of a step travels.
@@ -11,13 +12,14 @@ A link may be emulated to be slower than it is: a batch then waits in the sender
 
 from __future__ import annotations
 
-from teamnet.board.link import BATCHES, HEADER, LINK, PIECE, ROUTE
+from teamnet.board.link import BATCHES, HEADER, LINK, PIECE, ROUTE, UNCHANGED
 from teamnet.board.sockets import receive, send
 from teamnet.board.words import NAP, load_acquire, publish, sleep_while
 from teamnet.kernels.compile import kernel
 from teamnet.kernels.constants import ENDED, GARBLED, LOST
 from teamnet.kernels.memory import array_of, copy, integers, vector
 from teamnet.kernels.processor import nanoseconds, yield_processor
+from teamnet.kernels.wire import pack, unpack
 
 _links, _routes, _pieces = array_of(LINK), array_of(ROUTE), array_of(PIECE)
 _SOON = 100_000  # nanoseconds that are too short to sleep
@@ -25,19 +27,49 @@ _TURNS = 4
 
 
 @kernel
+def _place(route, piece, back):
+    """Where on the board a route's next round lies, or the one so many rounds before it."""
+    return piece.address + (route.done + route.every - 1 - back) % piece.buffers * piece.stride
+
+
+@kernel
 def _carry(route, at, outwards):
-    """Copy a route's next round between the board and the bytes at an address; returns the address behind them."""
+    """Copy a route's next round between the board and the bytes at an address."""
     pieces = _pieces(route.pieces, route.count)
     for number in range(route.count):
         piece = pieces[number]
-        buffer = (route.done + route.every - 1) % piece.buffers
-        place = vector(piece.address + buffer * piece.stride, piece.size // 8)
         if outwards:
-            copy(place, vector(at, piece.size // 8))
+            pack(_place(route, piece, 0), at, piece.size // 8, piece.wire)
         else:
-            copy(vector(at, piece.size // 8), place)
-        at += piece.size
-    return at
+            unpack(at, _place(route, piece, 0), piece.size // 8, piece.wire)
+        at += piece.packed
+
+
+@kernel
+def _repeats(route):
+    """Whether a route's next round is, bit for bit, the one that it has carried before."""
+    if route.done == route.first or route.every > 1:
+        return False
+    pieces = _pieces(route.pieces, route.count)
+    for number in range(route.count):
+        piece = pieces[number]
+        if piece.buffers < 2:
+            return False
+        size = piece.size // 8
+        new, old = integers(_place(route, piece, 0), size), integers(_place(route, piece, 1), size)
+        for k in range(size):
+            if new[k] != old[k]:
+                return False
+    return True
+
+
+@kernel
+def _repeat(route):
+    """Put a route's last round into the place of the next one."""
+    pieces = _pieces(route.pieces, route.count)
+    for number in range(route.count):
+        piece = pieces[number]
+        copy(vector(_place(route, piece, 1), piece.size // 8), vector(_place(route, piece, 0), piece.size // 8))
 
 
 @kernel
@@ -49,8 +81,12 @@ def _gather(link, start):
         route = routes[number]
         ready = load_acquire(route.word)
         while ((ready - route.done) & 0xFFFFFFFF) >= route.every and at - start + HEADER + route.size <= link.batch:
-            integers(at, 1)[0] = number | ((route.done + route.every) & 0xFFFFFFFF) << 32
-            at = _carry(route, at + HEADER, True)
+            unchanged = _repeats(route)
+            integers(at, 1)[0] = number | unchanged * UNCHANGED | ((route.done + route.every) & 0xFFFFFFFF) << 32
+            at += HEADER
+            if not unchanged:
+                _carry(route, at, True)
+                at += route.size
             route.done += route.every
             link.messages += 1
     return at - start
@@ -111,19 +147,23 @@ def _take(link, have):
     used = 0
     while have - used >= HEADER:
         header = integers(link.buffer + used, 1)[0]
-        number = header & 0xFFFFFFFF
+        number, size = header & (UNCHANGED - 1), 0
         if number >= link.count:
             return -1
         route = routes[number]
         if ((header >> 32) & 0xFFFFFFFF) != ((route.done + route.every) & 0xFFFFFFFF):
             return -1
-        if have - used < HEADER + route.size:
+        if header & UNCHANGED:
+            _repeat(route)
+        elif have - used < HEADER + route.size:
             break
-        _carry(route, link.buffer + used + HEADER, False)
+        else:
+            size = route.size
+            _carry(route, link.buffer + used + HEADER, False)
         route.done += route.every
         publish(route.word, route.done, route.peers)
         link.messages += 1
-        used += HEADER + route.size
+        used += HEADER + size
     return used
 
 

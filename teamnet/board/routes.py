@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from teamnet.board.board import Board, Team
-from teamnet.kernels.constants import BELL, EVERY, NODES, WHOLE
+from teamnet.kernels.constants import BELL, EVERY, FLOAT64, NODES, WHOLE, WIRE_FORMATS, packed_size
 from teamnet.spec.layers import UnitSpec
 
 Slot = tuple[object, ...]
@@ -17,12 +17,21 @@ _ALONE = 0, 0
 
 
 class Piece(NamedTuple):
-    """Some bytes of a slot: where they lie in its first buffer, how many, and its buffers, ``stride`` bytes apart."""
+    """Some bytes of a slot: where they lie in its first buffer, how many, and its buffers, ``stride`` bytes apart.
+
+    ``wire`` is the format in which they travel, one of :data:`teamnet.kernels.constants.WIRE_FORMATS`.
+    """
 
     offset: int
     size: int
     buffers: int
     stride: int
+    wire: int = FLOAT64
+
+    @property
+    def packed(self) -> int:
+        """Bytes that travel."""
+        return packed_size(self.size // 8, self.wire)
 
 
 @dataclass(frozen=True)
@@ -47,8 +56,8 @@ class Route:
 
     @property
     def size(self) -> int:
-        """Bytes of one round."""
-        return sum(piece.size for piece in self.pieces)
+        """Bytes of one round, as they travel."""
+        return sum(piece.packed for piece in self.pieces)
 
 
 class Routes:
@@ -155,20 +164,22 @@ class Routes:
         """Some columns of a layer's activations or errors; a critic's value estimate goes with its output."""
         kind, team, number = slot
         layer = next(layer for its in self.teams for layer in its if (layer.team, layer.number) == (team, number))
+        is_output = kind == "activation" and layer.is_last
+        wire = FLOAT64 if is_output else WIRE_FORMATS[layer.wire]
         rows = layer.rows * (layer.channels if kind == "error" else 1)
         start, width = board.offset(*slot), 8 * layer.size
         for begin, end in columns:
             whole = (begin, end) == (0, layer.size)
             for row in range(1 if whole else rows):
                 size = rows * width if whole else 8 * (end - begin)
-                yield Piece(start + row * width + 8 * begin, size, 2, rows * width)
-        if kind == "activation" and layer.is_last and layer.gated:
+                yield Piece(start + row * width + 8 * begin, size, 2, rows * width, wire)
+        if is_output and layer.gated:
             yield Piece(board.offset("value", team), 8 * layer.rows, 1, 0)
 
 
 def _add(columns: list[Columns], unit: UnitSpec) -> None:
-    """Neighbouring units on a node are one run of columns."""
-    if columns and columns[-1][1] == unit.start:
+    """Neighbouring units on a node are one run of columns, unless each has a scale of its own."""
+    if columns and columns[-1][1] == unit.start and unit.layer.wire != "int8":
         columns[-1] = columns[-1][0], unit.stop
     else:
         columns.append((unit.start, unit.stop))

@@ -8,7 +8,7 @@ one, but never for the round after that: it would need the answer of neighbours 
 On several nodes a line says more things (int64, 0 for none), which :mod:`teamnet.board.routes` fills in: where
 the bell is that tells the relay of a new round; and where units of other nodes write to the same slot, where the
 counter of the whole slot is, at which this node as one of several arrives, how many those are, and at which rounds.
-Units know nothing of it.
+Units know nothing of it. The last thing is when the newest round was complete on this node.
 
 Publishing releases and waiting acquires, so what was written before a publication is seen after the wait, on x86 and
 on Arm. Rounds are compared modulo 2**32.
@@ -24,9 +24,21 @@ from numba import types
 from numba.core import cgutils
 
 from teamnet.kernels.compile import kernel, machine_code
-from teamnet.kernels.constants import ABORTED, BELL, ENDED, EVERY, LINE, NODES, READY, TIMED_OUT, WHOLE, YIELDS
+from teamnet.kernels.constants import (
+    ABORTED,
+    BELL,
+    ENDED,
+    EVERY,
+    LINE,
+    NODES,
+    PUBLISHED_AT,
+    READY,
+    TIMED_OUT,
+    WHOLE,
+    YIELDS,
+)
 from teamnet.kernels.memory import integers
-from teamnet.kernels.processor import yield_processor
+from teamnet.kernels.processor import nanoseconds, yield_processor
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 _FUTEX = {"x86_64": 202, "aarch64": 98}.get(platform.machine(), 202)  # number of the Linux system call
@@ -105,6 +117,7 @@ def _arrive(word, target, peers):
     """Arrive at round ``target``; the last of ``peers`` publishes it and wakes who sleeps. Returns whether it did."""
     if (_add_64(word + 8 + 8 * (target & 1), 1) + 1) % peers != 0:
         return False
+    integers(word, LINE // 8)[PUBLISHED_AT] = nanoseconds()
     store_release(word, target)
     wake_sleepers(word)
     return True

@@ -26,11 +26,11 @@ def communication_lines(ledger: Mapping[str, Any]) -> list[str]:
     if ledger["straggler"] is None:
         return [*lines, _line("microseconds a step", "no step was timed")]
     units = sorted(ledger["units"], key=lambda unit: -unit["computed"])
-    heading = "computing" if units[0]["waited"] is None else "computing  publishing  waiting"
+    heading = "computing" if units[0]["waited"] is None else "computing  publishing  waiting  of it in transfer"
     lines.append(_line("microseconds a step", heading))
     for unit in units[:_MOST_UNITS]:
-        times = [unit[name] for name in ("computed", "published", "waited") if unit[name] is not None]
-        numbers = "  ".join(f"{1e6 * its:{width}.1f}" for its, width in zip(times, (9, 10, 7), strict=False))
+        times = [unit[name] for name in ("computed", "published", "waited", "transferred") if unit[name] is not None]
+        numbers = "  ".join(f"{1e6 * its:{width}.1f}" for its, width in zip(times, (9, 10, 7, 17), strict=False))
         lines.append(_line("", f"{numbers}  {unit['name']}{', the straggler' * (unit['name'] == ledger['straggler'])}"))
     if len(units) > _MOST_UNITS:
         lines.append(_line("", f"and {len(units) - _MOST_UNITS} more units in summary.json"))

@@ -24,9 +24,9 @@ TIMED_EVERY = 64
 
 LINE = 64
 """Bytes of a round counter: a cache line."""
-WHOLE, BELL, NODES, EVERY = 3, 4, 5, 6
+WHOLE, BELL, NODES, EVERY, PUBLISHED_AT = 3, 4, 5, 6, 7
 """Places of an int64 in that line: how far away the whole slot's counter and the relay's bell are, how many nodes
-arrive at that counter, and at which rounds."""
+arrive at that counter, and at which rounds; and when the newest round was complete, in nanoseconds."""
 
 YIELDS = 4
 """Times that a waiter yields its core before it sleeps: the compromise between a quiet machine and a busy core, for
@@ -45,3 +45,12 @@ OPERATIONS = (
     "solve first", "solve", "ascend", "show solved gate", "begin", "expect", "resample",
 )
 """What readers know them as."""
+
+
+def packed_size(count: int, kind: int) -> int:
+    """Bytes of ``count`` numbers in a wire format, in whole words of 8; ``INT8`` has one more, for the scale."""
+    if kind == FLOAT64:
+        return 8 * count
+    if kind == INT8:
+        return 8 + (count + 7) // 8 * 8
+    return (count + 1) // 2 * 8 if kind == FLOAT32 else (count + 3) // 4 * 8

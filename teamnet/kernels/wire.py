@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
-from teamnet.kernels.compile import kernel
-from teamnet.kernels.constants import FLOAT32, INT8
+import numpy as np
 
+from teamnet.kernels.compile import kernel
+from teamnet.kernels.constants import FLOAT32, FLOAT64, INT8, packed_size
+from teamnet.kernels.memory import integers, vector
+
+_packed_size = kernel(packed_size)
 _TO_24_BITS, _TO_8_BITS = 2.0**29 + 1.0, 2.0**45 + 1.0
 _LEVELS = 127.0
-_TINY, _HUGE = 2.0**-1000, 2.0**1000
+_TINY, _HUGE = 2.0**-1000, 2.0**1017
+_LEAST, _MOST = 2.0**-126, 2.0**128
 _WHOLE = 1.5 * 2.0**52
 """Added and taken away again, it leaves the nearest whole number."""
 
 
 @kernel
 def _round(value, splitter):
-    """The nearest number with fewer significant bits (Veltkamp, 1968); exponents stay those of float64."""
+    """The nearest number with fewer significant bits (Veltkamp, 1968), within the range of normal float32."""
+    if abs(value) < _LEAST:
+        return 0.0
     product = splitter * value
-    return product - (product - value)
+    rounded = product - (product - value)
+    return rounded if abs(rounded) < _MOST else rounded * np.inf
 
 
 @kernel
 def _scale(values):
-    """The least power of two, from 2**-1000 on, with which all values are whole numbers of at most 127."""
+    """The least power of two, from 2**-1000 on, with which all values are whole numbers of at most 127.
+
+    Not a number if a value is not finite: then all that is said is not, and its readers notice.
+    """
     largest = 0.0
     for k in range(values.size):
         largest = max(largest, abs(values[k]))
+        if values[k] - values[k] != 0.0:
+            return np.nan
     scale = 1.0
     while largest > _LEVELS * scale and scale < _HUGE:
         scale *= 2.0
@@ -58,3 +71,65 @@ def encode(values, unsaid, kind, feed_back):
     if feed_back:
         for k in range(values.size):
             unsaid[k] -= values[k]
+
+
+@kernel
+def _shorten(bits, mantissa):
+    """The bits of a float64 that is a float32 with so many bits of mantissa, as that has them."""
+    exponent = (bits >> 52) & 0x7FF
+    short = max(0, exponent - 896) if exponent < 0x7FF else 0xFF
+    sign = (bits >> 63) & 1
+    return sign << (8 + mantissa) | short << mantissa | (bits >> (52 - mantissa)) & ((1 << mantissa) - 1)
+
+
+@kernel
+def _lengthen(bits, mantissa):
+    """What :func:`_shorten` was given."""
+    short = (bits >> mantissa) & 0xFF
+    exponent = 0 if short == 0 else 0x7FF if short == 0xFF else short + 896
+    sign = (bits >> (8 + mantissa)) & 1
+    return sign << 63 | exponent << 52 | (bits & ((1 << mantissa) - 1)) << (52 - mantissa)
+
+
+@kernel
+def pack(source, target, count, kind):
+    """Write ``count`` encoded float64 from an address to another in as few bytes as they need.
+
+    What was encoded comes back from :func:`unpack` with every bit. ``packed_size`` says how many bytes it takes.
+    """
+    values, words = integers(source, count), integers(target, _packed_size(count, kind) // 8)
+    if kind == FLOAT64:
+        for k in range(count):
+            words[k] = values[k]
+        return
+    numbers, first, width = vector(source, count), 0, 16
+    scale = 1.0
+    if kind == INT8:
+        scale, first, width = _scale(numbers), 1, 8
+        vector(target, 1)[0] = scale
+    elif kind == FLOAT32:
+        width = 32
+    for k in range(first, words.size):
+        words[k] = 0
+    for k in range(count):
+        short = np.int64(numbers[k] / scale) & 0xFF if kind == INT8 else _shorten(values[k], width - 9)
+        words[first + k * width // 64] |= short << (k * width % 64)
+
+
+@kernel
+def unpack(source, target, count, kind):
+    """Write at an address what :func:`pack` has written at another."""
+    values, words = integers(target, count), integers(source, _packed_size(count, kind) // 8)
+    if kind == FLOAT64:
+        for k in range(count):
+            values[k] = words[k]
+    elif kind == INT8:
+        numbers, scale = vector(target, count), vector(source, 1)[0]
+        for k in range(count):
+            level = words[1 + k // 8] >> (k % 8 * 8) & 0xFF
+            numbers[k] = float(level - 256 if level > 127 else level) * scale
+    else:
+        width = 32 if kind == FLOAT32 else 16
+        for k in range(count):
+            short = words[k * width // 64] >> (k * width % 64) & ((1 << width) - 1)
+            values[k] = _lengthen(short, width - 9)

@@ -50,9 +50,10 @@ class Ledger:
         edges: by kind.
         same_node, between_nodes: by link.
         relay: what links between nodes have carried: ``messages``, ``bytes`` with their headers, and ``writes``.
-        units: what each unit has done in an average step: ``name``, ``node``, and seconds ``computed``, ``published``
-            and ``waited``; the last two are ``None`` where nobody waits, as in one process, and all three where no step
-            was timed: in very short runs, and without a common tick.
+        units: what each unit has done in an average step: ``name``, ``node``, and seconds ``computed``, ``published``,
+            ``waited``, and of this last ``transferred``, after the last input was complete on the unit's node: what
+            waking up and the memory cost. The last three are ``None`` where nobody waits, as in one process, and all
+            four where no step was timed: in very short runs, and without a common tick.
     """
 
     steps: int
@@ -186,7 +187,7 @@ def _messages(
 
 
 def _said(unit: UnitSpec, counts: Mapping[str, int], kind: str) -> Traffic:
-    """What a unit's publications say: their numbers, in 8 bits a scale, and where some may be missing, a bit for each."""
+    """What a unit's publications say: their numbers, with 8 bits a scale, and where some may be missing, which."""
     layer, numbers = unit.layer, unit.layer.rows * unit.size
     sent = counts[f"sent_{kind}"]
     messages = sent - counts[f"silent_{kind}"]
@@ -203,4 +204,5 @@ def _times(unit: UnitSpec, node: int, counts: Mapping[str, int]) -> dict[str, An
     return {
         "name": unit.name, "node": node, "computed": seconds("computed") if timed else None,
         "published": seconds("published") if waits else None, "waited": seconds("waited") if waits else None,
+        "transferred": seconds("transferred") if waits else None,
     }

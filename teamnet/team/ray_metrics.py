@@ -33,6 +33,6 @@ class RayMetrics:
             self._messages.set(traffic.messages, self._labels | {"edge": edge})
             self._bytes.set(traffic.bytes, self._labels | {"edge": edge})
         for unit in ledger.units:
-            for activity in ("computed", "published", "waited"):
+            for activity in ("computed", "published", "waited", "transferred"):
                 if unit[activity] is not None:
                     self._seconds.set(unit[activity], self._labels | {"unit": unit["name"], "activity": activity})

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from teamnet.board.words import publish, store_release, wait
 from teamnet.kernels.compile import kernel
-from teamnet.kernels.constants import BROKEN, READY
+from teamnet.kernels.constants import BROKEN, LINE, PUBLISHED_AT, READY
+from teamnet.kernels.memory import integers
 from teamnet.units.learning import finish
 from teamnet.units.perform import perform
 from teamnet.units.records import schedule_of, units_at
-from teamnet.units.timing import clock, note
+from teamnet.units.timing import clock, is_timed, note
 
 
 @kernel
@@ -28,6 +29,26 @@ def _wait_for_inputs(unit, phase, number):
     if status == READY and phase.gate >= 0:
         status = wait(unit.gate_word, unit.step * unit.gate_rounds + phase.gate + 1, unit.control, -1, -1)
     return status
+
+
+@kernel
+def _published_at(word):
+    return integers(word, LINE // 8)[PUBLISHED_AT]
+
+
+@kernel
+def _inputs_published_at(unit, phase):
+    """When the last of what a phase reads was published on this node, in nanoseconds."""
+    latest = 0
+    if phase.below >= 0:
+        latest = _published_at(unit.below_word)
+    if phase.above >= 0:
+        latest = max(latest, _published_at(unit.above_word))
+    if phase.delta != 0:
+        latest = max(latest, _published_at(unit.delta_word))
+    if phase.gate >= 0:
+        latest = max(latest, _published_at(unit.gate_word))
+    return latest
 
 
 @kernel
@@ -57,6 +78,8 @@ def run(address: int, steps: int) -> int:
             if status != READY:
                 return status
             ready = clock(unit)
+            if is_timed(unit):
+                unit.transferred += max(0, ready - max(begun, _inputs_published_at(unit, phase)))
             perform(unit, phase)
             done = clock(unit)
             _publish(unit, phase)

@@ -11,8 +11,8 @@ _SIZES = (
 _KINDS = ("first_layer", "last_layer", "function", "family", "gated", "single_step")
 _REALS = (
     "variance", "temperature", "step_size", "trace_decay", "rate_start", "rate_end", "rate_above_start",
-    "rate_above_end", "anneal_steps", "entropy", "forgetting", "forgetting_above", "power1", "power2", "still_activation",
-    "still_error",
+    "rate_above_end", "anneal_steps", "entropy", "forgetting", "forgetting_above", "power1", "power2",
+    "still_activation", "still_error",
 )
 _COUNTERS = (
     "step", "updates", "noise_index", "below_round", "above_round", "activation_round", "error_round",
@@ -20,7 +20,7 @@ _COUNTERS = (
 )
 LEDGER = (
     "sent_activations", "sent_errors", "sent_gates", "silent_activations", "silent_errors", "held_activations",
-    "held_errors", "waited", "computed", "published", "timed_steps",
+    "held_errors", "waited", "transferred", "computed", "published", "timed_steps",
 )
 """What a unit counts: its publications, those that said nothing, the numbers that it did not say as they had settled,
 and nanoseconds of its timed steps."""

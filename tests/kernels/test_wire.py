@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from teamnet.kernels.constants import BFLOAT16, FLOAT32, INT8
-from teamnet.kernels.wire import encode
+from teamnet.kernels.constants import BFLOAT16, FLOAT32, FLOAT64, INT8, packed_size
+from teamnet.kernels.wire import encode, pack, unpack
 
 NUMBERS = arrays(
     np.float64, st.integers(1, 40), elements=st.floats(-1e6, 1e6).filter(lambda x: x == 0 or abs(x) > 1e-6)
@@ -19,6 +19,12 @@ NUMBERS = arrays(
 @numba.njit
 def _encode(values, unsaid, kind, feed_back):
     encode(values, unsaid, kind, feed_back)
+
+
+@numba.njit
+def _send(values, packed, received, kind):
+    pack(values.ctypes.data, packed.ctypes.data, values.size, kind)
+    unpack(packed.ctypes.data, received.ctypes.data, values.size, kind)
 
 
 def _say(values: np.ndarray, kind: int, unsaid: np.ndarray | None = None) -> np.ndarray:
@@ -65,3 +71,29 @@ def test_with_error_feedback_nothing_is_lost_for_good(values: list[float], kind:
         said += _say(np.array([value, 100.0]), kind, unsaid)
     np.testing.assert_allclose(said + unsaid, [sum(values), 100.0 * len(values)], atol=1e-8)
     assert np.abs(unsaid).max() <= 1.0
+
+
+@given(
+    arrays(np.float64, st.integers(1, 40), elements=st.floats(allow_nan=False, allow_infinity=False)),
+    st.sampled_from([FLOAT64, FLOAT32, BFLOAT16, INT8]),
+)
+def test_what_was_said_travels_in_few_bytes_and_arrives_with_every_bit(values: np.ndarray, kind: int):
+    said = _say(values, kind) if kind != FLOAT64 else values
+    if kind == INT8 and not np.isfinite(said).all():
+        said = np.full_like(said, np.nan)  # a level of 128 at the largest scale
+    numbers = {FLOAT64: 8, FLOAT32: 4, BFLOAT16: 2, INT8: 1}[kind] * values.size
+    size = packed_size(values.size, kind)
+    assert size % 8 == 0
+    assert 0 <= size - numbers - 8 * (kind == INT8) < 8
+    packed, received = np.full(size // 8 + 1, -1, np.int64), np.full(values.size, np.nan)
+    _send(said, packed, received, kind)
+    np.testing.assert_array_equal(received, said)
+    assert packed[-1] == -1, "nothing is written behind it"
+    if kind == FLOAT32:
+        with np.errstate(over="ignore"):
+            np.testing.assert_array_equal(packed[:-1].view(np.float32)[: values.size], said.astype(np.float32))
+
+
+def test_values_beyond_float32_are_zero_or_infinite():
+    for kind in (FLOAT32, BFLOAT16):
+        np.testing.assert_array_equal(_say(np.array([1e-39, -1e-39, 1e39, -1e39]), kind), [0, 0, np.inf, -np.inf])

@@ -122,9 +122,9 @@ def test_no_schedule_is_stuck_and_slower_links_never_help(
 
 @pytest.mark.parametrize("placement", ["spread", "by-team", "by-layer"])
 @pytest.mark.parametrize("grain", ["layer", "block:3"])
-@pytest.mark.parametrize("task", ["cartpole", "mountaincar"])
-def test_messages_between_nodes_have_the_bytes_that_the_relay_sends(task: str, grain: str, placement: str):
-    teams = teams_of(replace(preset(task), hidden=(8, 4), num_envs=3))
+@pytest.mark.parametrize(("task", "wire"), [("cartpole", "float64"), ("mountaincar", "float32"), ("cartpole", "int8")])
+def test_messages_between_nodes_have_the_bytes_that_the_relay_sends(task: str, wire: str, grain: str, placement: str):
+    teams = teams_of(replace(preset(task), hidden=(8, 4), num_envs=3, wire=wire))
     units = divide_all(teams, grain, 0)
     nodes = places(LaunchSpec(grain=grain, placement=placement), teams, units, Cluster(3, 4))
     routes = Routes(teams, units, nodes)

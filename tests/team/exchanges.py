@@ -56,12 +56,17 @@ def drive(exchange: Exchange, teams: Teams, steps: int, first: int = 0) -> None:
     """Steps ``first`` to ``first + steps - 1`` of a made-up task that depends on nothing but the step."""
     layer = teams[0][0]
     for step in range(first, first + steps):
-        generator = np.random.default_rng(step)
-        observation = generator.standard_normal((layer.rows, layer.fan_in))
-        delta = generator.standard_normal(layer.rows)
-        exchange.act(observation, (generator.random(layer.rows) > 0.1).astype(float))
+        observation, delta, keep = signals(layer, step)
+        exchange.act(observation, keep)
         exchange.learn(delta)
     exchange.pause()
+
+
+def signals(layer: LayerSpec, step: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The observation, the TD error and the rows that keep their trace."""
+    generator = np.random.default_rng(step)
+    observation, delta = generator.standard_normal((layer.rows, layer.fan_in)), generator.standard_normal(layer.rows)
+    return observation, delta, (generator.random(layer.rows) > 0.1).astype(float)
 
 
 def state_of(exchange: Exchange, teams: Teams, grain: str, seed: int = 0) -> State:

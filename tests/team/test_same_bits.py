@@ -40,7 +40,7 @@ ROUNDED = [
 ]
 HELD = [
     make_layers((3, 9, 6, 2), rows=2, settle_steps=8, tolerance=0.05),
-    make_layers((3, 6, 4, 1), team="critic", family="gaussian", rows=2, schedule="sweeps", tolerance=0.2, wire="float32"),
+    make_layers((3, 6, 1), team="critic", family="gaussian", rows=2, schedule="sweeps", tolerance=0.2, wire="float32"),
 ]
 DESCENTS = [
     make_layers((3, 9, 6, 5, 2), rows=2, schedule="descents", settle_steps=2),

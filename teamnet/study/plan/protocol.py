@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from teamnet.board.routes import Routes, Slot
+from teamnet.kernels.constants import FLOAT64, WIRE_FORMATS, packed_size
 from teamnet.spec.layers import LayerSpec, UnitSpec
 from teamnet.units.schedules import schedule_of
 from teamnet.units.schedules.phase import NOTHING, Phase, rounds
@@ -101,9 +102,15 @@ def part_bytes(
     if slot == _DELTA or slot[0] == "gate":
         return header + 8 * rows
     layer = layers[slot[1], slot[2]]
-    width = sum(end - begin for begin, end in routes.writers[slot][node])
-    channels = layer.channels if slot[0] == "error" else 1
-    return header + 8 * rows * (width * channels + (layer.gated and layer.is_last and slot[0] == "activation"))
+    is_output = slot[0] == "activation" and layer.is_last
+    lines = rows * (layer.channels if slot[0] == "error" else 1)
+    wire = FLOAT64 if is_output else WIRE_FORMATS[layer.wire]
+    parts = (
+        packed_size(lines * layer.size, wire) if (begin, end) == (0, layer.size)
+        else lines * packed_size(end - begin, wire)
+        for begin, end in routes.writers[slot][node]
+    )
+    return header + sum(parts) + (8 * rows if is_output and layer.gated else 0)
 
 
 def units_by_layer(units: Sequence[UnitSpec]) -> dict[tuple[str, int], list[int]]:
