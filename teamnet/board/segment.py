@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import secrets
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +11,13 @@ import numpy as np
 from teamnet.errors import ResourceError
 
 FOLDER = Path("/dev/shm")
-PREFIX = "teamnet-"
 
 
-def create_segment(size: int) -> Path:
-    """Make a segment of ``size`` zero bytes that only this user can open.
+def create_segment(size: int) -> int:
+    """Make a segment of ``size`` zero bytes; returns the handle by which this process holds it.
 
-    The creator removes the file as soon as every actor has mapped it: the memory then lives exactly as long as the
-    processes that use it, and a killed run leaves nothing behind.
+    It has no name from the very start: the memory lives exactly as long as the processes that use it, and a run that
+    is killed at whatever moment leaves nothing behind.
 
     Raises:
         ResourceError: shared memory has too little room.
@@ -30,18 +28,20 @@ def create_segment(size: int) -> Path:
             str(FOLDER), expected=f"{size} free bytes for the board", found=f"{free}",
             mend="Free shared memory, enlarge it (containers: --shm-size), or use --transport ray or --backend local.",
         )
-    path = FOLDER / f"{PREFIX}{os.getpid()}-{secrets.token_hex(6)}"
-    handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+    handle = os.open(FOLDER, os.O_TMPFILE | os.O_RDWR, 0o600)
     try:
         os.posix_fallocate(handle, 0, size)
     except OSError as error:
-        path.unlink()
-        raise ResourceError(
-            str(path), expected=f"room for {size} bytes", found=str(error), mend="Free or enlarge shared memory."
-        ) from error
-    finally:
         os.close(handle)
-    return path
+        raise ResourceError(
+            str(FOLDER), expected=f"room for {size} bytes", found=str(error), mend="Free or enlarge shared memory."
+        ) from error
+    return handle
+
+
+def path_of(handle: int) -> Path:
+    """Where other processes of this user on this machine find a segment, as long as this process holds it."""
+    return Path(f"/proc/{os.getpid()}/fd/{handle}")
 
 
 def map_segment(path: Path) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import threading
@@ -15,7 +16,7 @@ import numpy as np
 from teamnet.board.board import Board, Team, board_size
 from teamnet.board.link import Emulation, LinkEnd
 from teamnet.board.routes import Routes
-from teamnet.board.segment import create_segment, map_segment
+from teamnet.board.segment import create_segment, map_segment, path_of
 from teamnet.kernels.constants import ENDED, GARBLED
 from teamnet.kernels.native import native
 from teamnet.spec.layers import UnitSpec
@@ -58,30 +59,33 @@ class Node:
         self._links: list[_Link] = []
         self._failure = ""
         self._listener = None
-        self._path = create_segment(board_size(teams))
+        self._segment: int | None = create_segment(board_size(teams))
         try:
-            self.board = Board(teams, map_segment(self._path))
+            self.board = Board(teams, map_segment(path_of(self._segment)))
             self._wake_all = native("teamnet.team.meet", "wake_all", "ii")
             self._words = np.array(self.board.words(), np.int64)
             if self.routes.count > 1:
                 self._run = {entry: native(*entry, "i") for entry in (SENDING, RECEIVING)}
                 self._listener = Listener(host, key, number, self.routes.count)
         except BaseException:
-            self._path.unlink()
+            self._release()
             raise
         self.routes.connect(self.board, number)
 
     def where(self) -> tuple[Path, Endpoint]:
         """The segment for this node's workers, and the address and port for other nodes."""
-        return self._path, self._listener.endpoint if self._listener else ("", 0)
+        assert self._segment is not None, "asked before it is closed"
+        return path_of(self._segment), self._listener.endpoint if self._listener else ("", 0)
 
     def compile(self, module: str, name: str) -> None:
         """Have the kernel that this node's workers run in the cache, before many of them look for it at once."""
         native(module, name, "ii")
 
-    def release(self) -> None:
-        """Remove the segment's file: its memory now lives as long as the processes that have mapped it."""
-        self._path.unlink(missing_ok=True)
+    def _release(self) -> None:
+        """Let go of the segment: its memory now lives as long as the processes that have mapped it."""
+        if self._segment is not None:
+            os.close(self._segment)
+            self._segment = None
 
     def connect(self, endpoints: Sequence[Endpoint], step: int = 0) -> None:
         """Begin with ``step``, linked to all other nodes; returns once every link stands.
@@ -172,4 +176,4 @@ class Node:
         self.disconnect()
         if self._listener:
             self._listener.close()
-        self.release()
+        self._release()

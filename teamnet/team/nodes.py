@@ -31,16 +31,12 @@ class Nodes:
         return self._others.results(self._others.call(method, [arguments] * self._others.size))
 
     def attach(self, crew: Crew) -> None:
-        """Have every worker map the board of its node; the segments' files are gone afterwards."""
+        """Have every worker map the board of its node."""
         routes = self._here.routes
-        try:
-            crew.results(crew.call("attach", [
-                (self._reports[node][0], routes.peers(number), routes.shared(unit))
-                for number, (unit, node) in enumerate(zip(routes.units, routes.nodes, strict=True))
-            ]))
-        finally:
-            self._here.release()
-            self._of_others("release")
+        crew.results(crew.call("attach", [
+            (self._reports[node][0], routes.peers(number), routes.shared(unit))
+            for number, (unit, node) in enumerate(zip(routes.units, routes.nodes, strict=True))
+        ]))
 
     def begin_at(self, step: int) -> None:
         """Set all counters to what they are when ``step`` steps are complete, and link the nodes anew."""
