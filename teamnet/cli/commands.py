@@ -21,9 +21,11 @@ def train(arguments: list[str]) -> int:
     if not arguments or arguments[0].startswith("-"):
         return ask_for_task("train", arguments)
     spec, launch, keeping = parse_run_options("train", "Train a team.", Keeping, arguments[0], arguments[1:])
+    from teamnet.training.session import Saving
     from teamnet.training.session import train as run_training
 
-    summary, interrupted = run_training(spec, launch, keeping.out, save_every=keeping.save_every, say=say)
+    saving = Saving(keeping.save_every, keeping.keep, keeping.recoveries)
+    summary, interrupted = run_training(spec, launch, keeping.out, saving=saving, say=say)
     return _finish(summary, interrupted, keeping.out, as_json=keeping.json)
 
 
@@ -34,8 +36,11 @@ def _finish(summary: dict[str, Any], interrupted: bool, out: Path | None, *, as_
         print(json.dumps(summary))
     else:
         for name, value in summary.items():
-            if name != "communication":
+            if name not in ("communication", "recoveries"):
                 print(f"{name:22} {value}")
+        for its in summary["recoveries"]:
+            how = f"{its['how']} after {its['seconds']:.1f} s, {its['replayed_env_steps']} steps done again"
+            print(f"{'recovered':22} at step {its['env_steps']}: {how}")
         print("\n".join(communication_lines(summary["communication"])))
         if out:
             print(f"{'written to':22} {out}")
@@ -49,7 +54,8 @@ def resume(arguments: list[str]) -> int:
         folder: Folder, env_steps: int | None = None, episodes: int | None = None, backend: str | None = None,
         transport: str | None = None, grain: str | None = None, address: str | None = None,
         placement: str | None = None, wait: float | None = None, link_latency: float | None = None,
-        link_bandwidth: float | None = None, save_every: int = 50_000, json: bool = False,
+        link_bandwidth: float | None = None, save_every: int = 50_000, keep: int = 2, recoveries: int = 10,
+        json: bool = False,
     ) -> tuple[dict[str, Any], bool, Path, bool]:
         """Go on with a run from its newest checkpoint, bit for bit.
 
@@ -66,8 +72,11 @@ def resume(arguments: list[str]) -> int:
             link_latency: another latency of an emulated link, in seconds.
             link_bandwidth: another bandwidth of an emulated link, in bytes per second.
             save_every: environment steps between checkpoints.
+            keep: checkpoints that are kept.
+            recoveries: how often in a row the run takes up its newest checkpoint by itself; 0 for never.
             json: print the summary as one JSON object.
         """
+        from teamnet.training.session import Saving
         from teamnet.training.session import resume as resume_training
 
         places = {
@@ -76,7 +85,8 @@ def resume(arguments: list[str]) -> int:
         }
         changes = {name: value for name, value in places.items() if value is not None}
         summary, interrupted = resume_training(
-            folder, env_steps=env_steps, episodes=episodes, save_every=save_every, launch_changes=changes, say=say
+            folder, env_steps=env_steps, episodes=episodes, saving=Saving(save_every, keep, recoveries),
+            launch_changes=changes, say=say,
         )
         return summary, interrupted, folder, json
 

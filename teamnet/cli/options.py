@@ -31,11 +31,16 @@ class Keeping:
     Args:
         out: the run's folder; nothing is kept without it.
         save_every: environment steps between checkpoints.
+        keep: checkpoints that are kept.
+        recoveries: how often in a row the run takes up its newest checkpoint by itself, after actors or nodes were
+            lost, without getting any further; 0 lets it end with the error.
         json: print the summary as one JSON object on the last line of the standard output.
     """
 
     out: Path | None = None
     save_every: int = 50_000
+    keep: int = 2
+    recoveries: int = 10
     json: bool = False
 
 

@@ -12,7 +12,7 @@ from teamnet.kernels.constants import ABORTED, BROKEN, READY
 from teamnet.kernels.native import native
 from teamnet.spec.layers import LayerSpec, UnitSpec
 from teamnet.team.crew import Crew, Pending
-from teamnet.team.exchange import non_finite
+from teamnet.team.exchange import PATIENCE, non_finite
 from teamnet.team.ledger import Ledger, book
 from teamnet.team.node import Node
 from teamnet.team.nodes import Nodes
@@ -161,6 +161,17 @@ class BoardExchange:
         self._nodes.begin_at(step)
         self._step = self._steps_called = self._first_step = step
         self._pauses = 0
+
+    def revive(self) -> int:
+        """See :class:`teamnet.team.exchange.Exchange`."""
+        self._nodes.abort()
+        calls, self._calls = [pending for call in self._calls for pending in call], deque()
+        if calls:
+            self._crew.done(calls, PATIENCE)
+        self._nodes.check()
+        lost = self._crew.replace_lost(PATIENCE)
+        self._nodes.attach(self._crew)
+        return lost
 
     def close(self) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""

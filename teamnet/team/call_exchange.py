@@ -14,7 +14,7 @@ from teamnet.board.segment import private_memory
 from teamnet.kernels.native import native
 from teamnet.spec.layers import LayerSpec, UnitSpec
 from teamnet.team.crew import Crew
-from teamnet.team.exchange import non_finite
+from teamnet.team.exchange import PATIENCE, non_finite
 from teamnet.team.ledger import Ledger, book
 from teamnet.team.order import Turn, Wave, order_of_step
 from teamnet.units.schedules import schedule_of
@@ -200,6 +200,10 @@ class CallExchange:
         """See :class:`teamnet.team.exchange.Exchange`."""
         self._crew.results(self._crew.call("restore", list(snapshots)))
         self._step = self._first_step = step
+
+    def revive(self) -> int:
+        """See :class:`teamnet.team.exchange.Exchange`."""
+        return self._crew.replace_lost(PATIENCE)
 
     def close(self) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""

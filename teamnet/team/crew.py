@@ -40,6 +40,20 @@ class Crew(Protocol):
         """Whether any of these calls has ended already in an error."""
         ...
 
+    def replace_lost(self, patience: float) -> int:
+        """Put new workers in the place of those that have died or do not answer.
+
+        Args:
+            patience: seconds that a worker has to answer.
+
+        Returns:
+            How many are new; these are as they were made.
+
+        Raises:
+            ActorLost: a new one died, too.
+        """
+        ...
+
     def close(self) -> None:
         """End the workers."""
         ...
@@ -75,6 +89,10 @@ class ThreadCrew:
     def failed(self, pending: Sequence[Future[Any]]) -> bool:
         """See :class:`Crew`."""
         return any(future.done() and future.exception() for future in pending)
+
+    def replace_lost(self, patience: float) -> int:
+        """See :class:`Crew`; a thread does not die."""
+        return 0
 
     def close(self) -> None:
         """See :class:`Crew`."""

@@ -15,6 +15,9 @@ from teamnet.units.schedules import schedule_of
 from teamnet.units.schedules.phase import rounds
 from teamnet.units.unit import Snapshot
 
+PATIENCE = 10.0
+"""Seconds that a unit has to answer once its team has been told to end; who does not is replaced."""
+
 
 class Exchange(Protocol):
     """One environment step is :meth:`act`, then :meth:`learn`; the action is known between the two."""
@@ -64,6 +67,17 @@ class Exchange(Protocol):
 
     def restore(self, snapshots: Sequence[tuple[Snapshot, Snapshot]], step: int) -> None:
         """Give every unit its state before ``step``: its own part, and the synapses above that leave it."""
+        ...
+
+    def revive(self) -> int:
+        """After an error: end what still runs and replace what is lost, so that :meth:`restore` can go on.
+
+        Returns:
+            How many units are new.
+
+        Raises:
+            ActorLost: it cannot be mended here; the team must be started anew.
+        """
         ...
 
     def close(self) -> None:

@@ -101,6 +101,10 @@ class LocalExchange:
         for unit, (own, above) in zip(self.units, snapshots, strict=True):
             unit.restore(own, above)
 
+    def revive(self) -> int:
+        """See :class:`teamnet.team.exchange.Exchange`; units of this process are never lost."""
+        return 0
+
     def close(self) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""
 

@@ -59,6 +59,14 @@ class Nodes:
         with suppress(ActorLost):  # a host that is gone has no units left to tell, and the others were told
             self._of_others("set_control", place, value)
 
+    def check(self) -> None:
+        """Whether every node's host is there.
+
+        Raises:
+            ActorLost: one is gone.
+        """
+        self._of_others("aborted")
+
     def aborted(self) -> bool:
         """Whether the run has been aborted on any node."""
         return self._here.aborted() or any(self._of_others("aborted"))

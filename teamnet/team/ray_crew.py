@@ -6,11 +6,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import ray
-from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
+from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from teamnet.errors import ActorLost, TeamnetError
 from teamnet.team.crew import Pending
+from teamnet.team.orphans import end_with_parent
+
+_START_SECONDS = 120.0
+"""In which one more actor has to start."""
 
 
 class RayCrew:
@@ -31,21 +35,28 @@ class RayCrew:
         self.size = len(arguments)
         self._at_end = at_end
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        chosen = options or [{"num_cpus": 0, "scheduling_strategy": here}] * self.size
-        actor_class = ray.remote(max_restarts=0)(worker_class)
-        self._actors: list[Any] = [
-            actor_class.options(**its).remote(*made_with) for its, made_with in zip(chosen, arguments, strict=True)
-        ]
+        self._options = options or [{"num_cpus": 0, "scheduling_strategy": here}] * self.size
+        self._arguments = arguments
+        self._actor_class: Any = ray.remote(max_restarts=0)(worker_class)
+        self._actors = [self._start(number) for number in range(self.size)]
         try:
-            self._wait_until_ready(started)
+            self._wait_until_ready(self._actors, started)
         except BaseException:
             self._kill()
             raise
 
-    def _wait_until_ready(self, started: Callable[[int], None] | None) -> None:
-        waiting = [actor.__ray_ready__.remote() for actor in self._actors]
+    def _start(self, number: int) -> Any:
+        return self._actor_class.options(**self._options[number]).remote(*self._arguments[number])
+
+    def _wait_until_ready(self, actors: Sequence[Any], started: Callable[[int], None] | None = None) -> None:
+        waiting = [actor.__ray_call__.remote(end_with_parent) for actor in actors]
         while waiting:
-            ready, waiting = ray.wait(waiting, num_returns=min(8, len(waiting)), timeout=60)
+            ready, waiting = ray.wait(waiting, num_returns=min(8, len(waiting)), timeout=_START_SECONDS)
+            if not ready:
+                raise ActorLost(
+                    "team", expected=f"a new actor within {_START_SECONDS:.0f} s", found="none",
+                    mend="Look at the nodes of the cluster, and continue with teamnet resume.",
+                )
             self.results(ready)
             if started:
                 started(self.size - len(waiting))
@@ -73,7 +84,7 @@ class RayCrew:
             if isinstance(cause, TeamnetError):
                 raise cause from None
             raise
-        except RayActorError as error:
+        except RayError as error:
             raise ActorLost(
                 "team", expected="all actors alive", found=str(error).splitlines()[0],
                 mend="Continue from the last checkpoint with teamnet resume.",
@@ -85,11 +96,26 @@ class RayCrew:
         for call in ended:
             try:
                 ray.get(call, timeout=1)
-            except (RayTaskError, RayActorError):
-                return True
             except GetTimeoutError:
                 continue
+            except RayError:
+                return True
         return False
+
+    def replace_lost(self, patience: float) -> int:
+        """See :class:`teamnet.team.crew.Crew`."""
+        asked = [actor.__ray_ready__.remote() for actor in self._actors]
+        silent = set(ray.wait(asked, num_returns=self.size, timeout=patience)[1])
+        lost = [number for number, call in enumerate(asked) if call in silent or self.failed([call])]
+        if len(lost) == self.size > 1:
+            raise ActorLost(
+                "team", expected="some actors alive", found="none", mend="Continue with teamnet resume."
+            )
+        for number in lost:
+            ray.kill(self._actors[number])
+            self._actors[number] = self._start(number)
+        self._wait_until_ready([self._actors[number] for number in lost])
+        return len(lost)
 
     def close(self) -> None:
         """See :class:`teamnet.team.crew.Crew`."""

@@ -1,7 +1,7 @@
 """Checkpoints: one safetensors file of arrays and one JSON file that vouches for it, both written atomically.
 
-The JSON file is renamed into place last. It names the format, the spec, the digest of the arrays' file and all
-counters, so that a pair either is whole or is not there. Nothing is pickled.
+The JSON file is renamed into place last. It names the format, the spec, all counters, and the digests of the arrays'
+file and of its own content, so that a pair either is whole or is not there. Nothing is pickled.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +17,33 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from teamnet.errors import CheckpointError
+from teamnet.errors import CheckpointError, ResourceError
 from teamnet.team.state import State
 
-FORMAT = 1
-_KEPT = 2
+FORMAT = 2
+KEPT = 2
+"""Checkpoints that a run keeps, if it is not told otherwise."""
+_CHECKSUM = "checksum"
 
 
-def save_checkpoint(folder: Path, step: int, state: State, about: dict[str, Any]) -> Path:
-    """Write ``checkpoint-<step>.safetensors`` and ``.json``, keep the newest two, return the path of the JSON file."""
+def save_checkpoint(folder: Path, step: int, state: State, about: dict[str, Any], keep: int = KEPT) -> Path:
+    """Write ``checkpoint-<step>.safetensors`` and ``.json``, keep the newest, return the path of the JSON file.
+
+    Raises:
+        ResourceError: it cannot be written; what was there before is as it was.
+    """
     arrays = save(state)
     about = {"format": FORMAT, "step": step, "sha256": hashlib.sha256(arrays).hexdigest(), **about}
     path = folder / f"checkpoint-{step:012d}.json"
-    write_atomically(path.with_suffix(".safetensors"), arrays)
-    write_atomically(path, json.dumps(about).encode())
-    for old in sorted(folder.glob("checkpoint-*.json"))[:-_KEPT]:
+    try:
+        write_atomically(path.with_suffix(".safetensors"), arrays)
+        write_atomically(path, json.dumps(about | {_CHECKSUM: checksum(about)}).encode())
+    except OSError as error:
+        raise ResourceError(
+            str(path), expected="room for a checkpoint", found=str(error),
+            mend="Make room, and go on from the checkpoint before it with teamnet resume.",
+        ) from error
+    for old in sorted(folder.glob("checkpoint-*.json"))[:-keep]:
         old.unlink()
         old.with_suffix(".safetensors").unlink(missing_ok=True)
     return path
@@ -49,11 +62,20 @@ def write_atomically(path: Path, content: bytes) -> None:
         draft.unlink(missing_ok=True)
 
 
-def newest_checkpoint(folder: Path) -> Path:
-    """The JSON file of the newest checkpoint in a folder.
+def checksum(about: dict[str, Any]) -> str:
+    """The digest of a checkpoint's JSON, however it is laid out."""
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+
+
+def newest_checkpoint(folder: Path, say: Callable[[str], None] = lambda message: None) -> Path:
+    """The JSON file of the newest checkpoint in a folder that is whole.
+
+    Args:
+        folder: of a run.
+        say: told of newer ones that are damaged.
 
     Raises:
-        CheckpointError: there is none.
+        CheckpointError: there is none, or all are damaged.
     """
     found = sorted(folder.glob("checkpoint-*.json"))
     if not found:
@@ -61,7 +83,16 @@ def newest_checkpoint(folder: Path) -> Path:
             str(folder), expected="a folder with checkpoint-*.json", found="none",
             mend="Give the folder that train wrote to with --out.",
         )
-    return found[-1]
+    for path in reversed(found):
+        try:
+            load_checkpoint(path)
+        except CheckpointError as error:
+            if path == found[0]:
+                raise
+            say(f"{error} Going on from the one before it.")
+        else:
+            return path
+    raise AssertionError("a folder with checkpoints has a first one")
 
 
 def load_checkpoint(path: Path) -> tuple[State, dict[str, Any]]:
@@ -73,10 +104,12 @@ def load_checkpoint(path: Path) -> tuple[State, dict[str, Any]]:
     try:
         about = json.loads(path.read_bytes())
         found = about["format"]
+        if found == FORMAT and about.pop(_CHECKSUM, None) != checksum(about):
+            raise ValueError("other content than was written")
         missing = {"step", "sha256", "spec", "launch", "task", "seconds"} - set(about)
         if found == FORMAT and missing:
             raise ValueError(f"no {', '.join(sorted(missing))}")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(
             str(path), expected="a whole checkpoint", found=str(error), mend="Use the checkpoint before it."
         ) from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -55,6 +55,10 @@ class Observer(Protocol):
         """Take note of episodes that have just ended."""
         ...
 
+    def rewind(self, run: Run, about: Mapping[str, Any]) -> None:
+        """Forget what came after the checkpoint, with this JSON, to which ``run`` has gone back."""
+        ...
+
     def close(self) -> None:
         """Flush and close."""
         ...
@@ -71,8 +75,11 @@ class MetricsFile:
         path = folder / "metrics.jsonl"
         path.touch()
         self._file = path.open("r+", encoding="utf-8")
-        self._file.truncate(keep)
+        self._cut(keep)
+
+    def _cut(self, keep: int) -> None:
         self._file.seek(keep)
+        self._file.truncate(keep)
 
     def episodes(self, episodes: list[Episode]) -> None:
         """See :class:`Observer`."""
@@ -82,6 +89,10 @@ class MetricsFile:
                 "length": episode.length,
             }
             self._file.write(json.dumps(line) + "\n")
+
+    def rewind(self, run: Run, about: Mapping[str, Any]) -> None:
+        """See :class:`Observer`."""
+        self._cut(about.get("metrics_bytes", 0))
 
     def size(self) -> int:
         """Bytes so far, all of them on their way to the disk."""
@@ -97,15 +108,24 @@ class TensorBoardEvents:
     """TensorBoard events of returns and lengths by environment step."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = str(folder / "tensorboard")
+        self._open(None)
+
+    def _open(self, from_step: int | None) -> None:
         from tensorboardX import SummaryWriter  # imported late: it takes a while, and not every run wants it
 
-        self._writer = SummaryWriter(str(folder / "tensorboard"))
+        self._writer = SummaryWriter(self._folder, purge_step=from_step)
 
     def episodes(self, episodes: list[Episode]) -> None:
         """See :class:`Observer`."""
         for episode in episodes:
             self._writer.add_scalar("episode/return", episode.total, episode.env_steps)
             self._writer.add_scalar("episode/length", episode.length, episode.env_steps)
+
+    def rewind(self, run: Run, about: Mapping[str, Any]) -> None:
+        """See :class:`Observer`; TensorBoard itself leaves out what the new file says is void."""
+        self._writer.close()
+        self._open(run.task.env_steps + 1)
 
     def close(self) -> None:
         """See :class:`Observer`."""
@@ -136,6 +156,10 @@ class ProgressLine:
     def episodes(self, episodes: list[Episode]) -> None:
         """See :class:`Observer`."""
         self._recent.extend(episode.total for episode in episodes)
+
+    def rewind(self, run: Run, about: Mapping[str, Any]) -> None:
+        """See :class:`Observer`."""
+        self._run = run
 
     def show(self) -> None:
         """Bring the display up to date."""

@@ -20,7 +20,7 @@ from teamnet.team.ledger import Ledger
 from teamnet.team.partition import block_size, divide_all
 from teamnet.team.placement import check_placement
 from teamnet.team.state import State, digest, merge, split
-from teamnet.training.checkpoint import arrays_of, check_same_spec, load_checkpoint, save_checkpoint
+from teamnet.training.checkpoint import KEPT, arrays_of, check_same_spec, load_checkpoint, save_checkpoint
 from teamnet.training.coordinator import Coordinator
 from teamnet.training.launch import Progress, start_exchange
 from teamnet.training.task import Episode, Task
@@ -130,8 +130,8 @@ class Run:
         self.pause()
         return merge(self._units, self._exchange.snapshot())
 
-    def save(self, folder: Path, about: dict[str, Any] | None = None) -> Path:
-        """Write a checkpoint; ``about`` goes into its JSON file."""
+    def save(self, folder: Path, about: dict[str, Any] | None = None, keep: int = KEPT) -> Path:
+        """Write a checkpoint, and keep the newest ``keep``; ``about`` goes into its JSON file."""
         outcome = self.task.outcome
         arrays = arrays_of(
             observation=outcome.observation, reward=outcome.reward, terminated=outcome.terminated,
@@ -141,7 +141,7 @@ class Run:
             "spec": to_plain(self.spec), "launch": to_plain(self.launch), "task": self.task.state(),
             "seconds": self.seconds,
         }
-        return save_checkpoint(folder, self.step, self.state() | arrays, {**plain, **(about or {})})
+        return save_checkpoint(folder, self.step, self.state() | arrays, {**plain, **(about or {})}, keep)
 
     def load(self, path: Path) -> dict[str, Any]:
         """Take up a checkpoint of the same spec; returns its JSON.
@@ -165,6 +165,16 @@ class Run:
         self._exchange.restore(split(self._units, arrays), about["step"])
         self._coordinator.step = about["step"]
         return about
+
+    def mend(self, path: Path) -> tuple[dict[str, Any], str]:
+        """After an error: replace the units that are lost, and take up a checkpoint; returns its JSON and what is new.
+
+        Raises:
+            ActorLost: the team must be started anew.
+            CheckpointError: see :meth:`load`.
+        """
+        lost = self._exchange.revive()
+        return self.load(path), f"{lost} new units" if lost else "the same units"
 
     def summary(self) -> dict[str, Any]:
         """What a run comes to, as JSON types; times in seconds."""

@@ -1,19 +1,19 @@
-"""A run from its folder's point of view: train with outputs, save on the way, and resume."""
+"""A run from its folder's point of view: train with outputs, save on the way, mend what is lost, and resume."""
 
 from __future__ import annotations
 
 import math
-import signal
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
-from teamnet.errors import SpecError
+from teamnet.errors import ActorLost, LinkLost, SpecError, TeamnetError
 from teamnet.spec.run import LaunchSpec, RunSpec
-from teamnet.training.checkpoint import newest_checkpoint
+from teamnet.training.checkpoint import KEPT, newest_checkpoint
+from teamnet.training.endings import StoppingOnSignals
 from teamnet.training.outputs import (
     MetricsFile,
     Observer,
@@ -27,52 +27,176 @@ from teamnet.training.outputs import (
 from teamnet.training.run import Run, spec_of_checkpoint
 
 _SHOWN_EVERY = 0.2
+_PAUSES = (0.0, 1.0, 5.0, 15.0, 30.0)
+"""Seconds before each attempt to start anew."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Saving:
+    """How a run provides against losses.
+
+    Args:
+        every: environment steps between checkpoints.
+        keep: checkpoints that are kept.
+        recoveries: how often in a row, without a new environment step, the run takes up its newest checkpoint after
+            actors or nodes were lost; 0 lets it end with the error.
+    """
+
+    every: int = 50_000
+    keep: int = KEPT
+    recoveries: int = 10
+
+    def __post_init__(self) -> None:
+        values = {"save_every": (self.every, 1), "keep": (self.keep, 1), "recoveries": (self.recoveries, 0)}
+        for name, (value, least) in values.items():
+            if value < least:
+                raise SpecError(name, expected=f"{least} or more", found=str(value), mend="Leave it out for the usual.")
 
 
 def train(
-    spec: RunSpec, launch: LaunchSpec, out: Path | None, *, save_every: int, resume_from: Path | None = None,
-    say: Callable[[str], None] = lambda message: None,
+    spec: RunSpec, launch: LaunchSpec, out: Path | None, *, saving: Saving | None = None,
+    resume_from: Path | None = None, say: Say = lambda message: None,
 ) -> tuple[dict[str, Any], bool]:
     """Train to the spec's end and leave everything in ``out``; returns the summary and whether it was interrupted.
 
     Args:
         spec: the run.
         launch: where its units are.
-        out: the run's folder; ``None`` keeps nothing.
-        save_every: environment steps between checkpoints.
+        out: the run's folder; ``None`` keeps nothing, and nothing that is lost is mended.
+        saving: how it provides against losses.
         resume_from: a checkpoint to go on from.
-        say: called with what is being done while it starts.
+        say: called with what is being done while it starts, and with what is mended.
     """
-    if save_every < 1:
-        raise SpecError("save_every", expected="1 or more", found=str(save_every), mend="Give environment steps.")
     if out:
         _take_folder(out, new=resume_from is None)
-    run = Run(spec, launch, say=say)
-    observers: list[Observer] = []
+    session = _Session(spec, launch, out, saving or Saving(), say)
     try:
-        about = run.load(resume_from) if resume_from else {}
-        metrics = None
-        if out:
-            write_spec(out, run)
-            metrics = MetricsFile(out, about.get("metrics_bytes", 0))
-            observers += [metrics, TensorBoardEvents(out)]
-        progress = ProgressLine(run, spec.task)
-        observers.append(progress)
-        export = _exporter(run)
-        with _StoppingOnInterrupt(run):
-            _loop(run, observers, progress, out, metrics, save_every, export)
-        summary = run.summary()
-        export()
-        if out and metrics:
-            run.save(out, {"metrics_bytes": metrics.size()})
-            write_summary(out, summary)
+        session.begin(resume_from)
+        summary = session.train()
     finally:
-        for observer in observers:
-            observer.close()
-        run.close()
+        session.close()
     if out:
         draw_learning_curve(out, f"{spec.task}, {spec.rule}, seed {spec.seed}")
-    return summary, not run.done
+    return summary, not session.run.done
+
+
+def _take_folder(out: Path, *, new: bool) -> None:
+    """Make the run's folder; a new run removes what an older one left there, so that the two never mix.
+
+    Raises:
+        SpecError: it cannot be written to.
+    """
+    make_folder(out, without=("checkpoint-*", "tensorboard/events.out.*", "metrics.jsonl") if new else ())
+
+
+class _Session:
+    def __init__(self, spec: RunSpec, launch: LaunchSpec, out: Path | None, saving: Saving, say: Say) -> None:
+        self.run = Run(spec, launch, say=say)
+        self._spec, self._launch, self._out, self._saving, self._say = spec, launch, out, saving, say
+        self._observers: list[Observer] = []
+        self._metrics: MetricsFile | None = None
+        self._recoveries: list[dict[str, Any]] = []
+
+    def begin(self, resume_from: Path | None) -> None:
+        about = self.run.load(resume_from) if resume_from else {}
+        self._recoveries = about.get("recoveries", [])
+        if self._out:
+            write_spec(self._out, self.run)
+            self._metrics = MetricsFile(self._out, about.get("metrics_bytes", 0))
+            self._observers += [self._metrics, TensorBoardEvents(self._out)]
+        self._progress = ProgressLine(self.run, self._spec.task)
+        self._observers.append(self._progress)
+        self._export = _exporter(self.run)
+
+    def train(self) -> dict[str, Any]:
+        in_a_row, furthest = 0, -1
+        with StoppingOnSignals(self._stop):
+            while True:
+                try:
+                    self._loop()
+                    return self._finish()
+                except (ActorLost, LinkLost) as error:
+                    reached = self.run.task.env_steps
+                    in_a_row = 1 if reached > furthest else in_a_row + 1
+                    furthest = max(furthest, reached)
+                    if not self._out or in_a_row > self._saving.recoveries:
+                        raise
+                    self._recover(self._out, error)
+
+    def _stop(self) -> None:
+        self.run.stop_asked = True
+
+    def _loop(self) -> None:
+        run = self.run
+        next_save = run.task.env_steps + self._saving.every if self._out else math.inf
+        while not run.done and not run.stop_asked:
+            show_at = time.perf_counter() + _SHOWN_EVERY
+            episodes = run.advance(
+                lambda show_at=show_at, save_at=next_save: (
+                    time.perf_counter() >= show_at or run.task.env_steps >= save_at
+                )
+            )
+            for observer in self._observers:
+                observer.episodes(episodes)
+            self._progress.show()
+            if run.task.env_steps >= next_save and not run.done:
+                self._save()
+                self._export()
+                next_save = run.task.env_steps + self._saving.every
+
+    def _save(self) -> None:
+        if self._out and self._metrics:
+            about = {"metrics_bytes": self._metrics.size(), "recoveries": self._recoveries}
+            self.run.save(self._out, about, keep=self._saving.keep)
+
+    def _finish(self) -> dict[str, Any]:
+        summary = self.run.summary() | {"recoveries": self._recoveries}
+        self._export()
+        self._save()
+        if self._out:
+            write_summary(self._out, summary)
+        return summary
+
+    def _recover(self, out: Path, error: TeamnetError) -> None:
+        """Go back to the newest checkpoint: with new units in the place of the lost ones, else with a new team."""
+        begun, lost_at = time.perf_counter(), self.run.task.env_steps
+        path = newest_checkpoint(out, self._say) if any(out.glob("checkpoint-*.json")) else None
+        self._say(f"{error.where}: {error.found}; going back to {path.name if path else 'the beginning'}")
+        about, how = self._mend(path)
+        for observer in self._observers:
+            observer.rewind(self.run, about)
+        seconds = round(time.perf_counter() - begun, 3)
+        steps = lost_at - self.run.task.env_steps
+        self._recoveries.append({
+            "found": error.found, "how": how, "seconds": seconds, "env_steps": lost_at, "replayed_env_steps": steps,
+        })
+        self._say(f"going on after {seconds:.1f} s with {how}; {steps} environment steps are done again")
+
+    def _mend(self, path: Path | None) -> tuple[dict[str, Any], str]:
+        if path:
+            with suppress(ActorLost, LinkLost):
+                return self.run.mend(path)
+        for pause in _PAUSES[:-1]:
+            with suppress(ActorLost, LinkLost):
+                return self._start_anew(path, pause), "a new team"
+        return self._start_anew(path, _PAUSES[-1]), "a new team"
+
+    def _start_anew(self, path: Path | None, pause: float) -> dict[str, Any]:
+        stop_asked = self.run.stop_asked
+        with suppress(TeamnetError):
+            self.run.close()
+        time.sleep(pause)
+        self.run = Run(self._spec, self._launch, say=self._say)
+        self.run.stop_asked = stop_asked
+        self._export = _exporter(self.run)
+        return self.run.load(path) if path else {}
+
+    def close(self) -> None:
+        for observer in self._observers:
+            observer.close()
+        self.run.close()
 
 
 def _exporter(run: Run) -> Callable[[], None]:
@@ -86,73 +210,25 @@ def _exporter(run: Run) -> Callable[[], None]:
     return lambda: metrics.show(run.ledger())
 
 
-def _take_folder(out: Path, *, new: bool) -> None:
-    """Make the run's folder; a new run removes what an older one left there, so that the two never mix.
-
-    Raises:
-        SpecError: it cannot be written to.
-    """
-    make_folder(out, without=("checkpoint-*", "tensorboard/events.out.*", "metrics.jsonl") if new else ())
-
-
-def _loop(
-    run: Run, observers: list[Observer], progress: ProgressLine, out: Path | None, metrics: MetricsFile | None,
-    save_every: int, export: Callable[[], None],
-) -> None:
-    next_save = run.task.env_steps + save_every if out else math.inf
-    while not run.done and not run.stop_asked:
-        show_at = time.perf_counter() + _SHOWN_EVERY
-        episodes = run.advance(
-            lambda show_at=show_at, save_at=next_save: (
-                time.perf_counter() >= show_at or run.task.env_steps >= save_at
-            )
-        )
-        for observer in observers:
-            observer.episodes(episodes)
-        progress.show()
-        if out and metrics and run.task.env_steps >= next_save and not run.done:
-            run.save(out, {"metrics_bytes": metrics.size()})
-            export()
-            next_save = run.task.env_steps + save_every if out else math.inf
-
-
-class _StoppingOnInterrupt:
-    """Ctrl-C once ends the run after the step in hand; twice, at once."""
-
-    def __init__(self, run: Run) -> None:
-        self._run = run
-
-    def __enter__(self) -> None:
-        self._before = signal.signal(signal.SIGINT, self._stop)
-
-    def _stop(self, number: int, frame: FrameType | None) -> None:
-        if self._run.stop_asked:
-            raise KeyboardInterrupt
-        self._run.stop_asked = True
-
-    def __exit__(self, *raised: object) -> None:
-        signal.signal(signal.SIGINT, self._before)
-
-
 def resume(
-    folder: Path, *, env_steps: int | None, episodes: int | None, save_every: int,
-    launch_changes: dict[str, str] | None = None, say: Callable[[str], None] = lambda message: None,
+    folder: Path, *, env_steps: int | None = None, episodes: int | None = None, saving: Saving | None = None,
+    launch_changes: dict[str, Any] | None = None, say: Say = lambda message: None,
 ) -> tuple[dict[str, Any], bool]:
-    """Go on from a folder's newest checkpoint, bit for bit as if the run had never ended.
+    """Go on from a folder's newest whole checkpoint, bit for bit as if the run had never ended.
 
     Args:
         folder: what ``train`` wrote to.
         env_steps, episodes: a new end, if given.
-        save_every: environment steps between checkpoints.
+        saving: how it provides against losses.
         launch_changes: another backend, transport, grain or address.
-        say: called with what is being done while it starts.
+        say: called with what is being done while it starts, and with damaged checkpoints.
 
     Raises:
-        CheckpointError: there is no checkpoint, or it is damaged.
+        CheckpointError: there is no checkpoint, or all are damaged.
     """
-    checkpoint = newest_checkpoint(folder)
+    checkpoint = newest_checkpoint(folder, say)
     spec, launch = spec_of_checkpoint(checkpoint)
     if env_steps is not None or episodes is not None:
         spec = replace(spec, env_steps=env_steps, episodes=episodes)
     launch = replace(launch, **(launch_changes or {}))
-    return train(spec, launch, folder, save_every=save_every, resume_from=checkpoint, say=say)
+    return train(spec, launch, folder, saving=saving, resume_from=checkpoint, say=say)

@@ -16,7 +16,7 @@ from teamnet.cli.main import main
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec
 from teamnet.study.scaling.session import run_scaling
-from teamnet.training.session import train
+from teamnet.training.session import Saving, train
 from tests.study.test_plan import USUAL
 from tests.study.test_scaling import scaled_points
 
@@ -46,7 +46,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("page")
     for method in ("map", "frugal"):
         spec = replace(preset("cartpole", method), hidden=(5, 4), env_steps=2000, episodes=None)
-        train(spec, LaunchSpec("local"), folder / method, save_every=10**9)
+        train(spec, LaunchSpec("local"), folder / method, saving=Saving(10**9))
     run_scaling(
         "cartpole", "batch", scaled_points(), USUAL, env_steps=70, repeats=1, measured=True, out=folder / "scale",
         say=lambda message: None,

@@ -17,7 +17,7 @@ from teamnet.study.paper.methods import METHODS, Method, PeerSpec
 from teamnet.study.paper.runs import Study
 from teamnet.study.paper.workflow import Choice, run_study
 from teamnet.team.ray_tasks import Ended, Job, run_jobs
-from teamnet.training.session import train
+from teamnet.training.session import Saving, train
 from tests.study.studies import table_row
 
 LENGTHS = {"cartpole": 8, "acrobot": 1, "multiplexer": 25_600}
@@ -97,7 +97,7 @@ def test_the_report_holds_what_the_metrics_say(study: Study):
 def test_a_run_is_the_one_that_train_makes(study: Study, tmp_path: Path):
     spec = study.run("cartpole", "map", 1).spec
     assert isinstance(spec, RunSpec)
-    summary, _ = train(spec, LaunchSpec("local"), tmp_path, save_every=10**9)
+    summary, _ = train(spec, LaunchSpec("local"), tmp_path, saving=Saving(10**9))
     folder = study.folder / "runs/cartpole/map/seed-1"
     assert json.loads((folder / "summary.json").read_text())["digest"] == summary["digest"]
     assert (folder / "metrics.jsonl").read_bytes() == (tmp_path / "metrics.jsonl").read_bytes()

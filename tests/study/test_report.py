@@ -16,7 +16,7 @@ from teamnet.spec.run import LaunchSpec
 from teamnet.study.communication.grid import Grid
 from teamnet.study.communication.session import run_grid
 from teamnet.study.scaling.session import run_scaling
-from teamnet.training.session import train
+from teamnet.training.session import Saving, train
 from tests.commands import run_command
 from tests.study.test_plan import USUAL
 from tests.study.test_scaling import scaled_points
@@ -28,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     its = tmp_path_factory.mktemp("runs")
     for seed, method in enumerate(("map", "frugal")):
         spec = replace(preset("cartpole", method), hidden=(5, 4), env_steps=300, episodes=None, seed=seed)
-        train(spec, LaunchSpec("local"), its / f"{method} <b>", save_every=10**9)
+        train(spec, LaunchSpec("local"), its / f"{method} <b>", saving=Saving(10**9))
     run_grid(
         "cartpole", Grid(("map", "tuned"), hidden=("5-4",)), LaunchSpec("local"), cross=False, env_steps=70, repeats=1,
         out=its / "grid", trace=False, say=lambda message: None,

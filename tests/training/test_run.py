@@ -15,9 +15,9 @@ from teamnet import TeamAgent
 from teamnet.errors import ActorLost, CheckpointError, NumericalError, SpecError
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec, RunSpec
-from teamnet.training.checkpoint import load_checkpoint, newest_checkpoint
+from teamnet.training.checkpoint import checksum, load_checkpoint, newest_checkpoint
 from teamnet.training.run import Run
-from teamnet.training.session import resume, train
+from teamnet.training.session import Saving, resume, train
 from tests.team.exchanges import assert_same
 
 SMALL = replace(preset("cartpole"), hidden=(6, 4), env_steps=400, episodes=None, seed=3)
@@ -110,7 +110,7 @@ def test_any_depth_spreads_the_presets_values(hidden: tuple[int, ...]):
 
 
 def _train(out: Path, spec: RunSpec, save_every: int = 10**9) -> dict:
-    return train(spec, LOCAL, out, save_every=save_every)[0]
+    return train(spec, LOCAL, out, saving=Saving(save_every))[0]
 
 
 @pytest.mark.parametrize("task", ["cartpole", "lunarlander", "multiplexer"])
@@ -119,7 +119,7 @@ def test_a_resumed_run_is_the_run_that_never_stopped(task: str, tmp_path: Path):
     half = replace(whole, env_steps=whole.env_steps // 2)
     expected = _train(tmp_path / "whole", whole)
     _train(tmp_path / "parts", half)
-    summary, _ = resume(tmp_path / "parts", env_steps=whole.env_steps, episodes=None, save_every=10**9)
+    summary, _ = resume(tmp_path / "parts", env_steps=whole.env_steps, episodes=None, saving=Saving(10**9))
     for key in ("digest", "mean_return", "env_steps", "episodes"):
         assert summary[key] == expected[key], key
     assert (tmp_path / "parts/metrics.jsonl").read_text() == (tmp_path / "whole/metrics.jsonl").read_text()
@@ -131,7 +131,7 @@ def test_resuming_under_ray_changes_no_bit(tmp_path: Path):
     expected = _train(tmp_path / "whole", SMALL)
     _train(tmp_path / "parts", replace(SMALL, env_steps=150))
     summary, _ = resume(
-        tmp_path / "parts", env_steps=400, episodes=None, save_every=100,
+        tmp_path / "parts", env_steps=400, episodes=None, saving=Saving(100),
         launch_changes={"backend": "ray", "grain": "block:4"},
     )
     assert summary["digest"] == expected["digest"]
@@ -144,7 +144,7 @@ def test_resuming_from_an_older_checkpoint_writes_no_line_twice(tmp_path: Path):
     newest = newest_checkpoint(tmp_path / "run")
     newest.unlink()
     newest.with_suffix(".safetensors").unlink()
-    summary, _ = resume(tmp_path / "run", env_steps=None, episodes=None, save_every=10**9)
+    summary, _ = resume(tmp_path / "run", env_steps=None, episodes=None, saving=Saving(10**9))
     assert summary["digest"] == expected["digest"]
     assert (tmp_path / "run/metrics.jsonl").read_text() == (tmp_path / "whole/metrics.jsonl").read_text()
 
@@ -181,8 +181,8 @@ def test_a_checkpoint_of_another_spec_or_a_newer_format_is_refused(tmp_path: Pat
     with pytest.raises(CheckpointError, match=r"expected discount = 0.5; found discount = 0.98"):
         run.load(path)
     run.close()
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 2}))
-    with pytest.raises(CheckpointError, match="expected format 1; found format 2"):
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 3}))
+    with pytest.raises(CheckpointError, match="expected format 2; found format 3"):
         load_checkpoint(path)
 
 
@@ -190,8 +190,8 @@ def test_a_checkpoint_of_before_a_field_was_added_is_taken_up(tmp_path: Path):
     _train(tmp_path, replace(SMALL, env_steps=20))
     path = newest_checkpoint(tmp_path)
     about = json.loads(path.read_text())
-    del about["spec"]["wire"], about["spec"]["actor"]["schedule"]
-    path.write_text(json.dumps(about))
+    del about["spec"]["wire"], about["spec"]["actor"]["schedule"], about["checksum"]
+    path.write_text(json.dumps(about | {"checksum": checksum(about)}))
     run = Run(SMALL, LOCAL)
     run.load(path)
     assert run.task.env_steps == 20
@@ -200,11 +200,11 @@ def test_a_checkpoint_of_before_a_field_was_added_is_taken_up(tmp_path: Path):
 
 def test_an_empty_folder_cannot_be_resumed(tmp_path: Path):
     with pytest.raises(CheckpointError, match="expected a folder with checkpoint"):
-        resume(tmp_path, env_steps=None, episodes=None, save_every=1)
+        resume(tmp_path, env_steps=None, episodes=None, saving=Saving(1))
 
 
 def test_training_without_a_folder_goes_past_the_checkpoint_interval():
-    summary, interrupted = train(SMALL, LOCAL, None, save_every=50)
+    summary, interrupted = train(SMALL, LOCAL, None, saving=Saving(50))
     assert (summary["env_steps"], interrupted) == (400, False)
 
 
@@ -213,7 +213,7 @@ def test_a_new_run_replaces_an_older_one_in_its_folder(tmp_path: Path):
     short = _train(tmp_path, replace(SMALL, env_steps=60), save_every=25)
     assert load_checkpoint(newest_checkpoint(tmp_path))[1]["task"]["env_steps"] == 60
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == short["episodes"]
-    summary, _ = resume(tmp_path, env_steps=400, episodes=None, save_every=10**9)
+    summary, _ = resume(tmp_path, env_steps=400, episodes=None, saving=Saving(10**9))
     assert summary["digest"] == _result(SMALL, LOCAL)[0]
     assert summary["seconds"] > short["seconds"]
 
@@ -224,7 +224,7 @@ def test_a_new_run_replaces_an_older_one_in_its_folder(tmp_path: Path):
 def test_a_bad_folder_or_interval_is_refused(out: str, save_every: int, message: str, tmp_path: Path):
     (tmp_path / "file").touch()
     with pytest.raises(SpecError, match=message):
-        train(SMALL, LOCAL, tmp_path / out, save_every=save_every)
+        train(SMALL, LOCAL, tmp_path / out, saving=Saving(save_every))
 
 
 def test_a_missing_team_is_refused():
@@ -254,7 +254,7 @@ def test_an_activation_that_is_not_finite_stops_the_run_and_names_the_unit(launc
     try:
         spec = replace(preset("teamnet/Exploding-v0"), hidden=(4,), function="linear", env_steps=100, episodes=None)
         with pytest.raises(NumericalError, match=r"(layer \d neurons|TD error).*step \d+.*expected finite"):
-            train(spec, launch, tmp_path, save_every=2)
+            train(spec, launch, tmp_path, saving=Saving(2))
         assert load_checkpoint(newest_checkpoint(tmp_path))[1]["step"] >= 2
     finally:
         gymnasium.registry.pop("teamnet/Exploding-v0")
