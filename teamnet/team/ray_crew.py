@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import ray
@@ -13,8 +14,8 @@ from teamnet.errors import ActorLost, TeamnetError
 from teamnet.team.crew import Pending
 from teamnet.team.orphans import end_with_parent
 
-_START_SECONDS = 120.0
-"""In which one more actor has to start."""
+_START_SECONDS, _REPLACE_SECONDS = 120.0, 20.0
+"""In which the next actors have to start; beside others that run, it takes seconds."""
 
 
 class RayCrew:
@@ -48,13 +49,15 @@ class RayCrew:
     def _start(self, number: int) -> Any:
         return self._actor_class.options(**self._options[number]).remote(*self._arguments[number])
 
-    def _wait_until_ready(self, actors: Sequence[Any], started: Callable[[int], None] | None = None) -> None:
+    def _wait_until_ready(
+        self, actors: Sequence[Any], started: Callable[[int], None] | None = None, within: float = _START_SECONDS
+    ) -> None:
         waiting = [actor.__ray_call__.remote(end_with_parent) for actor in actors]
         while waiting:
-            ready, waiting = ray.wait(waiting, num_returns=min(8, len(waiting)), timeout=_START_SECONDS)
+            ready, waiting = ray.wait(waiting, num_returns=min(8, len(waiting)), timeout=within)
             if not ready:
                 raise ActorLost(
-                    "team", expected=f"a new actor within {_START_SECONDS:.0f} s", found="none",
+                    "team", expected=f"a new actor within {within:.0f} s", found="none",
                     mend="Look at the nodes of the cluster, and continue with teamnet resume.",
                 )
             self.results(ready)
@@ -114,14 +117,17 @@ class RayCrew:
         for number in lost:
             ray.kill(self._actors[number])
             self._actors[number] = self._start(number)
-        self._wait_until_ready([self._actors[number] for number in lost])
+        self._wait_until_ready([self._actors[number] for number in lost], within=_REPLACE_SECONDS)
         return len(lost)
 
     def close(self) -> None:
         """See :class:`teamnet.team.crew.Crew`."""
         self._kill()
-        self._at_end()
+        at_end, self._at_end = self._at_end, lambda: None
+        at_end()
 
     def _kill(self) -> None:
-        for actor in self._actors:
-            ray.kill(actor)
+        actors, self._actors = self._actors, []  # a second time, Ray might be another one
+        for actor in actors:
+            with suppress(RayError):
+                ray.kill(actor)
