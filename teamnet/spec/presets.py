@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import NamedTuple
 
 from teamnet.errors import SpecError, nearest
 from teamnet.spec.check import check_choice
@@ -60,8 +61,38 @@ PRESETS = {
 }
 
 
-_REINFORCE_FACTORS = {"acrobot": (1.0, 3.0), "lunarlander": (1.0, 3.0), "mountaincar": (0.2, 3.0)}
-"""Factors of the actor's and of the critic's rates."""
+class _Exploration(NamedTuple):
+    """Hyperparameters of units that explore by themselves.
+
+    Args:
+        rates: of the actor's layers.
+        critic: factor of the critic's rates.
+        variance: factor of MAP propagation's variances.
+        temperature: factor of MAP propagation's temperature.
+        trace_lambda: of both teams; that of MAP propagation if left out.
+    """
+
+    rates: tuple[float, float, float] = (1.8e-2, 5.4e-4, 1.8e-4)
+    critic: float = 1.0
+    variance: float = 3.0
+    temperature: float = 0.5
+    trace_lambda: float | None = None
+
+
+_LANDING = _Exploration((9.8e-3, 3.5e-4, 1.1e-4), 2.4, 0.11, 1.4, 0.9)
+_SWINGING = _Exploration((1.3e-2, 7.8e-4, 2.3e-4), 9.2, 0.15, 1.25, 0.9)
+_ALL_EXPLORE = {
+    "acrobot": _Exploration((1.8e-2, 5.4e-4, 1.8e-4), critic=3.0),
+    "lunarlander": _LANDING,
+    "mountaincar": _Exploration((3.6e-3, 0.2 * 5.4e-4, 0.2 * 1.8e-4), critic=3.0),
+}
+_SOME_EXPLORE = {
+    "cartpole": _Exploration((4.2e-3, 1e-3, 2.4e-4), 2.2, 7.0, 0.54, 0.9),
+    "acrobot": _SWINGING,
+    "lunarlander": _LANDING,
+    "mountaincar": _ALL_EXPLORE["mountaincar"],
+}
+"""By random searches, of all units and of a part of them."""
 
 
 def _reinforce(spec: RunSpec, exploring: float) -> RunSpec:
@@ -69,16 +100,21 @@ def _reinforce(spec: RunSpec, exploring: float) -> RunSpec:
     actor, critic = spec.actor, spec.critic
     if actor is None or critic is None:
         return replace(spec, rule="reinforce", exploring=exploring)
-    acting, valuing = _REINFORCE_FACTORS.get(spec.task, (1.0, 1.0))
-    rates = tuple(acting * rate for rate in (1.8e-2, 5.4e-4, 1.8e-4))
-    value_rates = tuple(valuing * rate for rate in (3.4e-3, 3.4e-6, 3.4e-7))
-    variances = tuple(3.0 * variance for variance in actor.variances)
+    its = (_ALL_EXPLORE if exploring == 1.0 else _SOME_EXPLORE).get(spec.task, _Exploration())
+    value_rates = tuple(its.critic * rate for rate in (3.4e-3, 3.4e-6, 3.4e-7))
+    variances = tuple(its.variance * variance for variance in actor.variances)
     if spec.task == "mountaincar":
         variances = (0.03, 0.1, 0.1)  # every bit of exploration costs reward there
     return replace(
         spec, rule="reinforce", exploring=exploring,
-        actor=replace(actor, variances=variances, rates=rates, final_rates=rates, temperature=actor.temperature / 2),
-        critic=replace(critic, rule="backprop", exploring=0.0, rates=value_rates, final_rates=value_rates),
+        actor=replace(
+            actor, variances=variances, rates=its.rates, final_rates=its.rates,
+            temperature=its.temperature * actor.temperature, trace_lambda=its.trace_lambda or actor.trace_lambda,
+        ),
+        critic=replace(
+            critic, rule="backprop", exploring=0.0, rates=value_rates, final_rates=value_rates,
+            trace_lambda=its.trace_lambda or critic.trace_lambda,
+        ),
     )
 
 

@@ -1,0 +1,79 @@
+"""A run that loses units takes up its newest checkpoint by itself, and ends as if nothing had happened."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from teamnet.errors import ActorLost
+from teamnet.spec.presets import preset
+from teamnet.spec.run import LaunchSpec
+from teamnet.training.run import Run
+from teamnet.training.session import Saving, train
+
+SPEC = replace(preset("cartpole"), hidden=(6,), env_steps=700, episodes=None, seed=11)
+LOCAL = LaunchSpec("local")
+
+
+class Losing:
+    """Makes a run lose its team at some environment steps, once each or for ever."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, steps: list[int], *, in_place: bool = True) -> None:
+        self.left = list(steps)
+        advance, mend = Run.advance, Run.mend
+
+        def losing(run: Run, *arguments):
+            if self.left and run.task.env_steps >= self.left[0]:
+                self.left.pop(0)
+                raise ActorLost("team", expected="all actors alive", found="a test", mend="")
+            return advance(run, *arguments)
+
+        def mending(run: Run, path: Path):
+            if not in_place:
+                raise ActorLost("team", expected="some actors alive", found="none", mend="")
+            return mend(run, path)
+
+        monkeypatch.setattr(Run, "advance", losing)
+        monkeypatch.setattr(Run, "mend", mending)
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, bytes]:
+    folder = tmp_path_factory.mktemp("calm")
+    summary, _ = train(SPEC, LOCAL, folder, saving=Saving(100))
+    return summary["digest"], (folder / "metrics.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("in_place", [True, False], ids=["new units", "a new team"])
+def test_the_end_is_the_same_and_no_line_is_missing_or_there_twice(
+    in_place: bool, calm: tuple[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    Losing(monkeypatch, [20, 150, 150, 333, 560], in_place=in_place)
+    said: list[str] = []
+    summary, interrupted = train(SPEC, LOCAL, tmp_path, saving=Saving(100), say=said.append)
+    assert (summary["digest"], (tmp_path / "metrics.jsonl").read_bytes()) == calm
+    assert not interrupted
+    assert len(summary["recoveries"]) == 5
+    assert summary["recoveries"][0]["how"] == "a new team", "there was no checkpoint yet"
+    hows = {its["how"] for its in summary["recoveries"][1:]}
+    assert hows == ({"the same units"} if in_place else {"a new team"})
+    assert all(0 <= its["replayed_env_steps"] <= 210 for its in summary["recoveries"])
+    assert sum("environment steps are done again" in line for line in said) == 5
+
+
+def test_a_run_that_gets_no_further_gives_up_with_the_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    losing = Losing(monkeypatch, [150] * 9)
+    with pytest.raises(ActorLost, match="found a test"):
+        train(SPEC, LOCAL, tmp_path, saving=Saving(100, recoveries=3))
+    assert len(losing.left) == 9 - 4
+
+
+@pytest.mark.parametrize(("out", "recoveries"), [(True, 0), (False, 10)])
+def test_without_a_folder_or_without_leave_nothing_is_mended(
+    out: bool, recoveries: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    Losing(monkeypatch, [150])
+    with pytest.raises(ActorLost):
+        train(SPEC, LOCAL, tmp_path if out else None, saving=Saving(100, recoveries=recoveries))
