@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -71,9 +71,10 @@ def train(
     """
     if out:
         _take_folder(out, new=resume_from is None)
-    session = _Session(spec, launch, out, saving or Saving(), say)
+    saving = saving or Saving()
+    run, about = _start(spec, launch, resume_from, say, _PAUSES if out and saving.recoveries else (0.0,))
+    session = _Session(run, about, out, saving, say)
     try:
-        session.begin(resume_from)
         summary = session.train()
     finally:
         session.close()
@@ -91,24 +92,48 @@ def _take_folder(out: Path, *, new: bool) -> None:
     make_folder(out, without=("checkpoint-*", "tensorboard/events.out.*", "metrics.jsonl") if new else ())
 
 
+def _start(
+    spec: RunSpec, launch: LaunchSpec, path: Path | None, say: Say, pauses: Sequence[float] = _PAUSES
+) -> tuple[Run, dict[str, Any]]:
+    """A new team that stands where a checkpoint says, or at the beginning; what is lost meanwhile is tried again."""
+    for left, pause in zip(reversed(range(len(pauses))), pauses, strict=True):
+        time.sleep(pause)
+        run = None
+        try:
+            run = Run(spec, launch, say=say)
+            return run, run.load(path) if path else {}
+        except (ActorLost, LinkLost) as error:
+            if run:
+                _close(run)
+            if not left:
+                raise
+            say(f"{error.where}: {error.found} while it started; trying again")
+        except BaseException:
+            if run:
+                _close(run)
+            raise
+    raise AssertionError("there is at least one attempt")
+
+
+def _close(run: Run) -> None:
+    """Close a run whose team is lost, as far as that goes."""
+    with suppress(TeamnetError):
+        run.close()
+
+
 class _Session:
-    def __init__(self, spec: RunSpec, launch: LaunchSpec, out: Path | None, saving: Saving, say: Say) -> None:
-        self.run = Run(spec, launch, say=say)
-        self._spec, self._launch, self._out, self._saving, self._say = spec, launch, out, saving, say
+    def __init__(self, run: Run, about: dict[str, Any], out: Path | None, saving: Saving, say: Say) -> None:
+        self.run, self._out, self._saving, self._say = run, out, saving, say
+        self._recoveries: list[dict[str, Any]] = about.get("recoveries", [])
         self._observers: list[Observer] = []
         self._metrics: MetricsFile | None = None
-        self._recoveries: list[dict[str, Any]] = []
-
-    def begin(self, resume_from: Path | None) -> None:
-        about = self.run.load(resume_from) if resume_from else {}
-        self._recoveries = about.get("recoveries", [])
-        if self._out:
-            write_spec(self._out, self.run)
-            self._metrics = MetricsFile(self._out, about.get("metrics_bytes", 0))
-            self._observers += [self._metrics, TensorBoardEvents(self._out)]
-        self._progress = ProgressLine(self.run, self._spec.task)
+        if out:
+            write_spec(out, run)
+            self._metrics = MetricsFile(out, about.get("metrics_bytes", 0))
+            self._observers += [self._metrics, TensorBoardEvents(out)]
+        self._progress = ProgressLine(run, run.spec.task)
         self._observers.append(self._progress)
-        self._export = _exporter(self.run)
+        self._export = _exporter(run)
 
     def train(self) -> dict[str, Any]:
         in_a_row, furthest = 0, -1
@@ -178,20 +203,12 @@ class _Session:
         if path:
             with suppress(ActorLost, LinkLost):
                 return self.run.mend(path)
-        for pause in _PAUSES[:-1]:
-            with suppress(ActorLost, LinkLost):
-                return self._start_anew(path, pause), "a new team"
-        return self._start_anew(path, _PAUSES[-1]), "a new team"
-
-    def _start_anew(self, path: Path | None, pause: float) -> dict[str, Any]:
-        stop_asked = self.run.stop_asked
-        with suppress(TeamnetError):
-            self.run.close()
-        time.sleep(pause)
-        self.run = Run(self._spec, self._launch, say=self._say)
-        self.run.stop_asked = stop_asked
+        old = self.run
+        _close(old)
+        self.run, about = _start(old.spec, old.launch, path, self._say)
+        self.run.stop_asked = old.stop_asked
         self._export = _exporter(self.run)
-        return self.run.load(path) if path else {}
+        return about, "a new team"
 
     def close(self) -> None:
         for observer in self._observers:

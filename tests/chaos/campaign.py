@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 from tests.chaos.faults import FAULTS, Target
 from tests.chaos.processes import actors, descendants
 
-STEPS, SAVE_EVERY = 12_000, 1_000
+SAVE_EVERY, STEPS_FOR_FAULT = 1_000, 1_200
 _TEAMNET = Path(sys.executable).parent / "teamnet"
 _END_SECONDS = 300.0
 """In which a run has to get on once it is left in peace: beyond it, it hangs."""
@@ -41,7 +41,7 @@ class Outcome(NamedTuple):
     recoveries: list[dict[str, Any]]
 
 
-def reference(folder: Path, seed: int, steps: int = STEPS) -> Outcome:
+def reference(folder: Path, seed: int, steps: int) -> Outcome:
     """The run that nothing disturbs."""
     command = _train(folder, seed, steps, "--backend", "local")
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -62,8 +62,7 @@ def _outcome(folder: Path, output: str) -> Outcome:
 
 
 def disturbed(
-    folder: Path, seed: int, choice: random.Random, most: int, steps: int = STEPS,
-    kinds: dict[str, int] | None = None,
+    folder: Path, seed: int, choice: random.Random, most: int, steps: int, kinds: dict[str, int] | None = None
 ) -> tuple[Outcome, Counter[str]]:
     """A run with up to ``most`` faults; returns what it came to, and the faults that hit.
 
@@ -148,16 +147,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--faults", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--at-once", type=int, default=10, help="faults for each run at most")
+    parser.add_argument("--at-once", type=int, default=25, help="faults for each run at most")
     options = parser.parse_args()
     choice, injected, wrong, seconds = random.Random(options.seed), Counter(), [], []
     with tempfile.TemporaryDirectory(prefix="teamnet-chaos-", dir="/tmp") as base:
         runs = 0
         while injected.total() < options.faults:
             folder, seed = Path(base) / f"run-{runs}", options.seed + runs
-            expected = reference(Path(base) / f"reference-{runs}", seed)
             most = min(options.at_once, options.faults - injected.total())
-            outcome, hit = disturbed(folder, seed, choice, most)
+            steps = STEPS_FOR_FAULT * most
+            expected = reference(Path(base) / f"reference-{runs}", seed, steps)
+            outcome, hit = disturbed(folder, seed, choice, most, steps)
             runs += 1
             injected += hit
             same = outcome[:3] == expected[:3]
