@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 
-.PHONY: train test test-cluster test-browser bench-cluster bench-plan lint bench clean
+.PHONY: train test test-cluster test-browser chaos bench-cluster bench-plan lint bench clean
 
 train: $(READY)
 	$(VENV)/bin/teamnet train cartpole --out runs/cartpole
@@ -16,6 +16,9 @@ test-cluster: $(READY)
 
 test-browser: $(READY)
 	$(VENV)/bin/python -m pytest -m browser tests/browser
+
+chaos: $(READY)
+	$(VENV)/bin/python -m tests.chaos.campaign
 
 bench-cluster: $(READY)
 	$(VENV)/bin/python -m tests.cluster.measure

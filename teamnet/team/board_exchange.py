@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Sequence
 
@@ -11,8 +12,9 @@ from teamnet.errors import ActorLost
 from teamnet.kernels.constants import ABORTED, BROKEN, READY
 from teamnet.kernels.native import native
 from teamnet.spec.layers import LayerSpec, UnitSpec
+from teamnet.team import exchange
 from teamnet.team.crew import Crew, Pending
-from teamnet.team.exchange import PATIENCE, non_finite
+from teamnet.team.exchange import non_finite, silent
 from teamnet.team.ledger import Ledger, book
 from teamnet.team.node import Node
 from teamnet.team.nodes import Nodes
@@ -80,8 +82,12 @@ class BoardExchange:
         self._wait_for_outputs(self._step + 1)
 
     def _wait_for_outputs(self, steps: int) -> None:
+        begun = None
         while (status := self._wait_for_all(*self._outputs_at, steps, self._control)) != READY:
+            begun = begun or time.monotonic()
             self._look_after_workers(aborted=status == ABORTED)
+            if time.monotonic() - begun > exchange.SILENCE:
+                raise silent()
 
     def _call_ahead(self) -> None:
         while self._steps_called < self._step + self._call_steps * _CALLS_AHEAD:
@@ -92,6 +98,8 @@ class BoardExchange:
 
     def _collect(self, call: list[Pending]) -> None:
         """Wait for a call to end on every worker, and raise what went wrong there."""
+        if not self._crew.done(call, exchange.SILENCE):
+            raise silent()
         for unit, (status, step) in zip(self._units, self._crew.results(call), strict=True):
             if status == BROKEN:
                 raise non_finite(unit, step - 1)
@@ -127,8 +135,9 @@ class BoardExchange:
         self._nodes.pause_before(self._step)
         calls, self._calls = self._calls, deque()
         self._steps_called = self._step
+        begun = time.monotonic()
         for call in calls:
-            while not self._crew.done(call, _LOOK_EVERY):
+            while not self._crew.done(call, _LOOK_EVERY) and time.monotonic() - begun < exchange.SILENCE:
                 if self._crew.failed(call) or self._aborted():
                     self._nodes.abort()
                     break
@@ -167,9 +176,9 @@ class BoardExchange:
         self._nodes.abort()
         calls, self._calls = [pending for call in self._calls for pending in call], deque()
         if calls:
-            self._crew.done(calls, PATIENCE)
+            self._crew.done(calls, exchange.PATIENCE)
         self._nodes.check()
-        lost = self._crew.replace_lost(PATIENCE)
+        lost = self._crew.replace_lost(exchange.PATIENCE)
         self._nodes.attach(self._crew)
         return lost
 

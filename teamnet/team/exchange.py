@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from teamnet.board.board import Board
-from teamnet.errors import NumericalError
+from teamnet.errors import ActorLost, NumericalError
 from teamnet.spec.layers import LayerSpec, UnitSpec
 from teamnet.team.ledger import Ledger
 from teamnet.units.schedules import schedule_of
@@ -17,6 +17,17 @@ from teamnet.units.unit import Snapshot
 
 PATIENCE = 10.0
 """Seconds that a unit has to answer once its team has been told to end; who does not is replaced."""
+
+SILENCE = 300.0
+"""Seconds after which units that say nothing are given up: they are stopped, or on a host that is cut off."""
+
+
+def silent() -> ActorLost:
+    """The error of a team of which some units say nothing any more."""
+    return ActorLost(
+        "team", expected="an answer of every unit", found=f"none for {SILENCE:.0f} s",
+        mend="Look for stopped processes and hosts that are cut off, and continue with teamnet resume.",
+    )
 
 
 class Exchange(Protocol):

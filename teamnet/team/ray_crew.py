@@ -12,7 +12,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from teamnet.errors import ActorLost, TeamnetError
 from teamnet.team.crew import Pending
-from teamnet.team.orphans import end_with_parent
+from teamnet.team.orphans import Process, end_if_stopped, end_with_parent
 
 _START_SECONDS, _REPLACE_SECONDS = 120.0, 20.0
 """In which the next actors have to start; beside others that run, it takes seconds."""
@@ -40,6 +40,7 @@ class RayCrew:
         self._arguments = arguments
         self._actor_class: Any = ray.remote(max_restarts=0)(worker_class)
         self._actors = [self._start(number) for number in range(self.size)]
+        self._processes: dict[int, Process] = {}
         try:
             self._wait_until_ready(self._actors, started)
         except BaseException:
@@ -53,6 +54,7 @@ class RayCrew:
         self, actors: Sequence[Any], started: Callable[[int], None] | None = None, within: float = _START_SECONDS
     ) -> None:
         waiting = [actor.__ray_call__.remote(end_with_parent) for actor in actors]
+        numbers = {call: self._actors.index(actor) for call, actor in zip(waiting, actors, strict=True)}
         while waiting:
             ready, waiting = ray.wait(waiting, num_returns=min(8, len(waiting)), timeout=within)
             if not ready:
@@ -60,7 +62,8 @@ class RayCrew:
                     "team", expected=f"a new actor within {within:.0f} s", found="none",
                     mend="Look at the nodes of the cluster, and continue with teamnet resume.",
                 )
-            self.results(ready)
+            for call, process in zip(ready, self.results(ready), strict=True):
+                self._processes[numbers[call]] = process
             if started:
                 started(self.size - len(waiting))
 
@@ -115,7 +118,7 @@ class RayCrew:
                 "team", expected="some actors alive", found="none", mend="Continue with teamnet resume."
             )
         for number in lost:
-            ray.kill(self._actors[number])
+            self._end(number)
             self._actors[number] = self._start(number)
         self._wait_until_ready([self._actors[number] for number in lost], within=_REPLACE_SECONDS)
         return len(lost)
@@ -127,7 +130,12 @@ class RayCrew:
         at_end()
 
     def _kill(self) -> None:
-        actors, self._actors = self._actors, []  # a second time, Ray might be another one
-        for actor in actors:
-            with suppress(RayError):
-                ray.kill(actor)
+        for number in range(len(self._actors)):
+            self._end(number)
+        self._actors = []  # a second time, Ray might be another one
+
+    def _end(self, number: int) -> None:
+        with suppress(RayError):
+            ray.kill(self._actors[number])
+        if process := self._processes.pop(number, None):
+            end_if_stopped(process)

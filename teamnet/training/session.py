@@ -30,6 +30,9 @@ _SHOWN_EVERY = 0.2
 _PAUSES = (0.0, 1.0, 5.0, 15.0, 30.0)
 """Seconds before each attempt to start anew."""
 
+_TIMES_IN_PLACE = 2
+"""A second unit may die while the first is being replaced."""
+
 Say = Callable[[str], None]
 
 
@@ -201,8 +204,9 @@ class _Session:
 
     def _mend(self, path: Path | None) -> tuple[dict[str, Any], str]:
         if path:
-            with suppress(ActorLost, LinkLost):
-                return self.run.mend(path)
+            for _ in range(_TIMES_IN_PLACE):
+                with suppress(ActorLost, LinkLost):
+                    return self.run.mend(path)
         old = self.run
         _close(old)
         self.run, about = _start(old.spec, old.launch, path, self._say)

@@ -130,8 +130,11 @@ def _ray_processes(session: int) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("backend", ["local", "ray"])
-def test_ctrl_c_saves_and_leaves_nothing_behind(backend: str, tmp_path: Path):
+@pytest.mark.parametrize(
+    ("backend", "number"),
+    [("local", signal.SIGINT), ("ray", signal.SIGINT), ("local", signal.SIGTERM), ("local", signal.SIGHUP)],
+)
+def test_being_asked_to_end_saves_and_leaves_nothing_behind(backend: str, number: signal.Signals, tmp_path: Path):
     code = "from teamnet.cli.main import main; main()"
     arguments = ["train", "cartpole", "--backend", backend, "--hidden", "6", "4", "--out", str(tmp_path)]
     process = subprocess.Popen(
@@ -144,7 +147,7 @@ def test_ctrl_c_saves_and_leaves_nothing_behind(backend: str, tmp_path: Path):
         assert process.poll() is None
         time.sleep(0.1)
     time.sleep(1)
-    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "interrupted; go on with: teamnet resume" in err

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,8 +14,10 @@ import pytest
 from teamnet.errors import ActorLost
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec
+from teamnet.team import exchange
 from teamnet.training.run import Run
 from teamnet.training.session import Saving, train
+from tests.chaos.processes import actors
 
 SPEC = replace(preset("cartpole"), hidden=(6,), env_steps=700, episodes=None, seed=11)
 LOCAL = LaunchSpec("local")
@@ -77,3 +83,29 @@ def test_without_a_folder_or_without_leave_nothing_is_mended(
     Losing(monkeypatch, [150])
     with pytest.raises(ActorLost):
         train(SPEC, LOCAL, tmp_path if out else None, saving=Saving(100, recoveries=recoveries))
+
+
+@pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped for good"])
+def test_an_actor_that_is_gone_is_replaced_under_ray(
+    fault: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared_ray: None
+):
+    monkeypatch.setattr(exchange, "SILENCE", 4.0)
+    monkeypatch.setattr(exchange, "PATIENCE", 2.0)
+    spec = replace(SPEC, env_steps=3_000)
+    expected = train(spec, LOCAL, tmp_path / "calm")[0]
+    hit: list[int] = []
+
+    def harm() -> None:
+        while not list((tmp_path / "run").glob("checkpoint-*.json")):
+            time.sleep(0.01)
+        hit.append(actors(os.getpid())[1])
+        os.kill(hit[0], fault)
+
+    thread = threading.Thread(target=harm)
+    thread.start()
+    summary, _ = train(spec, LaunchSpec(), tmp_path / "run", saving=Saving(500))
+    thread.join()
+    assert summary["digest"] == expected["digest"]
+    (recovery,) = summary["recoveries"]
+    assert recovery["how"] == "1 new units"
+    assert hit[0] not in actors(os.getpid()), "nobody keeps a stopped process"
