@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from teamnet.errors import ActorLost, LinkLost, SpecError, TeamnetError
+from teamnet.errors import ActorLost, LinkLost, ResourceError, SpecError, TeamnetError
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.training.checkpoint import KEPT, newest_checkpoint
 from teamnet.training.endings import StoppingOnSignals
@@ -30,6 +30,7 @@ _SHOWN_EVERY = 0.2
 _PAUSES = (0.0, 1.0, 5.0, 15.0, 30.0)
 """Seconds before each attempt to start anew."""
 
+_LOSSES = ActorLost, LinkLost
 _TIMES_IN_PLACE = 2
 """A second unit may die while the first is being replaced."""
 
@@ -96,16 +97,17 @@ def _take_folder(out: Path, *, new: bool) -> None:
 
 
 def _start(
-    spec: RunSpec, launch: LaunchSpec, path: Path | None, say: Say, pauses: Sequence[float] = _PAUSES
+    spec: RunSpec, launch: LaunchSpec, path: Path | None, say: Say, pauses: Sequence[float] = _PAUSES,
+    passing: tuple[type[TeamnetError], ...] = _LOSSES,
 ) -> tuple[Run, dict[str, Any]]:
-    """A new team that stands where a checkpoint says, or at the beginning; what is lost meanwhile is tried again."""
+    """A new team that stands where a checkpoint says, or at the beginning; ``passing`` errors are tried again."""
     for left, pause in zip(reversed(range(len(pauses))), pauses, strict=True):
         time.sleep(pause)
         run = None
         try:
             run = Run(spec, launch, say=say)
             return run, run.load(path) if path else {}
-        except (ActorLost, LinkLost) as error:
+        except passing as error:
             if run:
                 _close(run)
             if not left:
@@ -145,7 +147,7 @@ class _Session:
                 try:
                     self._loop()
                     return self._finish()
-                except (ActorLost, LinkLost) as error:
+                except _LOSSES as error:
                     reached = self.run.task.env_steps
                     in_a_row = 1 if reached > furthest else in_a_row + 1
                     furthest = max(furthest, reached)
@@ -205,11 +207,12 @@ class _Session:
     def _mend(self, path: Path | None) -> tuple[dict[str, Any], str]:
         if path:
             for _ in range(_TIMES_IN_PLACE):
-                with suppress(ActorLost, LinkLost):
+                with suppress(*_LOSSES):
                     return self.run.mend(path)
         old = self.run
         _close(old)
-        self.run, about = _start(old.spec, old.launch, path, self._say)
+        passing = (*_LOSSES, ResourceError)  # a cluster takes a while to know that a node is dead
+        self.run, about = _start(old.spec, old.launch, path, self._say, passing=passing)
         self.run.stop_asked = old.stop_asked
         self._export = _exporter(self.run)
         return about, "a new team"

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -156,6 +157,26 @@ def test_a_host_that_is_lost_ends_the_run_with_its_name_and_the_way_on(tmp_path:
         said = run.stderr.read()
         assert run.wait(60) == 2
         assert "teamnet resume" in said
+
+
+def test_a_host_that_is_lost_is_done_without_and_the_digest_is_the_same():
+    longer = ("cartpole", "--env-steps", "6000", *SHORT[3:])
+    with Hosts(2) as hosts:
+        out = hosts.folder / "run"
+        run = hosts.start_inside(
+            0, [str(BIN / "teamnet"), "train", *longer, "--placement", "spread", "--save-every", "500",
+                "--out", str(out), "--address", hosts.address],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        while not list(out.glob("checkpoint-*.json")):
+            assert run.poll() is None
+            time.sleep(0.1)
+        hosts.kill(1)
+        said, complaints = run.communicate(timeout=300)
+        assert run.returncode == 0, complaints
+        summary = json.loads(said.splitlines()[-1])
+        assert summary["recoveries"][0]["how"] == "a new team"
+        assert summary["digest"] == _local_digest(hosts, longer)
 
 
 SRUN = """\
