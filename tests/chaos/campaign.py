@@ -155,7 +155,7 @@ def main() -> None:
         while injected.total() < options.faults:
             folder, seed = Path(base) / f"run-{runs}", options.seed + runs
             most = min(options.at_once, options.faults - injected.total())
-            steps = STEPS_FOR_FAULT * most
+            steps = STEPS_FOR_FAULT * max(most, 5)
             expected = reference(Path(base) / f"reference-{runs}", seed, steps)
             outcome, hit = disturbed(folder, seed, choice, most, steps)
             runs += 1
