@@ -12,7 +12,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from teamnet.errors import ActorLost, TeamnetError
 from teamnet.team.crew import Pending
-from teamnet.team.orphans import Process, end_if_stopped, end_with_parent
+from teamnet.team.ray_processes import Process, end_if_stopped, end_with_parent
 
 _START_SECONDS, _REPLACE_SECONDS = 120.0, 20.0
 """In which the next actors have to start; beside others that run, it takes seconds."""
