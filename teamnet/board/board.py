@@ -66,8 +66,8 @@ class Board:
         return self.view((2, layer.rows, layer.size), "activation", layer.team, layer.number)
 
     def errors(self, layer: LayerSpec) -> np.ndarray:
-        """Both buffers of a layer's error activations, ``(2, channels * rows, size)``."""
-        return self.view((2, layer.channels * layer.rows, layer.size), "error", layer.team, layer.number)
+        """Both buffers of a layer's error activations, ``(2, channels * rows, error_size)``."""
+        return self.view((2, layer.channels * layer.rows, layer.error_size), "error", layer.team, layer.number)
 
     @property
     def keep(self) -> np.ndarray:
@@ -171,7 +171,7 @@ def _lay_out(teams: Sequence[Team]) -> tuple[dict[tuple[object, ...], int], int]
     for team in teams:
         for layer in team:
             numbers["activation", layer.team, layer.number] = 2 * rows * layer.size
-            numbers["error", layer.team, layer.number] = 2 * rows * layer.size * layer.channels
+            numbers["error", layer.team, layer.number] = 2 * rows * layer.error_size * layer.channels
         numbers["value", team[0].team] = rows
         numbers["gate", team[0].team] = rows * published["gate", team[0].team]
     offsets: dict[tuple[object, ...], int] = {("control",): 0, ("bell",): LINE}

@@ -33,7 +33,9 @@ ROUTE = np.dtype([(name, np.int64) for name in ("word", "peers", "every", "piece
 """A route: its counter here, who arrives there and at which rounds, its pieces and bytes, the last round carried, and
 that before the first one."""
 
-PIECE = np.dtype([(name, np.int64) for name in ("address", "size", "buffers", "stride", "wire", "packed")])
+PIECE = np.dtype([(name, np.int64) for name in ("address", "size", "buffers", "stride", "wire", "packed", "kept")])
+"""Bytes of a slot; see :class:`teamnet.board.routes.Piece`. A sender has ``kept``, an address, those of the last round.
+"""
 
 
 @dataclass(frozen=True)
@@ -66,18 +68,22 @@ class LinkEnd:
         emulation: Emulation | None = None,
     ) -> None:
         start = board.address("control") - board.offset("control")
-        self._pieces = np.array(
-            [(start + piece.offset, *piece[1:], piece.packed) for route in routes for piece in route.pieces], PIECE
-        )
+        pieces = [piece for route in routes for piece in route.pieces]
+        self._kept = np.zeros(sum(piece.size for piece in pieces) if sending else 0, np.uint8)
+        places = self._kept.ctypes.data + np.cumsum([0, *(piece.size for piece in pieces)])
+        self._pieces = np.array([
+            (start + piece.offset, *piece[1:], piece.packed, place)
+            for piece, place in zip(pieces, places[:-1], strict=True)
+        ], PIECE)
         self._routes = np.zeros(len(routes), ROUTE)
         first = 0
         for record, route in zip(self._routes, routes, strict=True):
             counter = route.source if sending else route.target
-            pieces = self._pieces[first:].ctypes.data
+            address = self._pieces[first:].ctypes.data
             done = step * board.published(*route.slot)
             for field, value in zip(
                 ROUTE.names or (), (
-                    start + counter, route.arrivals, route.every, pieces, len(route.pieces), route.size, done, done
+                    start + counter, route.arrivals, route.every, address, len(route.pieces), route.size, done, done
                 ), strict=True,
             ):
                 record[field] = value

@@ -39,7 +39,9 @@ def _carry(route, at, outwards):
     for number in range(route.count):
         piece = pieces[number]
         if outwards:
-            pack(_place(route, piece, 0), at, piece.size // 8, piece.wire)
+            numbers, place = piece.size // 8, _place(route, piece, 0)
+            pack(place, at, numbers, piece.wire)
+            copy(vector(place, numbers), vector(piece.kept, numbers))
         else:
             unpack(at, _place(route, piece, 0), piece.size // 8, piece.wire)
         at += piece.packed
@@ -47,7 +49,10 @@ def _carry(route, at, outwards):
 
 @kernel
 def _repeats(route):
-    """Whether a route's next round is, bit for bit, the one that it has carried before."""
+    """Whether a route's next round is, bit for bit, the one that it has carried before.
+
+    That one was kept: its buffer may be written again as soon as the next round is out, which nobody may have answered.
+    """
     if route.done == route.first or route.every > 1:
         return False
     pieces = _pieces(route.pieces, route.count)
@@ -56,7 +61,7 @@ def _repeats(route):
         if piece.buffers < 2:
             return False
         size = piece.size // 8
-        new, old = integers(_place(route, piece, 0), size), integers(_place(route, piece, 1), size)
+        new, old = integers(_place(route, piece, 0), size), integers(piece.kept, size)
         for k in range(size):
             if new[k] != old[k]:
                 return False

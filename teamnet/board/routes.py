@@ -167,7 +167,7 @@ class Routes:
         is_output = kind == "activation" and layer.is_last
         wire = FLOAT64 if is_output else WIRE_FORMATS[layer.wire]
         rows = layer.rows * (layer.channels if kind == "error" else 1)
-        start, width = board.offset(*slot), 8 * layer.size
+        start, width = board.offset(*slot), 8 * (layer.error_size if kind == "error" else layer.size)
         for begin, end in columns:
             whole = (begin, end) == (0, layer.size)
             for row in range(1 if whole else rows):

@@ -70,18 +70,17 @@ def find_error(activation, mean, slope, variance, family, temperature, error):
 
 @kernel
 def feed_back(error_above, mirror, force):
-    """``e_{l+1} W_{l+1}^T``; ``mirror`` is the unit's own copy of its outgoing synapses, ``W_{l+1}^T``."""
+    """``f_l = e_{l+1} W_{l+1}^T``; ``mirror`` is the unit's own copy of its outgoing synapses, ``W_{l+1}^T``."""
     fill(flat(force), 0.0)
     add_products(force, error_above, mirror)
 
 
 @kernel
-def settle(activation, mean, variance, step_size, error_above, mirror, force):
-    """``H_l += a v_l ((m_l - H_l) / v_l + e_{l+1} W_{l+1}^T)``: one ascent of ``log p(H_1..H_L)`` in ``H_l``.
+def settle(activation, mean, variance, step_size, force):
+    """``H_l += a v_l ((m_l - H_l) / v_l + f_l)``: one ascent of ``log p(H_1..H_L)`` in ``H_l``.
 
-    ``step_size`` is ``a``.
+    ``step_size`` is ``a``, and ``force`` is ``f_l``.
     """
-    feed_back(error_above, mirror, force)
     h, m, f = flat(activation), flat(mean), flat(force)
     precision, step = 1.0 / variance, step_size * variance
     for j in range(h.size):

@@ -10,7 +10,7 @@ from teamnet.spec.run import LaunchSpec, RunSpec, TeamSpec, spec_of_team
 
 RULES = ("map", "map-async", "reinforce", "backprop")
 WIRES = ("float64", "float32", "bfloat16", "int8")
-FEEDBACKS = ("mirror", "kolen-pollack", "random")
+FEEDBACKS = ("mirror", "kolen-pollack", "random", "shipped")
 SCHEDULES = ("jacobi", "sweeps", "descents")
 SIGNALS = ("target", "reward")
 FUNCTIONS = ("softplus", "relu", "linear", "logistic", "tanh")
@@ -57,8 +57,17 @@ def check_no_link(launch: LaunchSpec) -> None:
             )
 
 
-def check_free_running(spec: RunSpec, launch: LaunchSpec) -> None:
-    """Refuse to let a team run free where its units do not run at the same time on a board."""
+def check_where(spec: RunSpec, launch: LaunchSpec) -> None:
+    """Refuse a run where it cannot run: one that runs free without a board, shipped products of parts of a layer.
+
+    Raises:
+        SpecError: naming the field of the launch.
+    """
+    if spec.feedback == "shipped" and launch.grain != "layer":
+        raise SpecError(
+            "grain", expected="layer where products are shipped", found=repr(launch.grain),
+            mend="Use --grain layer, or --feedback mirror: products of parts of a layer would have to be added up.",
+        )
     if not spec.free_running:
         return
     for field, value, needed in (("backend", launch.backend, "ray"), ("transport", launch.transport, "board")):
@@ -141,7 +150,8 @@ def _check_combination(spec: RunSpec) -> None:
         ("schedule", spec.rule == "map", spec.schedule != "jacobi"),
         ("exchange_every", _settles_at_once(spec), spec.exchange_every != 1),
         ("feedback", spec.rule != "reinforce", spec.feedback != "mirror"),
-        ("tolerance", spec.rule == "map" and not spec.error_feedback, spec.tolerance > 0),
+        ("tolerance", spec.rule == "map" and not spec.error_feedback and spec.feedback != "shipped",
+         spec.tolerance > 0),
         ("free_running", spec.rule == "map-async", spec.free_running),
         ("signal", spec.task == "regression", spec.signal != "target"),
     ):
@@ -152,7 +162,8 @@ def _check_combination(spec: RunSpec) -> None:
                       "schedule": "Only --rule map settles by choice.",
                       "exchange_every": "Only the schedule jacobi settles between exchanges.",
                       "feedback": "REINFORCE sends nothing down.",
-                      "tolerance": "Only --rule map settles, and --error-feedback would move what has settled.",
+                      "tolerance": "Only --rule map settles; --error-feedback would move what has settled, and "
+                                   "shipped products are not what a neuron says.",
                       "free_running": "Only --rule map-async runs without a common tick.",
                       "signal": "Only regression has a known target."}[name],
             )

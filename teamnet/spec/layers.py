@@ -43,7 +43,7 @@ class LayerSpec:
         exploring: share of the hidden units that explore in a step; the others take their mean.
         entropy: weight of the policy's entropy beside its return.
         exchange_every: settle steps between two exchanges with the neighbours, for the schedule ``jacobi``.
-        feedback: what a unit knows of the synapses that leave it: ``mirror``, ``kolen-pollack`` or ``random``.
+        feedback: what errors come down through: ``mirror``, ``kolen-pollack``, ``random`` or ``shipped``.
         forgetting: the share of a synapse between two layers that each update forgets.
         wire: how activations and errors are said to neighbours.
         error_feedback: whether what a message left out is added to the next one.
@@ -83,6 +83,16 @@ class LayerSpec:
     def channels(self) -> int:
         """Channels of errors: a second one carries the gradient of the entropy."""
         return 2 if self.entropy > 0.0 else 1
+
+    @property
+    def ships(self) -> bool:
+        """Whether units say the products of their errors and synapses, instead of errors to those who mirror these."""
+        return self.feedback == "shipped"
+
+    @property
+    def error_size(self) -> int:
+        """Numbers of a row that the layer's error activations say: one for each of its neurons, or for those below."""
+        return self.fan_in if self.ships else self.size
 
     @property
     def draws(self) -> int:

@@ -57,7 +57,8 @@ class RunSpec:
             ``jacobi`` settle towards what those said last.
         feedback: what errors come down through: ``mirror`` (a copy of the synapses upwards that gets the same updates),
             ``kolen-pollack`` (the same with initial values of its own, which forgetting brings together) or ``random``
-            (fixed weights, never learned).
+            (fixed weights, never learned) or ``shipped`` (the unit above says the products of its errors and its own
+            synapses, so that nobody mirrors any; whole layers only).
         forgetting: the share of every synapse between two layers that each update forgets.
         wire: how activations and errors are said to neighbours: ``float64``, ``float32``, ``bfloat16``, or ``int8``
             with a scale for each message. Units then work with what they have said.

@@ -70,7 +70,7 @@ class CallWorker:
             if layer.gated and layer.is_last:
                 published["value"] = board.signal("value", layer.team).copy()
         if phase.error != NOTHING:
-            published["error"] = board.errors(layer)[record["error_round"] & 1][:, neurons].copy()
+            published["error"] = board.errors(layer)[record["error_round"] & 1][:, _said_by(self._unit.spec)].copy()
         if phase.shown_gate != NOTHING:
             published["gate"] = board.gates(layer)[phase.shown_gate].copy()
         return published
@@ -165,12 +165,15 @@ class CallExchange:
     def _publish(self, turn: Turn, published: Mapping[str, np.ndarray]) -> None:
         """Put a unit's neurons to those of its layer; a slot is complete once the wave is."""
         unit, phase = self._units[turn.unit], turn.phase
-        layer, neurons = unit.layer, slice(unit.start, unit.stop)
-        for name, number in (("activation", phase.activation), ("error", phase.error)):
+        layer = unit.layer
+        for name, number, width, columns in (
+            ("activation", phase.activation, layer.size, slice(unit.start, unit.stop)),
+            ("error", phase.error, layer.error_size, _said_by(unit)),
+        ):
             if name in published:
                 values = published[name]
-                blank = np.empty((len(values), layer.size))
-                self._published.setdefault((name, layer.team, layer.number, number), blank)[:, neurons] = values
+                blank = np.empty((len(values), width))
+                self._published.setdefault((name, layer.team, layer.number, number), blank)[:, columns] = values
         if "value" in published:
             self._published["value", layer.team, layer.number] = published["value"]
         if "gate" in published:
@@ -208,3 +211,8 @@ class CallExchange:
     def close(self) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""
         self._crew.close()
+
+
+def _said_by(unit: UnitSpec) -> slice:
+    """A unit's columns of its layer's errors; who ships products is the whole layer."""
+    return slice(None) if unit.layer.ships else slice(unit.start, unit.stop)

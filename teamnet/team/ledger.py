@@ -165,6 +165,7 @@ def _messages(
     for unit, node, its in zip(units, nodes, counts, strict=True):
         layer, signal = unit.layer, _NUMBER * unit.layer.rows
         team, number, size = layer.team, layer.number, signal * unit.size
+        errors = layer.error_size if layer.ships else unit.size
 
         def every_step(size: int) -> Traffic:
             return Traffic(steps, steps * size)
@@ -175,10 +176,11 @@ def _messages(
         if layer.is_first:
             yield _Message(OBSERVATION, COORDINATOR_NODE, {node: 1}, every_step(signal * layer.fan_in))
         else:
-            second = its["sent_errors"] * size * (layer.channels - 1)
-            yield _Message(ERROR, node, where[team, number - 1], _said(unit, its, "errors").plus(Traffic(0, second), 1))
+            second = its["sent_errors"] * signal * errors * (layer.channels - 1)
+            said = _said(unit, its, "errors", errors).plus(Traffic(0, second), 1)
+            yield _Message(ERROR, node, where[team, number - 1], said)
         if not layer.is_last:
-            yield _Message(ACTIVATION, node, where[team, number + 1], _said(unit, its, "activations"))
+            yield _Message(ACTIVATION, node, where[team, number + 1], _said(unit, its, "activations", unit.size))
             continue
         yield _Message(ACTION, node, {COORDINATOR_NODE: 1}, every_step(size + (signal if layer.gated else 0)))
         if layer.gated:
@@ -186,9 +188,9 @@ def _messages(
             yield _Message(GATE, node, where[team, 0] - Counter({node: 1}), shown)
 
 
-def _said(unit: UnitSpec, counts: Mapping[str, int], kind: str) -> Traffic:
+def _said(unit: UnitSpec, counts: Mapping[str, int], kind: str, size: int) -> Traffic:
     """What a unit's publications say: their numbers, with 8 bits a scale, and where some may be missing, which."""
-    layer, numbers = unit.layer, unit.layer.rows * unit.size
+    layer, numbers = unit.layer, unit.layer.rows * size
     sent = counts[f"sent_{kind}"]
     messages = sent - counts[f"silent_{kind}"]
     of_message = (_NUMBER if layer.wire == "int8" else 0) + (-(-numbers // 8) if layer.tolerance else 0)

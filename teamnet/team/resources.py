@@ -29,7 +29,7 @@ def array_bytes(teams: Sequence[Sequence[LayerSpec]]) -> int:
     total = 0
     for layer in (layer for team in teams for layer in team):
         copies = len(SYNAPSES) + (0 if layer.single_step else layer.rows)
-        total += (layer.fan_in + 1 + layer.fan_out) * layer.size * copies * _NUMBER
+        total += (layer.fan_in + 1 + (0 if layer.ships else layer.fan_out)) * layer.size * copies * _NUMBER
     return total
 
 

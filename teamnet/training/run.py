@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from teamnet.errors import CheckpointError, SpecError
-from teamnet.spec.check import check_free_running, check_launch, check_run
+from teamnet.spec.check import check_launch, check_run, check_where
 from teamnet.spec.files import from_plain, to_plain
 from teamnet.spec.layers import UnitSpec
 from teamnet.spec.presets import SINGLE_STEP_TASKS
@@ -63,7 +63,7 @@ class Run:
         self.launch = launch or LaunchSpec()
         check_run(spec)
         check_launch(self.launch)
-        check_free_running(spec, self.launch)
+        check_where(spec, self.launch)
         block_size(self.launch.grain)
         check_placement(self.launch.placement)
         self.task = make_task(spec)

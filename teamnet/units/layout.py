@@ -6,7 +6,7 @@ import numpy as np
 
 _SIZES = (
     "rows", "fan_in", "size", "fan_out", "offset", "layer_size", "channels", "acting_steps",
-    "settle_steps", "timed_mask", "wire", "error_feedback",
+    "settle_steps", "timed_mask", "wire", "error_feedback", "mirrors", "ships",
 )
 _KINDS = ("first_layer", "last_layer", "function", "family", "gated", "single_step")
 _REALS = (
@@ -25,8 +25,8 @@ LEDGER = (
 """What a unit counts: its publications, those that said nothing, the numbers that it did not say as they had settled,
 and nanoseconds of its timed steps."""
 _PRIVATE = (
-    "incoming", "biases", "outgoing", "state", "signalled_above", "ones", "decay", "noise", "schedule", "laps",
-    "noted_below", "noted_above", "noted_gate",
+    "incoming", "biases", "outgoing", "state", "transposed", "unsaid_products", "signalled_above", "ones", "decay",
+    "noise", "schedule", "laps", "noted_below", "noted_above", "noted_gate",
 )
 _SLOTS = ("below", "above", "own_activation", "own_error", "delta", "keep", "gate", "value")
 _WORDS = (
@@ -42,7 +42,8 @@ UNIT = np.dtype([
 """One record a unit.
 
 Sizes: parallel environments ``rows``, neurons below ``fan_in``, own ``size``, neurons above ``fan_out`` (0 at the top),
-the first own neuron's place ``offset`` in a layer of ``layer_size``; errors have one or two ``channels``;
+the first own neuron's place ``offset`` in a layer of ``layer_size``; errors have one or two ``channels``; a unit
+``mirrors`` the synapses that leave it, unless it is an output or the one above ``ships`` products;
 ``acting_steps`` and ``settle_steps`` count ticks where a team runs free. Private and slot fields are addresses of
 float64 memory, ``schedule`` of ``phases`` records, ``laps`` of ``phases`` times four int64 (the clock at a phase's
 turns, in the newest timed step); words are addresses of the board's round counters (0 in-process). ``peers`` counts the

@@ -54,7 +54,7 @@ def _accumulate_all(unit):
     error = _own_error(unit)
     _accumulate(unit, unit.incoming, below(unit), error)
     _accumulate(unit, unit.biases, matrix(unit.ones, unit.rows, 1), error)
-    if not unit.last_layer:
+    if unit.mirrors:
         _accumulate(unit, unit.outgoing, _error_above(unit), state(unit, ACTIVATION))
 
 
@@ -68,7 +68,7 @@ def _accumulate_bonuses(unit):
     second = state(unit, SECOND_ERROR)
     rule.accumulate_bonus(below(unit), second, _bonus(unit.incoming, unit.fan_in, unit.size))
     rule.accumulate_bonus(matrix(unit.ones, unit.rows, 1), second, _bonus(unit.biases, 1, unit.size))
-    if not unit.last_layer:
+    if unit.mirrors:
         rule.accumulate_bonus(above(unit, 1), state(unit, ACTIVATION), _bonus(unit.outgoing, unit.fan_out, unit.size))
 
 
@@ -87,7 +87,7 @@ def trace(unit):
 def note_neighbours(unit):
     """Keep what neighbours say now: once a unit that runs free comes to its trace, they may be a step further."""
     copy(flat(below(unit)), vector(unit.noted_below, unit.rows * unit.fan_in))
-    if not unit.last_layer:
+    if unit.mirrors:
         copy(flat(above(unit, 0)), vector(unit.noted_above, unit.rows * unit.fan_out))
     if unit.gated:
         copy(gate(unit), vector(unit.noted_gate, unit.rows))
@@ -136,8 +136,18 @@ def _forget_synapses(unit):
     """What lies between two layers shrinks by the same share at both ends, which brings them together."""
     if unit.forgetting > 0.0:
         adam.shrink(vector(unit.incoming, unit.fan_in * unit.size), unit.forgetting)
-    if unit.forgetting_above > 0.0 and not unit.last_layer:
+    if unit.forgetting_above > 0.0 and unit.mirrors:
         adam.shrink(vector(unit.outgoing, unit.fan_out * unit.size), unit.forgetting_above)
+
+
+@kernel
+def _transpose(unit):
+    """What a unit that ships products multiplies its errors with, once its synapses have changed."""
+    if unit.ships:
+        weights, turned = matrix(unit.incoming, unit.fan_in, unit.size), matrix(unit.transposed, unit.size, unit.fan_in)
+        for i in range(unit.fan_in):
+            for j in range(unit.size):
+                turned[j, i] = weights[i, j]
 
 
 @kernel
@@ -157,10 +167,11 @@ def learn(unit):
     own = _rate(unit, unit.rate_start, unit.rate_end)
     _learn_from_trace(unit, unit.incoming, unit.fan_in, unit.size, own)
     _learn_from_trace(unit, unit.biases, 1, unit.size, own)
-    if not unit.last_layer:
+    if unit.mirrors:
         rate = _rate(unit, unit.rate_above_start, unit.rate_above_end)
         _learn_from_trace(unit, unit.outgoing, unit.fan_out, unit.size, rate)
     _forget_synapses(unit)
+    _transpose(unit)
 
 
 @kernel
@@ -183,12 +194,13 @@ def learn_at_once(unit):
     own = _rate(unit, unit.rate_start, unit.rate_end)
     _learn_from_batch(unit, unit.incoming, below(unit), error, own)
     _learn_from_batch(unit, unit.biases, matrix(unit.ones, unit.rows, 1), error, own)
-    if not unit.last_layer:
+    if unit.mirrors:
         signalled = matrix(unit.signalled_above, unit.rows, unit.fan_out)
         rule.broadcast(_error_above(unit), delta, float(unit.rows), signalled)
         rate = _rate(unit, unit.rate_above_start, unit.rate_above_end)
         _learn_from_batch(unit, unit.outgoing, signalled, state(unit, ACTIVATION), rate)
     _forget_synapses(unit)
+    _transpose(unit)
 
 
 @kernel

@@ -5,7 +5,7 @@ from __future__ import annotations
 from teamnet.kernels import backpropagation, rule, sweeps
 from teamnet.kernels.compile import kernel
 from teamnet.kernels.constants import GAUSSIAN
-from teamnet.kernels.memory import matrix
+from teamnet.kernels.memory import copy, flat, matrix
 from teamnet.units.acting import find_error, predict
 from teamnet.units.views import (
     ACTIVATION,
@@ -16,6 +16,7 @@ from teamnet.units.views import (
     SIGNALLED,
     SLOPE,
     above,
+    shipped,
     state,
     write_activation,
     write_error,
@@ -23,17 +24,20 @@ from teamnet.units.views import (
 
 
 @kernel
-def _mirror(unit):
-    return matrix(unit.outgoing, unit.fan_out, unit.size)
+def _feed_back(unit, channel):
+    """What comes down: the products that the unit above has shipped, or those of its errors with the unit's mirror."""
+    if unit.ships:
+        copy(flat(shipped(unit, channel)), flat(state(unit, FORCE)))
+    else:
+        mirror = matrix(unit.outgoing, unit.fan_out, unit.size)
+        rule.feed_back(above(unit, channel), mirror, state(unit, FORCE))
 
 
 @kernel
 def settle(unit):
     """Move the activation towards its most probable value and publish it; all hidden layers at once."""
-    rule.settle(
-        state(unit, ACTIVATION), state(unit, MEAN), unit.variance, unit.step_size, above(unit, 0), _mirror(unit),
-        state(unit, FORCE),
-    )
+    _feed_back(unit, 0)
+    rule.settle(state(unit, ACTIVATION), state(unit, MEAN), unit.variance, unit.step_size, state(unit, FORCE))
     write_activation(unit)
 
 
@@ -50,10 +54,10 @@ def chain(unit):
 
     It is backpropagation's way down, and that of a sweep.
     """
-    rule.feed_back(above(unit, 0), _mirror(unit), state(unit, FORCE))
+    _feed_back(unit, 0)
     backpropagation.chain(state(unit, SLOPE), state(unit, FORCE), state(unit, ERROR))
     if unit.channels == 2:
-        rule.feed_back(above(unit, 1), _mirror(unit), state(unit, FORCE))
+        _feed_back(unit, 1)
         backpropagation.chain(state(unit, SLOPE), state(unit, FORCE), state(unit, SECOND_ERROR))
     write_error(unit)
 

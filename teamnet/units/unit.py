@@ -50,10 +50,12 @@ class Unit:
         self._synapses = {
             "incoming": np.zeros((depth, layer.fan_in, size)),
             "biases": np.zeros((depth, 1, size)),
-            "outgoing": np.zeros((depth, layer.fan_out, size)),
+            "outgoing": np.zeros((depth, 0 if layer.ships else layer.fan_out, size)),
         }
         self._state = np.zeros((len(STATE), rows, size))
         self._scratch = {
+            "transposed": np.zeros((size, layer.fan_in)) if layer.ships else np.zeros(0),
+            "unsaid_products": np.zeros((rows, layer.fan_in)),
             "signalled_above": np.zeros((rows, layer.fan_out)), "ones": np.ones(rows), "decay": np.zeros(rows),
             "noted_below": np.zeros((rows, layer.fan_in)), "noted_above": np.zeros((rows, layer.fan_out)),
             "noted_gate": np.zeros(rows),
@@ -64,7 +66,8 @@ class Unit:
         self._describe()
         own = initial_weights(layer, layer.number, layer.fan_in, layer.size, spec.seed)
         self._synapses["incoming"][0] = own[:, spec.start : spec.stop]
-        if not layer.is_last:
+        self._transpose()
+        if self._mirrors:
             above = feedback_weights(layer, spec.seed)
             self._synapses["outgoing"][0] = above[spec.start : spec.stop].T
 
@@ -79,7 +82,7 @@ class Unit:
             "function": HIDDEN_FUNCTIONS[layer.function],
             "family": CATEGORICAL if layer.family == "categorical" else GAUSSIAN,
             "gated": layer.gated, "single_step": layer.single_step, "entropy": layer.entropy,
-            "channels": layer.channels,
+            "channels": layer.channels, "mirrors": self._mirrors, "ships": layer.ships,
             "acting_steps": layer.acting_steps, "settle_steps": layer.settle_steps, "phases": len(self._schedule),
             "variance": layer.variance, "temperature": layer.temperature, "step_size": layer.step_size,
             "trace_decay": layer.trace_decay, "rate_start": layer.rate.start, "rate_end": layer.rate.end,
@@ -145,7 +148,15 @@ class Unit:
 
     @property
     def _has_own_feedback(self) -> bool:
-        return self.spec.layer.feedback != "mirror" and not self.spec.layer.is_last
+        return self.spec.layer.feedback != "mirror" and self._mirrors
+
+    @property
+    def _mirrors(self) -> bool:
+        return not self.spec.layer.is_last and not self.spec.layer.ships
+
+    def _transpose(self) -> None:
+        if self.spec.layer.ships:
+            self._scratch["transposed"][:] = self._synapses["incoming"][0].T
 
     def mirror(self) -> Snapshot:
         """The unit's own copies of its outgoing synapses, in the layout of the layer above: ``(.., size, fan_out)``."""
@@ -169,12 +180,13 @@ class Unit:
         """
         for group in _GROUPS:
             block = self._synapses[group]
-            for part in self._parts() if group != "outgoing" or above else ():
+            for part in self._parts() if group != "outgoing" or self._mirrors else ():
                 value = np.swapaxes(above[part], -1, -2) if group == "outgoing" else own[f"{group}.{part}"]
                 if part == "trace":
                     block[len(SYNAPSES) :] = value
                 else:
                     block[SYNAPSES.index(part)] = value
+        self._transpose()
         if self._has_own_feedback:
             self._synapses["outgoing"][SYNAPSES.index("value")] = own["outgoing.value"]
         for name in _SHOWN:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from teamnet.kernels.compile import kernel
 from teamnet.kernels.constants import FLOAT64
 from teamnet.kernels.memory import copy, fill, flat, matrix, vector
+from teamnet.kernels.rule import feed_back
 from teamnet.kernels.wire import encode
 from teamnet.units.layout import STATE
 
@@ -35,6 +36,13 @@ def above(unit, channel):
     """One channel ``(rows, fan_out)`` of the errors of the layer above."""
     place = (unit.above_round & 1) * unit.channels + channel
     return matrix(unit.above + 8 * place * unit.rows * unit.fan_out, unit.rows, unit.fan_out)
+
+
+@kernel
+def shipped(unit, channel):
+    """One channel ``(rows, size)`` of the products that the unit above has shipped."""
+    place = (unit.above_round & 1) * unit.channels + channel
+    return matrix(unit.above + 8 * place * unit.rows * unit.size, unit.rows, unit.size)
 
 
 @kernel
@@ -85,6 +93,8 @@ def begin_messages(unit):
     if unit.error_feedback != 0:
         fill(flat(state(unit, UNSAID_ACTIVATION)), 0.0)
         fill(flat(state(unit, UNSAID_ERROR)), 0.0)
+        if unit.ships:
+            fill(vector(unit.unsaid_products, unit.rows * unit.fan_in), 0.0)
 
 
 @kernel
@@ -113,16 +123,36 @@ def write_error(unit):
     """Write all channels of the unit's error to its slot, if this phase publishes it, and count it."""
     if unit.error_round >= 0:
         unit.sent_errors += 1
-        if unit.wire != FLOAT64:
-            _encode(unit, ERROR, UNSAID_ERROR)
-        if unit.still_error >= 0.0 and unit.error_round > unit.step * unit.error_rounds:
-            held = _hold(unit, unit.own_error, (unit.error_round + 1) & 1, state(unit, ERROR), unit.still_error)
-            unit.held_errors += held
-            unit.silent_errors += held == unit.rows * unit.size
-        place = (unit.error_round & 1) * unit.channels
-        _write(unit, unit.own_error, place, state(unit, ERROR))
-        if unit.channels == 2:
-            _write(unit, unit.own_error, place + 1, state(unit, SECOND_ERROR))
+        if unit.ships:
+            for channel in range(unit.channels):
+                _ship(unit, channel)
+        else:
+            _say_error(unit)
+
+
+@kernel
+def _say_error(unit):
+    if unit.wire != FLOAT64:
+        _encode(unit, ERROR, UNSAID_ERROR)
+    if unit.still_error >= 0.0 and unit.error_round > unit.step * unit.error_rounds:
+        held = _hold(unit, unit.own_error, (unit.error_round + 1) & 1, state(unit, ERROR), unit.still_error)
+        unit.held_errors += held
+        unit.silent_errors += held == unit.rows * unit.size
+    place = (unit.error_round & 1) * unit.channels
+    _write(unit, unit.own_error, place, state(unit, ERROR))
+    if unit.channels == 2:
+        _write(unit, unit.own_error, place + 1, state(unit, SECOND_ERROR))
+
+
+@kernel
+def _ship(unit, channel):
+    """Write ``e_l W_l^T (rows, fan_in)`` to the slot: the force on the layer below, which need not know ``W_l``."""
+    place = (unit.error_round & 1) * unit.channels + channel
+    products = matrix(unit.own_error + 8 * place * unit.rows * unit.fan_in, unit.rows, unit.fan_in)
+    error = state(unit, ERROR if channel == 0 else SECOND_ERROR)
+    feed_back(error, matrix(unit.transposed, unit.size, unit.fan_in), products)
+    if channel == 0 and unit.wire != FLOAT64:
+        encode(flat(products), vector(unit.unsaid_products, products.size), unit.wire, unit.error_feedback != 0)
 
 
 @kernel

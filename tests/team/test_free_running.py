@@ -166,15 +166,23 @@ def _learned(exchange: FreeExchange, teams: list[list[LayerSpec]], steps: int) -
     return float(np.mean(right))
 
 
+def _able_to_learn(feedback: str) -> list[list[LayerSpec]]:
+    common = {
+        "rows": 16, "schedule": "ticks", "acting_steps": 10, "settle_steps": 10, "trace_decay": 0.0,
+        "feedback": feedback,
+    }
+    teams = [make_layers((2, 8, 6, 2), **common), make_layers((2, 8, 1), team="critic", family="gaussian", **common)]
+    return [[replace(layer, rate=Rate(4e-3, 4e-3), rate_above=Rate(4e-3, 4e-3)) for layer in team] for team in teams]
+
+
+def test_it_learns_from_shipped_products():
+    teams = _able_to_learn("shipped")
+    with _closing(running_free(teams)) as exchange:
+        assert _learned(exchange, teams, 6000) > 0.85
+
+
 def test_it_learns_and_mirrors_stay_near_their_originals():
-    teams = [
-        make_layers((2, 8, 6, 2), rows=16, schedule="ticks", acting_steps=10, settle_steps=10, trace_decay=0.0),
-        make_layers(
-            (2, 8, 1), team="critic", family="gaussian", rows=16, schedule="ticks", acting_steps=10, settle_steps=10,
-            trace_decay=0.0,
-        ),
-    ]
-    teams = [[replace(layer, rate=Rate(4e-3, 4e-3), rate_above=Rate(4e-3, 4e-3)) for layer in team] for team in teams]
+    teams = _able_to_learn("mirror")
     with _closing(running_free(teams)) as exchange:
         assert _learned(exchange, teams, 6000) > 0.85
         exchange.pause()

@@ -105,6 +105,21 @@ def test_messages_of_fewer_bits_say_fewer_bytes(wire: str, number: int, scale: i
     assert edges["action"].bytes == STEPS * 8 * ROWS * 2
 
 
+@pytest.mark.parametrize(("schedule", "downs"), [("jacobi", N), ("descents", N), ("ticks", ACTING + N), ("chain", 1)])
+def test_who_ships_products_says_one_for_each_neuron_below(schedule: str, downs: int):
+    """And the last errors of the published schedule, which only those read who mirror synapses, are not said at all."""
+    teams = [make_layers(
+        ACTOR, rows=ROWS, settle_steps=N, schedule=schedule, acting_steps=ACTING, feedback="shipped", entropy=0.1,
+    )]
+    units = divide_all(teams, "layer", 0)
+    expected = STEPS * downs * 2, STEPS * downs * 8 * 2 * ROWS * (9 + 6)
+    calls = CallExchange(teams, units, ThreadCrew(CallWorker, [(teams, unit) for unit in units]))
+    for exchange in (local(teams), calls, threaded(teams, "layer")):
+        drive(exchange, teams, STEPS)
+        assert exchange.ledger().edges["error"] == expected
+        exchange.close()
+
+
 def test_actor_calls_count_the_same():
     teams = _teams("sweeps")
     units = divide_all(teams, "block:4", 0)

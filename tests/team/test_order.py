@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import pytest
@@ -13,7 +14,7 @@ from teamnet.team.order import order_of_step
 from teamnet.team.partition import divide_all
 from teamnet.units.schedules import schedule_of
 from teamnet.units.schedules.phase import Phase, rounds
-from tests.team.test_same_bits import ALL
+from tests.team.test_same_bits import ALL, fed_back
 
 
 @pytest.mark.parametrize("teams", ALL.values(), ids=ALL.keys())
@@ -52,6 +53,19 @@ def test_publications_of_a_slot_are_counted_without_a_gap(teams: Sequence[Sequen
             for slot in ("activation", "error", "shown_gate"):
                 numbers = [getattr(phase, slot) for phase in schedule_of(layer) if getattr(phase, slot) >= 0]
                 assert numbers == list(range(rounds(schedule_of(layer), slot)))
+
+
+SHIPPED = {f"shipped, {name}": teams for name, teams in fed_back("shipped").items()}
+
+
+@pytest.mark.parametrize("teams", (ALL | SHIPPED).values(), ids=(ALL | SHIPPED).keys())
+def test_nothing_is_published_that_nobody_reads(teams: Sequence[Sequence[LayerSpec]]):
+    """Readers' answers are what keeps a publisher from overwriting what the relay has yet to send."""
+    for team in teams:
+        for low, high in itertools.pairwise(team):
+            for writer, reader, said, read in ((low, high, "activation", "below"), (high, low, "error", "above")):
+                places = {getattr(phase, read) for phase in schedule_of(reader)}
+                assert places >= set(range(rounds(schedule_of(writer), said))), (writer.number, said)
 
 
 def test_backpropagation_is_one_exchange_up_and_one_down():

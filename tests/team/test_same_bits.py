@@ -7,7 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from teamnet.spec.layers import LayerSpec
 from teamnet.study.reference import ReferenceTeam
+from teamnet.team.call_exchange import CallExchange, CallWorker
+from teamnet.team.crew import ThreadCrew
 from teamnet.team.partition import divide_all
 from teamnet.team.state import digest, merge, split
 from teamnet.units.streams import KeyedNoise, initial_weights
@@ -106,6 +109,50 @@ def test_nodes_change_no_bit(teams, grain: str, nodes: int):
     drive(exchange, teams, 20)
     assert_same(state_of(exchange, teams, grain), state_of(expected, teams, "layer"))
     exchange.close()
+
+
+def fed_back(feedback: str) -> dict[str, list[list[LayerSpec]]]:
+    """Teams of every schedule in which something comes down."""
+    return {
+        "jacobi": [
+            make_layers((3, 9, 6, 2), rows=2, feedback=feedback, forgetting=0.01),
+            make_layers((3, 6, 4, 1), team="critic", family="gaussian", rows=2, feedback=feedback, exchange_every=3),
+        ],
+        "sweeps": [make_layers((3, 9, 6, 5, 2), rows=2, schedule="sweeps", settle_steps=3, feedback=feedback)],
+        "descents": [
+            make_layers((3, 9, 6, 2), rows=2, schedule="descents", settle_steps=2, feedback=feedback),
+            make_layers((3, 6, 1), team="critic", family="gaussian", rows=2, schedule="descents", feedback=feedback),
+        ],
+        "chain": [make_layers((3, 9, 6, 2), rows=2, schedule="chain", exploring=0.0, entropy=0.1, feedback=feedback)],
+        "ticks": [make_layers((3, 9, 6, 2), rows=2, schedule="ticks", settle_steps=4, feedback=feedback)],
+        "no hidden": [make_layers((3, 2), feedback=feedback)],
+        "single step": [make_layers((5, 9, 6, 2), rows=7, single_step=True, feedback=feedback)],
+    }
+
+
+@pytest.mark.parametrize("name", fed_back("shipped"))
+def test_products_that_are_shipped_are_those_that_mirrors_would_make(name: str):
+    expected, teams = local(fed_back("mirror")[name]), fed_back("shipped")[name]
+    drive(expected, teams, 30)
+    units = divide_all(teams, "layer", 0)
+    places = [number % 2 for number in range(len(units))]
+    calls = CallExchange(teams, units, ThreadCrew(CallWorker, [(teams, unit) for unit in units]))
+    for exchange in (local(teams), threaded(teams, "layer"), spread(teams, "layer", places), calls):
+        drive(exchange, teams, 30)
+        assert_same(state_of(exchange, teams, "layer"), state_of(expected, teams, "layer"))
+        assert all(mirror["value"].size == 0 for mirror in exchange.mirrors())
+        exchange.close()
+
+
+def test_a_snapshot_of_a_team_that_ships_products_goes_on():
+    teams = fed_back("shipped")["descents"]
+    one, other = local(teams), threaded(teams, "layer")
+    drive(one, teams, 20)
+    other.restore(split(divide_all(teams, "layer", 0), state_of(one, teams, "layer")), 20)
+    for exchange in (one, other):
+        drive(exchange, teams, 20, first=20)
+    assert_same(state_of(other, teams, "layer"), state_of(one, teams, "layer"))
+    other.close()
 
 
 @settings(max_examples=10)

@@ -48,6 +48,7 @@ LOCAL = LaunchSpec("local")
         ({"feedback": "kolen-pollack"}, "forgetting: expected between 0 and 1; found 0.0.*try 1e-4"),
         ({"forgetting": 1.0}, "forgetting: expected 0 or more and below 1"),
         ({"feedback": "random", "rule": "reinforce"}, "feedback: .*REINFORCE sends nothing down"),
+        ({"feedback": "shipped", "tolerance": 0.1}, "tolerance: .*shipped products are not what a neuron says"),
         ({"wire": "float16"}, "wire: expected one of float64, float32, bfloat16, int8"),
         ({"error_feedback": True}, "error_feedback: expected a --wire that leaves something out; found float64"),
         ({"tolerance": -0.1}, "tolerance: expected 0 or more"),

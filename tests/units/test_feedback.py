@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from teamnet.errors import SpecError
 from teamnet.spec.layers import LayerSpec
+from teamnet.spec.presets import preset
+from teamnet.spec.run import LaunchSpec
 from teamnet.team.partition import divide_all
+from teamnet.team.resources import array_bytes
 from teamnet.team.state import split
+from teamnet.training.run import Run
 from tests.conftest import make_layers
 from tests.team.exchanges import assert_same, drive, local, state_of
 
@@ -78,3 +85,28 @@ def test_own_feedback_is_part_of_a_snapshot(feedback: str):
     for exchange in (one, other):
         drive(exchange, teams, 20, first=20)
     assert_same(state_of(other, teams, "block:2"), state_of(one, teams, "layer"))
+
+
+@pytest.mark.parametrize("grain", ["neuron", "block:32"])
+def test_parts_of_a_layer_cannot_ship_products(grain: str):
+    spec = replace(preset("cartpole"), feedback="shipped")
+    with pytest.raises(SpecError, match=f"grain: expected layer where products are shipped; found '{grain}'.*mirror"):
+        Run(spec, LaunchSpec("local", grain=grain))
+
+
+def test_shipped_products_are_rounded_as_messages_are():
+    teams = [make_layers((3, 9, 6, 2), rows=2, feedback="shipped", wire="float32")]
+    exchange, exact = local(teams), local([make_layers((3, 9, 6, 2), rows=2, feedback="shipped")])
+    for its in (exchange, exact):
+        drive(its, teams, 1)
+    for layer in teams[0][1:]:
+        said, meant = exchange.board.errors(layer), exact.board.errors(layer)
+        np.testing.assert_array_equal(said, said.astype(np.float32))
+        assert not np.array_equal(meant, meant.astype(np.float32))
+        np.testing.assert_allclose(said, meant, rtol=1e-4, atol=1e-6)
+
+
+def test_who_ships_products_keeps_no_mirrors():
+    own = 8 * 7 * ((3 + 1) * 9 + (9 + 1) * 6 + (6 + 1) * 2)  # SYNAPSES and two rows' traces
+    assert array_bytes([_team("shipped")]) == own
+    assert array_bytes([_team("mirror")]) == own + 8 * 7 * (9 * 6 + 6 * 2)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from teamnet.errors import SpecError, TeamnetError
-from teamnet.spec.check import check_launch, check_run
+from teamnet.spec.check import check_launch, check_run, check_where
 from teamnet.spec.run import LaunchSpec
 from teamnet.study.communication.grid import Grid, measure, specs_of
 from teamnet.study.communication.table import comm_table, draw_comm, label
@@ -53,6 +53,7 @@ def run_grid(
         spec, where = specs_of(task, configuration, launch)
         check_run(spec)
         check_launch(where)
+        check_where(spec, where)
         block_size(where.grain)
         check_placement(where.placement)
     make_folder(out)

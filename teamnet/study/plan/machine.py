@@ -32,8 +32,9 @@ class Cost(NamedTuple):
 def amounts(unit: UnitSpec) -> Cost:
     """How much of each a unit goes through in an operation."""
     layer, values = unit.layer, float(unit.layer.rows * unit.size)
-    weights = (layer.fan_in + 1 + layer.fan_out) * unit.size
-    return Cost(1.0, layer.fan_in * values, layer.fan_out * values, float(weights), values)
+    mirrored = 0 if layer.ships else layer.fan_out
+    weights = (layer.fan_in + 1 + mirrored) * unit.size
+    return Cost(1.0, layer.fan_in * values, mirrored * values, float(weights), values)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 
 from teamnet.board.board import board_size
 from teamnet.errors import SpecError
-from teamnet.spec.check import check_launch, check_run
+from teamnet.spec.check import check_launch, check_run, check_where
 from teamnet.spec.layers import LayerSpec, UnitSpec
 from teamnet.spec.resolve import build_teams, fit_depth
 from teamnet.spec.run import LaunchSpec, RunSpec
@@ -98,6 +98,7 @@ def predict(
     """
     check_run(spec)
     check_launch(launch)
+    check_where(spec, launch)
     check_placement(launch.placement)
     if spec.free_running:
         raise SpecError(

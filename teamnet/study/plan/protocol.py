@@ -103,10 +103,10 @@ def part_bytes(
         return header + 8 * rows
     layer = layers[slot[1], slot[2]]
     is_output = slot[0] == "activation" and layer.is_last
-    lines = rows * (layer.channels if slot[0] == "error" else 1)
+    lines, width = (rows * layer.channels, layer.error_size) if slot[0] == "error" else (rows, layer.size)
     wire = FLOAT64 if is_output else WIRE_FORMATS[layer.wire]
     parts = (
-        packed_size(lines * layer.size, wire) if (begin, end) == (0, layer.size)
+        packed_size(lines * width, wire) if (begin, end) == (0, layer.size)
         else lines * packed_size(end - begin, wire)
         for begin, end in routes.writers[slot][node]
     )

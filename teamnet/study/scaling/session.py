@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from teamnet.errors import TeamnetError
-from teamnet.spec.check import check_launch, check_run
+from teamnet.spec.check import check_launch, check_run, check_where
 from teamnet.spec.run import RunSpec
 from teamnet.study.communication.grid import measure, specs_of
 from teamnet.study.plan.machine import Machine
@@ -48,6 +48,7 @@ def run_scaling(
         spec, launch = specs_of(task, point.configuration, point.launch)
         check_run(spec)
         check_launch(launch)
+        check_where(spec, launch)
         block_size(launch.grain)
         check_placement(launch.placement)
     make_folder(out)

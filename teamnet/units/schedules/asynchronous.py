@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from teamnet.kernels.constants import BEGIN, EXPECT, FIND_ERROR, PREDICT, REFRESH, RESAMPLE, SETTLE, SHOW_GATE
 from teamnet.spec.layers import LayerSpec
-from teamnet.units.schedules.phase import NOTHING, Phase, learn, trace
+from teamnet.units.schedules.phase import NOTHING, Phase, then_learn, trace
 
 
 def ticks(layer: LayerSpec) -> list[Phase]:
@@ -29,6 +29,8 @@ def ticks(layer: LayerSpec) -> list[Phase]:
     phases = [Phase(BEGIN, below=0, activation=0, error=NOTHING if layer.is_first else 0)]
     for k in range(1, last + 1):
         look, error = (0, NOTHING) if layer.is_first else (k, k)
+        if layer.ships and k == last:
+            error = NOTHING  # the last one is for the traces of those who mirror synapses
         if not layer.is_last:
             phases.append(Phase(SETTLE, above=k - 1, activation=k))
             if not layer.is_first:
@@ -41,7 +43,7 @@ def ticks(layer: LayerSpec) -> list[Phase]:
         else:
             phases.append(Phase(REFRESH, below=look, error=error))
         if k == acting:
-            phases += learn(layer)
+            phases[-1:] = then_learn(phases[-1], layer)
     if layer.is_first and not layer.is_last:
         phases.append(Phase(FIND_ERROR))
     if layer.gated and layer.is_last:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from teamnet.kernels.constants import ACT, FIND_ERROR, PREDICT, REFRESH, SETTLE, SHOW_GATE
 from teamnet.spec.layers import LayerSpec
-from teamnet.units.schedules.phase import NOTHING, Phase, learn, trace
+from teamnet.units.schedules.phase import NOTHING, Phase, then_learn, trace
 
 
 def jacobi(layer: LayerSpec) -> list[Phase]:
@@ -23,14 +23,15 @@ def jacobi(layer: LayerSpec) -> list[Phase]:
     between it goes on settling towards what its neighbours said last.
     """
     steps, said = layer.settle_steps, 0
-    phases = [Phase(ACT, below=0, activation=0, error=NOTHING if layer.is_first else 0), *learn(layer)]
+    phases = then_learn(Phase(ACT, below=0, activation=0, error=NOTHING if layer.is_first else 0), layer)
     for k in range(1, steps + 1):
         exchange = k % layer.exchange_every == 0 or k == steps
         if not layer.is_last:
             phases.append(Phase(SETTLE, above=said, activation=said + 1 if exchange else NOTHING))
         said += exchange
         if exchange and not layer.is_first:
-            phases.append(Phase(REFRESH, below=said, error=said))
+            read = k < steps or not layer.ships  # the last error is for the traces of those who mirror synapses
+            phases.append(Phase(REFRESH, below=said, error=said if read else NOTHING))
         elif layer.is_first and layer.is_last and k == steps:
             phases.append(Phase(REFRESH, below=0))
         elif layer.is_first and not layer.is_last and k == 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from teamnet.kernels.constants import LEARN, LEARN_AT_ONCE, TRACE
+from teamnet.kernels.constants import FIND_ERROR, LEARN, LEARN_AT_ONCE, TRACE
 from teamnet.spec.layers import LayerSpec
 
 NOTHING = -1
@@ -38,15 +38,23 @@ def learn(layer: LayerSpec) -> list[Phase]:
     return [] if layer.single_step else [Phase(LEARN, delta=1)]
 
 
+def then_learn(phase: Phase, layer: LayerSpec) -> list[Phase]:
+    """A phase and learning; products are shipped once the synapses have learned, as mirrors have learned by then."""
+    if layer.ships and phase.error != NOTHING and not layer.single_step:
+        return [phase._replace(error=NOTHING), *learn(layer), Phase(FIND_ERROR, error=phase.error)]
+    return [phase, *learn(layer)]
+
+
 def trace(layer: LayerSpec, *, below: int, above: int) -> Phase:
     """The end of a step: accumulate the trace, or in a task of one step learn at once.
 
     Args:
         layer: whose units.
-        below, above: the publications that the trace is made of; the observation has the first only.
+        below, above: the publications that the trace is made of; the observation has the first only, and errors are
+            for those who mirror synapses.
     """
     reads = {
-        "below": 0 if layer.is_first else below, "above": NOTHING if layer.is_last else above,
+        "below": 0 if layer.is_first else below, "above": NOTHING if layer.is_last or layer.ships else above,
         "gate": 0 if layer.gated else NOTHING,
     }
     return Phase(LEARN_AT_ONCE, delta=1, **reads) if layer.single_step else Phase(TRACE, **reads)

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from teamnet.kernels.constants import ACT, ASCEND, CHAIN, SHOW_SOLVED_GATE, SOLVE, SOLVE_FIRST
 from teamnet.spec.layers import LayerSpec
-from teamnet.units.schedules.phase import NOTHING, Phase, learn, trace
+from teamnet.units.schedules.phase import NOTHING, Phase, then_learn, trace
 
 
 def sweeps(layer: LayerSpec) -> list[Phase]:
@@ -35,7 +35,7 @@ def descents(layer: LayerSpec) -> list[Phase]:
 def _alternate(layer: LayerSpec, ups: int) -> list[Phase]:
     steps = layer.settle_steps
     sent = layer.is_last and not layer.is_first
-    phases = [Phase(ACT, below=0, activation=0, error=0 if sent else NOTHING), *learn(layer)]
+    phases = then_learn(Phase(ACT, below=0, activation=0, error=0 if sent else NOTHING), layer)
     for k in range(1, steps + 1):
         if not layer.is_last:
             phases.append(Phase(CHAIN, above=k - 1, error=NOTHING if layer.is_first else k - 1))
