@@ -60,7 +60,7 @@ SHIPPED = {f"shipped, {name}": teams for name, teams in fed_back("shipped").item
 
 @pytest.mark.parametrize("teams", (ALL | SHIPPED).values(), ids=(ALL | SHIPPED).keys())
 def test_nothing_is_published_that_nobody_reads(teams: Sequence[Sequence[LayerSpec]]):
-    """Readers' answers are what keeps a publisher from overwriting what the relay has yet to send."""
+    """It would be waste, and the ledger would count it."""
     for team in teams:
         for low, high in itertools.pairwise(team):
             for writer, reader, said, read in ((low, high, "activation", "below"), (high, low, "error", "above")):

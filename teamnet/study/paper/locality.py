@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from teamnet.study.paper.figures import COLOURS, save
 from teamnet.study.paper.statistics import LEVEL, Spread, welch_of
 from teamnet.study.paper.tables import Cells, markdown, mean_and_std
 from teamnet.study.paper.tasks import TASKS
-from teamnet.team.ledger import ACTIVATION, ERROR, GATE, Ledger, foretell
+from teamnet.team.ledger import ACTIVATION, EDGES, ERROR, GATE, Ledger, Traffic, foretell
 from teamnet.team.partition import divide_all
 
 BASE = "map"
@@ -32,12 +33,22 @@ def ledger_of(spec: RunSpec, grain: str = "layer") -> Ledger:
 
 
 def ledgers(cells: Cells, task: str) -> dict[str, Ledger]:
-    """The ledgers of all methods of the task that have runs and are teams of ours; of one kind of run each."""
+    """The ledgers of a step of all methods of the task that have runs and are teams of ours.
+
+    What units say follows from the spec; where they fall silent once they have settled, it is the mean of the runs.
+    """
     found = {}
     for name, method in cells.methods.items():
-        if cells.results_of(task, name) and isinstance(spec := method.spec(task, 0), RunSpec):
+        results = cells.results_of(task, name)
+        if results and isinstance(spec := method.spec(task, 0), RunSpec):
             found[name] = ledger_of(spec)
+            if measured := [its.said for its in results if its.said]:
+                found[name] = replace(found[name], edges={kind: _mean(kind, measured) for kind in EDGES})
     return found
+
+
+def _mean(kind: str, measured: Sequence[Mapping[str, Sequence[float]]]) -> Traffic:
+    return Traffic(*(round(value) for value in np.mean([its[kind] for its in measured], axis=0)))
 
 
 def messages_between_units(ledger: Ledger) -> int:
@@ -111,9 +122,9 @@ def _draw_panel(axes: Any, cells: Cells, task: str) -> None:
     for name, ledger in ledgers(cells, task).items():
         its = cells.spread_of(task, name)
         assert its is not None, "only methods with runs have a ledger here"
-        colour = COLOURS[list(cells.methods).index(name) % len(COLOURS)]
+        again, place = divmod(list(cells.methods).index(name), len(COLOURS))
         axes.errorbar(
-            ledger.total.bytes, its.mean, yerr=its.std, fmt="o", color=colour, capsize=3,
+            ledger.total.bytes, its.mean, yerr=its.std, fmt="os"[again], color=COLOURS[place], capsize=3,
             label=cells.methods[name].label,
         )
         points.append((ledger.total.bytes, its))

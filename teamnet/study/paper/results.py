@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from teamnet.errors import CheckpointError
+from teamnet.spec.run import RunSpec
 from teamnet.study.paper.runs import Planned, read_json
 from teamnet.study.paper.tasks import TASKS, StudyTask
 from teamnet.training.outputs import WINDOW, read_metrics, running_mean
@@ -60,6 +61,8 @@ class Result:
         digest: of the parameters; a peer may have none.
         version: of teamnet that made it.
         curve: smoothed; ``None`` if it was not kept.
+        said: messages and bytes of an average step by kind of edge, where units fall silent once they have settled and
+            the spec alone does not tell; else ``None``.
     """
 
     task: str
@@ -77,6 +80,7 @@ class Result:
     digest: str | None
     version: str
     curve: Curve | None = None
+    said: dict[str, list[float]] | None = None
 
 
 def read_curve(run: Planned) -> Curve:
@@ -132,5 +136,10 @@ def measure(run: Planned) -> Result:
         if task.single_step and summary["env_steps"] >= EARLY_SAMPLES else None,
         seconds=summary["seconds"], env_steps_per_second=summary.get("env_steps_per_second"),
         digest=summary.get("digest"), version=about.get("version", "unknown"), curve=curve.smoothed(task),
+        said=_said(summary["communication"]) if isinstance(run.spec, RunSpec) and run.spec.tolerance else None,
     )
+
+
+def _said(ledger: dict[str, Any]) -> dict[str, list[float]]:
+    return {kind: [its["messages_per_step"], its["bytes_per_step"]] for kind, its in ledger["edges"].items()}
 

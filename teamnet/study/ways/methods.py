@@ -40,12 +40,14 @@ WAYS: dict[str, Method] = {
     for way in (
         Way("map", "as published: Jacobi, 20 steps"),
         Way("every-5", "Jacobi, exchange in every 5th", changes={"exchange_every": 5}),
+        Way("settled", "Jacobi, settled neurons say nothing", changes={"tolerance": 0.01}),
         Way("tuned", "two sweeps", base="tuned"),
         _frugal("frugal", "two descents"),
         _frugal("float32", "two descents, float32", wire="float32"),
         _frugal("bfloat16", "two descents, bfloat16", wire="bfloat16"),
         _frugal("int8", "two descents, 8 bits", wire="int8"),
         _frugal("int8-feedback", "two descents, 8 bits, error feedback", wire="int8", error_feedback=True),
+        _frugal("shipped", "two descents, products shipped", feedback="shipped"),
         _frugal("kolen-pollack", "two descents, Kolen-Pollack", feedback="kolen-pollack", forgetting=1e-4),
         _frugal("random", "two descents, random feedback", feedback="random"),
     )
