@@ -41,6 +41,10 @@ class NumericalError(TeamnetError):
     """A NaN or an infinity appeared in an observation, a reward or an activation."""
 
 
+class Diverged(NumericalError):
+    """The learning itself has led to a NaN or an infinity, where observations and rewards were finite."""
+
+
 class CheckpointError(TeamnetError):
     """A checkpoint or golden file is missing, damaged, of another spec or of a newer format."""
 

@@ -102,6 +102,7 @@ def check_run(spec: RunSpec) -> None:
     _check_count("acting_steps", spec.acting_steps, 1, 100_000)
     _check_count("anneal_steps", spec.anneal_steps, 0)
     _check_count("address_bits", spec.address_bits, 1, 16)
+    _check_count("halvings", spec.halvings, 0, 100)
     for number, size in enumerate(spec.hidden, 1):
         _check_count(f"hidden[{number}]", size, 1, _MOST_NEURONS)
     _check_number(

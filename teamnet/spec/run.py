@@ -72,6 +72,8 @@ class RunSpec:
         reward_limit: rewards are clipped to this size before learning; ``None`` for not.
         action_scale, action_offset: a continuous action is ``clip(scale * output + offset)``; ``None`` spans the space.
         address_bits: of the multiplexer task.
+        halvings: how often a run with ``--out`` that diverges goes back to its newest checkpoint, with half the step
+            size and half of all learning rates, before it ends with the error.
         actor, critic: the teams; single-step tasks have one of them, the others both.
     """
 
@@ -103,6 +105,7 @@ class RunSpec:
     action_scale: float | None = None
     action_offset: float | None = None
     address_bits: int = 5
+    halvings: int = 0
     actor: TeamSpec | None = None
     critic: TeamSpec | None = None
 
@@ -131,6 +134,21 @@ class LaunchSpec:
     wait: float = 0.0
     link_latency: float = 0.0
     link_bandwidth: float = 0.0
+
+
+def halved(spec: RunSpec) -> RunSpec:
+    """The run with half the step size, half of all learning rates, and one halving less to go."""
+
+    def slower(team: TeamSpec | None) -> TeamSpec | None:
+        if team is None:
+            return None
+        rates, final_rates = (tuple(rate / 2 for rate in its) for its in (team.rates, team.final_rates))
+        return replace(team, rates=rates, final_rates=final_rates)
+
+    return replace(
+        spec, step_size=spec.step_size / 2, halvings=spec.halvings - 1,
+        actor=slower(spec.actor), critic=slower(spec.critic),
+    )
 
 
 def spec_of_team(spec: RunSpec, team: TeamSpec) -> RunSpec:

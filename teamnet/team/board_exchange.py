@@ -102,7 +102,8 @@ class BoardExchange:
             raise silent()
         for unit, (status, step) in zip(self._units, self._crew.results(call), strict=True):
             if status == BROKEN:
-                raise non_finite(unit, step - 1)
+                said = self.board.activations(unit.layer)[..., unit.start : unit.stop]  # not of other nodes
+                raise non_finite(unit, step - 1, said)
 
     def _look_after_workers(self, aborted: bool) -> None:
         if not aborted and not any(self._crew.failed(call) for call in self._calls) and not self._aborted():

@@ -145,7 +145,7 @@ class CallExchange:
         calls = self._crew.call_some("phase", [turn.unit for turn in wave], arguments)
         for turn, published in zip(wave, self._crew.results(calls), strict=True):
             if not published["finite"]:
-                raise non_finite(self._units[turn.unit], self._step)
+                raise non_finite(self._units[turn.unit], self._step, published.get("activation", np.zeros(0)))
             self._publish(turn, published)
 
     def _reads(self, turn: Turn) -> dict[str, np.ndarray]:

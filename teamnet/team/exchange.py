@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from teamnet.board.board import Board
-from teamnet.errors import ActorLost, NumericalError
+from teamnet.errors import ActorLost, Diverged
 from teamnet.spec.layers import LayerSpec, UnitSpec
 from teamnet.team.ledger import Ledger
 from teamnet.units.schedules import schedule_of
@@ -45,7 +45,7 @@ class Exchange(Protocol):
 
         Raises:
             ActorLost: an actor died.
-            NumericalError: a unit's activation or mean is not finite.
+            Diverged: a unit's activation or mean is not finite.
         """
         ...
 
@@ -115,9 +115,22 @@ class OutputReader:
         return value
 
 
-def non_finite(unit: UnitSpec, step: int) -> NumericalError:
-    """The error of a unit whose activation or mean is no longer finite."""
-    return NumericalError(
-        f"{unit.name}, step {step}", expected="finite activations", found="NaN or infinity",
+def non_finite(unit: UnitSpec, step: int, said: np.ndarray) -> Diverged:
+    """The error of a unit whose activation or mean is no longer finite.
+
+    Args:
+        unit: which.
+        step: of the whole batch, from 0.
+        said: activations ``(.., neurons)`` that it published last, as far as they are known here.
+    """
+    finite = np.isfinite(said)
+    found = "NaN or infinity"
+    if not finite.all():
+        place = tuple(np.argwhere(~finite)[0])
+        found += f"; the activation of neuron {unit.start + place[-1]} was {said[place]}"
+    if finite.any() and said[finite].any():
+        found += f"; finite ones were between {said[finite].min():.3g} and {said[finite].max():.3g}"
+    return Diverged(
+        f"{unit.name}, step {step}", expected="finite activations", found=found,
         mend="The learning diverged: lower the learning rates or the step size, or raise the variances.",
     )

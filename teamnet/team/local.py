@@ -69,7 +69,9 @@ class LocalExchange:
         self._delta[:] = delta
         broken = self._perform(*self._units_at, self._rest.ctypes.data, len(self._rest))
         if broken >= 0:
-            raise non_finite(self.units[broken].spec, self._step)
+            unit = self.units[broken].spec
+            said = self.board.activations(unit.layer)[..., unit.start : unit.stop]
+            raise non_finite(unit, self._step, said)
         self._step += 1
 
     def pause(self) -> None:

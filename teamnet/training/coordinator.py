@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from teamnet.errors import NumericalError
+from teamnet.errors import Diverged
 from teamnet.kernels.native import native
 from teamnet.spec.layers import LayerSpec
 from teamnet.spec.run import RunSpec
@@ -76,7 +76,7 @@ class Coordinator:
     def _find_td_error(self) -> None:
         self._td_error(*self._signals)
         if not math.isfinite(self._delta.sum()):
-            raise NumericalError(
+            raise Diverged(
                 f"TD error, step {self.step}", expected="finite numbers", found=str(self._delta),
                 mend="Rewards or values are too large: set reward_limit or lower the critic's rates.",
             )

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 import teamnet
-from teamnet.errors import SpecError
+from teamnet.errors import ResourceError, SpecError
 from teamnet.spec.files import to_plain
 from teamnet.training.checkpoint import write_atomically
 from teamnet.training.run import Run
@@ -88,20 +89,33 @@ class MetricsFile:
                 "env_steps": episode.env_steps, "episode": episode.episode, "return": episode.total,
                 "length": episode.length,
             }
-            self._file.write(json.dumps(line) + "\n")
+            with self._having_room():
+                self._file.write(json.dumps(line) + "\n")
 
     def rewind(self, run: Run, about: Mapping[str, Any]) -> None:
         """See :class:`Observer`."""
         self._cut(about.get("metrics_bytes", 0))
 
+    @contextmanager
+    def _having_room(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise ResourceError(
+                self._file.name, expected="room for metrics", found=str(error),
+                mend="Make room, and go on from the newest checkpoint with teamnet resume.",
+            ) from error
+
     def size(self) -> int:
         """Bytes so far, all of them on their way to the disk."""
-        self._file.flush()
+        with self._having_room():
+            self._file.flush()
         return self._file.tell()
 
     def close(self) -> None:
-        """See :class:`Observer`."""
-        self._file.close()
+        """See :class:`Observer`; what a full disk does not take, a run that is resumed writes again."""
+        with suppress(OSError):
+            self._file.close()
 
 
 class TensorBoardEvents:

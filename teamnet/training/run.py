@@ -143,15 +143,19 @@ class Run:
         }
         return save_checkpoint(folder, self.step, self.state() | arrays, {**plain, **(about or {})}, keep)
 
-    def load(self, path: Path) -> dict[str, Any]:
-        """Take up a checkpoint of the same spec; returns its JSON.
+    def load(self, path: Path, former: RunSpec | None = None) -> dict[str, Any]:
+        """Take up a checkpoint; returns its JSON.
+
+        Args:
+            path: of its JSON file.
+            former: the spec that it was written with, if that is another one, on purpose.
 
         Raises:
             CheckpointError: it is damaged, or of another spec.
         """
         arrays, about = load_checkpoint(path)
         written = to_plain(from_plain(RunSpec, about["spec"], str(path)))  # later fields have their usual values
-        check_same_spec(path, to_plain(self.spec), written)
+        check_same_spec(path, to_plain(former or self.spec), written)
         for name in ("observation", "reward", "terminated", "masked", "keep"):
             getattr(self.task.outcome, name)[:] = arrays.pop(f"coordinator.{name}")
         self._coordinator.previous_value[:] = arrays.pop("coordinator.previous_value")

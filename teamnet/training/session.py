@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from teamnet.errors import ActorLost, LinkLost, ResourceError, SpecError, TeamnetError
-from teamnet.spec.run import LaunchSpec, RunSpec
+from teamnet.errors import ActorLost, Diverged, LinkLost, ResourceError, SpecError, TeamnetError
+from teamnet.spec.run import LaunchSpec, RunSpec, halved
 from teamnet.training.checkpoint import KEPT, newest_checkpoint
 from teamnet.training.endings import StoppingOnSignals
 from teamnet.training.outputs import (
@@ -98,15 +98,18 @@ def _take_folder(out: Path, *, new: bool) -> None:
 
 def _start(
     spec: RunSpec, launch: LaunchSpec, path: Path | None, say: Say, pauses: Sequence[float] = _PAUSES,
-    passing: tuple[type[TeamnetError], ...] = _LOSSES,
+    passing: tuple[type[TeamnetError], ...] = _LOSSES, former: RunSpec | None = None,
 ) -> tuple[Run, dict[str, Any]]:
-    """A new team that stands where a checkpoint says, or at the beginning; ``passing`` errors are tried again."""
+    """A new team that stands where a checkpoint says, or at the beginning; ``passing`` errors are tried again.
+
+    The checkpoint is of the spec ``former``, if that is given.
+    """
     for left, pause in zip(reversed(range(len(pauses))), pauses, strict=True):
         time.sleep(pause)
         run = None
         try:
             run = Run(spec, launch, say=say)
-            return run, run.load(path) if path else {}
+            return run, run.load(path, former) if path else {}
         except passing as error:
             if run:
                 _close(run)
@@ -154,6 +157,10 @@ class _Session:
                     if not self._out or in_a_row > self._saving.recoveries:
                         raise
                     self._recover(self._out, error)
+                except Diverged as error:
+                    if not self._out or not self.run.spec.halvings:
+                        raise
+                    self._recover(self._out, error)
 
     def _stop(self) -> None:
         self.run.stop_asked = True
@@ -190,11 +197,14 @@ class _Session:
         return summary
 
     def _recover(self, out: Path, error: TeamnetError) -> None:
-        """Go back to the newest checkpoint: with new units in the place of the lost ones, else with a new team."""
+        """Go back to the newest checkpoint: with new units in the place of the lost ones, else with a new team.
+
+        What has diverged goes back with smaller steps.
+        """
         begun, lost_at = time.perf_counter(), self.run.task.env_steps
         path = newest_checkpoint(out, self._say) if any(out.glob("checkpoint-*.json")) else None
         self._say(f"{error.where}: {error.found}; going back to {path.name if path else 'the beginning'}")
-        about, how = self._mend(path)
+        about, how = self._slow_down(out, path) if isinstance(error, Diverged) else self._mend(path)
         for observer in self._observers:
             observer.rewind(self.run, about)
         seconds = round(time.perf_counter() - begun, 3)
@@ -209,13 +219,23 @@ class _Session:
             for _ in range(_TIMES_IN_PLACE):
                 with suppress(*_LOSSES):
                     return self.run.mend(path)
+        return self._start_anew(self.run.spec, path), "a new team"
+
+    def _slow_down(self, out: Path, path: Path | None) -> tuple[dict[str, Any], str]:
+        about = self._start_anew(halved(self.run.spec), path)
+        write_spec(out, self.run)
+        if path:  # in the place of the same one, so that whoever resumes has the smaller steps too
+            self.run.save(out, {name: about[name] for name in ("metrics_bytes", "recoveries")}, keep=self._saving.keep)
+        return about, "half the step size and half the learning rates"
+
+    def _start_anew(self, spec: RunSpec, path: Path | None) -> dict[str, Any]:
         old = self.run
         _close(old)
         passing = (*_LOSSES, ResourceError)  # a cluster takes a while to know that a node is dead
-        self.run, about = _start(old.spec, old.launch, path, self._say, passing=passing)
+        self.run, about = _start(spec, old.launch, path, self._say, passing=passing, former=old.spec)
         self.run.stop_asked = old.stop_asked
         self._export = _exporter(self.run)
-        return about, "a new team"
+        return about
 
     def close(self) -> None:
         for observer in self._observers:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import json
 import os
 import signal
 import threading
@@ -9,14 +12,18 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from teamnet.errors import ActorLost
+from teamnet.errors import ActorLost, Diverged, ResourceError
 from teamnet.spec.presets import preset
-from teamnet.spec.run import LaunchSpec
+from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.team import exchange
-from teamnet.training.run import Run
-from teamnet.training.session import Saving, train
+from teamnet.team.exchange import non_finite
+from teamnet.training.checkpoint import newest_checkpoint
+from teamnet.training.outputs import MetricsFile
+from teamnet.training.run import Run, spec_of_checkpoint
+from teamnet.training.session import Saving, resume, train
 from tests.chaos.processes import actors
 
 SPEC = replace(preset("cartpole"), hidden=(6,), env_steps=700, episodes=None, seed=11)
@@ -83,6 +90,74 @@ def test_without_a_folder_or_without_leave_nothing_is_mended(
     Losing(monkeypatch, [150])
     with pytest.raises(ActorLost):
         train(SPEC, LOCAL, tmp_path if out else None, saving=Saving(100, recoveries=recoveries))
+
+
+def _wild(rate: float) -> RunSpec:
+    assert SPEC.actor is not None
+    return replace(SPEC, actor=replace(SPEC.actor, rates=(rate, rate), final_rates=(rate, rate)), halvings=3)
+
+
+def test_a_run_that_diverges_goes_back_with_smaller_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    advance, left = Run.advance, [350, 420]
+
+    def diverging(run: Run, *arguments):
+        if left and run.task.env_steps >= left[0]:
+            left.pop(0)
+            raise non_finite(run.units[0], run.step, np.zeros(0))
+        return advance(run, *arguments)
+
+    monkeypatch.setattr(Run, "advance", diverging)
+    summary, _ = train(replace(SPEC, halvings=3), LOCAL, tmp_path, saving=Saving(100))
+    assert summary["env_steps"] == 700
+    assert [its["how"] for its in summary["recoveries"]] == ["half the step size and half the learning rates"] * 2
+    assert [its["replayed_env_steps"] < 110 for its in summary["recoveries"]] == [True, True]
+    resolved = json.loads((tmp_path / "spec.json").read_text())["spec"]
+    assert (resolved["step_size"], resolved["halvings"]) == (SPEC.step_size / 4, 1)
+    assert SPEC.actor
+    assert SPEC.critic
+    for name, team in (("actor", SPEC.actor), ("critic", SPEC.critic)):
+        for rates in ("rates", "final_rates"):
+            assert resolved[name][rates][0] == getattr(team, rates)[0] / 4
+    found, _ = spec_of_checkpoint(newest_checkpoint(tmp_path))
+    assert found.step_size == SPEC.step_size / 4, "who resumes has the smaller steps too"
+    numbers = [json.loads(line)["episode"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_a_run_that_diverges_again_and_again_says_where_and_what_it_last_saw(tmp_path: Path):
+    message = r"layer \d neurons .*, step \d+: expected finite activations; found NaN or infinity.*(was|between)"
+    with pytest.raises(Diverged, match=message):
+        train(_wild(1e300), LOCAL, tmp_path, saving=Saving(100))
+    assert json.loads((tmp_path / "spec.json").read_text())["spec"]["halvings"] == 0, "three times it was halved"
+    with pytest.raises(Diverged):
+        train(replace(_wild(1e300), halvings=0), LOCAL, tmp_path / "at once")
+    assert json.loads((tmp_path / "at once" / "spec.json").read_text())["spec"]["step_size"] == SPEC.step_size
+
+
+def test_metrics_that_find_no_room_end_the_run_and_nothing_is_lost(
+    calm: tuple[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    size, left = MetricsFile.size, [0, 0, 0]
+
+    class Full(io.StringIO):
+        name = "metrics.jsonl"
+
+        def flush(self) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    def full(its: MetricsFile) -> int:
+        if not left:
+            its._file = Full()
+        else:
+            left.pop()
+        return size(its)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MetricsFile, "size", full)
+        with pytest.raises(ResourceError, match="metrics.jsonl: expected room for .*No space left.*teamnet resume"):
+            train(SPEC, LOCAL, tmp_path, saving=Saving(100))
+    summary, _ = resume(tmp_path, saving=Saving(100))
+    assert (summary["digest"], (tmp_path / "metrics.jsonl").read_bytes()) == calm
 
 
 @pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped for good"])

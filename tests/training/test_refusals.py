@@ -40,6 +40,7 @@ LOCAL = LaunchSpec("local")
         ({"discount": float("nan")}, "discount: .*found nan"),
         ({"reward_limit": 0.0}, "reward_limit: expected more than 0"),
         ({"action_scale": float("inf")}, "action_scale: expected a finite number"),
+        ({"halvings": -1}, "halvings: expected a whole number from 0"),
         ({"address_bits": 17}, "address_bits: expected a whole number from 1 to 16"),
         ({"schedule": "sweep"}, "schedule: expected one of jacobi, sweeps.*Did you mean 'sweeps'"),
         ({"schedule": "sweeps", "settle_steps": 0}, "settle_steps: expected a whole number from 1"),
