@@ -29,12 +29,13 @@ from teamnet.study.interfaces import INTERFACES
 from teamnet.study.memory import session_bytes
 from teamnet.study.rates import ENDLESS, rate
 from teamnet.study.reference import ReferenceTeam
+from teamnet.study.snapshots import EVERY, snapshot_cost
 from teamnet.team.local import LocalExchange
 from teamnet.team.partition import divide_all
 from teamnet.training.run import Run
 from teamnet.units.streams import initial_weights
 
-_LEDGER = "ledger"
+_LEDGER, _SNAPSHOTS = "ledger", "snapshots"
 
 
 @dataclass(frozen=True)
@@ -223,14 +224,14 @@ def bench(
         repeats: how often each configuration and its reference are timed.
         steps: environment steps of a fast configuration in one timing.
         only: names of configurations (local, local-16, multiplexer, ray-layer, ray-layer-busy, ray-block, ray-calls,
-            ray-neuron, ledger); all but ray-neuron if left out.
+            ray-neuron, ledger, snapshots); all but ray-neuron if left out.
         neuron: measure neuron grain too, which needs 20 GiB and some minutes.
         json: print one JSON object a line instead of a table.
     """
     known = cases(steps)
-    chosen = only or (*(name for name in known if neuron or name != "ray-neuron"), _LEDGER)
+    chosen = only or (*(name for name in known if neuron or name != "ray-neuron"), _LEDGER, _SNAPSHOTS)
     for name in chosen:
-        check_choice("only", name, (*known, _LEDGER))
+        check_choice("only", name, (*known, _LEDGER, _SNAPSHOTS))
     if not json:
         print(
             f"{'configuration':26} {'actors':>6} {'steps/s':>9} {'NumPy':>9} {'ratio':>7} {'start':>7} {'memory':>9}"
@@ -242,6 +243,11 @@ def bench(
             cost = ledger_cost(3 * repeats, steps)
             plain = json_format.dumps({"name": name, "cost": cost})
             print(plain if json else f"ledger: {100 * cost:.2f} % of the processor time")
+            continue
+        if name == _SNAPSHOTS:
+            cost, seconds = snapshot_cost(3 * repeats)
+            plain = json_format.dumps({"name": name, "cost": cost, "seconds": seconds})
+            print(plain if json else f"snapshots: {100 * cost:.1f} % at every {EVERY:,} steps, {seconds:.3f} s each")
             continue
         result = measure(known[name], repeats)
         if json:

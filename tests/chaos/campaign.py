@@ -25,7 +25,7 @@ from tests.chaos.faults import FAULTS, Target
 from tests.chaos.processes import actors, descendants
 
 SAVE_EVERY, STEPS_FOR_FAULT = 1_000, 1_200
-_TEAMNET = Path(sys.executable).parent / "teamnet"
+TEAMNET = Path(sys.executable).parent / "teamnet"
 _END_SECONDS = 300.0
 """In which a run has to get on once it is left in peace: beyond it, it hangs."""
 _IMPATIENCE = 0.1
@@ -50,7 +50,7 @@ def reference(folder: Path, seed: int, steps: int) -> Outcome:
 
 def _train(folder: Path, seed: int, steps: int, *more: str) -> list[str]:
     return [
-        str(_TEAMNET), "train", "cartpole", "--env-steps", str(steps), "--episodes", "None", "--seed", str(seed),
+        str(TEAMNET), "train", "cartpole", "--env-steps", str(steps), "--episodes", "None", "--seed", str(seed),
         "--save-every", str(SAVE_EVERY), "--out", str(folder), "--json", *more,
     ]
 
@@ -105,7 +105,7 @@ def disturbed(
             return _outcome(folder, output), injected
         assert driver.returncode == -signal.SIGKILL, _end_of(folder, driver.returncode)
         command = [
-            str(_TEAMNET), "resume", str(folder), "--save-every", str(SAVE_EVERY), "--json",
+            str(TEAMNET), "resume", str(folder), "--save-every", str(SAVE_EVERY), "--json",
         ]
     raise AssertionError("a hundred drivers were not enough")
 
