@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from teamnet.errors import SpecError, nearest
+from teamnet.spec.files import check_types, shown
 from teamnet.spec.run import LaunchSpec, RunSpec, TeamSpec, spec_of_team
 
 RULES = ("map", "map-async", "reinforce", "backprop")
@@ -15,6 +16,7 @@ SCHEDULES = ("jacobi", "sweeps", "descents")
 SIGNALS = ("target", "reward")
 FUNCTIONS = ("softplus", "relu", "linear", "logistic", "tanh")
 _MOST_NEURONS = 1_000_000
+_LONGEST_GRAIN = 30
 
 
 def check_choice(where: str, value: str, known: Sequence[str]) -> None:
@@ -24,12 +26,13 @@ def check_choice(where: str, value: str, known: Sequence[str]) -> None:
         SpecError: naming the nearest known one.
     """
     if value not in known:
-        raise SpecError(where, expected=f"one of {', '.join(known)}", found=repr(value), mend=nearest(value, known))
+        mend = nearest(str(value), known)
+        raise SpecError(where, expected=f"one of {', '.join(known)}", found=shown(value), mend=mend)
 
 
 def _check_number(where: str, value: float, expected: str, right: bool, mend: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or not right:
-        raise SpecError(where, expected=expected, found=repr(value), mend=mend)
+    if not right or isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise SpecError(where, expected=expected, found=shown(value), mend=mend)
 
 
 def _check_count(where: str, value: int, least: int, most: int = 2**40) -> None:
@@ -38,13 +41,18 @@ def _check_count(where: str, value: int, least: int, most: int = 2**40) -> None:
 
 
 def check_launch(launch: LaunchSpec) -> None:
-    """Refuse an unknown backend or transport; the grain is checked where it is parsed."""
+    """Refuse an unknown backend or transport; the grain is checked where it is parsed, but for its length."""
+    check_types(launch)
     check_choice("backend", launch.backend, ("ray", "local"))
     check_choice("transport", launch.transport, ("board", "ray"))
     for name, value in (
         ("wait", launch.wait), ("link_latency", launch.link_latency), ("link_bandwidth", launch.link_bandwidth)
     ):
         _check_number(name, value, "0 or more", value >= 0, "Leave it out for none.")
+    if len(launch.grain) > _LONGEST_GRAIN:
+        raise SpecError(
+            "grain", expected="layer, block:K or neuron", found=shown(launch.grain), mend="Use a smaller K."
+        )
 
 
 def check_no_link(launch: LaunchSpec) -> None:
@@ -84,6 +92,7 @@ def check_run(spec: RunSpec) -> None:
     Raises:
         SpecError: naming the field, what was expected and what was found.
     """
+    check_types(spec)
     check_choice("rule", spec.rule, RULES)
     check_choice("function", spec.function, FUNCTIONS)
     check_choice("schedule", spec.schedule, SCHEDULES)

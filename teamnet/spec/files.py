@@ -6,11 +6,13 @@ import dataclasses
 import types
 import typing
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from teamnet.errors import SpecError, nearest
 
 Spec = TypeVar("Spec")
+_SHOWN = 300
 
 
 def to_plain(spec: Any) -> dict[str, Any]:
@@ -45,7 +47,8 @@ def from_plain(kind: type[Spec], plain: Any, where: str = "spec") -> Spec:
     hints = typing.get_type_hints(kind)
     for key in plain:
         if key not in hints:
-            raise SpecError(f"{where}.{key}", expected="a known key", found=repr(key), mend=nearest(str(key), hints))
+            name = key if isinstance(key, str) else shown(key)
+            raise SpecError(f"{where}.{name}", expected="a known key", found=shown(key), mend=nearest(name, hints))
     values = {key: _convert(hints[key], value, f"{where}.{key}") for key, value in plain.items()}
     try:
         return kind(**values)
@@ -64,7 +67,32 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
             element = typing.get_args(option)[0]
             return tuple(_convert(element, item, f"{where}[{place}]") for place, item in enumerate(value))
         if option is float and isinstance(value, int | float) and not isinstance(value, bool):
-            return float(value)
-        if option in (int, str, bool) and type(value) is option:
+            with suppress(OverflowError):  # of a whole number beyond all floats
+                return float(value)
+        if option in (int, str, bool) and isinstance(value, option) and isinstance(value, bool) == (option is bool):
             return value
-    raise SpecError(where, expected=getattr(hint, "__name__", str(hint)), found=repr(value), mend="Mend the value.")
+    raise SpecError(where, expected=getattr(hint, "__name__", str(hint)), found=shown(value), mend="Mend the value.")
+
+
+def check_types(spec: Any, where: str = "") -> None:
+    """Refuse a spec that was made in Python, where nothing looks at the types of its values.
+
+    Raises:
+        SpecError: naming the field.
+    """
+    hints = typing.get_type_hints(type(spec))
+    for field in dataclasses.fields(spec):
+        hint, value = hints[field.name], getattr(spec, field.name)
+        if dataclasses.is_dataclass(value) and isinstance(value, typing.get_args(hint)):
+            check_types(value, f"{where}{field.name}.")
+        else:
+            _convert(hint, value, f"{where}{field.name}")
+
+
+def shown(value: Any) -> str:
+    """A value as messages show it: shortened, or named by its type if Python cannot write it."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a number of thousands of digits, a very deep list
+        return f"a {type(value).__name__} that is too large to be shown"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from teamnet.errors import SpecError, nearest
 from teamnet.spec.check import check_choice
+from teamnet.spec.files import shown
 from teamnet.spec.run import RunSpec, TeamSpec
 
 ENVIRONMENTS = {
@@ -179,6 +180,8 @@ def preset(task: str, method: str = "map") -> RunSpec:
 
 
 def _published(task: str) -> RunSpec:
+    if not isinstance(task, str):
+        raise SpecError("task", expected="a name", found=shown(task), mend=nearest("", PRESETS))
     if task in PRESETS:
         return PRESETS[task]
     for name, environment in ENVIRONMENTS.items():

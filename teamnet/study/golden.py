@@ -8,21 +8,27 @@ rows keep their trace; the learned parameters, the settled values and the traces
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from teamnet.errors import CheckpointError
+from teamnet.spec.check import FUNCTIONS, check_launch
+from teamnet.spec.files import shown
 from teamnet.spec.layers import LayerSpec, Rate, UnitSpec
 from teamnet.spec.run import LaunchSpec
 from teamnet.team.partition import divide_all
 from teamnet.team.state import State, merge, split
 from teamnet.training.launch import start_exchange
+from teamnet.training.task import finite_number
 
 Golden = Mapping[str, np.ndarray]
+_MOST = 100_000
+_SHOWN = 300
+_LEAST = 1e-300
 TOLERANCE = 1e-9
 """The largest absolute error that :func:`replay` may find."""
 
@@ -37,19 +43,24 @@ def read_golden(path: Path) -> tuple[Golden, dict[str, Any]]:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         return arrays, json.loads(bytes(arrays["meta_json"]).decode())
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # what a damaged archive raises depends on where it is damaged
         raise _not_golden(path, error) from None
 
 
 def _not_golden(path: Path, error: Exception) -> CheckpointError:
     return CheckpointError(
-        str(path), expected="a golden file (.npz with meta_json)", found=f"{type(error).__name__}: {error}",
-        mend="tests/golden/README.md describes the format.",
+        str(path), expected="a golden file (.npz with meta_json)",
+        found=f"{type(error).__name__}: {str(error)[:_SHOWN]}", mend="tests/golden/README.md describes the format.",
     )
 
 
 def golden_layers(meta: Mapping[str, Any]) -> list[LayerSpec]:
-    """The team that a golden file's configuration describes."""
+    """The team that a golden file's configuration describes.
+
+    Raises:
+        ValueError: it describes none; or what a value of another type leads to.
+    """
+    _check_meta(meta)
     sizes, last = meta["sizes"], len(meta["sizes"]) - 1
     rates = [Rate(rate, rate) for rate in meta["learning_rate"]]
     return [
@@ -66,6 +77,45 @@ def golden_layers(meta: Mapping[str, Any]) -> list[LayerSpec]:
         )
         for number in range(1, last + 1)
     ]
+
+
+def _check_meta(meta: Mapping[str, Any]) -> None:
+    layers = len(meta["sizes"]) - 1
+    for name, least in (("sizes", 1), ("settle_steps", 0), ("batch", 1), ("env_steps", 1)):
+        counts = meta[name] if name == "sizes" else [meta[name]]
+        if not all(type(count) is int and least <= count <= _MOST for count in counts):
+            raise ValueError(f"{name} = {shown(meta[name])}")
+    for name, least in (("variance", _LEAST), ("step_size", 0.0), ("learning_rate", 0.0)):
+        if len(meta[name]) != layers or not all(finite_number(value) >= least for value in meta[name]):
+            raise ValueError(f"{name} = {shown(meta[name])}")
+    decay, temperature = finite_number(meta["trace_decay"]), finite_number(meta["temperature"] or 1.0)
+    known = meta["hidden_activation"] in FUNCTIONS and type(meta["critic_gate"]) is bool
+    if layers < 1 or not known or not 0.0 <= decay <= 1.0 or temperature < _LEAST:
+        raise ValueError("a team that cannot be")
+
+
+def _check_arrays(arrays: Golden, meta: Mapping[str, Any]) -> None:
+    """Refuse arrays of other shapes than the configuration says, which numpy would stretch where it can."""
+    sizes, batch = meta["sizes"], meta["batch"]
+    for number, (below, size) in enumerate(pairwise(sizes), 1):
+        _check_array(arrays, f"init_w{number}", (below, size))
+        _check_array(arrays, f"init_b{number}", (size,))
+        for step in range(meta["env_steps"]):
+            for name in ("sampled_h", "forward_mean", "settled_h", "settled_mean", "trace_b"):
+                _check_array(arrays, f"t{step}_{name}{number}", (batch, size))
+            _check_array(arrays, f"t{step}_learned_w{number}", (below, size))
+            _check_array(arrays, f"t{step}_learned_b{number}", (size,))
+            _check_array(arrays, f"t{step}_trace_w{number}", (batch, below, size))
+    for step in range(meta["env_steps"]):
+        _check_array(arrays, f"t{step}_obs", (batch, sizes[0]))
+        _check_array(arrays, f"t{step}_delta", (batch,))
+        _check_array(arrays, f"t{step}_keep_trace", (batch,), np.bool_)
+
+
+def _check_array(arrays: Golden, name: str, shape: tuple[int, ...], kind: type[np.generic] = np.float64) -> None:
+    array = arrays[name]
+    if array.shape != shape or array.dtype != kind:
+        raise ValueError(f"{name} is {array.dtype} {array.shape}, not {kind.__name__} {shape}")
 
 
 def golden_noise(arrays: Golden, meta: Mapping[str, Any], unit: UnitSpec) -> np.ndarray:
@@ -86,13 +136,17 @@ def replay(path: Path, launch: LaunchSpec) -> dict[str, float]:
 
     Raises:
         CheckpointError: the file cannot be read.
+        NumericalError: what it asks for leads to a NaN or an infinity.
     """
+    check_launch(launch)
     arrays, meta = read_golden(path)
     try:
         layers = golden_layers(meta)
+        _check_arrays(arrays, meta)
         units = divide_all([layers], launch.grain, seed=0)
-        noise = [golden_noise(arrays, meta, unit) for unit in units]
-    except (KeyError, IndexError, TypeError, ValueError, ZeroDivisionError) as error:
+        with np.errstate(all="ignore"):  # units notice what is not finite
+            noise = [golden_noise(arrays, meta, unit) for unit in units]
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise _not_golden(path, error) from None
     exchange = start_exchange(launch, [layers], units, noise)
     errors: dict[str, float] = {}
@@ -112,8 +166,6 @@ def replay(path: Path, launch: LaunchSpec) -> dict[str, float]:
         raise _not_golden(path, error) from None
     finally:
         exchange.close()
-    if not errors:
-        raise _not_golden(path, ValueError("no steps"))
     return errors
 
 
@@ -129,5 +181,6 @@ def _compare(
             "settled_mean": state[f"{prefix}.mean"],
         }
         for name, values in found.items():
-            difference = float(np.abs(values - arrays[f"t{step}_{name}{layer.number}"]).max())
+            with np.errstate(all="ignore"):
+                difference = float(np.abs(values - arrays[f"t{step}_{name}{layer.number}"]).max())
             errors[name] = max(errors.get(name, 0.0), difference if np.isfinite(difference) else np.inf)

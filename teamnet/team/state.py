@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from teamnet.errors import CheckpointError, Diverged
+from teamnet.spec.files import shown
 from teamnet.spec.layers import LayerSpec, UnitSpec
 from teamnet.units.unit import Snapshot
 
@@ -14,15 +16,31 @@ State = dict[str, np.ndarray]
 """Arrays of all layers by ``team.layer.name``, for instance ``actor.1.incoming.value`` of shape ``(in, out)``."""
 
 
+_MOST_STEPS = 2**62
+_WORDS = 13
+"""Numbers that say where a random stream is; the last three are small, each up to one of ``_LAST_WORDS``."""
+_LAST_WORDS = (4, 1, 2**32 - 1)
+
+
 def _key(layer: LayerSpec, name: str) -> str:
     return f"{layer.team}.{layer.number}.{name}"
 
 
 def merge(units: Sequence[UnitSpec], snapshots: Sequence[Snapshot]) -> State:
-    """Put the snapshots of all units, in canonical order, together to layers."""
+    """Put the snapshots of all units, in canonical order, together to layers.
+
+    Raises:
+        Diverged: a number is not finite, which a unit that says finite activations does not notice by itself.
+    """
     parts: dict[str, list[np.ndarray]] = {}
     for unit, snapshot in zip(units, snapshots, strict=True):
         for name, array in snapshot.items():
+            if not np.isfinite(array).all():
+                raise Diverged(
+                    f"{unit.name}, step {snapshot['counters'][0]}", expected=f"finite numbers in {name}",
+                    found="NaN or infinity",
+                    mend="Rewards or values are too large: set reward_limit or lower the learning rates.",
+                )
             parts.setdefault(_key(unit.layer, name), []).append(array)
     state = {}
     for key, arrays in parts.items():
@@ -34,8 +52,56 @@ def merge(units: Sequence[UnitSpec], snapshots: Sequence[Snapshot]) -> State:
 
 
 def split(units: Sequence[UnitSpec], state: Mapping[str, np.ndarray]) -> list[tuple[Snapshot, Snapshot]]:
-    """Each unit's own snapshot and the synapses of the layer above that leave it: the inverse of :func:`merge`."""
+    """Each unit's own snapshot and the synapses of the layer above that leave it: the inverse of :func:`merge`.
+
+    Raises:
+        CheckpointError: the state is not that of these units.
+    """
+    layers = list(dict.fromkeys(unit.layer for unit in units))
+    known = {_key(layer, name) for layer in layers for name in (*_shapes(layer), "noise", "counters")}
+    for name in sorted(known ^ set(state)):
+        found = "none" if name in known else "an array too many"
+        raise _unfit(name, "one array for each of the layer's quantities", found)
+    for layer in layers:
+        _check_layer(layer, state)
+    if len({int(state[_key(layer, "counters")][0]) for layer in layers if layer.schedule != "ticks"}) > 1:
+        raise _unfit("counters", "one number of steps", "several")
     return [(_own(unit, state), _above(unit, state)) for unit in units]
+
+
+def _unfit(name: str, expected: str, found: str) -> CheckpointError:
+    return CheckpointError(name, expected=expected, found=found, mend="Use the checkpoint before it.")
+
+
+def _shapes(layer: LayerSpec) -> dict[str, tuple[int, ...]]:
+    """The arrays of a layer and their shapes, but for its noise and its counters."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for group, inputs in (("incoming", layer.fan_in), ("biases", 1)):
+        for part in ("value", "first", "second", *(("bonus",) if layer.entropy > 0.0 else ())):
+            shapes[f"{group}.{part}"] = (inputs, layer.size)
+        if not layer.single_step:
+            shapes[f"{group}.trace"] = (layer.rows, inputs, layer.size)
+    if layer.feedback not in ("mirror", "shipped") and not layer.is_last:
+        shapes["outgoing.value"] = (layer.fan_out, layer.size)
+    return shapes | dict.fromkeys(("activation", "mean", "acting_mean"), (layer.rows, layer.size))
+
+
+def _check_layer(layer: LayerSpec, state: Mapping[str, np.ndarray]) -> None:
+    """Refuse arrays of other shapes and types, numbers that are not finite, and streams that are nowhere."""
+    for name, shape in _shapes(layer).items():
+        array = state[_key(layer, name)]
+        if array.shape != shape or array.dtype != np.float64 or not np.isfinite(array).all():
+            raise _unfit(_key(layer, name), f"finite float64 {shape}", f"{array.dtype} {array.shape}")
+    counters, noise = (state[_key(layer, name)] for name in ("counters", "noise"))
+    if counters.shape != (2,) or counters.dtype != np.uint64 or counters.max() > _MOST_STEPS:
+        raise _unfit(_key(layer, "counters"), "the numbers of steps and updates", shown(counters.tolist()))
+    streams = 1 if layer.family == "categorical" else layer.size
+    words = _WORDS * (2 if 0.0 < layer.exploring < 1.0 and not layer.is_last else 1)
+    recorded = noise.shape[1:] == (1,)  # of noise that was written down, the place alone
+    if noise.dtype != np.uint64 or noise.shape not in ((streams, words), (streams, 1)) or (
+        not recorded and (noise.reshape(-1, _WORDS)[:, -len(_LAST_WORDS) :] > np.array(_LAST_WORDS, np.uint64)).any()
+    ):
+        raise _unfit(_key(layer, "noise"), f"the places of {streams} streams", f"{noise.dtype} {noise.shape}")
 
 
 def _own(unit: UnitSpec, state: Mapping[str, np.ndarray]) -> Snapshot:

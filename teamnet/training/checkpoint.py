@@ -18,12 +18,17 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from teamnet.errors import CheckpointError, ResourceError
+from teamnet.spec.files import shown
 from teamnet.team.state import State
+from teamnet.training.task import finite_number
 
 FORMAT = 2
 KEPT = 2
 """Checkpoints that a run keeps, if it is not told otherwise."""
 _CHECKSUM = "checksum"
+_MOST = 2**62
+_WORDS = 13
+"""Words of a random stream's place."""
 
 
 def save_checkpoint(folder: Path, step: int, state: State, about: dict[str, Any], keep: int = KEPT) -> Path:
@@ -77,10 +82,13 @@ def newest_checkpoint(folder: Path, say: Callable[[str], None] = lambda message:
     Raises:
         CheckpointError: there is none, or all are damaged.
     """
-    found = sorted(folder.glob("checkpoint-*.json"))
+    try:
+        found, why = sorted(folder.glob("checkpoint-*.json")), "none"
+    except (OSError, ValueError) as error:  # a name that no folder can have
+        found, why = [], str(error)
     if not found:
         raise CheckpointError(
-            str(folder), expected="a folder with checkpoint-*.json", found="none",
+            str(folder), expected="a folder with checkpoint-*.json", found=why,
             mend="Give the folder that train wrote to with --out.",
         )
     for path in reversed(found):
@@ -109,13 +117,16 @@ def load_checkpoint(path: Path) -> tuple[State, dict[str, Any]]:
         missing = {"step", "sha256", "spec", "launch", "task", "seconds"} - set(about)
         if found == FORMAT and missing:
             raise ValueError(f"no {', '.join(sorted(missing))}")
+        if found == FORMAT:
+            _check_numbers(about)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(
             str(path), expected="a whole checkpoint", found=str(error), mend="Use the checkpoint before it."
         ) from None
     if found != FORMAT:
         raise CheckpointError(
-            str(path), expected=f"format {FORMAT}", found=f"format {found}", mend="Use the teamnet that wrote it."
+            str(path), expected=f"format {FORMAT}", found=f"format {shown(found)}",
+            mend="Use the teamnet that wrote it.",
         )
     arrays = path.with_suffix(".safetensors")
     try:
@@ -130,11 +141,66 @@ def load_checkpoint(path: Path) -> tuple[State, dict[str, Any]]:
             mend="The file was cut short or altered: use the checkpoint before it.",
         )
     try:
-        return load(content), about
-    except SafetensorError as error:
+        state = load(content)
+        _check_arrays(state, about)
+    except (SafetensorError, ValueError, LookupError, TypeError, AttributeError, ImportError) as error:
         raise CheckpointError(
-            str(arrays), expected="safetensors", found=str(error), mend="Use the checkpoint before it."
+            str(arrays), expected="safetensors of the spec's arrays", found=f"{type(error).__name__}: {error}",
+            mend="Use the checkpoint before it.",
         ) from None
+    return state, about
+
+
+def _check_numbers(about: dict[str, Any]) -> None:
+    """Refuse counters that cannot be, which a checksum does not tell; raises ``ValueError`` or what leads to it."""
+    for name, usual in (("step", 0), ("metrics_bytes", 0)):
+        count = about.get(name, usual)
+        if type(count) is not int or not 0 <= count <= _MOST:
+            raise ValueError(f"{shown(count)} as {name}")
+    if finite_number(about["seconds"]) < 0.0:
+        raise ValueError(f"{shown(about['seconds'])} seconds")
+    for its in about.get("recoveries", []):
+        for name in ("seconds", "env_steps", "replayed_env_steps"):
+            finite_number(its[name])
+        if not all(isinstance(its[name], str) for name in ("found", "how")):
+            raise ValueError("a recovery without words")
+
+
+def _check_arrays(state: State, about: dict[str, Any]) -> None:
+    """Refuse arrays that do not fit the spec, as far as it tells; raises ``ValueError`` or what leads to it.
+
+    The rest is compared with the units by :func:`teamnet.team.state.split`.
+    """
+    spec = about["spec"]
+    if "num_envs" not in spec or not isinstance(spec["hidden"], list):
+        return
+    observation = 0
+    for team in ("critic", "actor"):
+        if spec[team]:
+            observation = state[f"{team}.1.incoming.value"].shape[0]
+            last = f"{team}.{len(spec['hidden']) + 1}"
+            sizes = [observation, *spec["hidden"], state[f"{last}.biases.value"].shape[-1]]
+            for number in range(1, len(sizes)):
+                _check_layer(state, f"{team}.{number}", sizes[number - 1], sizes[number], about)
+    rows = spec["num_envs"]
+    _check_array(state, "coordinator.observation", (rows, observation))
+    for name in ("reward", "terminated", "masked", "keep", "previous_value"):
+        _check_array(state, f"coordinator.{name}", (rows,))
+
+
+def _check_layer(state: State, layer: str, inputs: int, size: int, about: dict[str, Any]) -> None:
+    _check_array(state, f"{layer}.incoming.value", (inputs, size))
+    _check_array(state, f"{layer}.biases.value", (1, size))
+    if state[f"{layer}.noise"].shape[1] % _WORDS:
+        raise ValueError(f"{layer}.noise is {state[f'{layer}.noise'].shape}, not {_WORDS} words a stream")
+    if state[f"{layer}.counters"][0] != about["step"] and not about["spec"].get("free_running"):
+        raise ValueError(f"{layer} has done {state[f'{layer}.counters'][0]} steps, not {about['step']}")
+
+
+def _check_array(state: State, name: str, shape: tuple[int, ...]) -> None:
+    array = state[name]
+    if array.shape != shape or array.dtype != np.float64 or not np.isfinite(array).all():
+        raise ValueError(f"{name} is {array.dtype} {array.shape}, not finite float64 {shape}")
 
 
 def check_same_spec(path: Path, expected: dict[str, Any], found: dict[str, Any]) -> None:

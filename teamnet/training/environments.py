@@ -17,7 +17,7 @@ from teamnet.errors import EnvironmentRefused, NumericalError
 from teamnet.spec.presets import environment_id
 from teamnet.spec.run import RunSpec
 from teamnet.training.spaces import ActionMap, find_interface, make_environment
-from teamnet.training.task import Episode, Outcome
+from teamnet.training.task import Episode, Outcome, read_counters, unfit_state
 from teamnet.units.streams import ENVIRONMENT, keyed_generator
 
 
@@ -38,12 +38,12 @@ class _Row:
         self.actions = []
         self.total = 0.0
         self.over = False
-        self.observation = self.environment.reset()[0]
+        self.observation, _ = self.environment.reset()
         return self.observation
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool]:
         observation, reward, terminated, truncated, _ = self.environment.step(action)
-        reward = float(reward)
+        reward, terminated, truncated = float(reward), _as_bool(terminated), _as_bool(truncated)
         self.actions.append(action)
         self.observation = observation
         self.total += reward
@@ -55,6 +55,14 @@ class _Row:
         self.reset()
         for action in state["actions"]:
             self.step(action if isinstance(action, int) else np.array(action, self.environment.action_space.dtype))
+        if self.over is not state["over"]:
+            raise ValueError("an episode that ends elsewhere")
+
+
+def _as_bool(flag: Any) -> bool:
+    if flag not in (0, 1):
+        raise ValueError(f"{flag!r} as an end of an episode")
+    return bool(flag)
 
 
 class Environments:
@@ -70,16 +78,43 @@ class Environments:
         self.return_sum = 0.0
         self._to_action = ActionMap(spec, rows[0].action_space)
         seeds = keyed_generator(spec.seed, ENVIRONMENT).integers(0, 2**31, spec.num_envs)
-        self._rows = [_Row(environment, int(seed)) for environment, seed in zip(rows, seeds, strict=True)]
+        self._rows: list[_Row] = []
+        for number, (environment, seed) in enumerate(zip(rows, seeds, strict=True)):
+            try:
+                self._rows.append(_Row(environment, int(seed)))
+            except Exception as error:
+                raise self._misbehaves(number, error) from error
 
     def begin(self) -> None:
         """See :class:`teamnet.training.task.Task`."""
         for number, row in enumerate(self._rows):
-            self._begin_episode(number, row)
+            try:
+                self._begin_episode(number, row)
+            except Exception as error:
+                raise self._misbehaves(number, error) from error
+        self._check_observations()
+
+    def _misbehaves(self, number: int, error: Exception) -> EnvironmentRefused:
+        return EnvironmentRefused(
+            f"{self._name}, environment {number}, step {self.env_steps}",
+            expected="an observation of the promised shape", found=f"{type(error).__name__}: {error}",
+            mend="Check the environment with gymnasium.utils.env_checker.check_env.",
+        )
+
+    def _check_observations(self) -> None:
+        if not np.isfinite(self.outcome.observation).all():
+            self._refuse("observation", self.outcome.observation)
+
+    def _take(self, number: int, observation: Any) -> None:
+        """Take up an observation; numpy would stretch one of another shape, and cut off imaginary parts."""
+        given, row = np.asarray(observation), self.outcome.observation[number]
+        if given.shape != row.shape or given.dtype.kind not in "fiub":
+            raise ValueError(f"{given.dtype} {given.shape} instead of numbers {row.shape}")
+        row[:] = given
 
     def _begin_episode(self, number: int, row: _Row) -> None:
         outcome = self.outcome
-        outcome.observation[number] = row.reset()
+        self._take(number, row.reset())
         outcome.reward[number] = outcome.terminated[number] = outcome.keep[number] = 0.0
         outcome.masked[number] = 1.0
 
@@ -95,19 +130,14 @@ class Environments:
             except (NumericalError, EnvironmentRefused):
                 raise
             except Exception as error:
-                raise EnvironmentRefused(
-                    f"{self._name}, environment {number}, step {self.env_steps}",
-                    expected="an observation of the promised shape", found=f"{type(error).__name__}: {error}",
-                    mend="Check the environment with gymnasium.utils.env_checker.check_env.",
-                ) from error
-        if not math.isfinite(self.outcome.observation.sum()) and not np.isfinite(self.outcome.observation).all():
-            self._refuse("observation", self.outcome.observation)
+                raise self._misbehaves(number, error) from error
+        self._check_observations()
         return ended
 
     def _step_row(self, number: int, row: _Row, action: Any, ended: list[Episode]) -> None:
         observation, reward, terminated, truncated = row.step(action)
         outcome = self.outcome
-        outcome.observation[number] = observation
+        self._take(number, observation)
         outcome.reward[number] = reward
         outcome.terminated[number] = terminated
         outcome.masked[number] = truncated
@@ -118,6 +148,8 @@ class Environments:
         if row.over:
             self.episodes += 1
             self.return_sum += row.total
+            if not math.isfinite(self.return_sum):
+                self._refuse("sum of rewards", outcome.reward)
             ended.append(Episode(self.env_steps, self.episodes, row.total, len(row.actions)))
 
     def _refuse(self, what: str, values: np.ndarray) -> None:
@@ -139,11 +171,12 @@ class Environments:
 
     def restore(self, state: dict[str, Any]) -> None:
         """See :class:`teamnet.training.task.Task`."""
-        self.env_steps, self.episodes = state["env_steps"], state["episodes"]
-        self.return_sum = state["return_sum"]
-        for row, its in zip(self._rows, state["rows"], strict=True):
-            row.replay(its)
-            row.over = its["over"]
+        try:
+            self.env_steps, self.episodes, self.return_sum = read_counters(state)
+            for row, its in zip(self._rows, state["rows"], strict=True):
+                row.replay(its)
+        except Exception as error:  # what an environment says to actions that it never had can be anything
+            raise unfit_state(self._name, error) from error
 
     def replayed(self) -> np.ndarray:
         """See :class:`teamnet.training.task.Task`."""
@@ -151,8 +184,11 @@ class Environments:
 
     def close(self) -> None:
         """See :class:`teamnet.training.task.Task`."""
-        for row in self._rows:
-            row.environment.close()
+        for number, row in enumerate(self._rows):
+            try:
+                row.environment.close()
+            except Exception as error:
+                raise self._misbehaves(number, error) from error
 
 
 def _plain(state: Any) -> Any:

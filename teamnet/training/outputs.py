@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,8 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 
 import teamnet
-from teamnet.errors import ResourceError, SpecError
-from teamnet.spec.files import to_plain
+from teamnet.errors import CheckpointError, ResourceError, SpecError
+from teamnet.spec.files import shown, to_plain
 from teamnet.training.checkpoint import write_atomically
 from teamnet.training.run import Run
 from teamnet.training.task import Episode
@@ -78,7 +79,13 @@ class MetricsFile:
         self._file = path.open("r+", encoding="utf-8")
         self._cut(keep)
 
-    def _cut(self, keep: int) -> None:
+    def _cut(self, keep: Any) -> None:
+        size = self._file.seek(0, os.SEEK_END)
+        if type(keep) is not int or not 0 <= keep <= size:
+            raise CheckpointError(
+                self._file.name, expected=f"the {shown(keep)} bytes that the checkpoint knows of", found=f"{size}",
+                mend="Lines are missing: go on from the checkpoint before it, or start the run anew.",
+            )
         self._file.seek(keep)
         self._file.truncate(keep)
 

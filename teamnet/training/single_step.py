@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from teamnet.errors import SpecError
+from teamnet.errors import Diverged, SpecError
+from teamnet.spec.files import shown
 from teamnet.spec.resolve import Interface
 from teamnet.spec.run import RunSpec
-from teamnet.training.task import Episode, Outcome
+from teamnet.training.task import Episode, Outcome, finite_number, read_counters, unfit_state
 from teamnet.units.streams import TASK, keyed_generator
 
 _REPORTED_BATCHES = 100
@@ -47,7 +48,13 @@ class SingleStepTask:
 
     def step(self, output: np.ndarray) -> list[Episode]:
         """See :class:`teamnet.training.task.Task`."""
-        reward = self.answer(output)
+        with np.errstate(over="ignore", invalid="ignore"):  # said below, with what to do
+            reward = self.answer(output)
+        if not np.isfinite(reward).all() or not np.isfinite(self.outcome.reward).all():
+            raise Diverged(
+                f"reward, environment step {self.env_steps}", expected="finite numbers", found="NaN or infinity",
+                mend="The learning diverged: lower the learning rates or the step size.",
+            )
         self.env_steps += self._rows
         self.episodes += self._rows
         self._batches += 1
@@ -73,14 +80,24 @@ class SingleStepTask:
 
     def restore(self, state: dict[str, Any]) -> None:
         """See :class:`teamnet.training.task.Task`."""
+        try:
+            self._restore(state)
+        except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
+            raise unfit_state("task", error) from None
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        counters, batches, sum_ = read_counters(state), state["batches"], finite_number(state["sum"])
+        if type(batches) is not int or not 0 <= batches < _REPORTED_BATCHES:
+            raise ValueError(f"{shown(batches)} batches")
         generator = state["generator"]
+        if not 0 <= generator["buffer_pos"] <= len(generator["buffer"]):  # numpy reads on from there unseen
+            raise ValueError(f"the place {shown(generator['buffer_pos'])} in a buffer")
         self._generator.bit_generator.state = {
             **generator, "buffer": np.array(generator["buffer"], np.uint64),
             "state": {key: np.array(value, np.uint64) for key, value in generator["state"].items()},
         }
-        self.env_steps, self.episodes = state["env_steps"], state["episodes"]
-        self.return_sum = state["return_sum"]
-        self._batches, self._sum = state["batches"], state["sum"]
+        self.env_steps, self.episodes, self.return_sum = counters
+        self._batches, self._sum = batches, sum_
 
     def replayed(self) -> np.ndarray:
         """See :class:`teamnet.training.task.Task`: a stream of samples has no state but its generator."""

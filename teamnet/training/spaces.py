@@ -35,17 +35,23 @@ def make_environment(spec: RunSpec, render_mode: str | None = None) -> gymnasium
             name, expected="a registered Gymnasium environment", found=str(error),
             mend="List them with gymnasium.pprint_registry().",
         ) from None
-    find_interface(name, environment.observation_space, environment.action_space)
+    except Exception as error:  # what a name imports, and an environment that is made, can raise anything
+        raise EnvironmentRefused(
+            name, expected="an environment that can be made", found=f"{type(error).__name__}: {error}",
+            mend="Make it with gymnasium.make, or list those that there are with gymnasium.pprint_registry().",
+        ) from error
+    observations, actions = (getattr(environment, f"{its}_space", None) for its in ("observation", "action"))
+    find_interface(name, observations, actions)
     return environment
 
 
-def find_interface(name: str, observations: spaces.Space[Any], actions: spaces.Space[Any]) -> Interface:
+def find_interface(name: str, observations: spaces.Space[Any] | None, actions: spaces.Space[Any] | None) -> Interface:
     """What the spaces mean for the teams.
 
     Raises:
-        EnvironmentRefused: observations are not a flat Box, or actions neither Discrete nor a flat Box.
+        EnvironmentRefused: observations are not a flat Box, or actions neither Discrete nor a flat Box, or empty.
     """
-    if not isinstance(observations, spaces.Box) or len(observations.shape) != 1:
+    if not isinstance(observations, spaces.Box) or len(observations.shape) != 1 or not observations.shape[0]:
         image = isinstance(observations, spaces.Box) and len(observations.shape) > 1
         raise EnvironmentRefused(
             f"{name} observation space", expected="a flat Box", found=str(observations),
@@ -55,7 +61,7 @@ def find_interface(name: str, observations: spaces.Space[Any], actions: spaces.S
     size = observations.shape[0]
     if isinstance(actions, spaces.Discrete):
         return Interface(size, int(actions.n), "categorical")
-    if isinstance(actions, spaces.Box) and len(actions.shape) == 1:
+    if isinstance(actions, spaces.Box) and len(actions.shape) == 1 and actions.shape[0]:
         return Interface(size, actions.shape[0], "gaussian")
     raise EnvironmentRefused(
         f"{name} action space", expected="Discrete or a flat Box", found=str(actions),
@@ -74,8 +80,11 @@ class ActionMap:
         self._first = int(actions.start) if isinstance(actions, spaces.Discrete) else None
         if isinstance(actions, spaces.Box):
             self._low, self._high = actions.low.astype(float), actions.high.astype(float)
-            bounded = np.isfinite(self._low) & np.isfinite(self._high)
+            with np.errstate(over="ignore", invalid="ignore"):
+                bounded = np.isfinite(self._high - self._low) & np.isfinite(self._high + self._low)
             low, high = np.where(bounded, self._low, -1.0), np.where(bounded, self._high, 1.0)
+            if actions.dtype is not None and np.issubdtype(actions.dtype, np.integer):  # floats round 2**63 - 1 up
+                self._high = np.minimum(self._high, np.nextafter(float(np.iinfo(actions.dtype).max) + 1.0, 0.0))
             self._scale = (high - low) / 2 if spec.action_scale is None else spec.action_scale
             self._offset = (high + low) / 2 if spec.action_offset is None else spec.action_offset
             self._kind = actions.dtype
@@ -84,4 +93,5 @@ class ActionMap:
         """The action for an output ``(size,)``."""
         if self._first is not None:
             return self._first + int(output.argmax())
-        return np.clip(self._scale * output + self._offset, self._low, self._high).astype(self._kind)
+        with np.errstate(over="ignore"):  # beyond all floats is beyond the bounds
+            return np.clip(self._scale * output + self._offset, self._low, self._high).astype(self._kind)

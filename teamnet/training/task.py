@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
+from teamnet.errors import CheckpointError
+from teamnet.spec.files import shown
 from teamnet.spec.resolve import Interface
 
 
@@ -53,6 +56,41 @@ class Episode:
     length: int
 
 
+_MOST = 2**62
+
+
+def read_counters(state: dict[str, Any]) -> tuple[int, int, float]:
+    """Environment steps, episodes and the sum of returns of a task's state.
+
+    Raises:
+        KeyError: one is missing.
+        ValueError: one makes no sense.
+    """
+    env_steps, episodes, return_sum = (state[name] for name in ("env_steps", "episodes", "return_sum"))
+    if not all(type(count) is int and 0 <= count <= _MOST for count in (env_steps, episodes)):
+        raise ValueError(f"{shown(env_steps)} steps and {shown(episodes)} episodes")
+    return env_steps, episodes, finite_number(return_sum)
+
+
+def finite_number(value: Any) -> float:
+    """A finite number of a state as a float.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
+        raise ValueError(f"{shown(value)} is no finite number")
+    return float(value)
+
+
+def unfit_state(where: str, error: Exception) -> CheckpointError:
+    """The error of a state of a task that does not bring it back."""
+    return CheckpointError(
+        where, expected="a state that brings the task back", found=f"{type(error).__name__}: {error}",
+        mend="Use the checkpoint before it.",
+    )
+
+
 class Task(Protocol):
     """A batch of environments; ``return_sum`` adds up the returns of all ``episodes`` that have ended."""
 
@@ -80,7 +118,11 @@ class Task(Protocol):
         ...
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go to a point that ``state`` returned."""
+        """Go to a point that ``state`` returned.
+
+        Raises:
+            CheckpointError: it cannot be gone to.
+        """
         ...
 
     def replayed(self) -> np.ndarray:

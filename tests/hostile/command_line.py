@@ -1,0 +1,52 @@
+"""Words of command lines: flags with values that fit, with any others, and flags that are nearly right."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from tests.hostile.names import near
+
+Arguments = list[str]
+TRAIN = {
+    "rule": "backprop", "seed": "7", "num-envs": "2", "hidden": "3", "function": "relu", "schedule": "sweeps",
+    "settle-steps": "1", "acting-steps": "1", "exploring": "0.5", "entropy": "0", "signal": "target",
+    "exchange-every": "1", "feedback": "random", "forgetting": "1e-4", "wire": "int8", "error-feedback": None,
+    "no-error-feedback": None, "tolerance": "0.1", "step-size": "0.1", "discount": "0.9", "anneal-steps": "3",
+    "reward-limit": "1", "action-scale": "2", "address-bits": "2", "preset": "tuned", "transport": "ray",
+    "grain": "neuron", "address": "a", "placement": "spread", "wait": "1", "link-latency": "0", "save-every": "2",
+    "keep": "1", "recoveries": "0", "out": "out", "free-running": None, "actor.variances": "1", "actor.rates": "0.1",
+    "critic.rates": "0.1", "critic.rule": "backprop", "actor.temperature": "1", "actor": "None", "critic": "None",
+    "json": None, "critic.trace-lambda": "0.5", "halvings": "1",
+}
+RESUME = {
+    "env-steps": "22", "transport": "ray", "grain": "neuron", "placement": "spread", "wait": "1", "link-latency": "0",
+    "keep": "1", "save-every": "2", "json": None, "recoveries": "1",
+}
+EVAL = {"seed": "3", "greedy": None, "json": None, "episodes": "1", "no-greedy": None}
+PLAN = {
+    "nodes": "2", "cpus": "2", "node-memory": "1000000000000", "reserved-cpus": "1", "shared-cpus": None,
+    "grain": "neuron", "placement": "by-team", "transport": "ray", "json": None,
+}
+"""Flags and a value that fits each, or none."""
+
+VALUES = st.sampled_from([
+    "0", "1", "2", "3", "-1", "0.5", "1e400", "-1e400", "nan", "inf", "1" + "0" * 400, "1" + "0" * 5000, "", " ",
+    "None", "none", "True", "[]", "{}", "map", "tuned", "backprop", "reinforce", "sweeps", "relu", "int8", "mirror",
+    "random", "neuron", "block:2", "layer", "spread", "by-team", "actor=a", "actor.²=a", "é", "x" * 300, "--", "-",
+    "--help", "1e308", "1_000", "0x10", "1.0", "/proc/nowhere", "/dev/null", "..", "ray://a", "\n", "kolen-pollack",
+    "shipped",
+]) | st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), max_size=6)
+
+
+def some_flags(known: dict[str, str | None]) -> st.SearchStrategy[Arguments]:
+    """Up to three flags, most of them with a value that fits."""
+    names = sorted(known)
+    fitting = st.sampled_from(names).map(lambda name: _words(name, [its for its in [known[name]] if its]))
+    named = st.sampled_from(names) | near(names)
+    other = st.tuples(named, st.lists(VALUES, max_size=2), st.booleans()).map(lambda its: _words(*its))
+    flag = st.integers(0, 2).flatmap(lambda kind: fitting if kind else other)
+    return st.lists(flag, max_size=3).map(lambda flags: [word for flag in flags for word in flag])
+
+
+def _words(name: str, values: list[str], joined: bool = False) -> Arguments:
+    return [f"--{name}={values[0]}"] if joined and values else [f"--{name}", *values]
