@@ -41,7 +41,7 @@ def _resolve(plain: dict[str, Any]) -> RunSpec:
 def test_a_damaged_spec_is_refused_or_resolved():
     outcomes: Counter[str] = Counter()
 
-    @cases(1500)
+    @cases(1200)
     @given(st.sampled_from(sorted(WHOLE)).flatmap(lambda name: damaged(WHOLE[name])))
     def check(plain: dict[str, Any]):
         spec, error = obey(lambda: _resolve(plain))
@@ -67,7 +67,7 @@ def _launch(plain: dict[str, Any]) -> LaunchSpec:
 def test_a_damaged_launch_is_refused_or_makes_sense():
     outcomes: Counter[str] = Counter()
 
-    @cases(600)
+    @cases(1500)
     @given(damaged(to_plain(LaunchSpec("local"))))
     def check(plain: dict[str, Any]):
         launch, error = obey(lambda: _launch(plain))
@@ -84,7 +84,7 @@ def test_a_spec_made_in_python_is_refused_or_makes_sense():
     outcomes: Counter[str] = Counter()
     names = [field.name for field in fields(RunSpec)]
 
-    @cases(800)
+    @cases(1500)
     @given(st.sampled_from(names), ANYTHING)
     def check(name: str, value: Any):
         spec = replace(preset("cartpole"), **{name: value})
@@ -96,6 +96,13 @@ def test_a_spec_made_in_python_is_refused_or_makes_sense():
     check()
     assert min(outcomes.values()) > 30, outcomes
     assert len(outcomes) == 2
+
+
+@cases(1500)
+@given(ANYTHING, st.sampled_from([RunSpec, LaunchSpec]))
+def test_what_is_no_spec_at_all_is_refused(plain: Any, kind: type[Any]):
+    _, error = obey(lambda: from_plain(kind, plain))
+    assert isinstance(error, SpecError) or (kind is LaunchSpec and plain == {})
 
 
 @pytest.mark.parametrize("name", UNWRITABLE)
@@ -123,7 +130,7 @@ def test_a_small_damaged_spec_that_is_accepted_trains_right(task: str):
     small = {method: to_plain(replace(preset(task, method), **changes)) for method in METHODS}
     values = st.integers(0, 2).flatmap(lambda kind: ANYTHING if kind == 0 else POSITIVE)
 
-    @cases(150)
+    @cases(120)
     @given(st.sampled_from(sorted(small)).flatmap(lambda method: damaged(small[method], values, 2)))
     def check(plain: dict[str, Any]):
         spec, error = obey(lambda: from_plain(RunSpec, plain))
@@ -137,5 +144,5 @@ def test_a_small_damaged_spec_that_is_accepted_trains_right(task: str):
         outcomes[type(error).__name__ if error else "right"] += 1
 
     check()
-    assert outcomes["right"] > 20, outcomes
+    assert outcomes["right"] > 10, outcomes
     assert outcomes["SpecError"] > 20, outcomes
