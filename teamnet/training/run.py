@@ -156,6 +156,11 @@ class Run:
         arrays, about = load_checkpoint(path)
         written = to_plain(from_plain(RunSpec, about["spec"], str(path)))  # later fields have their usual values
         check_same_spec(path, to_plain(former or self.spec), written)
+        shape, own = arrays["coordinator.observation"].shape, self.task.outcome.observation.shape
+        if shape != own:
+            raise CheckpointError(
+                str(path), expected=f"observations {own} of this task", found=str(shape), mend="Use its own task.",
+            )
         for name in ("observation", "reward", "terminated", "masked", "keep"):
             getattr(self.task.outcome, name)[:] = arrays.pop(f"coordinator.{name}")
         self._coordinator.previous_value[:] = arrays.pop("coordinator.previous_value")
