@@ -10,6 +10,7 @@ import numpy as np
 from teamnet.errors import CheckpointError, Diverged
 from teamnet.spec.files import shown
 from teamnet.spec.layers import LayerSpec, UnitSpec
+from teamnet.units.streams import STATE_WORDS
 from teamnet.units.unit import Snapshot
 
 State = dict[str, np.ndarray]
@@ -17,9 +18,8 @@ State = dict[str, np.ndarray]
 
 
 _MOST_STEPS = 2**62
-_WORDS = 13
-"""Numbers that say where a random stream is; the last three are small, each up to one of ``_LAST_WORDS``."""
 _LAST_WORDS = (4, 1, 2**32 - 1)
+"""The most that the last of a stream's words can be."""
 
 
 def _key(layer: LayerSpec, name: str) -> str:
@@ -96,10 +96,11 @@ def _check_layer(layer: LayerSpec, state: Mapping[str, np.ndarray]) -> None:
     if counters.shape != (2,) or counters.dtype != np.uint64 or counters.max() > _MOST_STEPS:
         raise _unfit(_key(layer, "counters"), "the numbers of steps and updates", shown(counters.tolist()))
     streams = 1 if layer.family == "categorical" else layer.size
-    words = _WORDS * (2 if 0.0 < layer.exploring < 1.0 and not layer.is_last else 1)
+    words = STATE_WORDS * (2 if 0.0 < layer.exploring < 1.0 and not layer.is_last else 1)
     recorded = noise.shape[1:] == (1,)  # of noise that was written down, the place alone
     if noise.dtype != np.uint64 or noise.shape not in ((streams, words), (streams, 1)) or (
-        not recorded and (noise.reshape(-1, _WORDS)[:, -len(_LAST_WORDS) :] > np.array(_LAST_WORDS, np.uint64)).any()
+        not recorded
+        and (noise.reshape(-1, STATE_WORDS)[:, -len(_LAST_WORDS) :] > np.array(_LAST_WORDS, np.uint64)).any()
     ):
         raise _unfit(_key(layer, "noise"), f"the places of {streams} streams", f"{noise.dtype} {noise.shape}")
 

@@ -21,14 +21,13 @@ from teamnet.errors import CheckpointError, ResourceError
 from teamnet.spec.files import shown
 from teamnet.team.state import State
 from teamnet.training.task import finite_number
+from teamnet.units.streams import STATE_WORDS
 
 FORMAT = 2
 KEPT = 2
 """Checkpoints that a run keeps, if it is not told otherwise."""
 _CHECKSUM = "checksum"
 _MOST = 2**62
-_WORDS = 13
-"""Words of a random stream's place."""
 
 
 def save_checkpoint(folder: Path, step: int, state: State, about: dict[str, Any], keep: int = KEPT) -> Path:
@@ -191,8 +190,8 @@ def _check_arrays(state: State, about: dict[str, Any]) -> None:
 def _check_layer(state: State, layer: str, inputs: int, size: int, about: dict[str, Any]) -> None:
     _check_array(state, f"{layer}.incoming.value", (inputs, size))
     _check_array(state, f"{layer}.biases.value", (1, size))
-    if state[f"{layer}.noise"].shape[1] % _WORDS:
-        raise ValueError(f"{layer}.noise is {state[f'{layer}.noise'].shape}, not {_WORDS} words a stream")
+    if state[f"{layer}.noise"].shape[1] % STATE_WORDS:
+        raise ValueError(f"{layer}.noise is {state[f'{layer}.noise'].shape}, not {STATE_WORDS} words a stream")
     if state[f"{layer}.counters"][0] != about["step"] and not about["spec"].get("free_running"):
         raise ValueError(f"{layer} has done {state[f'{layer}.counters'][0]} steps, not {about['step']}")
 

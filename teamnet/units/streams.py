@@ -10,7 +10,8 @@ import numpy as np
 from teamnet.spec.layers import LayerSpec, UnitSpec
 
 _NOISE, _WEIGHTS, ENVIRONMENT, TASK, _EXPLORING, _FEEDBACK = range(6)
-_STATE_WORDS = 13
+STATE_WORDS = 13
+"""Numbers that say where a random stream is."""
 
 
 def keyed_generator(seed: int, *key: int) -> np.random.Generator:
@@ -98,12 +99,12 @@ class KeyedNoise:
 
     def restore(self, state: np.ndarray) -> None:
         """See :class:`Noise`."""
-        _go_to(self._streams, state[:, :_STATE_WORDS])
-        _go_to(self._choices, state[:, _STATE_WORDS:] if self._choices else state[:0])
+        _go_to(self._streams, state[:, :STATE_WORDS])
+        _go_to(self._choices, state[:, STATE_WORDS:] if self._choices else state[:0])
 
 
 def _positions(streams: list[np.random.Generator]) -> np.ndarray:
-    words = np.empty((len(streams), _STATE_WORDS), np.uint64)
+    words = np.empty((len(streams), STATE_WORDS), np.uint64)
     for row, stream in zip(words, streams, strict=True):
         state = stream.bit_generator.state
         row[:4], row[4:6], row[6:10] = state["state"]["counter"], state["state"]["key"], state["buffer"]

@@ -116,7 +116,7 @@ def test_verify_refuses_or_compares(capsys: pytest.CaptureFixture[str], run: Pat
 def test_plan_refuses_or_predicts(capsys: pytest.CaptureFixture[str], run: Path):
     shell = _Shell(capsys)
     numbers = dict.fromkeys(Machine.__dataclass_fields__, 1e-6) | {"cpus": 2, "operations": {}, "memory": 1}
-    machine = Machine(**{**numbers, "memory_actor": 1})  # type: ignore[arg-type]
+    machine = Machine(**{**numbers, "memory_actor": 1})  # type: ignore[arg-type]  # one dict of all kinds
     save_machine(machine, Path("machine.json"))
 
     @cases(20)

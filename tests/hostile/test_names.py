@@ -69,7 +69,7 @@ def test_what_is_no_name_is_refused():
     @given(kinds, kinds)
     def check(task: object, other: object):
         for action in (
-            lambda: TeamAgent(task, backend="local"),  # type: ignore[arg-type]
+            lambda: TeamAgent(task, backend="local"),  # type: ignore[arg-type]  # that is the point
             lambda: TeamAgent("cartpole", backend="local", rule=other),
             lambda: TeamAgent("cartpole", backend="local", placement=other),
             lambda: TeamAgent("cartpole", backend=other),
