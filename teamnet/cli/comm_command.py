@@ -19,7 +19,7 @@ def comm(arguments: list[str]) -> int:
         task: Annotated[str, tyro.conf.Positional] = "cartpole", methods: tuple[str, ...] = (),
         grains: tuple[str, ...] = ("layer",), transports: tuple[str, ...] = ("board",),
         placements: tuple[str, ...] = ("pack",), batches: tuple[int, ...] = (1,), hidden: tuple[str, ...] = ("64-32",),
-        settle_steps: tuple[int, ...] = (), cross: bool = False, env_steps: int = 3000, repeats: int = 3,
+        settle_steps: tuple[int, ...] = (), cross: bool = False, seconds: float = 0.8, repeats: int = 3,
         backend: str = "ray", address: str = "", link_latency: float = 0.0, link_bandwidth: float = 0.0,
         out: Path = Path("runs/comm"), trace: bool = False, json: bool = False,
     ) -> int:
@@ -38,8 +38,9 @@ def comm(arguments: list[str]) -> int:
             hidden: neurons of the hidden layers from below, such as 64-32 or 128-64-32: depth and width.
             settle_steps: settle steps or sweeps; the preset's if left out.
             cross: measure all combinations.
-            env_steps: of one timing.
-            repeats: timings of a configuration, of which the median counts.
+            seconds: of one timing, at least.
+            repeats: timings of a configuration, of which the median counts; those in which a virtual machine is
+                held up by its host are made again.
             backend: ray or local.
             address: of a Ray cluster; $RAY_ADDRESS, or a private one on this machine, if left out.
             link_latency: seconds by which an emulated link between two nodes is late.
@@ -56,7 +57,7 @@ def comm(arguments: list[str]) -> int:
         grid = Grid(methods or usual_methods(task), grains, transports, placements, batches, hidden, steps)
         launch = LaunchSpec(backend, address=address, link_latency=link_latency, link_bandwidth=link_bandwidth)
         rows, failed = run_grid(
-            task, grid, launch, cross=cross, env_steps=env_steps, repeats=repeats, out=out, trace=trace, say=say
+            task, grid, launch, cross=cross, seconds=seconds, repeats=repeats, out=out, trace=trace, say=say
         )
         if json:
             print(json_format.dumps(rows))

@@ -19,7 +19,7 @@ def scale(arguments: list[str]) -> int:
     def options(
         factor: Annotated[str, tyro.conf.Positional], task: Annotated[str, tyro.conf.Positional] = "cartpole",
         values: tuple[str, ...] = (), method: str = "map", hidden: str = "64-32", grain: str = "layer",
-        transport: str = "board", placement: str = "pack", env_steps: int = 3000, repeats: int = 3,
+        transport: str = "board", placement: str = "pack", seconds: float = 0.8, repeats: int = 3,
         measure: bool = True, backend: str = "ray", address: str = "", nodes: int = 1, cpus: int | None = None,
         node_memory: int = 64 << 30, shared_cpus: bool = False, reserved_cpus: int = 0, link_latency: float = 0.0,
         link_bandwidth: float = 0.0, machine: Path = Path("runs/machine.json"), out: Path = Path("runs/scale"),
@@ -36,8 +36,9 @@ def scale(arguments: list[str]) -> int:
             grain: what one unit is: layer, block:K or neuron.
             transport: board or ray.
             placement: where units go on a cluster; spread, where nodes are scaled and nothing else is given.
-            env_steps: of one timing.
-            repeats: timings of a point, of which the median counts.
+            seconds: of one timing, at least.
+            repeats: timings of a point, of which the median counts; those in which a virtual machine is
+                held up by its host are made again.
             measure: start runs; with --no-measure all is predicted.
             backend: ray or local.
             address: of a Ray cluster; $RAY_ADDRESS, or a private one on this machine, if left out.
@@ -64,7 +65,7 @@ def scale(arguments: list[str]) -> int:
         }
         points = points_of(factor, values, base, cluster, launch)
         rows, failed = run_scaling(
-            task, factor, points, machine_of(machine, cluster, launch, anew=False), env_steps=env_steps,
+            task, factor, points, machine_of(machine, cluster, launch, anew=False), seconds=seconds,
             repeats=repeats, measured=measure, out=out, say=say,
         )
         print(json_format.dumps(rows) if json else f"{scaling_table(rows)}\n\nwritten to {out}")

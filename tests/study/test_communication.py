@@ -19,7 +19,7 @@ from teamnet.training.run import Run
 from teamnet.units.schedules import schedule_of
 from tests.commands import run_command
 
-SMALL = ("--backend", "local", "--hidden", "6-4", "--env-steps", "70", "--repeats", "1")
+SMALL = ("--backend", "local", "--hidden", "6-4", "--seconds", "0.01", "--repeats", "1")
 
 
 def test_a_grid_varies_one_factor_at_a_time_or_crosses_them():
@@ -58,7 +58,7 @@ def test_the_report_says_what_was_measured(capsys: pytest.CaptureFixture[str], t
         (("--placements", "nowhere"), "placement: expected "),
         (("--hidden", "6x4"), "hidden: expected sizes from below, such as 64-32; found '6x4'"),
         (("--transports", "pigeon"), "transport: expected one of "),
-        (("--env-steps", "0"), "env_steps: expected 1 or more; found 0"),
+        (("--seconds", "0"), "seconds: expected a number above 0; found 0.0"),
         (("--repeats", "0"), "repeats: expected 1 or more"),
         (("--batches",), "batches: expected 1 value or more; found none"),
         (("--out", "/proc/nowhere"), "out: expected a folder that can be written to"),

@@ -30,12 +30,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         spec = replace(preset("cartpole", method), hidden=(5, 4), env_steps=300, episodes=None, seed=seed)
         train(spec, LaunchSpec("local"), its / f"{method} <b>", saving=Saving(10**9))
     run_grid(
-        "cartpole", Grid(("map", "tuned"), hidden=("5-4",)), LaunchSpec("local"), cross=False, env_steps=70, repeats=1,
+        "cartpole", Grid(("map", "tuned"), hidden=("5-4",)), LaunchSpec("local"), cross=False, seconds=0.01, repeats=1,
         out=its / "grid", trace=False, say=lambda message: None,
     )
     points = scaled_points()
     run_scaling(
-        "cartpole", "batch", points, USUAL, env_steps=70, repeats=1, measured=True, out=its / "scale",
+        "cartpole", "batch", points, USUAL, seconds=0.01, repeats=1, measured=True, out=its / "scale",
         say=lambda message: None,
     )
     return its

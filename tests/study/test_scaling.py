@@ -96,7 +96,7 @@ def test_the_command_measures_predicts_and_keeps(capsys: pytest.CaptureFixture[s
     save_machine(USUAL, tmp_path / "machine.json")
     common = ("--machine", tmp_path / "machine.json", "--out", tmp_path / "out", "--backend", "local")
     out, err = run_command(
-        capsys, "scale", "width", "--values", 1, 2, *common, "--hidden", "6-4", "--env-steps", 70, "--repeats", 1,
+        capsys, "scale", "width", "--values", 1, 2, *common, "--hidden", "6-4", "--seconds", 0.01, "--repeats", 1,
         "--method", "tuned",
     )
     rows = [json.loads(line) for line in (tmp_path / "out/scale.jsonl").read_text().splitlines()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,11 +12,8 @@ from typing import Any
 from teamnet.errors import SpecError
 from teamnet.spec.presets import SINGLE_STEP_TASKS, preset
 from teamnet.spec.run import LaunchSpec, RunSpec
-from teamnet.study.rates import ENDLESS, rate
+from teamnet.study.rates import ENDLESS, median_rate, timings
 from teamnet.training.run import Run
-
-_WARM_UP = 10
-"""The share of a timing that is run before the first one, as a divisor."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +80,20 @@ def _sizes(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in parts)
 
 
+def check_timing(seconds: float, repeats: int) -> None:
+    """Refuse timings that cannot be taken.
+
+    Raises:
+        SpecError: there is none, or it takes no time.
+    """
+    if not 0.0 < seconds < math.inf:
+        raise SpecError("seconds", expected="a number above 0", found=str(seconds), mend="Give such a number.")
+    if repeats < 1:
+        raise SpecError("repeats", expected="1 or more", found=str(repeats), mend="Give such a number.")
+
+
 def measure(
-    task: str, configuration: Mapping[str, Any], launch: LaunchSpec, *, env_steps: int, repeats: int,
+    task: str, configuration: Mapping[str, Any], launch: LaunchSpec, *, seconds: float, repeats: int,
     inspect: Callable[[Run], None] = lambda run: None,
 ) -> dict[str, Any]:
     """Run one configuration and return what it came to, as JSON types.
@@ -92,8 +102,8 @@ def measure(
         task: a preset's name.
         configuration: one of :meth:`Grid.configurations`.
         launch: backend and cluster.
-        env_steps: of each timing.
-        repeats: timings, of which the median counts.
+        seconds: of each timing, or a little more.
+        repeats: timings, of which the median counts; see :func:`teamnet.study.rates.timings`.
         inspect: called with the run before it ends.
 
     Raises:
@@ -101,15 +111,15 @@ def measure(
     """
     run = Run(*specs_of(task, configuration, launch))
     try:
-        rate(run, max(run.spec.num_envs, env_steps // _WARM_UP))
-        rates = [rate(run, env_steps) for _ in range(repeats)]
+        found = timings(run, seconds, repeats)
         ledger = run.ledger().as_plain()
         inspect(run)
         actors = len(ledger["units"]) if run.launch.backend == "ray" else 0
         return {
             "task": task, **configuration, "backend": launch.backend, "rule": run.spec.rule,
-            "link_latency": launch.link_latency, "actors": actors, "env_steps_per_second": statistics.median(rates),
-            "rates": rates, "startup_seconds": run.startup_seconds, "waiting": waiting_share(ledger["units"]),
+            "link_latency": launch.link_latency, "actors": actors, "env_steps_per_second": median_rate(found),
+            "rates": [its.rate for its in found], "stolen": statistics.median(its.stolen for its in found),
+            "startup_seconds": run.startup_seconds, "waiting": waiting_share(ledger["units"]),
             "ledger": ledger,
         }
     finally:

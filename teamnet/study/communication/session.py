@@ -8,10 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from teamnet.errors import SpecError, TeamnetError
+from teamnet.errors import TeamnetError
 from teamnet.spec.check import check_launch, check_run, check_where
 from teamnet.spec.run import LaunchSpec
-from teamnet.study.communication.grid import Grid, measure, specs_of
+from teamnet.study.communication.grid import Grid, check_timing, measure, specs_of
 from teamnet.study.communication.table import comm_table, draw_comm, label
 from teamnet.study.communication.trace import chrome_trace
 from teamnet.team.partition import block_size
@@ -22,7 +22,7 @@ from teamnet.training.run import Run
 
 
 def run_grid(
-    task: str, grid: Grid, launch: LaunchSpec, *, cross: bool, env_steps: int, repeats: int, out: Path, trace: bool,
+    task: str, grid: Grid, launch: LaunchSpec, *, cross: bool, seconds: float, repeats: int, out: Path, trace: bool,
     say: Callable[[str], None],
 ) -> tuple[list[dict[str, Any]], int]:
     """Measure a grid; what is measured is on the disk before the next configuration begins.
@@ -32,7 +32,7 @@ def run_grid(
         grid: the factors.
         launch: backend, cluster and emulated links.
         cross: whether to measure all combinations.
-        env_steps: of one timing.
+        seconds: of one timing.
         repeats: timings of a configuration.
         out: gets ``comm.jsonl``, ``comm.md``, ``comm.png`` and traces.
         trace: whether to leave one step of each configuration in Chrome's trace format.
@@ -45,9 +45,7 @@ def run_grid(
         SpecError: a value is refused; nothing was run then.
         TeamnetError: every configuration failed.
     """
-    for name, value in (("env_steps", env_steps), ("repeats", repeats)):
-        if value < 1:
-            raise SpecError(name, expected="1 or more", found=str(value), mend="Give such a number.")
+    check_timing(seconds, repeats)
     configurations = grid.configurations(cross=cross)
     for configuration in configurations:
         spec, where = specs_of(task, configuration, launch)
@@ -64,7 +62,7 @@ def run_grid(
         say(f"{number} of {len(configurations)}: {name}")
         keep = partial(_keep_trace, out / f"trace-{number}.json") if trace else _nothing
         try:
-            rows.append(measure(task, configuration, launch, env_steps=env_steps, repeats=repeats, inspect=keep))
+            rows.append(measure(task, configuration, launch, seconds=seconds, repeats=repeats, inspect=keep))
         except TeamnetError as error:
             failures.append(error)
             say(f"{name} is left out: {error}")

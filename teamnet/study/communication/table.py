@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from teamnet.study.paper.figures import COLOURS
+from teamnet.study.rates import disturbance
 
 _FACTORS = ("methods", "grains", "transports", "placements", "batches", "hidden", "settle_steps")
 _HEADER = (
@@ -44,7 +45,8 @@ def comm_table(rows: Sequence[Mapping[str, Any]]) -> str:
             f"{total['bytes_per_step']:,.0f}", f"{between['bytes_per_step']:,.0f}",
             "-" if waiting is None else f"{100 * waiting:.0f} %", ledger["straggler"] or "-",
         ])
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return "\n\n".join(filter(None, (table, disturbance(rows))))
 
 
 def draw_comm(rows: Sequence[Mapping[str, Any]], path: Path, title: str) -> None:

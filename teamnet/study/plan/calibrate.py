@@ -18,7 +18,7 @@ from teamnet.study.plan.build import build_world, costs_of
 from teamnet.study.plan.cluster import Cluster
 from teamnet.study.plan.machine import Cost, Machine, amounts
 from teamnet.study.plan.predict import board_seconds, environment_seconds, phases_of, places
-from teamnet.study.rates import ENDLESS, rate
+from teamnet.study.rates import ENDLESS, median_rate, rate, timings
 from teamnet.team.order import order_of_step
 from teamnet.team.resources import ACTOR_BYTES, RAY_BYTES
 from teamnet.training.run import Run
@@ -154,11 +154,8 @@ def _laps(run: Run) -> list[np.ndarray]:
 
 
 def _rate(run: Run) -> float:
-    """The median of some timings, long enough for the pause at the end of each not to count."""
-    steps = 32 * run.spec.num_envs
-    while steps / rate(run, steps) < _SECONDS:
-        steps *= 2
-    return statistics.median(rate(run, steps) for _ in range(_REPEATS))
+    """Of timings that are long enough for the pause at the end of each not to count."""
+    return median_rate(timings(run, _SECONDS, _REPEATS))
 
 
 def _measure(spec: RunSpec, launch: LaunchSpec) -> Measured:

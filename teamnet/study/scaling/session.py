@@ -10,7 +10,7 @@ from typing import Any
 from teamnet.errors import TeamnetError
 from teamnet.spec.check import check_launch, check_run, check_where
 from teamnet.spec.run import RunSpec
-from teamnet.study.communication.grid import measure, specs_of
+from teamnet.study.communication.grid import check_timing, measure, specs_of
 from teamnet.study.plan.machine import Machine
 from teamnet.study.plan.predict import predict, teams_of
 from teamnet.study.scaling.points import WEAK, Point, synapses
@@ -22,7 +22,7 @@ from teamnet.training.outputs import make_folder
 
 
 def run_scaling(
-    task: str, factor: str, points: Sequence[Point], machine: Machine, *, env_steps: int, repeats: int,
+    task: str, factor: str, points: Sequence[Point], machine: Machine, *, seconds: float, repeats: int,
     measured: bool, out: Path, say: Callable[[str], None],
 ) -> tuple[list[dict[str, Any]], int]:
     """Predict every point, and measure those that there is a cluster for.
@@ -32,7 +32,7 @@ def run_scaling(
         factor: what grows from point to point.
         points: from the first, with which the others are compared.
         machine: what predictions are made from.
-        env_steps: of one timing.
+        seconds: of one timing.
         repeats: timings of a point, of which the median counts.
         measured: whether to measure at all.
         out: gets ``scale.jsonl``, ``scale.md`` and ``scale.png``, kept after every point.
@@ -44,6 +44,7 @@ def run_scaling(
     Raises:
         TeamnetError: a value is refused; nothing was run then.
     """
+    check_timing(seconds, repeats)
     for point in points:
         spec, launch = specs_of(task, point.configuration, point.launch)
         check_run(spec)
@@ -57,19 +58,19 @@ def run_scaling(
     for number, point in enumerate(points, 1):
         spec, launch = specs_of(task, point.configuration, point.launch)
         prediction = predict(spec, launch, machine, point.cluster).as_plain()
-        rate = waiting = None
+        rate = waiting = stolen = None
         if measured and point.possible:
             say(f"{number} of {len(points)}: {factor} {point.value}")
             try:
-                found = measure(task, point.configuration, point.launch, env_steps=env_steps, repeats=repeats)
-                rate, waiting = found["env_steps_per_second"], found["waiting"]
+                found = measure(task, point.configuration, point.launch, seconds=seconds, repeats=repeats)
+                rate, waiting, stolen = (found[name] for name in ("env_steps_per_second", "waiting", "stolen"))
             except TeamnetError as error:
                 failures += 1
                 say(f"{factor} {point.value} is not measured: {error}")
         rows.append({
             "task": task, "factor": factor, "value": point.value, **point.configuration,
             "actors": prediction["actors"] or 1, "nodes": point.cluster.nodes, "work": _work(spec, factor),
-            "measured": rate, "waiting": waiting, "predicted": prediction["env_steps_per_second"],
+            "measured": rate, "waiting": waiting, "stolen": stolen, "predicted": prediction["env_steps_per_second"],
             "bytes_per_step": prediction["bytes_per_step"],
         })
         write_atomically(out / "scale.jsonl", "".join(json.dumps(row) + "\n" for row in rows).encode())

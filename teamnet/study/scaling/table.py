@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from teamnet.study.paper.figures import COLOURS
+from teamnet.study.rates import disturbance
 
 _HEADER = (
     "actors", "nodes", "measured steps/s", "predicted", "predicted / measured", "speed-up", "efficiency", "waiting",
@@ -56,7 +57,7 @@ def scaling_table(rows: Sequence[Mapping[str, Any]]) -> str:
             _number(None if row["waiting"] is None else 100 * row["waiting"], "{:.0f} %"),
         ])
     table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    return f"{table}\n\nIn brackets: predicted. {_summary(rows)}"
+    return f"{table}\n\nIn brackets: predicted. {_summary(rows)} {disturbance(rows)}".rstrip()
 
 
 def _summary(rows: Sequence[Mapping[str, Any]]) -> str:
