@@ -101,7 +101,7 @@ def mean_and_slope(function, potential, mean, slope):
     elif function == RELU:
         for j in range(potential.size):
             p = potential[j]
-            mean[j] = p if p > 0.0 else 0.0
+            mean[j] = 0.0 if p <= 0.0 else p  # in this order NaN stays NaN and is noticed
             slope[j] = 1.0 if p >= 0.0 else 0.0
     elif function == LINEAR:
         for j in range(potential.size):

@@ -11,6 +11,7 @@ from gymnasium.wrappers import RecordVideo
 from teamnet.errors import EnvironmentRefused, SpecError
 from teamnet.spec.presets import SINGLE_STEP_TASKS
 from teamnet.spec.resolve import build_teams
+from teamnet.team.state import check_layers
 from teamnet.training.checkpoint import load_checkpoint, newest_checkpoint
 from teamnet.training.policy import Policy
 from teamnet.training.run import make_task, spec_of_checkpoint
@@ -59,6 +60,7 @@ def evaluate(folder: Path, *, episodes: int, greedy: bool, render: bool, seed: i
     state, _ = load_checkpoint(checkpoint)
     task = make_single_step_task(spec) if spec.task in SINGLE_STEP_TASKS else make_task(spec)
     layers = build_teams(spec, task.interface)[0]
+    check_layers(layers, state)
     policy = Policy(layers, state, seed)
     if spec.task in SINGLE_STEP_TASKS:
         assert isinstance(task, SingleStepTask)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from teamnet.board.board import board_size
 from teamnet.errors import ResourceError
 from teamnet.spec.layers import LayerSpec
 from teamnet.units.layout import SYNAPSES
@@ -44,7 +45,7 @@ def check_memory(teams: Sequence[Sequence[LayerSpec]], actors: int, available: i
     Raises:
         ResourceError: saying how much is needed.
     """
-    needed = array_bytes(teams) + (RAY_BYTES + actors * ACTOR_BYTES if actors else 0)
+    needed = array_bytes(teams) + board_size(teams) + (RAY_BYTES + actors * ACTOR_BYTES if actors else 0)
     if needed > available:
         raise ResourceError(
             f"{actors} actors" if actors else "the teams", expected=f"{needed / 2**30:.1f} GiB of free memory",

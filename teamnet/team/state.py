@@ -58,15 +58,30 @@ def split(units: Sequence[UnitSpec], state: Mapping[str, np.ndarray]) -> list[tu
         CheckpointError: the state is not that of these units.
     """
     layers = list(dict.fromkeys(unit.layer for unit in units))
-    known = {_key(layer, name) for layer in layers for name in (*_shapes(layer), "noise", "counters")}
-    for name in sorted(known ^ set(state)):
-        found = "none" if name in known else "an array too many"
-        raise _unfit(name, "one array for each of the layer's quantities", found)
-    for layer in layers:
-        _check_layer(layer, state)
+    many = set(state).difference(_key(layer, name) for layer in layers for name in _names(layer))
+    for name in sorted(many):
+        raise _unfit(name, "one array for each of the layer's quantities", "an array too many")
+    check_layers(layers, state)
     if len({int(state[_key(layer, "counters")][0]) for layer in layers if layer.schedule != "ticks"}) > 1:
         raise _unfit("counters", "one number of steps", "several")
     return [(_own(unit, state), _above(unit, state)) for unit in units]
+
+
+def check_layers(layers: Sequence[LayerSpec], state: Mapping[str, np.ndarray]) -> None:
+    """Refuse the state of other layers.
+
+    Raises:
+        CheckpointError: an array is missing, or has another shape, type or content than it can have.
+    """
+    for layer in layers:
+        for name in _names(layer):
+            if _key(layer, name) not in state:
+                raise _unfit(_key(layer, name), "one array for each of the layer's quantities", "none")
+        _check_layer(layer, state)
+
+
+def _names(layer: LayerSpec) -> tuple[str, ...]:
+    return *_shapes(layer), "noise", "counters"
 
 
 def _unfit(name: str, expected: str, found: str) -> CheckpointError:

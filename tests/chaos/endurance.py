@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.chaos.campaign import TEAMNET
-from tests.chaos.processes import actors
+from tests.chaos.processes import actors, descendants
 
 _LOOK_EVERY = 2.0
 _MEMORY_SLACK = 1.02
@@ -62,7 +62,7 @@ def watch(folder: Path, env_steps: int, num_envs: int) -> list[Held]:
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as driver:
         while driver.poll() is None:
             time.sleep(_LOOK_EVERY)
-            units = actors(driver.pid)
+            units = actors(descendants(driver.pid))
             try:
                 if units and any(folder.glob("checkpoint-*.json")):
                     found.append(held([driver.pid, *units]))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+UNIT, RELAY = "ray::BoardWorker", "ray::Node"
+"""How the command lines of actors begin: of those that host a unit, and of those that look after a node's board."""
 
 
 def descendants(root: int) -> dict[int, str]:
@@ -15,22 +19,45 @@ def descendants(root: int) -> dict[int, str]:
             except OSError:  # it has just ended
                 continue
             parents.setdefault(int(fields[1]), []).append(int(entry.name))
-    found, waiting = {}, [root]
+    found, waiting = [], [root]
     while waiting:
-        for child in parents.get(waiting.pop(), []):
-            waiting.append(child)
-            try:
-                found[child] = (Path("/proc") / str(child) / "cmdline").read_text().replace("\0", " ")
-            except OSError:
-                continue
+        below = parents.get(waiting.pop(), [])
+        found += below
+        waiting += below
+    return command_lines(found)
+
+
+def command_lines(numbers: Iterable[int]) -> dict[int, str]:
+    """Of those processes that there still are."""
+    found = {}
+    for number in numbers:
+        try:
+            found[number] = (Path("/proc") / str(number) / "cmdline").read_text().replace("\0", " ")
+        except OSError:
+            continue
     return found
 
 
-def actors(driver: int) -> list[int]:
-    """The actors of a driver's private Ray that host units."""
-    return sorted(number for number, line in descendants(driver).items() if line.startswith("ray::BoardWorker"))
+def running(processes: Mapping[int, str]) -> dict[int, str]:
+    """Those of some processes that still run, and are the same."""
+    return {
+        number: line for number, line in command_lines(processes).items()
+        if line[:12] == processes[number][:12] and not _is_dead(number)
+    }
 
 
-def raylets(driver: int) -> list[int]:
-    """The raylet of a driver's private Ray."""
-    return [number for number, line in descendants(driver).items() if "/raylet/raylet" in line.split(" ")[0]]
+def _is_dead(number: int) -> bool:
+    try:
+        return (Path("/proc") / str(number) / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def actors(processes: Mapping[int, str], kind: str = UNIT) -> list[int]:
+    """The actors among some processes."""
+    return sorted(number for number, line in processes.items() if line.startswith(kind))
+
+
+def raylets(processes: Mapping[int, str]) -> list[int]:
+    """The raylets among some processes."""
+    return [number for number, line in processes.items() if "/raylet/raylet" in line.split(" ")[0]]

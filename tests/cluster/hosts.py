@@ -37,7 +37,7 @@ class Hosts:
     """
 
     def __init__(self, count: int, cpus: int = 4, *, joined: bool = True) -> None:
-        key = secrets.token_bytes(2)
+        self.count, key = count, secrets.token_bytes(2)
         self.addresses = [f"10.{64 + key[0] % 64}.{key[1]}.{number + 1}" for number in range(count)]
         self.address = f"{self.addresses[0]}:{PORT}"
         self._cpus, self._joined = cpus, joined
@@ -73,7 +73,7 @@ class Hosts:
             self._add_host(number, address)
         self._open.callback(self._end_nodes)
         for number in range(len(self.addresses) if self._joined else 0):  # one after the other: they share a folder
-            self._start_node(number)
+            self._nodes.append(self._start_node(number))
             self._wait_until_joined(number + 1)
 
     def _add_host(self, number: int, address: str) -> None:
@@ -90,18 +90,18 @@ class Hosts:
         """The name of a host's network namespace."""
         return f"{self._name}n{number}"
 
-    def _start_node(self, number: int) -> None:
+    def _start_node(self, number: int) -> subprocess.Popen[Any]:
         joining = ["--address", self.address] if number else [
             "--head", "--port", str(PORT), "--dashboard-host", "127.0.0.1", "--temp-dir", str(self.folder / "ray")
         ]
         with (self.folder / f"node-{number}.log").open("w") as log:
-            self._nodes.append(subprocess.Popen(
+            return subprocess.Popen(
                 self._inside(number, [
                     str(BIN / "ray"), "start", *joining, "--node-ip-address", self.addresses[number], "--num-cpus",
                     str(self._cpus), "--object-store-memory", str(80 << 20), "--disable-usage-stats", "--block",
                 ]),
                 env=self.environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-            ))
+            )
 
     def _wait_until_joined(self, count: int) -> None:
         code = (
@@ -155,10 +155,24 @@ class Hosts:
 
     def kill(self, number: int) -> None:
         """Kill every process on a host, as a machine that fails does."""
-        for pid in self._processes(number):
+        for pid in self.processes(number):
             os.kill(pid, signal.SIGKILL)
 
-    def _processes(self, number: int) -> list[int]:
+    def set_reachable(self, number: int, reachable: bool) -> None:
+        """Pull a host's cable, or plug it in again; it notices neither but by what does not come."""
+        _ip("link", "set", f"{self._name}o{number}", "up" if reachable else "down")
+
+    def replace_lost(self) -> None:
+        """Start a Ray node on every host that has none any more."""
+        lost = [number for number, node in enumerate(self._nodes) if node.poll() is not None]
+        for number in lost:
+            self.kill(number)
+            self._nodes[number] = self._start_node(number)
+        if lost:
+            self._wait_until_joined(self.count)
+
+    def processes(self, number: int) -> list[int]:
+        """All processes on a host."""
         command = ["ip", "netns", "pids", self.namespace(number)]
         return [int(pid) for pid in subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()]
 

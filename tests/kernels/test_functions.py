@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from decimal import Context, Decimal
+
 import numba
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from teamnet.kernels import functions
 from teamnet.kernels.constants import HIDDEN_FUNCTIONS
@@ -95,3 +99,69 @@ def test_softmax_of_extreme_potentials():
     _softmax(p, 2.0, mean)
     scores = np.exp((p - p.max(1, keepdims=True)) / 2)
     np.testing.assert_allclose(mean, scores / scores.sum(1, keepdims=True), rtol=1e-14)
+
+
+EXACT = Context(prec=60, Emax=10**9, Emin=-(10**9))
+TINIEST = float(np.finfo(float).tiny)  # the smallest normal number
+LIMITS = np.array([
+    0.0, 5e-324, TINIEST, 1e-300, 1e-16, 36.0, 37.0, 707.9, 708.0, 708.1, 709.8, 745.2, 1e16, np.finfo(float).max
+])
+NEGATIVE = st.floats(max_value=0.0, allow_nan=False, allow_subnormal=True)
+
+
+@given(NEGATIVE)
+def test_exp_at_every_negative_number_is_exact_or_below_the_smallest_normal_number(x: float):
+    out = np.empty(1)
+    _exp(np.array([x]), out)
+    exact = Decimal(0) if x == -np.inf else EXACT.exp(Decimal(x))
+    assert abs(Decimal(out[0]) - exact) <= Decimal("5e-16") * exact + Decimal(TINIEST) * 2
+    assert out[0] == 0.0 or out[0] >= TINIEST, "never a subnormal number, which costs a hundred times the time"
+
+
+@given(st.floats(0.0, 1.0, allow_subnormal=True))
+def test_log1p_at_every_fraction(u: float):
+    out = np.empty(1)
+    _log1p(np.array([u]), out)
+    tiny = u < 1e-20  # where the series needs fewer digits than the sum
+    exact = Decimal(u) - Decimal(u) ** 2 / 2 if tiny else EXACT.ln(EXACT.add(Decimal(1), Decimal(u)))
+    assert abs(Decimal(out[0]) - exact) <= Decimal("7e-16") * exact + Decimal("5e-324")
+
+
+@pytest.mark.parametrize("name", HIDDEN_FUNCTIONS)
+def test_hidden_functions_at_the_limits_of_float64(name: str):
+    p = np.concatenate([LIMITS, -LIMITS])[None]
+    mean, slope = np.empty_like(p), np.empty_like(p)
+    _mean_and_slope(HIDDEN_FUNCTIONS[name], p, mean, slope)
+    expected_mean, expected_slope = _expected(name, p)
+    np.testing.assert_allclose(mean, expected_mean, rtol=1e-14, atol=1e-15)
+    np.testing.assert_allclose(slope, expected_slope, rtol=1e-13, atol=1e-15)
+    assert (slope >= 0.0).all()
+    assert (slope <= 1.0 + 4e-16).all()
+
+
+@pytest.mark.parametrize("name", HIDDEN_FUNCTIONS)
+def test_what_is_not_finite_is_not_hidden(name: str):
+    p = np.array([[np.nan, np.inf, -np.inf]])
+    mean, slope = np.empty_like(p), np.empty_like(p)
+    _mean_and_slope(HIDDEN_FUNCTIONS[name], p, mean, slope)
+    ends = {"softplus": (np.inf, 0.0), "relu": (np.inf, 0.0), "linear": (np.inf, -np.inf), "tanh": (1.0, -1.0)}
+    assert np.isnan(mean[0, 0]), "a unit whose potential is no number says so"
+    assert tuple(mean[0, 1:]) == ends.get(name, (1.0, 0.0))
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=9), st.floats(1e-300, 1e300))
+def test_softmax_of_any_numbers_is_a_distribution(potentials: list[float], temperature: float):
+    p = np.array([potentials])
+    mean = np.empty_like(p)
+    _softmax(p, temperature, mean)
+    assert (mean >= 0.0).all()
+    assert mean.sum() == pytest.approx(1.0, rel=1e-14)
+    assert mean[0, p.argmax()] == mean.max()
+
+
+def test_softmax_of_what_is_not_a_number_is_not_a_number():
+    for wrong in (np.nan, np.inf):
+        p = np.array([[1.0, wrong, 0.0]])
+        mean = np.empty_like(p)
+        _softmax(p, 1.0, mean)
+        assert np.isnan(mean).any()

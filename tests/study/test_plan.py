@@ -32,8 +32,8 @@ from tests.commands import run_command
 
 WORK = Cost(fixed=1e-6, inputs=1e-9, outputs=2e-9, weights=3e-9, values=4e-9)
 FREE = Machine(
-    cpus=1, operations={}, turn=0.0, coordinator=0.0, cold=0.0, switch=0.0, idle=0.0, sleep=0.0, look=0.0, publish=0.0,
-    wake=0.0, send=0.0, receive=0.0, call=0.0, startup=0.0, startup_actor=0.0, memory=0, memory_actor=0,
+    cpus=1, operations={}, turn=0.0, coordinator=0.0, cold=0.0, jitter=0.0, switch=0.0, idle=0.0, sleep=0.0, look=0.0,
+    publish=0.0, wake=0.0, send=0.0, receive=0.0, call=0.0, startup=0.0, startup_actor=0.0, memory=0, memory_actor=0,
 )
 """A machine on which nothing takes any time."""
 WORKING = replace(FREE, operations=dict.fromkeys(OPERATIONS, WORK), coordinator=5e-6)
@@ -232,6 +232,9 @@ def test_a_damaged_machine_is_refused(tmp_path: Path, damage: object):
     with pytest.raises(SpecError, match="machine: expected what calibration wrote") as refused:
         load_machine(path)
     assert "Run teamnet plan TASK --calibrate." in str(refused.value)
+    path.write_text("[" * 100_000)
+    with pytest.raises(SpecError, match="machine: expected what calibration wrote"):
+        load_machine(path)
 
 
 def test_the_command_prints_the_prediction(capsys: pytest.CaptureFixture[str], tmp_path: Path):

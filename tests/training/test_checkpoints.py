@@ -12,6 +12,7 @@ import pytest
 from teamnet.errors import CheckpointError, ResourceError, SpecError
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec
+from teamnet.study.evaluate import evaluate
 from teamnet.training.checkpoint import load_checkpoint, newest_checkpoint, save_checkpoint
 from teamnet.training.session import Saving, resume, train
 
@@ -94,3 +95,13 @@ def test_what_cannot_be_written_is_said_and_harms_nothing(tmp_path: Path, monkey
 def test_saving_that_makes_no_sense_is_refused(saving: dict[str, int], message: str):
     with pytest.raises(SpecError, match=message):
         Saving(**saving)
+
+
+def test_a_checkpoint_that_says_another_task_is_not_evaluated(tmp_path: Path):
+    train(SPEC, LaunchSpec("local"), tmp_path)
+    state, about = load_checkpoint(newest_checkpoint(tmp_path))
+    about = {name: value for name, value in about.items() if name not in ("format", "sha256")}
+    save_checkpoint(tmp_path, 10**6, state, about | {"spec": about["spec"] | {"task": "acrobot"}})
+    message = r"actor.1.incoming.value: expected finite float64 \(6, 6\); found float64 \(4, 6\)"
+    with pytest.raises(CheckpointError, match=message):
+        evaluate(tmp_path, episodes=1, greedy=True, render=False, seed=0)

@@ -164,6 +164,9 @@ def test_too_little_memory_is_refused_before_any_actor_starts():
         check_memory(teams, 194, 4 << 30)
     check_memory(teams, 6, 4 << 30)
     assert available_memory() > 1 << 28
+    wide = [make_layers((65_552, 1), rows=100_000, single_step=True)]  # the observations are 105 GB
+    with pytest.raises(ResourceError, match=r"the teams: expected 97\.\d GiB of free memory; found 64.0 GiB"):
+        check_memory(wide, 0, 64 << 30)
 
 
 @pytest.mark.parametrize("launch", [LOCAL, LaunchSpec()], ids=["local", "ray"])

@@ -93,6 +93,7 @@ def costs_of(machine: Machine, cluster: Cluster) -> np.ndarray:
     return np.array([
         machine.switch, machine.idle, machine.wake, machine.send, machine.receive, cluster.link_latency,
         1.0 / cluster.link_bandwidth if cluster.link_bandwidth else 0.0, machine.publish, machine.look, machine.sleep,
+        machine.jitter,
     ])
 
 

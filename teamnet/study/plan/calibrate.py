@@ -110,12 +110,13 @@ def _measure_links(machine: Machine, cluster: Cluster, address: str, say: Callab
 
 def _measure_operations(cpus: int, say: Callable[[str], None]) -> Machine:
     rows: dict[int, list[tuple[Cost, float]]] = {}
-    rest = []
+    rest, spreads = [], []
     for number, spec in enumerate(LOCAL, 1):
         say(f"operations, {number} of {len(LOCAL)}")
         run = Run(spec, LaunchSpec(backend="local"))
         try:
-            laps = _laps(run)
+            laps, spread = _laps(run)
+            spreads += spread
             for unit, its in zip(run.units, laps, strict=True):
                 for phase, seconds in zip(schedule_of(unit.layer), its, strict=True):
                     rows.setdefault(phase.operation, []).append((amounts(unit), seconds))
@@ -129,8 +130,8 @@ def _measure_operations(cpus: int, say: Callable[[str], None]) -> Machine:
     operations = {OPERATIONS[operation]: fit_cost(its) for operation, its in rows.items()}
     between = fit_cost(rest)
     return Machine(
-        cpus, operations, turn=between.values, coordinator=between.fixed, cold=0.0, call=0.0, startup=0.0,
-        startup_actor=0.0, memory=0, memory_actor=0, **GUESS, **_RELAY_GUESS,
+        cpus, operations, turn=between.values, coordinator=between.fixed, cold=0.0,
+        jitter=statistics.median(spreads), call=0.0, startup=0.0, startup_actor=0.0, memory=0, memory_actor=0, **GUESS, **_RELAY_GUESS,
     )
 
 
@@ -143,14 +144,16 @@ def fit_cost(rows: Sequence[tuple[Cost, float]]) -> Cost:
     return Cost(*(float(its) for its in solution / scale))
 
 
-def _laps(run: Run) -> list[np.ndarray]:
-    """Median seconds of each phase of each unit."""
+def _laps(run: Run) -> tuple[list[np.ndarray], list[float]]:
+    """Median seconds of each phase of each unit, and the shares of them within which the middle half of times lies."""
     rate(run, TIMED_EVERY * run.spec.num_envs)
     samples = []
     for _ in range(_SAMPLES):
         rate(run, TIMED_EVERY * run.spec.num_envs)
         samples.append([(its[:, 2] - its[:, 1]) / 1e9 for its in run.laps()])
-    return [np.maximum(_LEAST, np.median(its, axis=0)) for its in zip(*samples, strict=True)]
+    quarters = [np.maximum(_LEAST, np.percentile(its, (25, 50, 75), axis=0)) for its in zip(*samples, strict=True)]
+    spreads = [np.minimum(1.0, (its[2] - its[0]) / its[1]) for its in quarters]
+    return [its[1] for its in quarters], np.concatenate(spreads).tolist()
 
 
 def _rate(run: Run) -> float:

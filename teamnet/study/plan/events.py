@@ -21,7 +21,7 @@ READY, LOOKS, WORKED, GOES_ON, SENT, ARRIVED, RECEIVED, LEAVES = range(8)
 there, is taken; a core is left."""
 _ASLEEP, _LOOKING, _BUSY = range(3)
 """A process that cannot go on looks a few times and yields its core to who queues for it in between; then it sleeps."""
-_NOBODY = -1
+_NOBODY, _SEED = -1, 1
 
 
 class _State(NamedTuple):
@@ -60,9 +60,15 @@ def _tell(heap, state, time, kind, subject):
 
 @_compiled
 def _until_worked(world, state, process):
-    """Seconds of a process's next activity and of its publications."""
+    """Seconds of a process's next activity and of its publications.
+
+    No activity takes the same time twice: if it did, processes would fall into step with each other in ways that no
+    machine keeps up, and a prediction would jump by a quarter with each microsecond.
+    """
     activity = world.first[process] + state.place[process]
-    return world.seconds[activity] + (world.shown[activity + 1] - world.shown[activity]) * world.costs[7]
+    state.counts[2] = (state.counts[2] * 1103515245 + 12345) & 0x7FFFFFFF  # a linear congruential generator
+    varied = 1.0 + world.costs[10] * (state.counts[2] / 0x3FFFFFFF - 1.0)
+    return world.seconds[activity] * varied + (world.shown[activity + 1] - world.shown[activity]) * world.costs[7]
 
 
 @_compiled
@@ -288,6 +294,6 @@ def simulate(world: World, steps: int) -> np.ndarray:
         pool=np.repeat(np.arange(len(world.cores) - 1), np.diff(world.cores)), core=np.full(tasks, _NOBODY),
         free=np.ones(cores, np.int64), head=np.full(cores, _NOBODY), tail=np.full(cores, _NOBODY),
         next=np.full(tasks, _NOBODY), outwards=np.zeros(nodes), message=zeros(messages, 4),
-        unused=np.arange(messages), counts=np.array([0, messages]),
+        unused=np.arange(messages), counts=np.array([0, messages, _SEED]),
     )
     return _step_times(world, state, steps)

@@ -47,6 +47,7 @@ class Machine:
         turn: from one operation to the next in one process.
         coordinator: of a step, apart from the environment.
         cold: that an operation takes longer when every unit is a process of its own.
+        jitter: by which share of its time an operation is now faster and now slower, at most.
         switch: from one process to another on a core.
         idle: what that takes longer on a core that slept.
         sleep: to sleep and to go on, for a process that waits for long.
@@ -64,6 +65,7 @@ class Machine:
     turn: float
     coordinator: float
     cold: float
+    jitter: float
     switch: float
     idle: float
     sleep: float
@@ -105,7 +107,7 @@ def load_machine(path: Path) -> Machine:
         if read or not all(math.isfinite(value) and value >= 0.0 for value in numbers) or values["cpus"] < 1:
             raise ValueError("it has other fields, or numbers that are no times")
         return Machine(**values)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise SpecError(
             "machine", expected=f"what calibration wrote, at {path}", found=f"{type(error).__name__}: {error}",
             mend="Run teamnet plan TASK --calibrate.",

@@ -29,9 +29,9 @@ from teamnet.team.resources import array_bytes
 from teamnet.training.run import make_task
 from teamnet.units.schedules import schedule_of
 
-_WARM_UP, _STEPS, _STEPS_OF_MANY = 1, 6, 3
-_MANY = 100_000
-"""Messages of a step from which on fewer steps are simulated."""
+_WARM_UP, _STEPS_OF_MANY, _STEPS = 1, 3, 40
+_MESSAGES = 5_000
+"""That are simulated at least, in 3 to 40 steps."""
 _ENVIRONMENT_SECONDS = 0.2
 
 
@@ -175,7 +175,8 @@ def board_seconds(world: World) -> float:
     Raises:
         SpecError: the schedules wait for each other for ever.
     """
-    steps = _STEPS if int((world.parts * np.diff(world.target) * world.rounds).sum()) < _MANY else _STEPS_OF_MANY
+    of_step = int((world.parts * np.diff(world.target) * world.rounds).sum())
+    steps = min(_STEPS, max(_STEPS_OF_MANY, _MESSAGES // of_step))
     ends = simulate(world, steps)
     if np.isnan(ends).any():
         raise SpecError("schedule", expected="an order of phases", found="none", mend="Mend the rule's schedule.")

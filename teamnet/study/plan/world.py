@@ -23,7 +23,8 @@ class World(NamedTuple):
         size: bytes of what a node writes in a slot at once; float64 ``(slots, nodes)``.
         pool, cores: of each node its set of cores, and where the cores of each set begin; int64.
         costs: seconds to ``switch``, of an ``idle`` core, to ``wake``, ``send``, ``receive``, of ``latency``,
-            of a byte, to ``publish``, to ``look`` again, and to ``sleep``; float64 ``(10,)``.
+            of a byte, to ``publish``, to ``look`` again, and to ``sleep``, and the share by which activities vary;
+            float64 ``(11,)``.
     """
 
     first: np.ndarray
