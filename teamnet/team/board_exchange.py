@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from teamnet.errors import ActorLost
-from teamnet.kernels.constants import ABORTED, BROKEN, READY
+from teamnet.kernels.constants import ABORTED, READY
 from teamnet.kernels.native import native
 from teamnet.spec.layers import LayerSpec, UnitSpec
 from teamnet.team import exchange
@@ -100,9 +100,8 @@ class BoardExchange:
         """Wait for a call to end on every worker, and raise what went wrong there."""
         if not self._crew.done(call, exchange.SILENCE):
             raise silent()
-        for unit, (status, step) in zip(self._units, self._crew.results(call), strict=True):
-            if status == BROKEN:
-                said = self.board.activations(unit.layer)[..., unit.start : unit.stop]  # not of other nodes
+        for unit, (_, step, said) in zip(self._units, self._crew.results(call), strict=True):
+            if said is not None:
                 raise non_finite(unit, step - 1, said)
 
     def _look_after_workers(self, aborted: bool) -> None:

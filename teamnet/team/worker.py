@@ -9,7 +9,7 @@ import numpy as np
 
 from teamnet.board.board import Board
 from teamnet.board.segment import map_segment
-from teamnet.kernels.constants import READY
+from teamnet.kernels.constants import BROKEN, READY
 from teamnet.kernels.native import native
 from teamnet.spec.layers import LayerSpec, UnitSpec
 from teamnet.units.streams import RecordedNoise
@@ -47,11 +47,22 @@ class BoardWorker:
         self._board = Board(self._teams, map_segment(path))
         self._unit.attach(self._board.hand_out(self._unit.spec, peers, shared=shared))
 
-    def run(self, steps: int) -> tuple[int, int]:
-        """Run up to ``steps`` steps; returns the status that the kernel gives and the next step's number."""
+    def run(self, steps: int) -> tuple[int, int, np.ndarray | None]:
+        """Run up to ``steps`` steps.
+
+        Returns:
+            The status that the kernel gives, the next step's number, and, if a number is no longer finite, the
+            activations ``(.., neurons)`` that the unit has published last.
+        """
         self._unit.draw_noise(steps)
         status = self._run(self._unit.record.ctypes.data, steps)
-        return status, int(self._unit.record["step"][0])
+        said = self._said() if status == BROKEN else None
+        return status, int(self._unit.record["step"][0]), said
+
+    def _said(self) -> np.ndarray:
+        assert self._board, "it is attached before it runs"
+        unit = self._unit.spec
+        return self._board.activations(unit.layer)[..., unit.start : unit.stop].copy()
 
     def snapshot(self) -> Snapshot:
         """See :meth:`teamnet.units.unit.Unit.snapshot`."""
@@ -79,9 +90,8 @@ class FreeWorker(BoardWorker):
 
     kernel = "teamnet.team.free_run", "run_free"
 
-    def run(self, steps: int) -> tuple[int, int]:
+    def run(self, steps: int) -> tuple[int, int, np.ndarray | None]:
         """The same without an end of its own; noise is drawn for ``steps`` observations at a time."""
-        status, step = READY, 0
-        while status == READY:
-            status, step = super().run(steps)
-        return status, step
+        while (found := super().run(steps))[0] == READY:
+            pass
+        return found

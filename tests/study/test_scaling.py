@@ -76,14 +76,15 @@ def test_speed_up_and_efficiency():
 
 
 def test_the_table_says_what_is_predicted_only():
-    rows = [_row("nodes", "1", 100.0, 110.0), _row("nodes", "4", None, 55.0, nodes=4)]
+    more = {"memory": 200, "memory_predicted": 150}
+    rows = [_row("nodes", "1", 100.0, 110.0, **more), _row("nodes", "4", None, 55.0, nodes=4)]
     lines = scaling_table(rows).splitlines()
     assert [cell.strip() for cell in lines[2].strip("|").split("|")] == [
         "1", "6", "1", "100", "110", "1.10", "1.00", "1.00", "50 %"
     ]
     assert [cell.strip() for cell in lines[3].strip("|").split("|")][3:8] == ["-", "55", "-", "(0.50)", "(0.12)"]
     assert lines[-1] == (
-        "In brackets: predicted. The median error of the prediction is 10 %. "
+        "In brackets: predicted. The median error of the prediction is 10 %, of memory 25 %. "
         "Beyond nodes 1, communication eats the gain."
     )
 

@@ -89,7 +89,7 @@ class Blocked(FreeWorker):
 
     gate = threading.Event()
 
-    def run(self, steps: int) -> tuple[int, int]:
+    def run(self, steps: int) -> tuple[int, int, np.ndarray | None]:
         if not self._unit.spec.layer.is_last:
             self.gate.wait()
         return super().run(steps)

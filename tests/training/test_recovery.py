@@ -24,7 +24,7 @@ from teamnet.training.checkpoint import newest_checkpoint
 from teamnet.training.outputs import MetricsFile
 from teamnet.training.run import Run, spec_of_checkpoint
 from teamnet.training.session import Saving, resume, train
-from tests.chaos.processes import actors
+from tests.chaos.processes import actors, descendants
 
 SPEC = replace(preset("cartpole"), hidden=(6,), env_steps=700, episodes=None, seed=11)
 LOCAL = LaunchSpec("local")
@@ -173,7 +173,7 @@ def test_an_actor_that_is_gone_is_replaced_under_ray(
     def harm() -> None:
         while not list((tmp_path / "run").glob("checkpoint-*.json")):
             time.sleep(0.01)
-        hit.append(actors(os.getpid())[1])
+        hit.append(actors(descendants(os.getpid()))[1])
         os.kill(hit[0], fault)
 
     thread = threading.Thread(target=harm)
@@ -183,4 +183,4 @@ def test_an_actor_that_is_gone_is_replaced_under_ray(
     assert summary["digest"] == expected["digest"]
     (recovery,) = summary["recoveries"]
     assert recovery["how"] == "1 new units"
-    assert hit[0] not in actors(os.getpid()), "nobody keeps a stopped process"
+    assert hit[0] not in actors(descendants(os.getpid())), "nobody keeps a stopped process"

@@ -12,7 +12,9 @@ from typing import Any
 from teamnet.errors import SpecError
 from teamnet.spec.presets import SINGLE_STEP_TASKS, preset
 from teamnet.spec.run import LaunchSpec, RunSpec
+from teamnet.study.memory import session_bytes
 from teamnet.study.rates import ENDLESS, median_rate, timings
+from teamnet.team.address import cluster_address
 from teamnet.training.run import Run
 
 
@@ -115,11 +117,13 @@ def measure(
         ledger = run.ledger().as_plain()
         inspect(run)
         actors = len(ledger["units"]) if run.launch.backend == "ray" else 0
+        private = actors > 0 and not cluster_address(launch.address)  # whose processes all descend from this one
         return {
             "task": task, **configuration, "backend": launch.backend, "rule": run.spec.rule,
             "link_latency": launch.link_latency, "actors": actors, "env_steps_per_second": median_rate(found),
             "rates": [its.rate for its in found], "stolen": statistics.median(its.stolen for its in found),
-            "startup_seconds": run.startup_seconds, "waiting": waiting_share(ledger["units"]),
+            "startup_seconds": run.startup_seconds, "memory": session_bytes() if private else None,
+            "waiting": waiting_share(ledger["units"]),
             "ledger": ledger,
         }
     finally:

@@ -130,8 +130,8 @@ def _measure_operations(cpus: int, say: Callable[[str], None]) -> Machine:
     operations = {OPERATIONS[operation]: fit_cost(its) for operation, its in rows.items()}
     between = fit_cost(rest)
     return Machine(
-        cpus, operations, turn=between.values, coordinator=between.fixed, cold=0.0,
-        jitter=statistics.median(spreads), call=0.0, startup=0.0, startup_actor=0.0, memory=0, memory_actor=0, **GUESS, **_RELAY_GUESS,
+        cpus, operations, turn=between.values, coordinator=between.fixed, cold=0.0, jitter=statistics.median(spreads),
+        call=0.0, startup=0.0, startup_actor=0.0, memory=0, memory_actor=0, **GUESS, **_RELAY_GUESS,
     )
 
 

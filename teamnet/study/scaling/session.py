@@ -58,20 +58,20 @@ def run_scaling(
     for number, point in enumerate(points, 1):
         spec, launch = specs_of(task, point.configuration, point.launch)
         prediction = predict(spec, launch, machine, point.cluster).as_plain()
-        rate = waiting = stolen = None
+        found: dict[str, Any] = {}
         if measured and point.possible:
             say(f"{number} of {len(points)}: {factor} {point.value}")
             try:
                 found = measure(task, point.configuration, point.launch, seconds=seconds, repeats=repeats)
-                rate, waiting, stolen = (found[name] for name in ("env_steps_per_second", "waiting", "stolen"))
             except TeamnetError as error:
                 failures += 1
                 say(f"{factor} {point.value} is not measured: {error}")
         rows.append({
             "task": task, "factor": factor, "value": point.value, **point.configuration,
             "actors": prediction["actors"] or 1, "nodes": point.cluster.nodes, "work": _work(spec, factor),
-            "measured": rate, "waiting": waiting, "stolen": stolen, "predicted": prediction["env_steps_per_second"],
-            "bytes_per_step": prediction["bytes_per_step"],
+            "measured": found.get("env_steps_per_second"), "predicted": prediction["env_steps_per_second"],
+            **{name: found.get(name) for name in ("waiting", "stolen", "memory")},
+            "memory_predicted": prediction["memory"], "bytes_per_step": prediction["bytes_per_step"],
         })
         write_atomically(out / "scale.jsonl", "".join(json.dumps(row) + "\n" for row in rows).encode())
         write_atomically(out / "scale.md", f"# Scaling {task} over {factor}\n\n{scaling_table(rows)}\n".encode())

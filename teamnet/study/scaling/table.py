@@ -62,7 +62,10 @@ def scaling_table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def _summary(rows: Sequence[Mapping[str, Any]]) -> str:
     errors = prediction_errors(rows)
-    said = f"The median error of the prediction is {100 * statistics.median(errors):.0f} %. " if errors else ""
+    said = f"The median error of the prediction is {100 * statistics.median(errors):.0f} %" if errors else ""
+    held = [abs(row["memory_predicted"] / row["memory"] - 1.0) for row in rows if row.get("memory")]
+    said += f", of memory {100 * statistics.median(held):.0f} %" if held else ""
+    said += ". " if said else ""
     turn = turning_point(rows)
     factor = rows[0]["factor"]
     if turn is None:
