@@ -22,7 +22,7 @@ from teamnet.kernels.processor import nanoseconds, yield_processor
 from teamnet.kernels.wire import pack, unpack
 
 _links, _routes, _pieces = array_of(LINK), array_of(ROUTE), array_of(PIECE)
-_SOON = 100_000  # nanoseconds that are too short to sleep
+_SOON = 100_000  # nanoseconds that are too short to sleep: who sleeps wakes up about so much too late
 _TURNS = 4
 
 
@@ -113,10 +113,10 @@ def _write(link, at, size):
 @kernel
 def _idle(link, rung, left, turns):
     """Wait for the bell, up to ``left`` nanoseconds: yield at first, and when it is short, else sleep."""
-    if turns < _TURNS or left < _SOON:
+    if turns < _TURNS or left <= _SOON:
         yield_processor()
     else:
-        sleep_while(link.bell, rung, min(left - _SOON // 2, NAP))
+        sleep_while(link.bell, rung, min(left - _SOON, NAP))
 
 
 @kernel
