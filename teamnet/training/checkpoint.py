@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +40,8 @@ def save_checkpoint(folder: Path, step: int, state: State, about: dict[str, Any]
     arrays = save(state)
     about = {"format": FORMAT, "step": step, "sha256": hashlib.sha256(arrays).hexdigest(), **about}
     path = folder / f"checkpoint-{step:012d}.json"
-    try:
-        write_atomically(path.with_suffix(".safetensors"), arrays)
-        write_atomically(path, json.dumps(about | {_CHECKSUM: checksum(about)}).encode())
-    except OSError as error:
-        raise ResourceError(
-            str(path), expected="room for a checkpoint", found=str(error),
-            mend="Make room, and go on from the checkpoint before it with teamnet resume.",
-        ) from error
+    write_atomically(path.with_suffix(".safetensors"), arrays)
+    write_atomically(path, json.dumps(about | {_CHECKSUM: checksum(about)}).encode())
     for old in sorted(folder.glob("checkpoint-*.json"))[:-keep]:
         old.unlink()
         old.with_suffix(".safetensors").unlink(missing_ok=True)
@@ -54,16 +49,37 @@ def save_checkpoint(folder: Path, step: int, state: State, about: dict[str, Any]
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that its name shows either the old content or the new, whatever happens."""
+    """Write a file so that its name shows either the old content or the new, whatever happens.
+
+    Raises:
+        ResourceError: it cannot be written.
+    """
     draft = path.with_name(f".{path.name}.{os.getpid()}")
+    with having_room(path):
+        try:
+            with draft.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def having_room(path: Path) -> Iterator[None]:
+    """Say in words of ours what a disk without room says about a file.
+
+    Raises:
+        ResourceError: naming it.
+    """
     try:
-        with draft.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        raise ResourceError(
+            str(path), expected="room for it", found=str(error),
+            mend="Make room; a run goes on from its newest checkpoint with teamnet resume.",
+        ) from error
 
 
 def checksum(about: dict[str, Any]) -> str:

@@ -6,17 +6,17 @@ import json
 import os
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 import teamnet
-from teamnet.errors import CheckpointError, ResourceError, SpecError
+from teamnet.errors import CheckpointError, SpecError
 from teamnet.spec.files import shown, to_plain
-from teamnet.training.checkpoint import write_atomically
+from teamnet.training.checkpoint import having_room, write_atomically
 from teamnet.training.run import Run
 from teamnet.training.task import Episode
 
@@ -74,16 +74,16 @@ class MetricsFile:
     """
 
     def __init__(self, folder: Path, keep: int = 0) -> None:
-        path = folder / "metrics.jsonl"
-        path.touch()
-        self._file = path.open("r+", encoding="utf-8")
+        self._path = folder / "metrics.jsonl"
+        self._path.touch()
+        self._file = self._path.open("r+", encoding="utf-8")
         self._cut(keep)
 
     def _cut(self, keep: Any) -> None:
         size = self._file.seek(0, os.SEEK_END)
         if type(keep) is not int or not 0 <= keep <= size:
             raise CheckpointError(
-                self._file.name, expected=f"the {shown(keep)} bytes that the checkpoint knows of", found=f"{size}",
+                str(self._path), expected=f"the {shown(keep)} bytes that the checkpoint knows of", found=f"{size}",
                 mend="Lines are missing: go on from the checkpoint before it, or start the run anew.",
             )
         self._file.seek(keep)
@@ -96,26 +96,16 @@ class MetricsFile:
                 "env_steps": episode.env_steps, "episode": episode.episode, "return": episode.total,
                 "length": episode.length,
             }
-            with self._having_room():
+            with having_room(self._path):
                 self._file.write(json.dumps(line) + "\n")
 
     def rewind(self, run: Run, about: Mapping[str, Any]) -> None:
         """See :class:`Observer`."""
         self._cut(about.get("metrics_bytes", 0))
 
-    @contextmanager
-    def _having_room(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise ResourceError(
-                self._file.name, expected="room for metrics", found=str(error),
-                mend="Make room, and go on from the newest checkpoint with teamnet resume.",
-            ) from error
-
     def size(self) -> int:
         """Bytes so far, all of them on their way to the disk."""
-        with self._having_room():
+        with having_room(self._path):
             self._file.flush()
         return self._file.tell()
 
@@ -126,31 +116,57 @@ class MetricsFile:
 
 
 class TensorBoardEvents:
-    """TensorBoard events of returns and lengths by environment step."""
+    """TensorBoard events of returns and lengths by environment step.
+
+    They are written here and now: a thread of its own, as ``tensorboardX.SummaryWriter`` has, dies on a full disk
+    unseen, and whoever gives it the next event waits for ever.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = str(folder / "tensorboard")
-        self._open(None)
+        self._folder = folder / "tensorboard"
+        self._folder.mkdir(exist_ok=True)
+        self._open()
 
-    def _open(self, from_step: int | None) -> None:
-        from tensorboardX import SummaryWriter  # imported late: it takes a while, and not every run wants it
+    def _open(self) -> None:
+        from tensorboardX.event_file_writer import EventsWriter  # late: it takes a while, and not every run wants it
 
-        self._writer = SummaryWriter(self._folder, purge_step=from_step)
+        number = len(list(self._folder.iterdir()))  # files of the same second have different names
+        with having_room(self._folder):
+            self._writer = EventsWriter(str(self._folder / "events"), f".{number}")
 
     def episodes(self, episodes: list[Episode]) -> None:
         """See :class:`Observer`."""
-        for episode in episodes:
-            self._writer.add_scalar("episode/return", episode.total, episode.env_steps)
-            self._writer.add_scalar("episode/length", episode.length, episode.env_steps)
+        from tensorboardX.summary import scalar
+
+        with having_room(self._folder):
+            for its in episodes:
+                self._write(its.env_steps, summary=scalar("episode/return", its.total))
+                self._write(its.env_steps, summary=scalar("episode/length", its.length))
+            if episodes:
+                self._writer.flush()
+
+    def _write(self, step: int, **content: Any) -> None:
+        self._writer.write_event(_event_protocol().Event(wall_time=time.time(), step=step, **content))
 
     def rewind(self, run: Run, about: Mapping[str, Any]) -> None:
         """See :class:`Observer`; TensorBoard itself leaves out what the new file says is void."""
-        self._writer.close()
-        self._open(run.task.env_steps + 1)
+        self.close()
+        self._open()
+        log = _event_protocol().SessionLog
+        with having_room(self._folder):
+            self._write(run.task.env_steps + 1, session_log=log(status=log.START))
 
     def close(self) -> None:
         """See :class:`Observer`."""
-        self._writer.close()
+        with suppress(OSError):
+            self._writer.close()
+
+
+def _event_protocol() -> Any:
+    """TensorBoard's messages, which protobuf makes when they are imported, so that no type checker knows them."""
+    from tensorboardX.proto import event_pb2
+
+    return event_pb2
 
 
 class ProgressLine:
@@ -246,5 +262,6 @@ def draw_learning_curve(folder: Path, title: str) -> None:
     axes.set(xlabel="environment steps", ylabel="return", title=title)
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(folder / "learning_curve.png", dpi=150)
+    with having_room(folder / "learning_curve.png"):
+        figure.savefig(folder / "learning_curve.png", dpi=150)
     plt.close(figure)

@@ -77,7 +77,11 @@ def train(
         _take_folder(out, new=resume_from is None)
     saving = saving or Saving()
     run, about = _start(spec, launch, resume_from, say, _PAUSES if out and saving.recoveries else (0.0,))
-    session = _Session(run, about, out, saving, say)
+    try:
+        session = _Session(run, about, out, saving, say)
+    except BaseException:
+        _close(run)
+        raise
     try:
         summary = session.train()
     finally:

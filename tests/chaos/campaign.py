@@ -35,7 +35,8 @@ _END_SECONDS = 300.0
 _IMPATIENCE = 0.1
 """How likely the next fault comes before the run has written another checkpoint, at each look."""
 _NO_ROOM = 2
-"""The exit code of a run whose disk is full."""
+"""The exit code of a run whose disk or shared memory is full."""
+_SAYS_NO_ROOM = "expected room for", "free bytes for the board"
 _SAVING = ("--save-every", str(SAVE_EVERY), "--json")
 
 Faults = Mapping[str, tuple[Fault, int]]
@@ -50,17 +51,17 @@ class Outcome(NamedTuple):
     recoveries: list[dict[str, Any]]
 
 
-def reference(folder: Path, seed: int, steps: int) -> Outcome:
+def reference(folder: Path, seed: int, steps: int, world: World) -> Outcome:
     """The run that nothing disturbs."""
-    command = [str(TEAMNET), *_train(folder, seed, steps), "--backend", "local"]
+    command = [str(TEAMNET), *_train(folder, seed, steps, world), "--backend", "local"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return _outcome(folder, done.stdout)
 
 
-def _train(folder: Path, seed: int, steps: int) -> list[str]:
+def _train(folder: Path, seed: int, steps: int, world: World) -> list[str]:
     return [
-        "train", "cartpole", "--preset", "frugal", "--env-steps", str(steps), "--episodes", "None", "--seed", str(seed),
-        "--out", str(folder), *_SAVING,
+        "train", "cartpole", "--preset", world.preset, "--env-steps", str(steps), "--episodes", "None", "--seed",
+        str(seed), "--out", str(folder), *_SAVING,
     ]
 
 
@@ -86,7 +87,7 @@ def disturbed(
     """
     weights = [weight for _, weight in faults.values()]
     injected: Counter[str] = Counter()
-    arguments = _train(folder, seed, steps)
+    arguments = _train(folder, seed, steps, world)
     log = folder.parent / f"{folder.name}.log"
     with world.disk(folder):
         for _ in range(100):
@@ -126,7 +127,7 @@ def disturbed(
 
 
 def _has_said_no_room(log: Path, code: int) -> bool:
-    return code == _NO_ROOM and "No space left on device" in log.read_text()[-2000:]
+    return code == _NO_ROOM and any(said in log.read_text()[-2000:] for said in _SAYS_NO_ROOM)
 
 
 def _end_of(log: Path, code: int) -> str:
@@ -172,7 +173,7 @@ def _campaign(base: Path, world: World, faults: Faults, options: argparse.Namesp
         folder, seed = base / f"run-{runs}", options.seed + runs
         most = min(options.at_once, options.faults - injected.total())
         steps = STEPS_FOR_FAULT * max(most, 5)
-        expected = reference(base / f"reference-{runs}", seed, steps)
+        expected = reference(base / f"reference-{runs}", seed, steps, world)
         outcome, hit = disturbed(folder, seed, choice, most, steps, world, faults)
         runs += 1
         injected += hit

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.chaos.processes import UNIT, actors, raylets, running
+from tests.chaos.processes import UNIT, actors, is_dead, raylets
 from tests.chaos.worlds import World
 
 
@@ -92,7 +92,7 @@ def fill_disk(target: Target, choice: random.Random) -> int:
         deadline = time.monotonic() + 20.0
         while time.monotonic() < deadline:
             time.sleep(0.2)
-            if not running({target.driver: str(target.folder)}):  # a process that is dead but for its exit code
+            if is_dead(target.driver):
                 return 1
     return 0
 

@@ -42,11 +42,12 @@ def running(processes: Mapping[int, str]) -> dict[int, str]:
     """Those of some processes that still run, and are the same."""
     return {
         number: line for number, line in command_lines(processes).items()
-        if line[:12] == processes[number][:12] and not _is_dead(number)
+        if line[:12] == processes[number][:12] and not is_dead(number)
     }
 
 
-def _is_dead(number: int) -> bool:
+def is_dead(number: int) -> bool:
+    """Whether a process is gone, or but for the exit code that nobody has asked for."""
     try:
         return (Path("/proc") / str(number) / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except OSError:

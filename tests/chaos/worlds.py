@@ -22,8 +22,10 @@ _WITH_OWN_MEMORY = f'mount -t tmpfs -o size={_SHARED_MEMORY} tmpfs /dev/shm && e
 class World(Protocol):
     """What campaigns ask of a place for runs."""
 
+    preset: str
+    """Of every run here: one that is neither over before it can be hurt nor too slow to end."""
     options: tuple[str, ...]
-    """Of every run here."""
+    """Where it is."""
 
     def start(self, arguments: list[str], **options: Any) -> subprocess.Popen[str]:
         """Start ``teamnet``."""
@@ -45,6 +47,7 @@ class World(Protocol):
 class OneMachine:
     """A private Ray for each run; as root, also little shared memory and a small disk, so that both can be filled."""
 
+    preset = "map"
     options: tuple[str, ...] = ()
 
     def __init__(self) -> None:
@@ -81,6 +84,8 @@ class OneMachine:
 
 class SeveralHosts:
     """Hosts of one Ray cluster, with a layer of each team on each in turn, so that every exchange crosses a link."""
+
+    preset = "frugal"
 
     def __init__(self, hosts: Hosts) -> None:
         self.hosts = hosts

@@ -82,7 +82,7 @@ def test_what_cannot_be_written_is_said_and_harms_nothing(tmp_path: Path, monkey
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(ResourceError, match="expected room for a checkpoint; found .*No space left.*teamnet resume"):
+    with pytest.raises(ResourceError, match="expected room for it; found .*No space left.*teamnet resume"):
         save_checkpoint(tmp_path, 8, STATE, ABOUT)
     assert newest_checkpoint(tmp_path) == path
     assert _same(path)

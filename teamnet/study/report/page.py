@@ -103,9 +103,10 @@ def write_page(found: Found, path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, page.encode())
-    except OSError as error:
+    except (OSError, ResourceError) as error:
         raise SpecError(
-            "out", expected="a file that can be written", found=str(error), mend="Give another --out."
+            "out", expected="a file that can be written", found=str(error.__cause__ or error),
+            mend="Give another --out.",
         ) from None
 
 

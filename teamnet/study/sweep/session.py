@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import teamnet
-from teamnet.errors import SpecError
+from teamnet.errors import ResourceError, SpecError
 from teamnet.spec.check import check_choice
 from teamnet.spec.files import to_plain
 from teamnet.spec.presets import preset
@@ -127,9 +127,10 @@ def _take_folder(folder: Path, sweep: SweepSpec) -> None:
         else:
             write_atomically(path, json.dumps(settings, indent=2).encode())
         (folder / "trials.jsonl").touch()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ResourceError) as error:
         raise SpecError(
-            "out", expected="a folder that can be written to", found=str(error), mend="Give another --out."
+            "out", expected="a folder that can be written to", found=str(error.__cause__ or error),
+            mend="Give another --out.",
         ) from None
 
 
