@@ -109,6 +109,7 @@ class BoardExchange:
             return
         lost = self._nodes.failure()
         self._nodes.abort()
+        self._nodes.check()  # the units of a node whose board nobody looks after hear nothing any more
         while self._calls:
             self._collect(self._calls.popleft())
         raise ActorLost(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
+from tests.chaos.processes import RELAY, actors, command_lines
 from tests.cluster.hosts import BIN, Hosts
 
 pytestmark = pytest.mark.cluster
@@ -176,6 +178,28 @@ def test_a_host_that_is_lost_is_done_without_and_the_digest_is_the_same():
         assert run.returncode == 0, complaints
         summary = json.loads(said.splitlines()[-1])
         assert summary["recoveries"][0]["how"] == "a new team"
+        assert summary["digest"] == _local_digest(hosts, longer)
+
+
+def test_a_relay_that_is_killed_is_mended_within_a_minute_and_the_digest_is_the_same():
+    longer = ("cartpole", "--env-steps", "6000", *SHORT[3:])
+    with Hosts(2) as hosts:
+        out = hosts.folder / "run"
+        run = hosts.start_inside(
+            0, [str(BIN / "teamnet"), "train", *longer, "--placement", "by-layer", "--save-every", "500",
+                "--out", str(out), "--address", hosts.address],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        while not list(out.glob("checkpoint-*.json")):
+            assert run.poll() is None
+            time.sleep(0.1)
+        (relay,) = actors(command_lines(hosts.processes(1)), RELAY)
+        os.kill(relay, signal.SIGKILL)
+        said, complaints = run.communicate(timeout=150)
+        assert run.returncode == 0, complaints
+        summary = json.loads(said.splitlines()[-1])
+        assert [its["how"] for its in summary["recoveries"]] == ["a new team"]
+        assert summary["recoveries"][0]["seconds"] < 60.0
         assert summary["digest"] == _local_digest(hosts, longer)
 
 
