@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 
-.PHONY: train test test-cluster test-browser chaos endurance bench-cluster bench-plan lint bench clean
+.PHONY: train test test-cluster test-browser chaos chaos-hosts endurance bench-cluster bench-plan lint bench clean
 
 train: $(READY)
 	$(VENV)/bin/teamnet train cartpole --out runs/cartpole
@@ -19,6 +19,9 @@ test-browser: $(READY)
 
 chaos: $(READY)
 	$(VENV)/bin/python -m tests.chaos.campaign
+
+chaos-hosts: $(READY)
+	$(VENV)/bin/python -m tests.chaos.campaign --hosts 3 --faults 100 --at-once 10
 
 endurance: $(READY)
 	$(VENV)/bin/python -m tests.chaos.endurance
