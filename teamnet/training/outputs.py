@@ -124,12 +124,12 @@ class TensorBoardEvents:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "tensorboard"
-        self._folder.mkdir(exist_ok=True)
         self._open()
 
     def _open(self) -> None:
         from tensorboardX.event_file_writer import EventsWriter  # late: it takes a while, and not every run wants it
 
+        self._folder.mkdir(exist_ok=True)
         number = len(list(self._folder.iterdir()))  # files of the same second have different names
         with having_room(self._folder):
             self._writer = EventsWriter(str(self._folder / "events"), f".{number}")
