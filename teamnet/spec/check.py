@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 from teamnet.errors import SpecError, nearest
@@ -16,6 +17,10 @@ SCHEDULES = ("jacobi", "sweeps", "descents")
 SIGNALS = ("target", "reward")
 FUNCTIONS = ("softplus", "relu", "linear", "logistic", "tanh")
 _MOST_NEURONS = 1_000_000
+MOST_LAYERS = 1_000
+"""Hidden layers that a team can have."""
+MOST_SEEDS = 10_000
+"""Runs of one kind in a study."""
 _LONGEST_GRAIN = 30
 
 
@@ -35,9 +40,28 @@ def _check_number(where: str, value: float, expected: str, right: bool, mend: st
         raise SpecError(where, expected=expected, found=shown(value), mend=mend)
 
 
-def _check_count(where: str, value: int, least: int, most: int = 2**40) -> None:
+def check_count(where: str, value: int, least: int, most: int = 2**40) -> None:
+    """Refuse what is not a whole number in a range.
+
+    Raises:
+        SpecError: naming the range.
+    """
     right = isinstance(value, int) and least <= value <= most
     _check_number(where, value, f"a whole number from {least} to {most}", right, "Give such a number.")
+
+
+def whole_numbers(where: str, texts: Sequence[str]) -> tuple[int, ...]:
+    """The numbers, 1 or more, that texts say in up to twelve decimal digits.
+
+    Raises:
+        SpecError: some text is none.
+    """
+    for text in texts:
+        if not re.fullmatch("0*[1-9][0-9]{0,11}", text):
+            raise SpecError(
+                where, expected="whole numbers from 1, in digits", found=shown(text), mend="Give such numbers."
+            )
+    return tuple(int(text) for text in texts)
 
 
 def check_launch(launch: LaunchSpec) -> None:
@@ -97,23 +121,24 @@ def check_run(spec: RunSpec) -> None:
     check_choice("function", spec.function, FUNCTIONS)
     check_choice("schedule", spec.schedule, SCHEDULES)
     check_choice("signal", spec.signal, SIGNALS)
-    _check_count("seed", spec.seed, 0, 2**63 - 1)
+    check_count("seed", spec.seed, 0, 2**63 - 1)
     for name, bound in (("env_steps", spec.env_steps), ("episodes", spec.episodes)):
         if bound is not None:
-            _check_count(name, bound, 1)
+            check_count(name, bound, 1)
     if spec.env_steps is None and spec.episodes is None:
         raise SpecError(
             "env_steps", expected="an end of the run", found="neither env_steps nor episodes",
             mend="Give --env-steps N or --episodes M.",
         )
-    _check_count("num_envs", spec.num_envs, 1, 100_000)
-    _check_count("settle_steps", spec.settle_steps, 0, 100_000)
-    _check_count("acting_steps", spec.acting_steps, 1, 100_000)
-    _check_count("anneal_steps", spec.anneal_steps, 0)
-    _check_count("address_bits", spec.address_bits, 1, 16)
-    _check_count("halvings", spec.halvings, 0, 100)
+    check_count("num_envs", spec.num_envs, 1, 100_000)
+    check_count("settle_steps", spec.settle_steps, 0, 100_000)
+    check_count("acting_steps", spec.acting_steps, 1, 100_000)
+    check_count("anneal_steps", spec.anneal_steps, 0)
+    check_count("address_bits", spec.address_bits, 1, 16)
+    check_count("halvings", spec.halvings, 0, 100)
+    check_count("hidden layers", len(spec.hidden), 0, MOST_LAYERS)
     for number, size in enumerate(spec.hidden, 1):
-        _check_count(f"hidden[{number}]", size, 1, _MOST_NEURONS)
+        check_count(f"hidden[{number}]", size, 1, _MOST_NEURONS)
     _check_number(
         "step_size", spec.step_size, "0 < step_size < 2", 0 < spec.step_size < 2,
         "Settling moves by this share of the variance; 0.5 is the paper's, from 2 on it always diverges.",
@@ -132,7 +157,7 @@ def check_run(spec: RunSpec) -> None:
         right = 0 <= spec.forgetting < 1
         _check_number("forgetting", spec.forgetting, "0 or more and below 1", right, "0 forgets nothing.")
     _check_number("tolerance", spec.tolerance, "0 or more", spec.tolerance >= 0, "0 says everything; try 0.01.")
-    _check_count("exchange_every", spec.exchange_every, 1, 100_000)
+    check_count("exchange_every", spec.exchange_every, 1, 100_000)
     _check_number("discount", spec.discount, "0 <= discount <= 1", 0 <= spec.discount <= 1, "The paper uses 0.98.")
     _check_share("exploring", spec.exploring)
     _check_number("entropy", spec.entropy, "0 or more", spec.entropy >= 0, "0 is no entropy regularisation.")
@@ -205,7 +230,7 @@ def _check_rule_of_team(name: str, spec: RunSpec, team: TeamSpec) -> None:
             mend="Only the rule map settles by choice.",
         )
     own_name = "settle_steps" if team.settle_steps is None else f"{name}.settle_steps"
-    _check_count(own_name, own.settle_steps, 1 if own.rule == "map" and own.schedule != "jacobi" else 0, 100_000)
+    check_count(own_name, own.settle_steps, 1 if own.rule == "map" and own.schedule != "jacobi" else 0, 100_000)
     _check_share("exploring" if team.exploring is None else f"{name}.exploring", own.exploring)
 
 

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import teamnet
-from teamnet.errors import SpecError
-from teamnet.spec.check import check_choice
+from teamnet.spec.check import MOST_SEEDS, check_choice, check_count
 from teamnet.spec.files import to_plain
 from teamnet.spec.presets import ENVIRONMENTS, METHODS, preset
 from teamnet.spec.run import LaunchSpec
@@ -71,8 +70,7 @@ def race(
         check_choice("tasks", task, tuple(ENVIRONMENTS))
     for algorithm in algorithms:
         check_choice("algorithms", algorithm, CONTESTANTS)
-    if not seeds:
-        raise SpecError("seeds", expected="1 or more", found="none", mend="Give such a number.")
+    check_count("seeds", len(seeds), 1, MOST_SEEDS)
     results = []
     for task in tasks:
         usual = preset(task).episodes or 1

@@ -1,9 +1,15 @@
-"""Words of command lines: flags with values that fit, with any others, and flags that are nearly right."""
+"""Command lines: flags with values that fit, with any others, or nearly right; and a shell that runs them."""
 
 from __future__ import annotations
 
+from collections import Counter
+from pathlib import Path
+
+import pytest
 from hypothesis import strategies as st
 
+from teamnet.cli.main import main
+from teamnet.study.plan.machine import Machine, save_machine
 from tests.hostile.names import near
 
 Arguments = list[str]
@@ -50,3 +56,30 @@ def some_flags(known: dict[str, str | None]) -> st.SearchStrategy[Arguments]:
 
 def _words(name: str, values: list[str], joined: bool = False) -> Arguments:
     return [f"--{name}={values[0]}"] if joined and values else [f"--{name}", *values]
+
+
+class Shell:
+    """Runs commands, counts how they end, and holds each ending against the law."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self.codes: Counter[int] = Counter()
+        self._capsys = capsys
+
+    def __call__(self, *arguments: str) -> tuple[int, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(list(arguments))
+        out, err = self._capsys.readouterr()
+        code = ended.value.code
+        assert isinstance(code, int)
+        assert code in (0, 1, 2), (code, err)
+        assert "Traceback" not in out + err
+        assert out or err
+        assert code != 2 or (out + err).strip()
+        self.codes[code] += 1
+        return code, out
+
+
+def save_some_machine(path: Path) -> None:
+    """A calibration in which everything takes a microsecond."""
+    numbers = dict.fromkeys(Machine.__dataclass_fields__, 1e-6) | {"cpus": 2, "operations": {}, "memory": 1}
+    save_machine(Machine(**{**numbers, "memory_actor": 1}), path)  # type: ignore[arg-type]  # one dict of all kinds

@@ -5,57 +5,31 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from teamnet.cli.main import COMMANDS, main
-from teamnet.spec.presets import preset
-from teamnet.study.plan.machine import Machine, save_machine
-from teamnet.training.session import train
+from teamnet.cli.main import COMMANDS
 from tests.conftest import GOLDEN
-from tests.hostile.command_line import EVAL, PLAN, RESUME, TRAIN, VALUES, Arguments, some_flags
-from tests.hostile.law import LOCAL, cases
+from tests.hostile.command_line import (
+    EVAL,
+    PLAN,
+    RESUME,
+    TRAIN,
+    VALUES,
+    Arguments,
+    Shell,
+    save_some_machine,
+    some_flags,
+)
+from tests.hostile.law import cases
 from tests.hostile.names import near
 
 
-class _Shell:
-    """Runs commands, counts how they end, and holds each ending against the law."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self.codes: Counter[int] = Counter()
-        self._capsys = capsys
-
-    def __call__(self, *arguments: str) -> tuple[int, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(list(arguments))
-        out, err = self._capsys.readouterr()
-        code = ended.value.code
-        assert isinstance(code, int)
-        assert code in (0, 1, 2), (code, err)
-        assert "Traceback" not in out + err
-        assert out or err
-        assert code != 2 or (out + err).strip()
-        self.codes[code] += 1
-        return code, out
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a finished run, below the one that commands write to."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    spec = replace(preset("cartpole"), hidden=(3, 2), env_steps=20, episodes=None, settle_steps=2)
-    train(spec, LOCAL, tmp_path / "run")
-    return tmp_path / "run"
-
-
 def test_train_refuses_or_trains(capsys: pytest.CaptureFixture[str], run: Path):
-    shell = _Shell(capsys)
+    shell = Shell(capsys)
     small = ("--hidden", "3", "2", "--settle-steps", "2")
     end = ("--env-steps", "3", "--backend", "local")
     tasks = st.sampled_from(["cartpole", "CartPole-v1", "multiplexer", "regression"])
@@ -72,7 +46,7 @@ def test_train_refuses_or_trains(capsys: pytest.CaptureFixture[str], run: Path):
 
 
 def test_resume_refuses_or_goes_on(capsys: pytest.CaptureFixture[str], run: Path):
-    shell, copy = _Shell(capsys), run.with_name("copy")
+    shell, copy = Shell(capsys), run.with_name("copy")
 
     @cases(60)
     @given(st.sampled_from(["copy", "copy", "copy", "", "x" * 300, "/dev/null", "é"]), some_flags(RESUME))
@@ -87,7 +61,7 @@ def test_resume_refuses_or_goes_on(capsys: pytest.CaptureFixture[str], run: Path
 
 
 def test_eval_refuses_or_acts(capsys: pytest.CaptureFixture[str], run: Path):
-    shell = _Shell(capsys)
+    shell = Shell(capsys)
 
     @cases(60)
     @given(st.sampled_from(["run", "run", "run", "", "x" * 300, "/dev/null", "."]), some_flags(EVAL))
@@ -100,7 +74,7 @@ def test_eval_refuses_or_acts(capsys: pytest.CaptureFixture[str], run: Path):
 
 
 def test_verify_refuses_or_compares(capsys: pytest.CaptureFixture[str], run: Path):
-    shell = _Shell(capsys)
+    shell = Shell(capsys)
     files = st.sampled_from([str(GOLDEN[2]), str(GOLDEN[2]), "", "x" * 300, "/dev/null", "run", __file__])
 
     @cases(60)
@@ -114,10 +88,8 @@ def test_verify_refuses_or_compares(capsys: pytest.CaptureFixture[str], run: Pat
 
 
 def test_plan_refuses_or_predicts(capsys: pytest.CaptureFixture[str], run: Path):
-    shell = _Shell(capsys)
-    numbers = dict.fromkeys(Machine.__dataclass_fields__, 1e-6) | {"cpus": 2, "operations": {}, "memory": 1}
-    machine = Machine(**{**numbers, "memory_actor": 1})  # type: ignore[arg-type]  # one dict of all kinds
-    save_machine(machine, Path("machine.json"))
+    shell = Shell(capsys)
+    save_some_machine(Path("machine.json"))
 
     @cases(20)
     @given(some_flags(PLAN))
@@ -132,7 +104,7 @@ def test_plan_refuses_or_predicts(capsys: pytest.CaptureFixture[str], run: Path)
 def test_commands_that_there_are_not_and_machines_that_are_none_are_refused(
     capsys: pytest.CaptureFixture[str], run: Path
 ):
-    shell = _Shell(capsys)
+    shell = Shell(capsys)
 
     @cases(150)
     @given(near(tuple(COMMANDS)) | VALUES)

@@ -56,7 +56,7 @@ def test_the_report_says_what_was_measured(capsys: pytest.CaptureFixture[str], t
         (("--methods", "map", "tund"), "preset: expected one of map, .*Did you mean 'tuned'?"),
         (("--grains", "block:0"), "grain: expected "),
         (("--placements", "nowhere"), "placement: expected "),
-        (("--hidden", "6x4"), "hidden: expected sizes from below, such as 64-32; found '6x4'"),
+        (("--hidden", "6x4"), "hidden: expected whole numbers from 1, in digits; found '6x4'"),
         (("--transports", "pigeon"), "transport: expected one of "),
         (("--seconds", "0"), "seconds: expected a number above 0; found 0.0"),
         (("--repeats", "0"), "repeats: expected 1 or more"),

@@ -344,7 +344,7 @@ def test_the_time_left_goes_by_runs_of_the_same_cell(tmp_path: Path):
     [
         (("--tasks", "cartpol"), "tasks: expected some of cartpole, .*; found cartpol. Did you mean 'cartpole'?"),
         (("--methods", "reinforc"), "methods: expected some of map, .*; found reinforc. Did you mean 'reinforce'?"),
-        (("--seeds", "0"), "seeds: expected 1 or more; found 0"),
+        (("--seeds", "0"), "seeds: expected a whole number from 1 to 10000; found 0"),
         (("--cpus", "0"), "cpus: expected 1 or more; found 0"),
         (("--tasks", "regression", "--methods", "sb3-a2c"), "tasks: expected tasks that sb3-a2c can be run on"),
         (("--address", "nowhere:1", "--tasks", "acrobot"), "address nowhere:1: expected a Ray cluster"),

@@ -175,7 +175,7 @@ def test_the_table_says_who_never_got_there():
     [
         (("--tasks", "cartpol"), "teamnet: tasks: expected one of cartpole"),
         (("--algorithms", "mop"), "found 'mop'. Did you mean 'map'?"),
-        (("--seeds", "0"), "teamnet: seeds: expected 1 or more"),
+        (("--seeds", "0"), "teamnet: seeds: expected a whole number from 1 to 10000"),
     ],
 )
 def test_the_command_refuses_nonsense(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str):

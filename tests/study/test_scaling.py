@@ -115,8 +115,10 @@ def test_the_command_measures_predicts_and_keeps(capsys: pytest.CaptureFixture[s
 
 @pytest.mark.parametrize(("arguments", "message"), [
     (("nods",), "factor: expected one of actors, nodes, width, depth, batch; found nods. Did you mean 'nodes'?"),
-    (("width", "--values", "0"), "width: expected whole numbers above 0; found 0"),
-    (("batch", "--values", "two"), "batch: expected whole numbers above 0; found two"),
+    (("width", "--values", "0"), "width: expected whole numbers from 1, in digits; found '0'"),
+    (("batch", "--values", "two"), "batch: expected whole numbers from 1, in digits; found 'two'"),
+    (("depth", "--values", "1001"), "depth: expected a whole number from 1 to 1000; found 1001"),
+    (("width", "--hidden", ""), "hidden: expected a hidden layer to scale; found none"),
     (("actors", "--values", "block:x"), "grain: expected layer"),
     (("width", "--method", "tund"), "preset: expected one of map"),
     (("width", "--out", "/proc/nowhere"), "out: expected a folder that can be written to"),

@@ -33,6 +33,7 @@ LOCAL = LaunchSpec("local")
         ({"env_steps": None, "episodes": None}, "expected an end of the run"),
         ({"num_envs": 0}, "num_envs: expected a whole number from 1"),
         ({"settle_steps": -1}, "settle_steps: expected a whole number from 0"),
+        ({"hidden": (1,) * 1001}, "hidden layers: expected a whole number from 0 to 1000; found 1001"),
         ({"hidden": (64, 0)}, r"hidden\[2\]: expected a whole number from 1"),
         ({"step_size": 0.0}, "step_size: expected 0 < step_size < 2"),
         ({"step_size": 2.5}, "step_size: expected 0 < step_size < 2"),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from teamnet.errors import SpecError
+from teamnet.spec.check import whole_numbers
 from teamnet.spec.presets import SINGLE_STEP_TASKS, preset
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.study.memory import session_bytes
@@ -67,7 +68,7 @@ def specs_of(task: str, configuration: Mapping[str, Any], launch: LaunchSpec) ->
     steps = configuration["settle_steps"]
     spec = replace(
         spec, env_steps=ENDLESS, episodes=None, num_envs=configuration["batches"] * spec.num_envs,
-        hidden=_sizes(configuration["hidden"]), settle_steps=spec.settle_steps if steps is None else steps,
+        hidden=sizes_of(configuration["hidden"]), settle_steps=spec.settle_steps if steps is None else steps,
     )
     return spec, replace(
         launch, grain=configuration["grains"], transport=configuration["transports"],
@@ -75,11 +76,13 @@ def specs_of(task: str, configuration: Mapping[str, Any], launch: LaunchSpec) ->
     )
 
 
-def _sizes(text: str) -> tuple[int, ...]:
-    parts = text.split("-") if text else []
-    if not all(part.isdigit() for part in parts):
-        raise SpecError("hidden", expected="sizes from below, such as 64-32", found=repr(text), mend="Join them by -.")
-    return tuple(int(part) for part in parts)
+def sizes_of(hidden: str) -> tuple[int, ...]:
+    """The sizes of hidden layers from below, such as ``64-32``; none for the empty text.
+
+    Raises:
+        SpecError: it says something else.
+    """
+    return whole_numbers("hidden", hidden.split("-")) if hidden else ()
 
 
 def check_timing(seconds: float, repeats: int) -> None:

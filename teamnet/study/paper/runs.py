@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from teamnet.study.paper.tasks import TASKS
 from teamnet.training.checkpoint import write_atomically
 
 ERROR_FILE = "error.txt"
+_SEED = re.compile("[0-9]{1,12}")
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,8 @@ class Study:
             for method in self.methods:
                 folder = self.folder / "runs" / task / method
                 seeds = [path.name.removeprefix("seed-") for path in folder.glob("seed-*")]
-                planned = [self.run(task, method, seed) for seed in sorted(int(its) for its in seeds if its.isdigit())]
+                numbers = sorted(int(seed) for seed in seeds if _SEED.fullmatch(seed))
+                planned = [self.run(task, method, number) for number in numbers]
                 found += [run for run in planned if is_finished(run)]
         return found
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from teamnet.errors import SpecError, nearest
-from teamnet.spec.check import check_run
+from teamnet.spec.check import MOST_SEEDS, check_count, check_run
 from teamnet.spec.presets import preset
 from teamnet.spec.run import RunSpec
 from teamnet.study.paper.execute import execute
@@ -62,9 +62,8 @@ def plan(study: Study, choice: Choice) -> list[Planned]:
         for name in names:
             if name not in known:
                 raise SpecError(where, expected=f"some of {', '.join(known)}", found=name, mend=nearest(name, known))
-    for where, value, least in (("seeds", choice.seeds, 1), ("first_seed", choice.first_seed, 0)):
-        if value < least:
-            raise SpecError(where, expected=f"{least} or more", found=str(value), mend="Give such a number.")
+    check_count("seeds", choice.seeds, 1, MOST_SEEDS)
+    check_count("first_seed", choice.first_seed, 0)
     methods = choice.methods or tuple(name for name, method in study.methods.items() if method.usual)
     seeds = range(choice.first_seed, choice.first_seed + choice.seeds)
     runs = study.plan(choice.tasks or tuple(TASKS), methods, seeds)

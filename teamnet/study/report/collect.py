@@ -81,7 +81,7 @@ def collect(folders: Sequence[Path]) -> Found:
 def _read(found: Found, path: Path, take: Callable[[Path], None]) -> None:
     try:
         take(path)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         found.unreadable[str(path)] = f"{type(error).__name__}: {error}"
 
 

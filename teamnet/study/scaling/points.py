@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from teamnet.errors import SpecError, nearest
+from teamnet.spec.check import MOST_LAYERS, check_count, whole_numbers
 from teamnet.spec.layers import LayerSpec
 from teamnet.spec.run import LaunchSpec
+from teamnet.study.communication.grid import sizes_of
 from teamnet.study.plan.cluster import Cluster
 
 STRONG = ("actors", "nodes")
@@ -61,20 +63,24 @@ def points_of(
     values = values or _USUAL[factor]
     if factor == "actors":
         return [Point(value, base | {"grains": value}, cluster, launch) for value in values]
-    if not all(value.isdigit() and int(value) > 0 for value in values):
-        raise SpecError(factor, expected="whole numbers above 0", found=" ".join(values), mend="Give such numbers.")
-    numbers = [int(value) for value in values]
+    numbers = whole_numbers(factor, values)
     if factor == "nodes":
         return [_on_nodes(number, base, cluster, launch) for number in numbers]
     if factor == "batch":
         return [Point(str(number), base | {"batches": number}, cluster, launch) for number in numbers]
-    sizes = base["hidden"].split("-")
+    sizes = sizes_of(base["hidden"])
+    if not sizes:
+        raise SpecError("hidden", expected="a hidden layer to scale", found="none", mend="Give --hidden 64-32.")
+    if factor == "depth":
+        for number in numbers:
+            check_count("depth", number, 1, MOST_LAYERS)
     grown = {
-        number: "-".join(str(int(size) * number) for size in sizes) if factor == "width"
-        else "-".join([sizes[0]] * number)
-        for number in numbers
+        number: [size * number for size in sizes] if factor == "width" else [sizes[0]] * number for number in numbers
     }
-    return [Point(str(number), base | {"hidden": hidden}, cluster, launch) for number, hidden in grown.items()]
+    return [
+        Point(str(number), base | {"hidden": "-".join(map(str, hidden))}, cluster, launch)
+        for number, hidden in grown.items()
+    ]
 
 
 def _on_nodes(count: int, base: dict[str, Any], cluster: Cluster, launch: LaunchSpec) -> Point:

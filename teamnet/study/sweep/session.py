@@ -13,7 +13,7 @@ from typing import Any
 
 import teamnet
 from teamnet.errors import ResourceError, SpecError
-from teamnet.spec.check import check_choice
+from teamnet.spec.check import MOST_SEEDS, check_choice, check_count
 from teamnet.spec.files import to_plain
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec, RunSpec
@@ -62,9 +62,9 @@ def check_sweep(sweep: SweepSpec) -> tuple[Variation, ...]:
     Raises:
         SpecError: its numbers, its scheduler, a field or a range makes no sense.
     """
-    for name, number, least in (("runs", sweep.runs, 1), ("seeds", sweep.seeds, 1), ("seed", sweep.seed, 0)):
-        if number < least:
-            raise SpecError(name, expected=f"{least} or more", found=str(number), mend="Give such a number.")
+    check_count("runs", sweep.runs, 1, MOST_SEEDS)
+    check_count("seeds", sweep.seeds, 1, MOST_SEEDS)
+    check_count("seed", sweep.seed, 0)
     check_choice("scheduler", sweep.scheduler, ("random", "asha"))
     return parse_variations(sweep.vary)
 
