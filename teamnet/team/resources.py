@@ -7,7 +7,7 @@ from pathlib import Path
 
 from teamnet.board.board import board_size
 from teamnet.errors import ResourceError
-from teamnet.spec.layers import LayerSpec
+from teamnet.spec.layers import LayerSpec, UnitSpec
 from teamnet.units.layout import SYNAPSES
 
 _NUMBER = 8
@@ -32,6 +32,11 @@ def array_bytes(teams: Sequence[Sequence[LayerSpec]]) -> int:
         copies = len(SYNAPSES) + (0 if layer.single_step else layer.rows)
         total += (layer.fan_in + 1 + (0 if layer.ships else layer.fan_out)) * layer.size * copies * _NUMBER
     return total
+
+
+def unit_bytes(unit: UnitSpec) -> int:
+    """Bytes of one unit's part of :func:`array_bytes`."""
+    return array_bytes([[unit.layer]]) * unit.size // unit.layer.size
 
 
 def check_memory(teams: Sequence[Sequence[LayerSpec]], actors: int, available: int) -> None:

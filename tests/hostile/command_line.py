@@ -81,5 +81,6 @@ class Shell:
 
 def save_some_machine(path: Path) -> None:
     """A calibration in which everything takes a microsecond."""
-    numbers = dict.fromkeys(Machine.__dataclass_fields__, 1e-6) | {"cpus": 2, "operations": {}, "memory": 1}
+    numbers = dict.fromkeys(Machine.__dataclass_fields__, 1e-6)
+    numbers |= {"cpus": 2, "operations": {}, "far": {}, "cache": 1, "memory": 1}  # type: ignore[dict-item]  # see below
     save_machine(Machine(**{**numbers, "memory_actor": 1}), path)  # type: ignore[arg-type]  # one dict of all kinds

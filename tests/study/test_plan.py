@@ -18,22 +18,25 @@ from teamnet.errors import SpecError
 from teamnet.kernels.constants import OPERATIONS, YIELDS
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec, RunSpec
-from teamnet.study.plan.build import build_world
-from teamnet.study.plan.calibrate import GUESS, Measured, fit_cost, fit_simulated
+from teamnet.study.plan.build import build_world, working_set
+from teamnet.study.plan.calibrate import GUESS, Measured, fit_simulated
 from teamnet.study.plan.cluster import Cluster
 from teamnet.study.plan.events import simulate
 from teamnet.study.plan.machine import Cost, Machine, amounts, load_machine, save_machine
+from teamnet.study.plan.operations import Lap, fit_cost, fit_far
 from teamnet.study.plan.predict import board_seconds, local_seconds, places, predict, teams_of
 from teamnet.study.plan.protocol import part_bytes
 from teamnet.team.ledger import foretell
 from teamnet.team.partition import divide_all
+from teamnet.team.resources import array_bytes, unit_bytes
 from teamnet.units.schedules import schedule_of
 from tests.commands import run_command
 
 WORK = Cost(fixed=1e-6, inputs=1e-9, outputs=2e-9, weights=3e-9, values=4e-9)
 FREE = Machine(
-    cpus=1, operations={}, turn=0.0, coordinator=0.0, cold=0.0, jitter=0.0, switch=0.0, idle=0.0, sleep=0.0, look=0.0,
-    publish=0.0, wake=0.0, send=0.0, receive=0.0, call=0.0, startup=0.0, startup_actor=0.0, memory=0, memory_actor=0,
+    cpus=1, operations={}, far={}, cache=0, turn=0.0, coordinator=0.0, cold=0.0, jitter=0.0, switch=0.0, idle=0.0,
+    sleep=0.0, look=0.0, publish=0.0, wake=0.0, send=0.0, receive=0.0, call=0.0, startup=0.0,
+    startup_actor=0.0, memory=0, memory_actor=0,
 )
 """A machine on which nothing takes any time."""
 WORKING = replace(FREE, operations=dict.fromkeys(OPERATIONS, WORK), coordinator=5e-6)
@@ -65,6 +68,44 @@ def test_on_one_core_a_step_takes_as_long_as_all_its_work(method: str, grain: st
     found = seconds(spec, LaunchSpec(grain=grain), WORKING, Cluster(cpus=1))
     assert found == pytest.approx(expected, rel=0.02)  # what is left of a step may be done beside the next one
     assert seconds(spec, LaunchSpec("local", grain=grain), WORKING, Cluster()) == pytest.approx(expected, rel=1e-9)
+
+
+def test_beyond_the_caches_operations_take_what_memory_gives_and_a_fit_finds_both_again():
+    spec, far = small(), dict.fromkeys(OPERATIONS, Cost(*(5.0 * its for its in WORK)))
+    units = divide_all(teams_of(spec), "layer", 0)
+    arrays = sum(map(unit_bytes, units))
+    assert arrays == array_bytes(teams_of(spec))
+
+    def step(cache: int) -> float:
+        return seconds(spec, LaunchSpec("local"), replace(WORKING, far=far, cache=cache), Cluster()) - ENVIRONMENT
+
+    work = step(arrays) - WORKING.coordinator
+    assert step(arrays // 2) - WORKING.coordinator == pytest.approx(3.0 * work, rel=1e-3)
+    assert step(0) - WORKING.coordinator == pytest.approx(5.0 * work, rel=1e-9)
+
+    machine = replace(WORKING, far=far, cache=30_000)
+
+    def laps(held: int) -> list[Lap]:
+        return [
+            Lap(phase.operation, unit, machine.seconds(phase.operation, unit, held), held)
+            for unit in units for phase in schedule_of(unit.layer)
+        ]
+
+    found = fit_far(WORKING, laps(40_000), laps(500_000))
+    assert found.cache == pytest.approx(30_000, rel=0.02)
+    for unit in units:
+        for phase in schedule_of(unit.layer):
+            expected = machine.seconds(phase.operation, unit, 10**9)
+            assert found.seconds(phase.operation, unit, 10**9) == pytest.approx(expected, rel=0.02)
+
+
+def test_nodes_on_one_machine_share_its_caches():
+    units = divide_all(teams_of(small()), "layer", 0)
+    places_of = [number % 2 for number in range(len(units))]
+    arrays = list(map(unit_bytes, units))
+    together = working_set(units, places_of, Cluster(nodes=2, shared_cpus=True))
+    assert together == sum(arrays)
+    assert working_set(units, places_of, Cluster(nodes=2)) == max(sum(arrays[::2]), sum(arrays[1::2]))
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,6 +21,7 @@ from teamnet.study.plan.protocol import (
     units_by_layer,
 )
 from teamnet.study.plan.world import World
+from teamnet.team.resources import unit_bytes
 
 _HEADER = 8
 """Bytes that the relay sends before each publication."""
@@ -44,13 +46,14 @@ def build_world(
     layers: dict[tuple[object, object], LayerSpec] = {(its.team, its.number): its for team in teams for its in team}
     kinds, kind_of = _kinds(units)
     chosen = [(COORDINATOR, None), *(((unit.layer.team, unit.layer.number), unit) for unit in kinds)]
+    held = working_set(units, nodes, cluster)
     activities = [[(its, unit) for its in protocol.activities[group]] for group, unit in chosen]
     begins = np.cumsum([0, *(len(its) for its in activities)])
     flat = [pair for its in activities for pair in its]
 
     def seconds(activity: Activity, unit: UnitSpec | None) -> float:
         if unit is not None and activity.operation is not None:
-            return machine.cold + machine.seconds(activity.operation, unit)
+            return machine.cold + machine.seconds(activity.operation, unit, held)
         return {COORDINATE: machine.coordinator, ENVIRONMENT: environment}.get(activity.operation or COORDINATE, 0.0)
 
     routes = Routes(teams, units, nodes)
@@ -86,6 +89,15 @@ def build_world(
         pool=np.array(pool), cores=np.cumsum([0, *cores]).astype(np.int64),
         costs=costs_of(machine, cluster),
     )
+
+
+def working_set(units: Sequence[UnitSpec], nodes: Sequence[int], cluster: Cluster) -> int:
+    """Bytes of the arrays of all units that share caches, where they are most."""
+    pool, _ = cluster.pools()
+    held: Counter[int] = Counter()
+    for unit, node in zip(units, nodes, strict=True):
+        held[pool[node]] += unit_bytes(unit)
+    return max(held.values())
 
 
 def costs_of(machine: Machine, cluster: Cluster) -> np.ndarray:

@@ -9,27 +9,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import OptimizeResult, minimize, nnls
 
-from teamnet.kernels.constants import OPERATIONS, TIMED_EVERY
 from teamnet.spec.layers import LayerSpec, UnitSpec
-from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.study.memory import session_bytes
 from teamnet.study.plan.build import build_world, costs_of
 from teamnet.study.plan.cluster import Cluster
-from teamnet.study.plan.machine import Cost, Machine, amounts
+from teamnet.study.plan.machine import Machine
+from teamnet.study.plan.operations import endless, measure_operations, measure_wide, usual_rate
 from teamnet.study.plan.predict import board_seconds, environment_seconds, phases_of, places
-from teamnet.study.rates import ENDLESS, median_rate, rate, timings
-from teamnet.team.order import order_of_step
+from teamnet.study.rates import rate
 from teamnet.team.resources import ACTOR_BYTES, RAY_BYTES
 from teamnet.training.run import Run
 from teamnet.units.schedules import schedule_of
 
-_SAMPLES = 15
-"""Timed steps whose median counts."""
-_LEAST = 1e-8
-"""Seconds that are less than what a clock tells."""
-_REPEATS, _SECONDS = 3, 0.8
-"""Timings of a run on Ray, and about how long each is."""
 _CALL_STEPS = 15
 GUESS = {"switch": 1e-6, "idle": 2e-5, "sleep": 1.5e-5, "look": 2e-7, "publish": 2e-7, "wake": 5e-6}
 _RELAY_GUESS = {"send": 1e-5, "receive": 1e-5}
@@ -39,28 +31,14 @@ _STRIDE, _TRIALS, _RESTARTS = 0.5, 200, 3
 """Of the search for costs, in natural logarithms."""
 
 
-def _spec(method: str, hidden: tuple[int, ...] = (64, 32), num_envs: int = 1, task: str = "cartpole") -> RunSpec:
-    return replace(
-        preset(task, method), hidden=hidden, num_envs=num_envs or preset(task).num_envs, env_steps=ENDLESS,
-        episodes=None,
-    )
-
-
-LOCAL = (
-    _spec("map"), _spec("map", (16, 8)), _spec("map", (256, 128)), _spec("map", (64, 32), 16),
-    _spec("tuned"), _spec("tuned", (256, 128), 4), _spec("backprop"), _spec("backprop", (128, 64), 8),
-    _spec("map-async"), _spec("map-async", (128, 64), 4), _spec("map", (64, 32), 0, "multiplexer"),
-    _spec("map", (16, 8), 32, "multiplexer"),
-)
-"""Runs in this process, from which the costs of operations are fitted."""
 ON_RAY = (
-    (_spec("map"), LaunchSpec()), (_spec("tuned"), LaunchSpec()), (_spec("map", (64, 32), 16), LaunchSpec()),
-    (_spec("map"), LaunchSpec(grain="block:8")), (_spec("backprop"), LaunchSpec(grain="block:8")),
+    (endless("map"), LaunchSpec()), (endless("tuned"), LaunchSpec()), (endless("map", (64, 32), 16), LaunchSpec()),
+    (endless("map"), LaunchSpec(grain="block:8")), (endless("backprop"), LaunchSpec(grain="block:8")),
 )
 """Runs on Ray, from which the costs of waiting and waking are fitted."""
 BETWEEN_NODES = (
-    (_spec("map"), LaunchSpec(placement="by-layer")), (_spec("tuned"), LaunchSpec(placement="by-layer")),
-    (_spec("tuned"), LaunchSpec(placement="by-team")),
+    (endless("map"), LaunchSpec(placement="by-layer")), (endless("tuned"), LaunchSpec(placement="by-layer")),
+    (endless("tuned"), LaunchSpec(placement="by-team")),
 )
 """Runs on several nodes, from which the costs of sending and receiving are fitted."""
 
@@ -83,7 +61,7 @@ class Measured:
 
 
 def calibrate(cluster: Cluster, address: str, say: Callable[[str], None]) -> Machine:
-    """Measure this machine, in about four minutes; nothing else should run on it meanwhile.
+    """Measure this machine, in about six minutes; nothing else should run on it meanwhile.
 
     Args:
         cluster: what there is. Where it has two nodes or more, what a message costs at its two ends is measured too;
@@ -94,9 +72,10 @@ def calibrate(cluster: Cluster, address: str, say: Callable[[str], None]) -> Mac
     Raises:
         TeamnetError: a run failed.
     """
-    machine = _measure_operations(cluster.cpus, say)
+    machine = replace(measure_operations(cluster.cpus, say), **GUESS, **_RELAY_GUESS)
     machine = _measure_waiting(machine, address, say)
     machine = _measure_calls(machine, address, say)
+    machine = measure_wide(machine, address, say)
     return machine if cluster.nodes == 1 else _measure_links(machine, cluster, address, say)
 
 
@@ -108,63 +87,10 @@ def _measure_links(machine: Machine, cluster: Cluster, address: str, say: Callab
     return fit_simulated(machine, found, _RELAY_GUESS, cluster)
 
 
-def _measure_operations(cpus: int, say: Callable[[str], None]) -> Machine:
-    rows: dict[int, list[tuple[Cost, float]]] = {}
-    rest, spreads = [], []
-    for number, spec in enumerate(LOCAL, 1):
-        say(f"operations, {number} of {len(LOCAL)}")
-        run = Run(spec, LaunchSpec(backend="local"))
-        try:
-            laps, spread = _laps(run)
-            spreads += spread
-            for unit, its in zip(run.units, laps, strict=True):
-                for phase, seconds in zip(schedule_of(unit.layer), its, strict=True):
-                    rows.setdefault(phase.operation, []).append((amounts(unit), seconds))
-            acting, others = order_of_step(run.teams, run.units)
-            turns = sum(len(wave) for wave in (*acting, *others))
-            work = sum(float(its.sum()) for its in laps)
-            step = spec.num_envs / _rate(run)
-            rest.append((Cost(fixed=1.0, values=turns), max(1e-9, step - work - environment_seconds(spec))))
-        finally:
-            run.close()
-    operations = {OPERATIONS[operation]: fit_cost(its) for operation, its in rows.items()}
-    between = fit_cost(rest)
-    return Machine(
-        cpus, operations, turn=between.values, coordinator=between.fixed, cold=0.0, jitter=statistics.median(spreads),
-        call=0.0, startup=0.0, startup_actor=0.0, memory=0, memory_actor=0, **GUESS, **_RELAY_GUESS,
-    )
-
-
-def fit_cost(rows: Sequence[tuple[Cost, float]]) -> Cost:
-    """Non-negative costs whose relative errors are least in the mean square."""
-    seconds = np.array([its for _, its in rows])
-    weighted = np.array([its for its, _ in rows]) / seconds[:, None]
-    scale = np.maximum(weighted.max(0), 1e-30)
-    solution, _ = nnls(weighted / scale, np.ones(len(seconds)))
-    return Cost(*(float(its) for its in solution / scale))
-
-
-def _laps(run: Run) -> tuple[list[np.ndarray], list[float]]:
-    """Median seconds of each phase of each unit, and the shares of them within which the middle half of times lies."""
-    rate(run, TIMED_EVERY * run.spec.num_envs)
-    samples = []
-    for _ in range(_SAMPLES):
-        rate(run, TIMED_EVERY * run.spec.num_envs)
-        samples.append([(its[:, 2] - its[:, 1]) / 1e9 for its in run.laps()])
-    quarters = [np.maximum(_LEAST, np.percentile(its, (25, 50, 75), axis=0)) for its in zip(*samples, strict=True)]
-    spreads = [np.minimum(1.0, (its[2] - its[0]) / its[1]) for its in quarters]
-    return [its[1] for its in quarters], np.concatenate(spreads).tolist()
-
-
-def _rate(run: Run) -> float:
-    """Of timings that are long enough for the pause at the end of each not to count."""
-    return median_rate(timings(run, _SECONDS, _REPEATS))
-
-
 def _measure(spec: RunSpec, launch: LaunchSpec) -> Measured:
     run = Run(spec, launch)
     try:
-        speed = _rate(run)
+        speed = usual_rate(run)
         computed = sum(float(unit["computed"] or 0.0) for unit in run.ledger().units)
         return Measured(
             run.teams, run.units, launch, environment_seconds(spec), spec.num_envs / speed, computed,
@@ -237,7 +163,7 @@ def fit_simulated(
 
 def _measure_calls(machine: Machine, address: str, say: Callable[[str], None]) -> Machine:
     say("actor calls")
-    run = Run(_spec("tuned"), LaunchSpec(transport="ray", address=address))
+    run = Run(endless("tuned"), LaunchSpec(transport="ray", address=address))
     try:
         rate(run, 3)
         seconds = 1.0 / rate(run, _CALL_STEPS)

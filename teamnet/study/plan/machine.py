@@ -44,6 +44,8 @@ class Machine:
     Args:
         cpus: cores.
         operations: what each operation of a unit costs in one process.
+        far: what it costs where nearly all arrays of a node have to come from memory, because its caches are too small.
+        cache: bytes of a node's arrays that its caches hold.
         turn: from one operation to the next in one process.
         coordinator: of a step, apart from the environment.
         cold: that an operation takes longer when every unit is a process of its own.
@@ -62,6 +64,8 @@ class Machine:
 
     cpus: int
     operations: Mapping[str, Cost]
+    far: Mapping[str, Cost]
+    cache: int
     turn: float
     coordinator: float
     cold: float
@@ -80,10 +84,21 @@ class Machine:
     memory: int
     memory_actor: int
 
-    def seconds(self, operation: int, unit: UnitSpec) -> float:
-        """Of one operation of a unit, in one process."""
-        costs = self.operations.get(OPERATIONS[operation], Cost())
-        return sum(cost * amount for cost, amount in zip(costs, amounts(unit), strict=True))
+    def seconds(self, operation: int, unit: UnitSpec, working_set: int = 0) -> float:
+        """Of one operation of a unit, in one process, on a node whose units have arrays of ``working_set`` bytes.
+
+        Every step goes through all of them, of which caches keep what they can.
+        """
+        amount, name = amounts(unit), OPERATIONS[operation]
+        near = _dot(self.operations.get(name, Cost()), amount)
+        if working_set <= self.cache or name not in self.far:
+            return near
+        kept = self.cache / working_set
+        return kept * near + (1.0 - kept) * max(near, _dot(self.far[name], amount))
+
+
+def _dot(costs: Cost, amount: Cost) -> float:
+    return sum(cost * its for cost, its in zip(costs, amount, strict=True))
 
 
 def save_machine(machine: Machine, path: Path) -> None:
@@ -101,9 +116,10 @@ def load_machine(path: Path) -> Machine:
     try:
         read = json.loads(path.read_text())
         values = {field.name: read.pop(field.name) for field in fields(Machine)}
-        values["operations"] = {name: Cost(*map(float, costs)) for name, costs in values["operations"].items()}
-        numbers = [*(value for name, value in values.items() if name != "operations"),
-                   *(value for costs in values["operations"].values() for value in costs)]
+        numbers = [value for name, value in values.items() if name not in ("operations", "far")]
+        for table in ("operations", "far"):
+            values[table] = {name: Cost(*map(float, costs)) for name, costs in values[table].items()}
+            numbers += [value for costs in values[table].values() for value in costs]
         if read or not all(math.isfinite(value) and value >= 0.0 for value in numbers) or values["cpus"] < 1:
             raise ValueError("it has other fields, or numbers that are no times")
         return Machine(**values)

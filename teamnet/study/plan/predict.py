@@ -25,7 +25,7 @@ from teamnet.team.ledger import foretell
 from teamnet.team.order import order_of_step
 from teamnet.team.partition import divide_all
 from teamnet.team.placement import check_placement, needs, place
-from teamnet.team.resources import array_bytes
+from teamnet.team.resources import array_bytes, unit_bytes
 from teamnet.training.run import make_task
 from teamnet.units.schedules import schedule_of
 
@@ -160,7 +160,8 @@ def local_seconds(teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec
     """A step of all units in one process, with the coordinator, without the environment."""
     acting, rest = order_of_step(teams, units)
     turns = [turn for wave in (*acting, *rest) for turn in wave]
-    work = sum(machine.seconds(turn.phase.operation, units[turn.unit]) for turn in turns)
+    held = sum(map(unit_bytes, units))
+    work = sum(machine.seconds(turn.phase.operation, units[turn.unit], held) for turn in turns)
     return machine.coordinator + len(turns) * machine.turn + work
 
 
@@ -190,8 +191,7 @@ def _memory(
     """Bytes of the node that needs most."""
     if local:
         return array_bytes(teams) + board_size(teams)
-    bytes_of = {id(layer): array_bytes([[layer]]) / layer.size for team in teams for layer in team}
-    held: dict[int, float] = {0: 0.0}
+    held = {0: 0}
     for unit, node in zip(units, nodes, strict=True):
-        held[node] = held.get(node, 0.0) + machine.memory_actor + bytes_of[id(unit.layer)] * unit.size
-    return int(max(held.values())) + machine.memory + board_size(teams)
+        held[node] = held.get(node, 0) + machine.memory_actor + unit_bytes(unit)
+    return max(held.values()) + machine.memory + board_size(teams)

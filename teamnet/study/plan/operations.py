@@ -1,0 +1,156 @@
+"""What operations of units take, in the caches of a processor and beyond them: short runs, and fits of their laps."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import nnls
+
+from teamnet.kernels.constants import OPERATIONS, TIMED_EVERY
+from teamnet.spec.layers import UnitSpec
+from teamnet.spec.presets import preset
+from teamnet.spec.run import LaunchSpec, RunSpec
+from teamnet.study.plan.machine import Cost, Machine, amounts
+from teamnet.study.plan.predict import environment_seconds
+from teamnet.study.rates import ENDLESS, median_rate, rate, timings
+from teamnet.team.order import order_of_step
+from teamnet.team.resources import unit_bytes
+from teamnet.training.run import Run
+from teamnet.units.schedules import schedule_of
+
+_SAMPLES = 15
+"""Timed steps whose median counts."""
+_LEAST = 1e-8
+"""Seconds that are less than what a clock tells."""
+_REPEATS, _SECONDS = 3, 0.8
+"""Timings of a run, and about how long each is."""
+_WIDE_SAMPLES, _ROUNDS = 2, 5
+
+
+def endless(method: str, hidden: tuple[int, ...] = (64, 32), num_envs: int = 1, task: str = "cartpole") -> RunSpec:
+    """A preset's run without an end; of 0 environments, the preset's own."""
+    return replace(
+        preset(task, method), hidden=hidden, num_envs=num_envs or preset(task).num_envs, env_steps=ENDLESS,
+        episodes=None,
+    )
+
+
+LOCAL = (
+    endless("map"), endless("map", (16, 8)), endless("map", (256, 128)), endless("map", (64, 32), 16),
+    endless("tuned"), endless("tuned", (256, 128), 4), endless("backprop"), endless("backprop", (128, 64), 8),
+    endless("map-async"), endless("map-async", (128, 64), 4), endless("map", (64, 32), 0, "multiplexer"),
+    endless("map", (16, 8), 32, "multiplexer"),
+)
+"""Runs in this process, from which the costs of operations are fitted."""
+MIDDLE = endless("map", (1024, 512))
+WIDE = tuple(endless(method, (2048, 1024)) for method in ("map", "tuned", "backprop", "map-async"))
+"""Runs on Ray whose arrays are some fifty megabytes, and too many for any cache."""
+
+
+def measure_operations(cpus: int, say: Callable[[str], None]) -> Machine:
+    """A machine of so many cores on which computing takes what it takes here, and nothing else takes any time."""
+    rows: dict[int, list[tuple[Cost, float]]] = {}
+    rest, spreads = [], []
+    for number, spec in enumerate(LOCAL, 1):
+        say(f"operations, {number} of {len(LOCAL)}")
+        run = Run(spec, LaunchSpec(backend="local"))
+        try:
+            laps, spread = _laps(run)
+            spreads += spread
+            for unit, its in zip(run.units, laps, strict=True):
+                for phase, seconds in zip(schedule_of(unit.layer), its, strict=True):
+                    rows.setdefault(phase.operation, []).append((amounts(unit), seconds))
+            acting, others = order_of_step(run.teams, run.units)
+            turns = sum(len(wave) for wave in (*acting, *others))
+            work = sum(float(its.sum()) for its in laps)
+            step = spec.num_envs / usual_rate(run)
+            rest.append((Cost(fixed=1.0, values=turns), max(1e-9, step - work - environment_seconds(spec))))
+        finally:
+            run.close()
+    operations = {OPERATIONS[operation]: fit_cost(its) for operation, its in rows.items()}
+    between = fit_cost(rest)
+    costs = dict.fromkeys((field.name for field in fields(Machine)), 0.0) | {
+        "cpus": cpus, "operations": operations, "far": {}, "cache": 0, "memory": 0, "memory_actor": 0,
+    }
+    costs |= {"turn": between.values, "coordinator": between.fixed, "jitter": statistics.median(spreads)}
+    return Machine(**costs)  # type: ignore[arg-type]  # one dict of all kinds
+
+
+def fit_cost(rows: Sequence[tuple[Cost, float]]) -> Cost:
+    """Non-negative costs whose relative errors are least in the mean square."""
+    seconds = np.array([its for _, its in rows])
+    weighted = np.array([its for its, _ in rows]) / seconds[:, None]
+    scale = np.maximum(weighted.max(0), 1e-30)
+    solution, _ = nnls(weighted / scale, np.ones(len(seconds)))
+    return Cost(*(float(its) for its in solution / scale))
+
+
+def _laps(run: Run, count: int = _SAMPLES) -> tuple[list[np.ndarray], list[float]]:
+    """Median seconds of each phase of each unit, and the shares of them within which the middle half of times lies."""
+    rate(run, TIMED_EVERY * run.spec.num_envs)
+    samples = []
+    for _ in range(count):
+        rate(run, TIMED_EVERY * run.spec.num_envs)
+        samples.append([(its[:, 2] - its[:, 1]) / 1e9 for its in run.laps()])
+    quarters = [np.maximum(_LEAST, np.percentile(its, (25, 50, 75), axis=0)) for its in zip(*samples, strict=True)]
+    spreads = [np.minimum(1.0, (its[2] - its[0]) / its[1]) for its in quarters]
+    return [its[1] for its in quarters], np.concatenate(spreads).tolist()
+
+
+def usual_rate(run: Run) -> float:
+    """Of timings that are long enough for the pause at the end of each not to count."""
+    return median_rate(timings(run, _SECONDS, _REPEATS))
+
+
+class Lap(NamedTuple):
+    """How long one operation of a unit took in a run whose units have arrays of ``held`` bytes."""
+
+    operation: int
+    unit: UnitSpec
+    seconds: float
+    held: int
+
+
+def measure_wide(machine: Machine, address: str, say: Callable[[str], None]) -> Machine:
+    """The same machine with what operations take where the caches are too small."""
+    laps: list[list[Lap]] = []
+    for number, spec in enumerate((MIDDLE, *WIDE), 1):
+        say(f"wide layers, {number} of {1 + len(WIDE)}")
+        run = Run(spec, LaunchSpec(address=address))
+        try:
+            held = sum(map(unit_bytes, run.units))
+            laps.append([
+                Lap(phase.operation, unit, float(seconds), held)
+                for unit, its in zip(run.units, _laps(run, _WIDE_SAMPLES)[0], strict=True)
+                for phase, seconds in zip(schedule_of(unit.layer), its, strict=True)
+            ])
+        finally:
+            run.close()
+    return fit_far(machine, laps[0], [lap for its in laps[1:] for lap in its])
+
+
+def fit_far(machine: Machine, middle: Sequence[Lap], wide: Sequence[Lap]) -> Machine:
+    """Choose what operations cost beyond the caches, and how much these hold: the one hangs on the other.
+
+    Args:
+        machine: with what operations cost in the caches.
+        middle: of a run that they hold in part.
+        wide: of runs that they hold hardly anything of.
+    """
+    for _ in range(_ROUNDS):
+        rows: dict[str, list[tuple[Cost, float]]] = {}
+        for lap in wide:
+            kept = machine.cache / lap.held
+            beyond = lap.seconds - kept * machine.seconds(lap.operation, lap.unit)
+            rows.setdefault(OPERATIONS[lap.operation], []).append((amounts(lap.unit), max(_LEAST, beyond / (1 - kept))))
+        machine = replace(machine, far={name: fit_cost(its) for name, its in rows.items()}, cache=0)
+        near = sum(machine.seconds(lap.operation, lap.unit) for lap in middle)
+        far = sum(machine.seconds(lap.operation, lap.unit, lap.held) for lap in middle)
+        found = sum(lap.seconds for lap in middle)
+        kept = min(1.0, max(0.0, (far - found) / max(_LEAST, far - near)))
+        machine = replace(machine, cache=int(kept * middle[0].held))
+    return machine
