@@ -19,7 +19,7 @@ from typing import Any
 
 PORT = 6379
 BIN = Path(sys.executable).parent
-_START_SECONDS = 90
+_START_SECONDS = 180
 _END_SECONDS = 20
 
 
@@ -111,9 +111,16 @@ class Hosts:
         if count == 1:
             port = f"</dev/tcp/{self.addresses[0]}/{PORT}"
             self._wait_for("the head", lambda: self.try_inside(0, ["bash", "-c", port]))
-        self._wait_for(f"node {count}", lambda: self.try_inside(
+        self._wait_for(f"node {count}", lambda: self._all_nodes_run() and self.try_inside(
             0, [str(BIN / "python"), "-c", code, self.address, str(count)]
         ))
+
+    def _all_nodes_run(self) -> bool:
+        """Start nodes anew that have ended: Ray gives one up that a busy machine has not started within 30 seconds."""
+        ended = [number for number, node in enumerate(self._nodes) if node.poll() is not None]
+        for number in ended:
+            self._nodes[number] = self._start_node(number)
+        return not ended
 
     def _wait_for(self, what: str, there: Any) -> None:
         deadline = time.monotonic() + _START_SECONDS
@@ -167,7 +174,6 @@ class Hosts:
         lost = [number for number, node in enumerate(self._nodes) if node.poll() is not None]
         for number in lost:
             self.kill(number)
-            self._nodes[number] = self._start_node(number)
         if lost:
             self._wait_until_joined(self.count)
 

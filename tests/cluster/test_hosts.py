@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.processes import RELAY, actors, command_lines
+from tests.chaos.processes import RELAY, UNIT, actors, command_lines, running
 from tests.cluster.hosts import BIN, Hosts
 
 pytestmark = pytest.mark.cluster
@@ -161,38 +161,37 @@ def test_a_host_that_is_lost_ends_the_run_with_its_name_and_the_way_on(tmp_path:
         assert "teamnet resume" in said
 
 
+LONGER = ("cartpole", "--env-steps", "6000", *SHORT[3:])
+
+
+def _begin(hosts: Hosts, options: tuple[str, ...], placement: str) -> subprocess.Popen[str]:
+    """A run that has just written its first checkpoint."""
+    out = hosts.folder / "run"
+    run = hosts.start_inside(
+        0, [str(BIN / "teamnet"), "train", *options, "--placement", placement, "--save-every", "500", "--out", str(out),
+            "--address", hosts.address],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )
+    while not list(out.glob("checkpoint-*.json")):
+        assert run.poll() is None
+        time.sleep(0.1)
+    return run
+
+
 def test_a_host_that_is_lost_is_done_without_and_the_digest_is_the_same():
-    longer = ("cartpole", "--env-steps", "6000", *SHORT[3:])
     with Hosts(2) as hosts:
-        out = hosts.folder / "run"
-        run = hosts.start_inside(
-            0, [str(BIN / "teamnet"), "train", *longer, "--placement", "spread", "--save-every", "500",
-                "--out", str(out), "--address", hosts.address],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )
-        while not list(out.glob("checkpoint-*.json")):
-            assert run.poll() is None
-            time.sleep(0.1)
+        run = _begin(hosts, LONGER, "spread")
         hosts.kill(1)
         said, complaints = run.communicate(timeout=300)
         assert run.returncode == 0, complaints
         summary = json.loads(said.splitlines()[-1])
         assert summary["recoveries"][0]["how"] == "a new team"
-        assert summary["digest"] == _local_digest(hosts, longer)
+        assert summary["digest"] == _local_digest(hosts, LONGER)
 
 
 def test_a_relay_that_is_killed_is_mended_within_a_minute_and_the_digest_is_the_same():
-    longer = ("cartpole", "--env-steps", "6000", *SHORT[3:])
     with Hosts(2) as hosts:
-        out = hosts.folder / "run"
-        run = hosts.start_inside(
-            0, [str(BIN / "teamnet"), "train", *longer, "--placement", "by-layer", "--save-every", "500",
-                "--out", str(out), "--address", hosts.address],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )
-        while not list(out.glob("checkpoint-*.json")):
-            assert run.poll() is None
-            time.sleep(0.1)
+        run = _begin(hosts, LONGER, "by-layer")
         (relay,) = actors(command_lines(hosts.processes(1)), RELAY)
         os.kill(relay, signal.SIGKILL)
         said, complaints = run.communicate(timeout=150)
@@ -200,7 +199,25 @@ def test_a_relay_that_is_killed_is_mended_within_a_minute_and_the_digest_is_the_
         summary = json.loads(said.splitlines()[-1])
         assert [its["how"] for its in summary["recoveries"]] == ["a new team"]
         assert summary["recoveries"][0]["seconds"] < 60.0
-        assert summary["digest"] == _local_digest(hosts, longer)
+        assert summary["digest"] == _local_digest(hosts, LONGER)
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_ten_seconds_after_the_end_of_a_driver_no_actor_is_left_on_any_host(ending: signal.Signals):
+    with Hosts(2) as hosts:
+        run = _begin(hosts, ("cartpole", "--env-steps", "10000000", *SHORT[3:]), "by-layer")
+        ours = {
+            pid: line for host in range(2) for pid, line in command_lines(hosts.processes(host)).items()
+            if line.startswith((UNIT, RELAY))
+        }
+        assert len(ours) == 6 + 1  # the relay of the first host is a thread of the driver
+        run.send_signal(ending)
+        _, complaints = run.communicate(timeout=30)
+        assert run.returncode == (-ending if ending == signal.SIGKILL else 130), complaints
+        deadline = time.monotonic() + 10.0
+        while left := running(ours):
+            assert time.monotonic() < deadline, left
+            time.sleep(0.1)
 
 
 SRUN = """\
