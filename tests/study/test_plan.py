@@ -79,8 +79,9 @@ def test_beyond_the_caches_operations_take_what_memory_gives_and_a_fit_finds_bot
     def step(cache: int) -> float:
         return seconds(spec, LaunchSpec("local"), replace(WORKING, far=far, cache=cache), Cluster()) - ENVIRONMENT
 
-    work = step(arrays) - WORKING.coordinator
-    assert step(arrays // 2) - WORKING.coordinator == pytest.approx(3.0 * work, rel=1e-3)
+    work = seconds(spec, LaunchSpec("local"), WORKING, Cluster()) - ENVIRONMENT - WORKING.coordinator
+    assert step(arrays) - WORKING.coordinator == pytest.approx(3.0 * work, rel=1e-9)
+    assert step(3 * arrays) - WORKING.coordinator == pytest.approx(2.0 * work, rel=1e-9)
     assert step(0) - WORKING.coordinator == pytest.approx(5.0 * work, rel=1e-9)
 
     machine = replace(WORKING, far=far, cache=30_000)

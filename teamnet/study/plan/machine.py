@@ -45,7 +45,7 @@ class Machine:
         cpus: cores.
         operations: what each operation of a unit costs in one process.
         far: what it costs where nearly all arrays of a node have to come from memory, because its caches are too small.
-        cache: bytes of a node's arrays that its caches hold.
+        cache: bytes of a node's arrays of which its caches keep half.
         turn: from one operation to the next in one process.
         coordinator: of a step, apart from the environment.
         cold: that an operation takes longer when every unit is a process of its own.
@@ -87,13 +87,13 @@ class Machine:
     def seconds(self, operation: int, unit: UnitSpec, working_set: int = 0) -> float:
         """Of one operation of a unit, in one process, on a node whose units have arrays of ``working_set`` bytes.
 
-        Every step goes through all of them, of which caches keep what they can.
+        Every step goes through all of them; the more there is, the smaller is the share that caches keep.
         """
         amount, name = amounts(unit), OPERATIONS[operation]
         near = _dot(self.operations.get(name, Cost()), amount)
-        if working_set <= self.cache or name not in self.far:
+        if not working_set or name not in self.far:
             return near
-        kept = self.cache / working_set
+        kept = self.cache / (self.cache + working_set)
         return kept * near + (1.0 - kept) * max(near, _dot(self.far[name], amount))
 
 

@@ -28,7 +28,7 @@ _LEAST = 1e-8
 """Seconds that are less than what a clock tells."""
 _REPEATS, _SECONDS = 3, 0.8
 """Timings of a run, and about how long each is."""
-_WIDE_SAMPLES, _ROUNDS = 2, 5
+_WIDE_SAMPLES, _ROUNDS, _MOST_KEPT = 2, 10, 0.99
 
 
 def endless(method: str, hidden: tuple[int, ...] = (64, 32), num_envs: int = 1, task: str = "cartpole") -> RunSpec:
@@ -144,13 +144,13 @@ def fit_far(machine: Machine, middle: Sequence[Lap], wide: Sequence[Lap]) -> Mac
     for _ in range(_ROUNDS):
         rows: dict[str, list[tuple[Cost, float]]] = {}
         for lap in wide:
-            kept = machine.cache / lap.held
+            kept = machine.cache / (machine.cache + lap.held)
             beyond = lap.seconds - kept * machine.seconds(lap.operation, lap.unit)
             rows.setdefault(OPERATIONS[lap.operation], []).append((amounts(lap.unit), max(_LEAST, beyond / (1 - kept))))
         machine = replace(machine, far={name: fit_cost(its) for name, its in rows.items()}, cache=0)
         near = sum(machine.seconds(lap.operation, lap.unit) for lap in middle)
         far = sum(machine.seconds(lap.operation, lap.unit, lap.held) for lap in middle)
         found = sum(lap.seconds for lap in middle)
-        kept = min(1.0, max(0.0, (far - found) / max(_LEAST, far - near)))
-        machine = replace(machine, cache=int(kept * middle[0].held))
+        kept = min(_MOST_KEPT, max(0.0, (far - found) / max(_LEAST, far - near)))
+        machine = replace(machine, cache=int(kept / (1.0 - kept) * middle[0].held))
     return machine
