@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.optimize import nnls
+from scipy.optimize import minimize_scalar, nnls
 
 from teamnet.kernels.constants import OPERATIONS, TIMED_EVERY
 from teamnet.spec.layers import UnitSpec
@@ -28,7 +29,9 @@ _LEAST = 1e-8
 """Seconds that are less than what a clock tells."""
 _REPEATS, _SECONDS = 3, 0.8
 """Timings of a run, and about how long each is."""
-_WIDE_SAMPLES, _ROUNDS, _MOST_KEPT = 2, 10, 0.99
+_WIDE_SAMPLES = 3
+_CACHES = 1e3, 1e9
+"""Bytes between which the caches are."""
 
 
 def endless(method: str, hidden: tuple[int, ...] = (64, 32), num_envs: int = 1, task: str = "cartpole") -> RunSpec:
@@ -141,16 +144,21 @@ def fit_far(machine: Machine, middle: Sequence[Lap], wide: Sequence[Lap]) -> Mac
         middle: of a run that they hold in part.
         wide: of runs that they hold hardly anything of.
     """
-    for _ in range(_ROUNDS):
+
+    def with_cache(logarithm: float) -> Machine:
+        cache = math.exp(logarithm)
         rows: dict[str, list[tuple[Cost, float]]] = {}
         for lap in wide:
-            kept = machine.cache / (machine.cache + lap.held)
+            kept = cache / (cache + lap.held)
             beyond = lap.seconds - kept * machine.seconds(lap.operation, lap.unit)
             rows.setdefault(OPERATIONS[lap.operation], []).append((amounts(lap.unit), max(_LEAST, beyond / (1 - kept))))
-        machine = replace(machine, far={name: fit_cost(its) for name, its in rows.items()}, cache=0)
-        near = sum(machine.seconds(lap.operation, lap.unit) for lap in middle)
-        far = sum(machine.seconds(lap.operation, lap.unit, lap.held) for lap in middle)
-        found = sum(lap.seconds for lap in middle)
-        kept = min(_MOST_KEPT, max(0.0, (far - found) / max(_LEAST, far - near)))
-        machine = replace(machine, cache=int(kept / (1.0 - kept) * middle[0].held))
-    return machine
+        return replace(machine, far={name: fit_cost(its) for name, its in rows.items()}, cache=int(cache))
+
+    def miss(logarithm: float) -> float:
+        its = with_cache(logarithm)
+        foretold = sum(its.seconds(lap.operation, lap.unit, lap.held) for lap in middle)
+        return abs(math.log(foretold / sum(lap.seconds for lap in middle)))
+
+    bounds = math.log(_CACHES[0]), math.log(_CACHES[1])
+    best: Any = minimize_scalar(miss, bounds=bounds, method="bounded")
+    return with_cache(float(best.x))
