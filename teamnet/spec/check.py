@@ -57,7 +57,7 @@ def whole_numbers(where: str, texts: Sequence[str]) -> tuple[int, ...]:
         SpecError: some text is none.
     """
     for text in texts:
-        if not re.fullmatch("0*[1-9][0-9]{0,11}", text):
+        if not re.fullmatch("(?=.*[1-9])[0-9]{1,12}", text):
             raise SpecError(
                 where, expected="whole numbers from 1, in digits", found=shown(text), mend="Give such numbers."
             )

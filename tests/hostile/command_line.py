@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import strategies as st
@@ -81,6 +82,6 @@ class Shell:
 
 def save_some_machine(path: Path) -> None:
     """A calibration in which everything takes a microsecond."""
-    numbers = dict.fromkeys(Machine.__dataclass_fields__, 1e-6)
-    numbers |= {"cpus": 2, "operations": {}, "far": {}, "cache": 1, "memory": 1}  # type: ignore[dict-item]  # see below
-    save_machine(Machine(**{**numbers, "memory_actor": 1}), path)  # type: ignore[arg-type]  # one dict of all kinds
+    costs: dict[str, Any] = dict.fromkeys(Machine.__dataclass_fields__, 1e-6)
+    costs |= {"cpus": 2, "operations": {}, "far": {}, "cache": 1, "memory": 1, "memory_actor": 1}
+    save_machine(Machine(**costs), path)

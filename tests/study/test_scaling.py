@@ -117,6 +117,7 @@ def test_the_command_measures_predicts_and_keeps(capsys: pytest.CaptureFixture[s
     (("nods",), "factor: expected one of actors, nodes, width, depth, batch; found nods. Did you mean 'nodes'?"),
     (("width", "--values", "0"), "width: expected whole numbers from 1, in digits; found '0'"),
     (("batch", "--values", "two"), "batch: expected whole numbers from 1, in digits; found 'two'"),
+    (("width", "--values", "0" * 5000 + "1"), "width: expected whole numbers from 1, in digits"),
     (("depth", "--values", "1001"), "depth: expected a whole number from 1 to 1000; found 1001"),
     (("width", "--hidden", ""), "hidden: expected a hidden layer to scale; found none"),
     (("actors", "--values", "block:x"), "grain: expected layer"),

@@ -76,11 +76,11 @@ def measure_operations(cpus: int, say: Callable[[str], None]) -> Machine:
             run.close()
     operations = {OPERATIONS[operation]: fit_cost(its) for operation, its in rows.items()}
     between = fit_cost(rest)
-    costs = dict.fromkeys((field.name for field in fields(Machine)), 0.0) | {
+    costs: dict[str, Any] = dict.fromkeys((field.name for field in fields(Machine)), 0.0) | {
         "cpus": cpus, "operations": operations, "far": {}, "cache": 0, "memory": 0, "memory_actor": 0,
     }
     costs |= {"turn": between.values, "coordinator": between.fixed, "jitter": statistics.median(spreads)}
-    return Machine(**costs)  # type: ignore[arg-type]  # one dict of all kinds
+    return Machine(**costs)
 
 
 def fit_cost(rows: Sequence[tuple[Cost, float]]) -> Cost:
