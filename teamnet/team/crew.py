@@ -32,7 +32,7 @@ class Crew(Protocol):
         """Wait for calls to end and return what they returned.
 
         Raises:
-            ActorLost: a worker died.
+            ActorLost: a worker died, or said nothing for :data:`teamnet.team.exchange.SILENCE` seconds.
         """
         ...
 

@@ -11,7 +11,9 @@ from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from teamnet.errors import ActorLost, TeamnetError
+from teamnet.team import exchange
 from teamnet.team.crew import Pending
+from teamnet.team.exchange import silent
 from teamnet.team.ray_processes import Process, end_if_stopped, end_with_parent
 
 _START_SECONDS, _REPLACE_SECONDS = 120.0, 20.0
@@ -84,7 +86,9 @@ class RayCrew:
     def results(self, pending: Sequence[Pending]) -> list[Any]:
         """See :class:`teamnet.team.crew.Crew`."""
         try:
-            return ray.get(list(pending))
+            return ray.get(list(pending), timeout=exchange.SILENCE)
+        except GetTimeoutError:
+            raise silent() from None
         except RayTaskError as error:
             cause = error.cause
             if isinstance(cause, TeamnetError):

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 from tests.chaos.faults import ONE_MACHINE, SMALL, Fault, Target
 from tests.chaos.network import SEVERAL_HOSTS
-from tests.chaos.processes import RELAY, actors, running
+from tests.chaos.processes import RELAY, UNIT, left_after, running
 from tests.chaos.worlds import TEAMNET, OneMachine, SeveralHosts, World
 from tests.cluster.hosts import Hosts
 
@@ -137,12 +137,9 @@ def _end_of(log: Path, code: int) -> str:
 
 def _left(below: dict[int, str], world: World) -> list[str]:
     """Actors of a run that are still there ten seconds after its end."""
-    deadline, there = time.monotonic() + 10, below
-    while (left := [*actors(there), *actors(there, RELAY)]) and time.monotonic() < deadline:
-        time.sleep(0.2)
-        there = running(there)
-    world.end(there)
-    return [there[number][:80] for number in left]
+    left = left_after({number: line for number, line in below.items() if line.startswith((UNIT, RELAY))}, 10.0)
+    world.end(running(below))
+    return [line[:80] for line in left.values()]
 
 
 def main() -> None:

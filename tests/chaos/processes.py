@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-UNIT, RELAY = "ray::BoardWorker", "ray::Node"
-"""How the command lines of actors begin: of those that host a unit, and of those that look after a node's board."""
+UNIT, CALLED, RELAY = "ray::BoardWorker", "ray::CallWorker", "ray::Node"
+"""How the command lines of actors begin: of those that host a unit on a board or by calls, and of relays."""
 
 
 def descendants(root: int) -> dict[int, str]:
@@ -44,6 +45,14 @@ def running(processes: Mapping[int, str]) -> dict[int, str]:
         number: line for number, line in command_lines(processes).items()
         if line[:12] == processes[number][:12] and not is_dead(number)
     }
+
+
+def left_after(processes: Mapping[int, str], seconds: float) -> dict[int, str]:
+    """Those that still run so many seconds later; returns earlier once there are none."""
+    deadline = time.monotonic() + seconds
+    while (left := running(processes)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return left
 
 
 def is_dead(number: int) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.processes import RELAY, UNIT, actors, command_lines, running
+from tests.chaos.processes import RELAY, UNIT, actors, command_lines, left_after
 from tests.cluster.hosts import BIN, Hosts
 
 pytestmark = pytest.mark.cluster
@@ -214,10 +214,7 @@ def test_ten_seconds_after_the_end_of_a_driver_no_actor_is_left_on_any_host(endi
         run.send_signal(ending)
         _, complaints = run.communicate(timeout=30)
         assert run.returncode == (-ending if ending == signal.SIGKILL else 130), complaints
-        deadline = time.monotonic() + 10.0
-        while left := running(ours):
-            assert time.monotonic() < deadline, left
-            time.sleep(0.1)
+        assert not left_after(ours, 10.0)
 
 
 SRUN = """\
