@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from teamnet.errors import CheckpointError, SpecError
+from teamnet.errors import CheckpointError, SpecError, TeamnetError
 from teamnet.spec.check import check_launch, check_run, check_where
 from teamnet.spec.files import from_plain, to_plain
 from teamnet.spec.layers import UnitSpec
@@ -23,7 +23,7 @@ from teamnet.team.state import State, digest, merge, split
 from teamnet.training.checkpoint import KEPT, arrays_of, check_same_spec, load_checkpoint, save_checkpoint
 from teamnet.training.coordinator import Coordinator
 from teamnet.training.launch import Progress, start_exchange
-from teamnet.training.task import Episode, Task
+from teamnet.training.task import Episode, Task, comes_back
 
 
 def make_task(spec: RunSpec) -> Task:
@@ -143,6 +143,17 @@ class Run:
         }
         return save_checkpoint(folder, self.step, self.state() | arrays, {**plain, **(about or {})}, keep)
 
+    def comes_back(self) -> bool:
+        """Whether a second task, with its own environments, is brought to where this one stands; failing it is not."""
+        try:
+            second = make_task(self.spec)
+            try:
+                return comes_back(second, self.task.state(), self.task.outcome.observation)
+            finally:
+                second.close()
+        except TeamnetError:
+            return False
+
     def load(self, path: Path, former: RunSpec | None = None) -> dict[str, Any]:
         """Take up a checkpoint; returns its JSON.
 
@@ -161,11 +172,11 @@ class Run:
             raise CheckpointError(
                 str(path), expected=f"observations {own} of this task", found=str(shape), mend="Use its own task.",
             )
-        for name in ("observation", "reward", "terminated", "masked", "keep"):
+        back = comes_back(self.task, about["task"], arrays.pop("coordinator.observation"))
+        for name in ("reward", "terminated", "masked", "keep"):
             getattr(self.task.outcome, name)[:] = arrays.pop(f"coordinator.{name}")
         self._coordinator.previous_value[:] = arrays.pop("coordinator.previous_value")
-        self.task.restore(about["task"])
-        if not np.array_equal(self.task.replayed(), self.task.outcome.observation):
+        if not back:
             raise CheckpointError(
                 str(path), expected="an environment that its generator and actions bring back to the same observation",
                 found="another observation", mend="Such an environment cannot be resumed; start the run anew.",

@@ -30,6 +30,9 @@ _SHOWN_EVERY = 0.2
 _PAUSES = (0.0, 1.0, 5.0, 15.0, 30.0)
 """Seconds before each attempt to start anew."""
 
+_TRIED = 3
+"""The first checkpoints, with which it is tried whether the environments come back."""
+
 _LOSSES = ActorLost, LinkLost
 _TIMES_IN_PLACE = 2
 """A second unit may die while the first is being replaced."""
@@ -137,6 +140,7 @@ class _Session:
     def __init__(self, run: Run, about: dict[str, Any], out: Path | None, saving: Saving, say: Say) -> None:
         self.run, self._out, self._saving, self._say = run, out, saving, say
         self._recoveries: list[dict[str, Any]] = about.get("recoveries", [])
+        self._untried, self._comes_back = _TRIED, True
         self._observers: list[Observer] = []
         self._metrics: MetricsFile | None = None
         if out:
@@ -190,12 +194,26 @@ class _Session:
     def _save(self) -> None:
         if self._out and self._metrics:
             about = {"metrics_bytes": self._metrics.size(), "recoveries": self._recoveries}
-            self.run.save(self._out, about, keep=self._saving.keep)
+            path = self.run.save(self._out, about, keep=self._saving.keep)
+            self._try_environments(path)
+
+    def _try_environments(self, path: Path) -> None:
+        """Say at once, not when all hangs on it, that a checkpoint cannot be taken up."""
+        if not self._untried or not self._comes_back:
+            return
+        self._untried -= 1
+        self._comes_back = self.run.comes_back()
+        if not self._comes_back:
+            self._say(
+                f"{path.name}: {self.run.spec.task} does not come back by its generator and actions, so that neither "
+                "this run nor `teamnet resume` can take up a checkpoint; `teamnet eval` can"
+            )
 
     def _finish(self) -> dict[str, Any]:
-        summary = self.run.summary() | {"recoveries": self._recoveries}
         self._export()
         self._save()
+        resumable = self._out is not None and self._comes_back
+        summary = self.run.summary() | {"resumable": resumable, "recoveries": self._recoveries}
         if self._out:
             write_summary(self._out, summary)
         return summary

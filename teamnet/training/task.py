@@ -72,6 +72,17 @@ def read_counters(state: dict[str, Any]) -> tuple[int, int, float]:
     return env_steps, episodes, finite_number(return_sum)
 
 
+def comes_back(task: Task, state: dict[str, Any], observation: np.ndarray) -> bool:
+    """Whether a task that is restored arrives at the observations ``(rows, size)`` at which ``state`` was taken.
+
+    Raises:
+        CheckpointError: it cannot be restored.
+    """
+    task.outcome.observation[:] = observation
+    task.restore(state)
+    return np.array_equal(task.replayed(), observation)
+
+
 def finite_number(value: Any) -> float:
     """A finite number of a state as a float.
 

@@ -17,7 +17,8 @@ from tests.conftest import GOLDEN
 
 FIELDS = [
     "task", "rule", "backend", "transport", "grain", "seed", "actors", "env_steps", "episodes", "mean_return",
-    "seconds", "startup_seconds", "env_steps_per_second", "digest", "communication", "recoveries",
+    "seconds", "startup_seconds", "env_steps_per_second", "digest", "communication", "resumable",
+    "recoveries",
 ]
 
 

@@ -9,13 +9,15 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import gymnasium
 import numpy as np
 import pytest
 
-from teamnet.errors import ActorLost, Diverged, ResourceError
+from teamnet.errors import ActorLost, CheckpointError, Diverged, ResourceError
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.team import exchange
@@ -24,7 +26,7 @@ from teamnet.training.checkpoint import newest_checkpoint
 from teamnet.training.outputs import MetricsFile
 from teamnet.training.run import Run, spec_of_checkpoint
 from teamnet.training.session import Saving, resume, train
-from tests.chaos.processes import actors, descendants
+from tests.chaos.processes import CALLED, UNIT, actors, descendants, left_after
 
 SPEC = replace(preset("cartpole"), hidden=(6,), env_steps=700, episodes=None, seed=11)
 LOCAL = LaunchSpec("local")
@@ -50,6 +52,40 @@ class Losing:
 
         monkeypatch.setattr(Run, "advance", losing)
         monkeypatch.setattr(Run, "mend", mending)
+
+
+class Drifting(gymnasium.Env):
+    """Tells how often it has been asked in this process, which its generator and actions do not bring back."""
+
+    observation_space = gymnasium.spaces.Box(-1.0, 1.0, (2,), np.float64)
+    action_space = gymnasium.spaces.Discrete(2)
+    asked = 0
+
+    def _observe(self) -> np.ndarray:
+        Drifting.asked += 1
+        return np.full(2, 1.0 / Drifting.asked)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return self._observe(), {}
+
+    def step(self, action):
+        observation = self._observe()
+        return observation, 1.0, Drifting.asked % 30 == 0, False, {}
+
+
+class Sole(Drifting):
+    """There can be only one at a time."""
+
+    there = 0
+
+    def __init__(self, **kwargs):
+        if Sole.there:
+            raise RuntimeError("the port is taken")
+        Sole.there += 1
+
+    def close(self):
+        Sole.there -= 1
 
 
 @pytest.fixture(scope="module")
@@ -184,3 +220,50 @@ def test_an_actor_that_is_gone_is_replaced_under_ray(
     (recovery,) = summary["recoveries"]
     assert recovery["how"] == "1 new units"
     assert hit[0] not in actors(descendants(os.getpid())), "nobody keeps a stopped process"
+
+
+@pytest.mark.parametrize(("transport", "kind", "asked"), [
+    ("board", UNIT, Run.state), ("board", UNIT, Run.ledger), ("board", UNIT, Run.laps),
+    ("ray", CALLED, lambda run: run.advance(lambda: False)), ("ray", CALLED, Run.ledger),
+])
+def test_whatever_is_asked_of_a_stopped_actor_ends(
+    transport: str, kind: str, asked: Callable[[Run], object], monkeypatch: pytest.MonkeyPatch, shared_ray: None
+):
+    run = Run(SPEC, LaunchSpec(transport=transport))
+    try:
+        run.advance(lambda: run.task.env_steps >= 5)
+        run.pause()
+        there = {number: line for number, line in descendants(os.getpid()).items() if line.startswith(kind)}
+        monkeypatch.setattr(exchange, "SILENCE", 1.0)
+        os.kill(actors(there, kind)[1], signal.SIGSTOP)
+        with pytest.raises(ActorLost, match="expected an answer of every unit; found none for 1 s"):
+            asked(run)
+    finally:
+        run.close()
+    assert not left_after(there, 10.0)
+
+
+@pytest.mark.parametrize("environment", [Drifting, Sole])
+def test_an_environment_that_does_not_come_back_is_named_with_the_first_checkpoint(
+    environment: type[gymnasium.Env], tmp_path: Path
+):
+    gymnasium.register("teamnet/Drifting-v0", environment)
+    said: list[str] = []
+    spec = replace(preset("teamnet/Drifting-v0"), hidden=(6,), num_envs=1, env_steps=450, episodes=None)
+    try:
+        summary, _ = train(spec, LOCAL, tmp_path, saving=Saving(100, keep=9), say=said.append)
+        with pytest.raises(CheckpointError, match="expected an environment that .* back to the same observation"):
+            resume(tmp_path, env_steps=500)
+    finally:
+        gymnasium.registry.pop("teamnet/Drifting-v0")
+    assert summary["resumable"] is False
+    (line,) = (line for line in said if "does not come back by its generator and actions" in line)
+    first = min(path.name for path in tmp_path.glob("checkpoint-*.json"))
+    assert line.startswith(f"{first}: teamnet/Drifting-v0")
+
+
+def test_a_usual_environment_comes_back_and_a_run_without_a_folder_cannot_be_resumed(tmp_path: Path):
+    said: list[str] = []
+    assert train(SPEC, LOCAL, tmp_path, saving=Saving(100), say=said.append)[0]["resumable"] is True
+    assert train(SPEC, LOCAL, None)[0]["resumable"] is False
+    assert not [line for line in said if "come back" in line]
