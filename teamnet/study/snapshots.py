@@ -17,17 +17,18 @@ EVERY = 1_000
 """Environment steps between two checkpoints."""
 
 
-def snapshot_cost(repeats: int) -> tuple[float, float]:
-    """CartPole as published, an actor for each layer: a checkpoint after every thousand steps.
+def snapshot_cost(repeats: int, method: str) -> tuple[float, float]:
+    """CartPole, an actor for each layer: a checkpoint after every thousand steps.
 
     Args:
         repeats: checkpoints.
+        method: the name of a preset.
 
     Returns:
         The median seconds of taking and writing one, as a share of the median seconds of a thousand steps, and those
         median seconds. (Their difference with and without would drown in what a shared machine does meanwhile.)
     """
-    spec = replace(preset("cartpole"), env_steps=ENDLESS, episodes=None)
+    spec = replace(preset("cartpole", method), env_steps=ENDLESS, episodes=None)
     stepping, saving = [], []
     run = Run(spec, LaunchSpec())
     try:

@@ -29,7 +29,7 @@ _LEAST = 1e-8
 """Seconds that are less than what a clock tells."""
 _REPEATS, _SECONDS = 3, 0.8
 """Timings of a run, and about how long each is."""
-_WIDE_SAMPLES = 3
+_WIDE_SAMPLES = 9
 _CACHES = 1e3, 1e9
 """Bytes between which the caches are."""
 
