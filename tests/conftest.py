@@ -21,7 +21,7 @@ def make_layers(
     trace_decay: float = 0.9, schedule: str = "jacobi", acting_steps: int = 3, exploring: float = 1.0,
     entropy: float = 0.0, variance: float = 0.05, exchange_every: int = 1,
     feedback: str = "mirror", forgetting: float = 0.0, wire: str = "float64", error_feedback: bool = False,
-    tolerance: float = 0.0,
+    tolerance: float = 0.0, td_error: str = "broadcast",
 ) -> list[LayerSpec]:
     """A small team; ``sizes`` from the observation to the output."""
     last = len(sizes) - 1
@@ -33,7 +33,7 @@ def make_layers(
             "linear" if number == last else function, variance * number, temperature, 0.5, settle_steps, trace_decay,
             Rate(rate, rate / 10, 100), Rate(0.0, 0.0) if number == last else Rate(rate, rate / 10, 100),
             team == "critic", single_step, rows, schedule, acting_steps, exploring, entropy,
-            exchange_every, feedback, forgetting, wire, error_feedback, tolerance,
+            exchange_every, feedback, forgetting, wire, error_feedback, tolerance, td_error,
         )
         for number in range(1, last + 1)
     ]

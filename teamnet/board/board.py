@@ -1,8 +1,9 @@
 """The blackboard: where every slot and round counter lies, and which of them a unit is handed.
 
 For every layer two buffers of activations ``H`` and two of error activations ``e``, which alternate by publication; the
-observation and the rows that keep their trace in two buffers, which alternate by step; the TD error, and for each team
-the critic's value and its output gates. Everything is float64 with one row for each parallel environment.
+observation and the rows that begin an episode in two buffers, which alternate by step; the TD error with the rows that
+keep their trace, and for each team the critic's value and its output gate. Everything is float64 with one row for each
+parallel environment.
 """
 
 from __future__ import annotations
@@ -71,16 +72,21 @@ class Board:
 
     @property
     def keep(self) -> np.ndarray:
-        """Both buffers of the rows that keep their trace, ``(2, rows)``."""
+        """Both buffers of the rows that begin an episode (0.0), which come with the observation: ``(2, rows)``."""
         return self.view((2, self._teams[0][0].rows), "keep")
+
+    @property
+    def delta(self) -> np.ndarray:
+        """The TD error, and which rows keep their trace: ``(2, rows)``."""
+        return self.view((2, self._teams[0][0].rows), "delta")
 
     def gates(self, layer: LayerSpec) -> np.ndarray:
         """All output gates of a critic's step, ``(times shown, rows)``."""
         return self.view((self._rounds["gate", layer.team], layer.rows), "gate", layer.team)
 
-    def signal(self, *name: object) -> np.ndarray:
-        """A global signal, ``(rows,)``: ``delta``, or a team's ``value``."""
-        return self.view((self._teams[0][0].rows,), *name)
+    def value(self, team: str) -> np.ndarray:
+        """A critic's value estimate, ``(rows,)``."""
+        return self.view((self._teams[0][0].rows,), "value", team)
 
     def hand_out(self, unit: UnitSpec, peers: int, *, shared: bool = False) -> dict[str, int]:
         """The addresses that a unit may touch: neighbouring slots to read, its own to write, the global signals.
@@ -98,11 +104,13 @@ class Board:
         addresses = {
             "below": self.address(*below), "below_word": self.address("word", *below),
             "own_activation": self.address(*own), "activation_word": self.address(word, *own),
-            "delta": self.address("delta"), "keep": self.address("keep"),
-            "keep_word": self.address("word", "observation"),
-            "delta_word": self.address("word", "delta"), "control": self.address("control"), "peers": peers,
+            "delta": self.address("delta"), "control": self.address("control"), "peers": peers,
             "below_rounds": 1 if layer.is_first else self._rounds[below], "activation_rounds": self._rounds[own],
         }
+        if layer.begins_anew:
+            addresses |= {"keep": self.address("keep"), "keep_word": self.address("word", "observation")}
+        if not layer.is_told_from_above:
+            addresses |= {"delta_word": self.address("word", "delta")}
         if not layer.is_last:
             addresses |= {
                 "above_rounds": self._rounds["error", team, number + 1],
@@ -165,7 +173,7 @@ def _rounds(teams: Sequence[Team]) -> dict[tuple[object, ...], int]:
 def _lay_out(teams: Sequence[Team]) -> tuple[dict[tuple[object, ...], int], int]:
     rows = teams[0][0].rows
     numbers: dict[tuple[object, ...], int] = {
-        ("observation",): 2 * rows * teams[0][0].fan_in, ("delta",): rows, ("keep",): 2 * rows
+        ("observation",): 2 * rows * teams[0][0].fan_in, ("delta",): 2 * rows, ("keep",): 2 * rows
     }
     published = _rounds(teams)
     for team in teams:

@@ -75,21 +75,26 @@ class Routes:
 
     def __init__(self, teams: Sequence[Team], units: Sequence[UnitSpec], nodes: Sequence[int]) -> None:
         self.teams, self.units, self.nodes = teams, tuple(units), tuple(nodes)
-        broadcast: tuple[Slot, ...] = ("observation",), ("delta",)
-        self.writers: dict[Slot, dict[int, list[Columns]]] = {slot: {0: [_ALONE]} for slot in broadcast}
-        self.readers: dict[Slot, set[int]] = {slot: set(nodes) for slot in broadcast}
+        coordinated: tuple[Slot, ...] = ("observation",), ("delta",)
+        self.writers: dict[Slot, dict[int, list[Columns]]] = {slot: {0: [_ALONE]} for slot in coordinated}
+        self.readers: dict[Slot, set[int]] = {slot: set() for slot in coordinated}
         for unit, node in zip(units, nodes, strict=True):
             layer, team, number = unit.layer, unit.layer.team, unit.layer.number
             for kind in ("activation", "error"):
                 _add(self.writers.setdefault((kind, team, number), {}).setdefault(node, []), unit)
             above = ("error", team, number + 1)
             self.readers.setdefault(above, set()).add(node)
+            if layer.is_first or layer.begins_anew:
+                self.readers["observation",].add(node)
+            if not layer.is_told_from_above:
+                self.readers["delta",].add(node)
             if not layer.is_first:
                 self.readers.setdefault(("activation", team, number - 1), set()).add(node)
             if layer.is_last:
                 self.readers.setdefault(("activation", team, number), set()).add(0)
             if layer.gated:
-                self.readers.setdefault(("gate", team), set()).add(node)
+                if not layer.is_told_from_above:
+                    self.readers.setdefault(("gate", team), set()).add(node)
                 if layer.is_last:
                     self.writers["gate", team] = {node: [_ALONE]}
 
@@ -149,9 +154,10 @@ class Routes:
         rows = first.rows
         start = board.offset(*slot)
         if slot == ("delta",):
-            yield Piece(start, 8 * rows, 1, 0)
+            yield self._signals(board)
         elif slot == ("observation",):
-            yield Piece(board.offset("keep"), 8 * rows, 2, 8 * rows)
+            if first.begins_anew:
+                yield Piece(board.offset("keep"), 8 * rows, 2, 8 * rows)
             if any(unit.layer.is_first for unit, node in zip(self.units, self.nodes, strict=True) if node == target):
                 size = 8 * rows * first.fan_in
                 yield Piece(start, size, 2, size)
@@ -160,8 +166,15 @@ class Routes:
         else:
             yield from self._block(board, slot, columns)
 
+    def _signals(self, board: Board) -> Piece:
+        first = self.teams[0][0]
+        return Piece(board.offset("delta"), 8 * first.rows * first.signals, 1, 0)
+
     def _block(self, board: Board, slot: Slot, columns: Sequence[Columns]) -> Iterator[Piece]:
-        """Some columns of a layer's activations or errors; a critic's value estimate goes with its output."""
+        """Some columns of a layer's activations or errors.
+
+        A critic's value estimate goes with its output, and with errors what is passed down.
+        """
         kind, team, number = slot
         layer = next(layer for its in self.teams for layer in its if (layer.team, layer.number) == (team, number))
         is_output = kind == "activation" and layer.is_last
@@ -175,6 +188,10 @@ class Routes:
                 yield Piece(start + row * width + 8 * begin, size, 2, rows * width, wire)
         if is_output and layer.gated:
             yield Piece(board.offset("value", team), 8 * layer.rows, 1, 0)
+        if kind == "error" and layer.passes_down:
+            yield self._signals(board)
+            if layer.gated:
+                yield Piece(board.offset("gate", team), 8 * layer.rows, 1, 0)
 
 
 def _add(columns: list[Columns], unit: UnitSpec) -> None:

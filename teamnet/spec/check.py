@@ -14,6 +14,7 @@ RULES = ("map", "map-async", "reinforce", "backprop")
 WIRES = ("float64", "float32", "bfloat16", "int8")
 FEEDBACKS = ("mirror", "kolen-pollack", "random", "shipped")
 SCHEDULES = ("jacobi", "sweeps", "descents")
+TD_ERRORS = ("broadcast", "passed-down")
 SIGNALS = ("target", "reward")
 FUNCTIONS = ("softplus", "relu", "linear", "logistic", "tanh")
 _MOST_NEURONS = 1_000_000
@@ -121,6 +122,7 @@ def check_run(spec: RunSpec) -> None:
     check_choice("function", spec.function, FUNCTIONS)
     check_choice("schedule", spec.schedule, SCHEDULES)
     check_choice("signal", spec.signal, SIGNALS)
+    check_choice("td_error", spec.td_error, TD_ERRORS)
     check_count("seed", spec.seed, 0, 2**63 - 1)
     for name, bound in (("env_steps", spec.env_steps), ("episodes", spec.episodes)):
         if bound is not None:
@@ -172,10 +174,10 @@ def check_run(spec: RunSpec) -> None:
             _check_team(name, team)
 
 
-def _settles_at_once(spec: RunSpec) -> bool:
-    """Whether any team settles by the schedule ``jacobi``."""
+def _settling(spec: RunSpec) -> set[str]:
+    """How the teams settle; nothing of those whose rule is another one."""
     teams = [spec_of_team(spec, team) for team in (spec.actor, spec.critic) if team is not None] or [spec]
-    return any(its.rule == "map" and its.schedule == "jacobi" for its in teams)
+    return {its.schedule if its.rule == "map" else "" for its in teams}
 
 
 def _check_combination(spec: RunSpec) -> None:
@@ -183,10 +185,12 @@ def _check_combination(spec: RunSpec) -> None:
     for name, usable, asked in (
         ("entropy", spec.rule == "backprop", spec.entropy > 0),
         ("schedule", spec.rule == "map", spec.schedule != "jacobi"),
-        ("exchange_every", _settles_at_once(spec), spec.exchange_every != 1),
+        ("exchange_every", "jacobi" in _settling(spec), spec.exchange_every != 1),
         ("feedback", spec.rule != "reinforce", spec.feedback != "mirror"),
         ("tolerance", spec.rule == "map" and not spec.error_feedback and spec.feedback != "shipped",
          spec.tolerance > 0),
+        ("td_error", _settling(spec) <= {"sweeps", "descents"} and not spec.tolerance
+         and spec.task not in ("multiplexer", "regression"), spec.td_error != "broadcast"),
         ("free_running", spec.rule == "map-async", spec.free_running),
         ("signal", spec.task == "regression", spec.signal != "target"),
     ):
@@ -199,6 +203,9 @@ def _check_combination(spec: RunSpec) -> None:
                       "feedback": "REINFORCE sends nothing down.",
                       "tolerance": "Only --rule map settles; --error-feedback would move what has settled, and "
                                    "shipped products are not what a neuron says.",
+                      "td_error": "It comes down with the first errors of sweeps or descents of all teams, which must "
+                                  "be said in every step (no --tolerance), in tasks of many steps; else use "
+                                  "--td-error broadcast.",
                       "free_running": "Only --rule map-async runs without a common tick.",
                       "signal": "Only regression has a known target."}[name],
             )

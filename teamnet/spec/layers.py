@@ -48,6 +48,7 @@ class LayerSpec:
         wire: how activations and errors are said to neighbours.
         error_feedback: whether what a message left out is added to the next one.
         tolerance: by how much a number that has settled may still move; see :class:`teamnet.spec.run.RunSpec`.
+        td_error: how the TD error reaches the units: ``broadcast``, or ``passed-down`` with the errors.
     """
 
     team: str
@@ -78,6 +79,7 @@ class LayerSpec:
     wire: str = "float64"
     error_feedback: bool = False
     tolerance: float = 0.0
+    td_error: str = "broadcast"
 
     @property
     def channels(self) -> int:
@@ -93,6 +95,26 @@ class LayerSpec:
     def error_size(self) -> int:
         """Numbers of a row that the layer's error activations say: one for each of its neurons, or for those below."""
         return self.fan_in if self.ships else self.size
+
+    @property
+    def passes_down(self) -> bool:
+        """Whether errors carry what is global, the TD error and a critic's gate, from the output units down."""
+        return self.td_error == "passed-down"
+
+    @property
+    def is_told_from_above(self) -> bool:
+        """Whether what is global comes with the errors of the layer above."""
+        return self.passes_down and not self.is_last
+
+    @property
+    def signals(self) -> int:
+        """Numbers of a row that come with a TD error: itself, and whether the row keeps its trace."""
+        return 1 if self.single_step else 2
+
+    @property
+    def begins_anew(self) -> bool:
+        """Whether units need to know at a step's beginning which rows begin an episode: their values go on else."""
+        return self.schedule == "ticks"
 
     @property
     def draws(self) -> int:

@@ -106,7 +106,7 @@ def _layers(
             schedule=_SCHEDULES.get(spec.rule, spec.schedule), acting_steps=spec.acting_steps,
             exploring=spec.exploring, entropy=spec.entropy if name == "actor" and family == "categorical" else 0.0,
             exchange_every=spec.exchange_every, feedback=spec.feedback, forgetting=spec.forgetting,
-            wire=spec.wire, error_feedback=spec.error_feedback, tolerance=spec.tolerance,
+            wire=spec.wire, error_feedback=spec.error_feedback, tolerance=spec.tolerance, td_error=spec.td_error,
         )
         for layer in range(1, last + 1)
     ]

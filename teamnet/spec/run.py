@@ -66,6 +66,9 @@ class RunSpec:
         tolerance: a neuron stops publishing once it has settled: where its activation has moved by no more than this
             share of its standard deviation since it was said last (its error by no more than this over the deviation),
             both stay what they were, and nothing is said. 0 says everything.
+        td_error: how units come to know the TD error and a critic's gate: ``broadcast`` (the coordinator and the output
+            tell every unit) or ``passed-down`` (the coordinator tells the output units, and each layer the one below,
+            with its errors; for the schedules ``sweeps`` and ``descents``). Changes no bit.
         step_size: of settling, as a share of each layer's variance.
         discount: of future rewards, for one environment step.
         anneal_steps: environment steps (of the whole batch) over which the rates go to their final values.
@@ -98,6 +101,7 @@ class RunSpec:
     wire: str = "float64"
     error_feedback: bool = False
     tolerance: float = 0.0
+    td_error: str = "broadcast"
     step_size: float = 0.5
     discount: float = 0.98
     anneal_steps: int = 0

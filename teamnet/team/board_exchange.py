@@ -59,7 +59,7 @@ class BoardExchange:
             raise
         self.board = self._nodes.board
         self._observations, self._keep = self.board.observations, self.board.keep
-        self._delta = self.board.signal("delta")
+        self._delta, self._kept = self.board.delta
         self._observation_word = self.board.address("word", "observation")
         self._delta_word = self.board.address("word", "delta")
         self._control = self.board.address("control")
@@ -126,7 +126,7 @@ class BoardExchange:
 
     def learn(self, delta: np.ndarray) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""
-        self._delta[:] = delta
+        self._delta[:], self._kept[:] = delta, self._keep[self._step & 1]
         self._publish(self._delta_word, self._step + 1)
         self._step += 1
 

@@ -42,7 +42,7 @@ class CallWorker:
         self._unit.attach(board.hand_out(unit, 1))
         team = {layer.number: layer for layer in next(team for team in teams if team[0].team == unit.layer.team)}
         layer = unit.layer
-        self._inbox = {"delta": board.signal("delta"), "keep": board.keep}
+        self._inbox = {"delta": board.delta, "keep": board.keep}
         self._inbox["below"] = board.observations if layer.is_first else board.activations(team[layer.number - 1])
         if not layer.is_last:
             self._inbox["above"] = board.errors(team[layer.number + 1])
@@ -68,7 +68,7 @@ class CallWorker:
         if phase.activation != NOTHING:
             published["activation"] = board.activations(layer)[record["activation_round"] & 1][:, neurons].copy()
             if layer.gated and layer.is_last:
-                published["value"] = board.signal("value", layer.team).copy()
+                published["value"] = board.value(layer.team).copy()
         if phase.error != NOTHING:
             published["error"] = board.errors(layer)[record["error_round"] & 1][:, _said_by(self._unit.spec)].copy()
         if phase.shown_gate != NOTHING:
@@ -130,11 +130,11 @@ class CallExchange:
             output = self._published["activation", team[0].team, len(team), shown - 1]
             self.board.activations(team[-1])[((self._step + 1) * shown - 1) & 1] = output
             if team[0].gated:
-                self.board.signal("value", team[0].team)[:] = self._published["value", team[0].team, len(team)]
+                self.board.value(team[0].team)[:] = self._published["value", team[0].team, len(team)]
 
     def learn(self, delta: np.ndarray) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""
-        self._published["delta",] = delta.copy()
+        self._published["delta",] = np.stack([delta, self._published["keep",]])
         for wave in self._rest:
             self._do(wave)
         self._step += 1
@@ -150,16 +150,18 @@ class CallExchange:
 
     def _reads(self, turn: Turn) -> dict[str, np.ndarray]:
         layer, phase = self._units[turn.unit].layer, turn.phase
-        found = {"keep": self._published["keep",]} if turn.number == 0 else {}
+        found = {"keep": self._published["keep",]} if layer.begins_anew and turn.number == 0 else {}
         if phase.below != NOTHING:
             place = ("observation",) if layer.is_first else ("activation", layer.team, layer.number - 1, phase.below)
             found["below"] = self._published[place]
         if phase.above != NOTHING:
             found["above"] = self._published["error", layer.team, layer.number + 1, phase.above]
-        if phase.delta:
+        comes_down = layer.is_told_from_above and phase.above != NOTHING
+        if phase.delta or comes_down:
             found["delta"] = self._published["delta",]
-        if phase.gate != NOTHING:
-            found["gate"] = self._published["gate", layer.team, phase.gate]
+        gate = "gate", layer.team, max(0, phase.gate)
+        if phase.gate != NOTHING or (comes_down and gate in self._published):
+            found["gate"] = self._published[gate]
         return found
 
     def _publish(self, turn: Turn, published: Mapping[str, np.ndarray]) -> None:

@@ -41,7 +41,8 @@ class Exchange(Protocol):
 
         Args:
             observation: float64.
-            keep: ``(rows,)``, 0.0 where an episode has just begun, so that its trace starts anew, else 1.0.
+            keep: ``(rows,)``, 0.0 where an episode has just begun, so that its trace starts anew, else 1.0. Units that
+                go on from their last values need it now, the others with the TD error.
 
         Raises:
             ActorLost: an actor died.
@@ -102,7 +103,7 @@ class OutputReader:
     def __init__(self, board: Board, teams: Sequence[Sequence[LayerSpec]]) -> None:
         self._outputs = [board.activations(team[-1]) for team in teams]
         self._rounds = [rounds(schedule_of(team[-1]), "activation") for team in teams]
-        self._values = [board.signal("value", team[0].team) if team[0].gated else None for team in teams]
+        self._values = [board.value(team[0].team) if team[0].gated else None for team in teams]
 
     def output(self, team_number: int, step: int) -> np.ndarray:
         """The activation ``(rows, size)`` of a team's output layer, a view that the next step but one overwrites."""

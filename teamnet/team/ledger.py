@@ -26,7 +26,11 @@ COORDINATOR_NODE = 0
 OBSERVATION, ACTIVATION, ERROR, ACTION, TD_ERROR, GATE, CONTROL = EDGES = (
     "observation", "activation", "error", "action", "td_error", "gate", "control"
 )
-"""Kinds of edges. Activations go up, error activations down; control says which rows keep their trace, and pauses."""
+"""Kinds of edges.
+
+Activations go up, error activations down; the TD error says too which rows keep their trace; control says which rows
+begin an episode, to units that go on from their last values, and pauses.
+"""
 
 
 class Traffic(NamedTuple):
@@ -170,20 +174,27 @@ def _messages(
         def every_step(size: int) -> Traffic:
             return Traffic(steps, steps * size)
 
-        yield _Message(TD_ERROR, COORDINATOR_NODE, {node: 1}, every_step(signal))
-        yield _Message(CONTROL, COORDINATOR_NODE, {node: 1}, every_step(signal))
+        if not layer.is_told_from_above:
+            yield _Message(TD_ERROR, COORDINATOR_NODE, {node: 1}, every_step(signal * layer.signals))
+        if layer.begins_anew:
+            yield _Message(CONTROL, COORDINATOR_NODE, {node: 1}, every_step(signal))
         yield _Message(CONTROL, COORDINATOR_NODE, {node: 1}, Traffic(pauses, pauses * _NUMBER))
         if layer.is_first:
             yield _Message(OBSERVATION, COORDINATOR_NODE, {node: 1}, every_step(signal * layer.fan_in))
         else:
             second = its["sent_errors"] * signal * errors * (layer.channels - 1)
             said = _said(unit, its, "errors", errors).plus(Traffic(0, second), 1)
-            yield _Message(ERROR, node, where[team, number - 1], said)
+            below = where[team, number - 1]
+            yield _Message(ERROR, node, below, said)
+            if layer.passes_down:  # in the same messages
+                carried = its["sent_errors"] * signal
+                yield _Message(TD_ERROR, node, below, Traffic(0, carried * layer.signals))
+                yield _Message(GATE, node, below, Traffic(0, carried * layer.gated))
         if not layer.is_last:
             yield _Message(ACTIVATION, node, where[team, number + 1], _said(unit, its, "activations", unit.size))
             continue
         yield _Message(ACTION, node, {COORDINATOR_NODE: 1}, every_step(size + (signal if layer.gated else 0)))
-        if layer.gated:
+        if layer.gated and not layer.passes_down:
             shown = Traffic(its["sent_gates"], its["sent_gates"] * signal)
             yield _Message(GATE, node, where[team, 0] - Counter({node: 1}), shown)
 

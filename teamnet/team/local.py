@@ -48,7 +48,7 @@ class LocalExchange:
             for waves in order_of_step(teams, units)
         )
         self._observations, self._keep = self.board.observations, self.board.keep
-        self._delta = self.board.signal("delta")
+        self._delta, self._kept = self.board.delta
         self._noise_steps = noise_steps(teams)
         self._noise_left = 0
         self._step = self._first_step = 0
@@ -66,7 +66,7 @@ class LocalExchange:
 
     def learn(self, delta: np.ndarray) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""
-        self._delta[:] = delta
+        self._delta[:], self._kept[:] = delta, self._keep[self._step & 1]
         broken = self._perform(*self._units_at, self._rest.ctypes.data, len(self._rest))
         if broken >= 0:
             unit = self.units[broken].spec

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from teamnet.board.words import publish, store_release, wait
 from teamnet.kernels.compile import kernel
-from teamnet.kernels.constants import BROKEN, LINE, PUBLISHED_AT, READY
+from teamnet.kernels.constants import BEGIN, BROKEN, LINE, PUBLISHED_AT, READY
 from teamnet.kernels.memory import integers
 from teamnet.units.learning import finish
 from teamnet.units.perform import perform
@@ -20,7 +20,7 @@ def _wait_for_inputs(unit, phase, number):
     if phase.below >= 0:
         target = unit.step * unit.below_rounds + phase.below + 1
         status = wait(unit.below_word, target, unit.control, beginning, -1)
-    if status == READY and number == 0 and not unit.first_layer:  # the rows that keep their trace come with it
+    if status == READY and phase.operation == BEGIN and not unit.first_layer:  # the rows that begin come with it
         status = wait(unit.keep_word, unit.step + 1, unit.control, -1, -1)
     if status == READY and phase.above >= 0:
         status = wait(unit.above_word, unit.step * unit.above_rounds + phase.above + 1, unit.control, -1, -1)

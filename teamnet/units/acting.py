@@ -80,7 +80,11 @@ def show_gate(unit):
 
 @kernel
 def show_solved_gate(unit):
-    """The same where sweeps have found the error: ``1 / (v_L e_L)``, which is ``1 / (H_L - m_L)`` at its solution."""
+    """The same where sweeps have found the error: ``1 / (v_L e_L)``, which is ``1 / (H_L - m_L)`` at its solution.
+
+    Errors that carry it are published with it.
+    """
+    write_error(unit)
     error, shown = state(unit, ERROR), gate(unit)
     unit.sent_gates += 1
     for row in range(unit.rows):

@@ -24,7 +24,7 @@ def _take_newest(unit):
     unit.below_round = unit.step if unit.first_layer else 0
     unit.activation_round = (unit.step + 1) * unit.activation_rounds - 1 if unit.last_layer else 0
     unit.error_round = -1 if unit.first_layer else 0
-    unit.above_round, unit.gate_place = 0, 0
+    unit.above_round = 0
 
 
 @kernel

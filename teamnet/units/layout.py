@@ -16,7 +16,7 @@ _REALS = (
 )
 _COUNTERS = (
     "step", "updates", "noise_index", "below_round", "above_round", "activation_round", "error_round",
-    "gate_place", "learned", "noted",
+    "learned", "noted",
 )
 LEDGER = (
     "sent_activations", "sent_errors", "sent_gates", "silent_activations", "silent_errors", "held_activations",

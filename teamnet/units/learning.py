@@ -17,7 +17,7 @@ from teamnet.units.views import (
     above,
     below,
     gate,
-    keep,
+    kept,
     state,
 )
 
@@ -75,9 +75,9 @@ def _accumulate_bonuses(unit):
 @kernel
 def trace(unit):
     """Accumulate the traces of incoming synapses, of biases and of the mirrored outgoing synapses, once a step."""
-    kept, decay = keep(unit), vector(unit.decay, unit.rows)
+    keeps, decay = kept(unit), vector(unit.decay, unit.rows)
     for row in range(unit.rows):
-        decay[row] = unit.trace_decay * kept[row]
+        decay[row] = unit.trace_decay * keeps[row]
     _accumulate_all(unit)
     if unit.entropy > 0.0:
         _accumulate_bonuses(unit)

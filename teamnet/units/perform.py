@@ -13,7 +13,6 @@ def _take_place(unit, phase):
     unit.below_round = unit.step * unit.below_rounds + phase.below
     unit.above_round = unit.step * unit.above_rounds + phase.above
     unit.activation_round = unit.step * unit.activation_rounds + phase.activation if phase.activation >= 0 else -1
-    unit.gate_place = max(phase.gate, phase.shown_gate)
     unit.error_round = unit.step * unit.error_rounds + phase.error if phase.error >= 0 else -1
 
 

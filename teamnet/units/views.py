@@ -1,7 +1,7 @@
 """What a compiled phase sees of its unit: its own state, the slots that it was handed, and nothing else.
 
-Slots of activations and errors hold two buffers that alternate with the publication; the observation and the rows that
-keep their trace alternate with the step.
+Slots of activations and errors hold two buffers that alternate with the publication; the observation, and what comes
+with it, alternate with the step.
 """
 
 from __future__ import annotations
@@ -47,14 +47,20 @@ def shipped(unit, channel):
 
 @kernel
 def keep(unit):
-    """``(rows,)``: 0.0 where an episode has just begun."""
+    """``(rows,)``: 0.0 where an episode has just begun; it comes with the observation."""
     return vector(unit.keep + 8 * (unit.step & 1) * unit.rows, unit.rows)
 
 
 @kernel
+def kept(unit):
+    """``(rows,)``: 0.0 where a trace starts anew; it comes with the TD error."""
+    return vector(unit.delta + 8 * unit.rows, unit.rows)
+
+
+@kernel
 def gate(unit):
-    """The critic's output gate ``(rows,)`` that this phase reads or shows; each has a place of its own in the step."""
-    return vector(unit.gate + 8 * unit.gate_place * unit.rows, unit.rows)
+    """The critic's output gate ``(rows,)``."""
+    return vector(unit.gate, unit.rows)
 
 
 @kernel

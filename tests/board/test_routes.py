@@ -29,7 +29,7 @@ def _sizes(places: list[int], source: int, target: int, grain: str = "layer") ->
 def test_a_team_of_its_own_node_gets_observations_and_td_errors_and_gives_its_value():
     places = [0, 0, 0, 1, 1, 1]
     keep = 2
-    assert _sizes(places, 0, 1) == {("observation",): 2 * 3 + keep, ("delta",): 2}
+    assert _sizes(places, 0, 1) == {("observation",): 2 * 3, ("delta",): 2 + keep}
     value = 2
     assert _sizes(places, 1, 0) == {("activation", "critic", 3): 2 * 1 + value}
 
@@ -38,7 +38,7 @@ def test_a_layer_of_its_own_node_exchanges_with_its_neighbours_only():
     places = [0, 1, 0, 0, 0, 0]
     keep = 2
     assert _sizes(places, 0, 1) == {
-        ("observation",): keep, ("delta",): 2, ("activation", "actor", 1): 2 * 8, ("error", "actor", 3): 2 * 2
+        ("delta",): 2 + keep, ("activation", "actor", 1): 2 * 8, ("error", "actor", 3): 2 * 2
     }
     assert _sizes(places, 1, 0) == {("activation", "actor", 2): 2 * 4, ("error", "actor", 2): 2 * 4}
 

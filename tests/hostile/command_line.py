@@ -18,6 +18,7 @@ TRAIN = {
     "rule": "backprop", "seed": "7", "num-envs": "2", "hidden": "3", "function": "relu", "schedule": "sweeps",
     "settle-steps": "1", "acting-steps": "1", "exploring": "0.5", "entropy": "0", "signal": "target",
     "exchange-every": "1", "feedback": "random", "forgetting": "1e-4", "wire": "int8", "error-feedback": None,
+    "td-error": "passed-down",
     "no-error-feedback": None, "tolerance": "0.1", "step-size": "0.1", "discount": "0.9", "anneal-steps": "3",
     "reward-limit": "1", "action-scale": "2", "address-bits": "2", "preset": "tuned", "transport": "ray",
     "grain": "neuron", "address": "a", "placement": "spread", "wait": "1", "link-latency": "0", "save-every": "2",

@@ -40,7 +40,7 @@ def test_the_report_says_what_was_measured(capsys: pytest.CaptureFixture[str], t
     assert out.startswith((tmp_path / "comm.md").read_text().split("\n\n")[1].rstrip())
     table = [[cell.strip() for cell in line.strip("|").split("|")] for line in out.splitlines() if line.startswith("|")]
     assert [line[0] for line in table[2:]] == ["map, batch x1", "frugal, batch x1", "map, batch x3"]
-    for line, row, exchanges, messages in zip(table[2:], rows, (45, 10, 45), (186, 34, 186), strict=True):
+    for line, row, exchanges, messages in zip(table[2:], rows, (45, 10, 45), (180, 28, 180), strict=True):
         assert line[3:5] == [str(exchanges), str(messages)]
         assert line[2] == f"{row['env_steps_per_second']:,.0f}"
         assert row["ledger"]["steps"] * row["batches"] >= 70 + 7

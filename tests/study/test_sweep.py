@@ -147,7 +147,7 @@ def _set(spec: RunSpec, path: str, value: object) -> RunSpec:
 
 OTHER = {
     "rule": "reinforce", "function": "tanh", "schedule": "sweeps", "signal": "reward", "hidden": (8, 4),
-    "free_running": True, "feedback": "random", "wire": "int8", "error_feedback": True,
+    "free_running": True, "feedback": "random", "wire": "int8", "error_feedback": True, "td_error": "passed-down",
 }
 """Another value for fields that are not plain numbers."""
 
@@ -163,6 +163,8 @@ def test_every_field_can_be_varied_and_nothing_else_changes(path: str):
         spec = replace(spec, wire="bfloat16")
     elif name == "free_running":
         spec = replace(spec, rule="map-async")
+    elif name == "td_error":
+        spec = replace(spec, schedule="sweeps")
     elif name == "signal":
         spec, interface = preset("regression"), Interface(8, 1, "gaussian", single_step=True)
     kinds = types_of(place.hint)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 
 import numpy as np
@@ -19,14 +18,14 @@ from teamnet.team.ledger import foretell
 from teamnet.team.partition import divide_all
 from teamnet.team.state import split
 from tests.conftest import make_layers
-from tests.team.exchanges import assert_same, drive, local, running_free, signals, spread, state_of, threaded
+from tests.team.exchanges import assert_same, drive, local, running_free, spread, state_of, threaded
 
 STEPS, N, ACTING, ROWS = 70, 3, 4, 2
 ACTOR, CRITIC = (3, 9, 6, 2), (3, 8, 5, 1)
 PUBLISHED = {
     "jacobi": (N + 1, N + 1), "sweeps": (N + 1, N), "descents": (N, N), "chain": (1, 1),
     "ticks": (1 + ACTING + N, 1 + ACTING + N),
-    "every second": (1 + 2, 1 + 2),
+    "every second": (1 + 2, 1 + 2), "passed down": (N, N),
 }
 """How often a hidden layer publishes its activations in a step, and every layer but the first its errors."""
 
@@ -35,6 +34,8 @@ def _teams(schedule: str) -> list[list[LayerSpec]]:
     common = {"rows": ROWS, "schedule": schedule, "settle_steps": N, "acting_steps": ACTING}
     if schedule == "every second":
         common |= {"schedule": "jacobi", "exchange_every": 2}
+    elif schedule == "passed down":
+        common |= {"schedule": "descents", "td_error": "passed-down"}
     return [make_layers(ACTOR, **common), make_layers(CRITIC, team="critic", family="gaussian", **common)]
 
 
@@ -61,9 +62,17 @@ def _by_formula(schedule: str, grain: str) -> dict[str, tuple[int, int]]:
             add("activation", ups, units[low], sizes[low + 1], units[high])
             add("error", downs, units[high], sizes[high + 1], units[low])
         add("action", 1, units[2], sizes[3] + critic, 1)
-        for kind in ("td_error", "control"):
-            add(kind, 1, 1, 1, sum(units))
-        if critic:
+        if schedule == "passed down":
+            add("td_error", 1, 1, 2, units[2])
+            for low, high in ((0, 1), (1, 2)):  # in the messages of the errors
+                for kind, numbers in (("td_error", 2), ("gate", critic)):
+                    messages, size = found[kind]
+                    found[kind] = messages, size + 8 * ROWS * downs * units[high] * numbers * units[low]
+        else:
+            add("td_error", 1, 1, 2, sum(units))  # and which rows keep their trace
+        if schedule == "ticks":
+            add("control", 1, 1, 1, sum(units))
+        if critic and schedule != "passed down":
             add("gate", 1, 1, 1, sum(units) - 1)
     return found
 
@@ -129,7 +138,7 @@ def test_actor_calls_count_the_same():
     _check(exchange, _by_formula("sweeps", "block:4"), len(units))
     ledger, critics = exchange.ledger(), sum(nodes)
     exchange.close()
-    assert ledger.between_nodes.messages == STEPS * (2 * critics + 2 + 1), "signals, two first units, and the output"
+    assert ledger.between_nodes.messages == STEPS * (critics + 2 + 1), "signals, two first units, and the output"
     assert [unit["node"] for unit in ledger.units] == nodes
 
 
@@ -139,13 +148,13 @@ def test_links_between_nodes_are_told_apart_and_the_relay_sends_a_slot_once():
     drive(exchange, teams, STEPS)
     ledger, expected = exchange.ledger(), _by_formula("jacobi", "layer")
     exchange.close()
-    signals = 3 + 3 + 1 + 1  # TD errors, which rows keep their trace, the observation, and the critic's output
-    pauses = ledger.edges["control"].messages // 6 - STEPS
+    signals = 3 + 1 + 1  # TD errors with which rows keep their trace, the observation, and the critic's output
+    pauses = ledger.edges["control"].messages // 6
     assert ledger.between_nodes.messages == STEPS * signals + 3 * pauses
     assert ledger.between_nodes.bytes == 8 * (STEPS * ROWS * (3 + 3 + 3 + 2) + 3 * pauses)
     assert ledger.total.messages == STEPS * sum(messages for messages, _ in expected.values()) + 6 * pauses
-    slots = 3  # the observation with the rows that keep their trace, the TD error, the output with its value
-    sizes = ROWS * (3 + 1) + ROWS + ROWS * (1 + 1)
+    slots = 3  # the observation, the TD error with the rows that keep their trace, the output with its value
+    sizes = ROWS * 3 + ROWS * (1 + 1) + ROWS * (1 + 1)
     assert ledger.relay["messages"] == slots * STEPS
     assert ledger.relay["bytes"] == 8 * STEPS * (slots + sizes)
     assert [unit["node"] for unit in ledger.units] == [0, 0, 0, 1, 1, 1]
@@ -163,11 +172,9 @@ def test_a_link_carries_no_more_bytes_than_are_said(wire: str, tolerance: float)
     there.close()
     times = 1 if tolerance else N + 1  # of the other rounds only the headers
     said = [packed_size(ROWS * size, WIRE_FORMATS[wire]) for size in (9, 6, 6, 2)]
-    messages = STEPS * (4 * (N + 1) + 2)
-    keeps = [signals(teams[0][0], step)[2] for step in range(STEPS)]
-    repeated = sum(np.array_equal(one, other) for one, other in itertools.pairwise(keeps))
+    messages = STEPS * (4 * (N + 1) + 1)
     assert relay["messages"] == messages
-    most = STEPS * times * sum(said) + 8 * ROWS * (2 * STEPS - repeated) + 8 * messages
+    most = STEPS * times * sum(said) + 8 * ROWS * 2 * STEPS + 8 * messages
     assert relay["bytes"] == most or wire in ("bfloat16", "int8")
     assert 0.95 * most < relay["bytes"] <= most, "few bits may happen to say the same again"
 
@@ -181,6 +188,23 @@ def test_a_link_carries_no_more_bytes_than_are_said(wire: str, tolerance: float)
 )
 def test_the_exchanges_that_follow_one_upon_another(schedule: str, steps: int, exchanges: int):
     assert exchanges_per_step([make_layers((3, 9, 6, 2), schedule=schedule, settle_steps=steps)]) == exchanges
+
+
+def test_a_td_error_that_is_passed_down_takes_one_exchange_more():
+    layers = make_layers((3, 9, 6, 2), schedule="descents", settle_steps=2, td_error="passed-down")
+    assert exchanges_per_step([layers]) == 11
+
+
+def test_a_link_carries_what_is_passed_down_with_the_errors():
+    layers = make_layers(CRITIC, team="critic", family="gaussian", rows=ROWS, schedule="descents", settle_steps=N,
+                         td_error="passed-down")
+    exchange = spread([layers], "layer", [0, 1, 0])
+    drive(exchange, [layers], STEPS)
+    relay = exchange.ledger().relay
+    exchange.close()
+    assert relay["messages"] == STEPS * 4 * N, "neither the observation nor the TD error crosses by itself"
+    numbers = ROWS * (8 + 5 + 5 + 3 + 1 + 3)  # both layers' activations, and their errors with the signals
+    assert relay["bytes"] == 8 * STEPS * N * (numbers + 4)
 
 
 def test_free_units_count_what_they_said_and_have_no_longest_way():

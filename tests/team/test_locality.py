@@ -21,8 +21,8 @@ def test_a_unit_is_handed_its_neighbours_slots_and_no_others():
         below = ("observation",) if layer.is_first else ("activation", team, layer.number - 1)
         allowed = {
             board.address(*below), board.address("word", *below), board.address("activation", team, layer.number),
-            board.address("word", "activation", team, layer.number), board.address("delta"), board.address("keep"),
-            board.address("word", "delta"), board.address("control"), board.address("word", "observation"),
+            board.address("word", "activation", team, layer.number), board.address("delta"),
+            board.address("word", "delta"), board.address("control"),
         }
         for kind, number, wanted in (
             ("error", layer.number, not layer.is_first), ("error", layer.number + 1, not layer.is_last)

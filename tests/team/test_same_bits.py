@@ -49,6 +49,13 @@ DESCENTS = [
     make_layers((3, 9, 6, 5, 2), rows=2, schedule="descents", settle_steps=2),
     make_layers((3, 6, 4, 1), team="critic", family="gaussian", rows=2, schedule="descents", settle_steps=3),
 ]
+PASSED_DOWN = [
+    make_layers((3, 9, 6, 5, 2), rows=2, schedule="descents", settle_steps=2, td_error="passed-down"),
+    make_layers(
+        (3, 6, 4, 1), team="critic", family="gaussian", rows=2, schedule="sweeps", settle_steps=3,
+        td_error="passed-down",
+    ),
+]
 CHAIN = [
     make_layers((3, 9, 6, 2), rows=2, schedule="chain", exploring=0.0, entropy=0.1),
     make_layers((3, 9, 6, 1), team="critic", family="gaussian", rows=2, schedule="chain"),
@@ -74,7 +81,7 @@ SINGLE_SWEEPS = [
 ]
 RULES = {
     "sweeps": SWEEPS, "descents": DESCENTS, "seldom": SELDOM, "feedback": OWN_FEEDBACK, "rounded": ROUNDED,
-    "held": HELD,
+    "held": HELD, "passed down": PASSED_DOWN,
     "backpropagation": CHAIN, "asynchronous": TICKS,
     "a choice for each team": MIXED,
     "a rule for each team": OTHER_CRITIC,
@@ -141,6 +148,31 @@ def test_products_that_are_shipped_are_those_that_mirrors_would_make(name: str):
         drive(exchange, teams, 30)
         assert_same(state_of(exchange, teams, "layer"), state_of(expected, teams, "layer"))
         assert all(mirror["value"].size == 0 for mirror in exchange.mirrors())
+        exchange.close()
+
+
+@pytest.mark.parametrize("feedback", ["mirror", "shipped", "random"])
+@pytest.mark.parametrize("wire", ["float64", "bfloat16"])
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_it_does_not_matter_how_the_td_error_comes_to_the_units(feedback: str, wire: str, steps: int):
+    def teams(td_error: str) -> list[list[LayerSpec]]:
+        common = {
+            "rows": 2, "settle_steps": steps, "feedback": feedback, "wire": wire, "error_feedback": wire == "bfloat16",
+            "td_error": td_error,
+        }
+        return [
+            make_layers((3, 9, 6, 2), schedule="descents", family="gaussian", **common),
+            make_layers((3, 6, 5, 4, 1), team="critic", family="gaussian", schedule="sweeps", **common),
+        ]
+
+    expected, passing = local(teams("broadcast")), teams("passed-down")
+    drive(expected, passing, 30)
+    units = divide_all(passing, "layer", 0)
+    places = [number % 3 for number in range(len(units))]
+    calls = CallExchange(passing, units, ThreadCrew(CallWorker, [(passing, unit) for unit in units]))
+    for exchange in (local(passing), threaded(passing, "layer"), spread(passing, "layer", places), calls):
+        drive(exchange, passing, 30)
+        assert_same(state_of(exchange, passing, "layer"), state_of(expected, passing, "layer"))
         exchange.close()
 
 

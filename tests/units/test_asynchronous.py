@@ -140,7 +140,7 @@ def _drive(layers: list[LayerSpec], keeps: list[np.ndarray]) -> tuple[Plain, Sta
         plain.act(observation, keep)
         exchange.learn(delta)
         plain.learn(delta, keep, step)
-    value = exchange.board.signal("value", layers[0].team).copy() if layers[0].gated else None
+    value = exchange.board.value(layers[0].team).copy() if layers[0].gated else None
     return plain, state_of(exchange, [layers], "layer"), value
 
 

@@ -96,10 +96,12 @@ def part_bytes(
     routes: Routes, slot: Slot, node: int, layers: Mapping[tuple[object, object], LayerSpec], rows: int, header: int
 ) -> int:
     """Bytes of what a node's units publish in a slot at once, as the relay sends them."""
+    first = layers[min(layers)]
     if slot == _OBSERVATION:
-        first = min(layers)
-        return header + 8 * rows * (1 + layers[first].fan_in)
-    if slot == _DELTA or slot[0] == "gate":
+        return header + 8 * rows * (first.begins_anew + first.fan_in)
+    if slot == _DELTA:
+        return header + 8 * rows * first.signals
+    if slot[0] == "gate":
         return header + 8 * rows
     layer = layers[slot[1], slot[2]]
     is_output = slot[0] == "activation" and layer.is_last
@@ -110,7 +112,9 @@ def part_bytes(
         else lines * packed_size(end - begin, wire)
         for begin, end in routes.writers[slot][node]
     )
-    return header + sum(parts) + (8 * rows if is_output and layer.gated else 0)
+    value = is_output and layer.gated
+    passed_down = (layer.signals + layer.gated) * (slot[0] == "error" and layer.passes_down)
+    return header + sum(parts) + 8 * rows * (value + passed_down)
 
 
 def units_by_layer(units: Sequence[UnitSpec]) -> dict[tuple[str, int], list[int]]:

@@ -35,12 +35,18 @@ class Phase(NamedTuple):
 
 def learn(layer: LayerSpec) -> list[Phase]:
     """Learning from the TD error; tasks of one step learn at the end of the step instead."""
-    return [] if layer.single_step else [Phase(LEARN, delta=1)]
+    if layer.single_step:
+        return []
+    return [Phase(LEARN, above=0) if layer.is_told_from_above else Phase(LEARN, delta=1)]
 
 
 def then_learn(phase: Phase, layer: LayerSpec) -> list[Phase]:
-    """A phase and learning; products are shipped once the synapses have learned, as mirrors have learned by then."""
-    if layer.ships and phase.error != NOTHING and not layer.single_step:
+    """A phase and learning.
+
+    Errors that carry the TD error wait for it, and products are shipped once the synapses have learned, as mirrors have
+    learned by then.
+    """
+    if (layer.ships or layer.passes_down) and phase.error != NOTHING and not layer.single_step:
         return [phase._replace(error=NOTHING), *learn(layer), Phase(FIND_ERROR, error=phase.error)]
     return [phase, *learn(layer)]
 
@@ -55,7 +61,7 @@ def trace(layer: LayerSpec, *, below: int, above: int) -> Phase:
     """
     reads = {
         "below": 0 if layer.is_first else below, "above": NOTHING if layer.is_last or layer.ships else above,
-        "gate": 0 if layer.gated else NOTHING,
+        "gate": 0 if layer.gated and not layer.is_told_from_above else NOTHING,
     }
     return Phase(LEARN_AT_ONCE, delta=1, **reads) if layer.single_step else Phase(TRACE, **reads)
 

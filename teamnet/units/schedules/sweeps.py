@@ -13,6 +13,8 @@ with a small ``v_L`` plain sweeps overshoot. Its units therefore find the error 
 
 The last way up changes no error, only the activations that the trace is made of. ``descents`` leaves it out: it ends
 with the errors going down, and its trace has the activations that those errors belong to.
+
+Where the TD error is passed down, it comes with the first errors of a step, and a critic's gate with the last.
 """
 
 from __future__ import annotations
@@ -44,5 +46,8 @@ def _alternate(layer: LayerSpec, ups: int) -> list[Phase]:
         elif k < steps and sent:
             phases.append(Phase(SOLVE_FIRST if k == 1 else SOLVE, below=k, error=k))
     if layer.gated and layer.is_last:
-        phases.append(Phase(SHOW_SOLVED_GATE, shown_gate=0))
+        last_error = NOTHING
+        if sent and layer.passes_down:  # goes out with the gate
+            last_error, phases[-1] = steps - 1, phases[-1]._replace(error=NOTHING)
+        phases.append(Phase(SHOW_SOLVED_GATE, error=last_error, shown_gate=0))
     return [*phases, trace(layer, below=ups, above=steps - 1)]
