@@ -54,8 +54,8 @@ def resume(arguments: list[str]) -> int:
         folder: Folder, env_steps: int | None = None, episodes: int | None = None, backend: str | None = None,
         transport: str | None = None, grain: str | None = None, address: str | None = None,
         placement: str | None = None, wait: float | None = None, link_latency: float | None = None,
-        link_bandwidth: float | None = None, save_every: int = 50_000, keep: int = 2, recoveries: int = 10,
-        json: bool = False,
+        link_bandwidth: float | None = None, env_patience: float | None = None, save_every: int = 50_000, keep: int = 2,
+        recoveries: int = 10, json: bool = False,
     ) -> tuple[dict[str, Any], bool, Path, bool]:
         """Go on with a run from its newest checkpoint, bit for bit.
 
@@ -71,6 +71,7 @@ def resume(arguments: list[str]) -> int:
             wait: seconds to wait until the cluster can hold the run.
             link_latency: another latency of an emulated link, in seconds.
             link_bandwidth: another bandwidth of an emulated link, in bytes per second.
+            env_patience: seconds that an environment has for an answer; 0 for as long as it takes.
             save_every: environment steps between checkpoints.
             keep: checkpoints that are kept.
             recoveries: how often in a row the run takes up its newest checkpoint by itself; 0 for never.
@@ -81,7 +82,7 @@ def resume(arguments: list[str]) -> int:
 
         places = {
             "backend": backend, "transport": transport, "grain": grain, "address": address, "placement": placement,
-            "wait": wait, "link_latency": link_latency, "link_bandwidth": link_bandwidth,
+            "wait": wait, "link_latency": link_latency, "link_bandwidth": link_bandwidth, "env_patience": env_patience,
         }
         changes = {name: value for name, value in places.items() if value is not None}
         summary, interrupted = resume_training(

@@ -71,7 +71,8 @@ def check_launch(launch: LaunchSpec) -> None:
     check_choice("backend", launch.backend, ("ray", "local"))
     check_choice("transport", launch.transport, ("board", "ray"))
     for name, value in (
-        ("wait", launch.wait), ("link_latency", launch.link_latency), ("link_bandwidth", launch.link_bandwidth)
+        ("wait", launch.wait), ("link_latency", launch.link_latency), ("link_bandwidth", launch.link_bandwidth),
+        ("env_patience", launch.env_patience),
     ):
         _check_number(name, value, "0 or more", value >= 0, "Leave it out for none.")
     if len(launch.grain) > _LONGEST_GRAIN:

@@ -128,6 +128,8 @@ class LaunchSpec:
         wait: seconds to wait until the cluster can hold the run; 0 refuses it at once.
         link_latency: seconds by which an emulated link between two nodes is late; for studies of slower networks.
         link_bandwidth: bytes per second that an emulated link carries in each direction; 0 for no limit.
+        env_patience: seconds that an environment has for an answer, after which the run ends; 0 for as long as it
+            takes.
     """
 
     backend: str = "ray"
@@ -138,6 +140,7 @@ class LaunchSpec:
     wait: float = 0.0
     link_latency: float = 0.0
     link_bandwidth: float = 0.0
+    env_patience: float = 300.0
 
 
 def halved(spec: RunSpec) -> RunSpec:

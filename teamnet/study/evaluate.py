@@ -15,8 +15,9 @@ from teamnet.team.state import check_layers
 from teamnet.training.checkpoint import load_checkpoint, newest_checkpoint
 from teamnet.training.policy import Policy
 from teamnet.training.run import make_task, spec_of_checkpoint
-from teamnet.training.single_step import SingleStepTask, make_single_step_task
+from teamnet.training.single_step import SingleStepTask
 from teamnet.training.spaces import ActionMap, make_environment
+from teamnet.training.watch import Watch
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,9 @@ def evaluate(folder: Path, *, episodes: int, greedy: bool, render: bool, seed: i
         if number < least:
             raise SpecError(name, expected=f"{least} or more", found=str(number), mend="Give such a number.")
     checkpoint = newest_checkpoint(folder)
-    spec, _ = spec_of_checkpoint(checkpoint)
+    spec, launch = spec_of_checkpoint(checkpoint)
     state, _ = load_checkpoint(checkpoint)
-    task = make_single_step_task(spec) if spec.task in SINGLE_STEP_TASKS else make_task(spec)
+    task = make_task(spec, launch.env_patience)
     layers = build_teams(spec, task.interface)[0]
     check_layers(layers, state)
     policy = Policy(layers, state, seed)
@@ -86,14 +87,18 @@ def evaluate(folder: Path, *, episodes: int, greedy: bool, render: bool, seed: i
             ) from None
     to_action = ActionMap(spec, environment.action_space)
     returns, lengths = [], []
-    for number in range(episodes):
-        observation, _ = environment.reset(seed=seed if number == 0 else None)
-        total, length, over = 0.0, 0, False
-        while not over:
-            output = policy.act(np.asarray(observation, np.float64)[None], greedy=greedy)[0]
-            observation, reward, terminated, truncated, _ = environment.step(to_action(output))
-            total, length, over = total + float(reward), length + 1, terminated or truncated
-        returns.append(total)
-        lengths.append(length)
-    environment.close()
+    watch = Watch(spec.task, launch.env_patience)
+    try:
+        for number in range(episodes):
+            observation, _ = watch.ask(environment.reset, seed=seed if number == 0 else None)
+            total, length, over = 0.0, 0, False
+            while not over:
+                output = policy.act(np.asarray(observation, np.float64)[None], greedy=greedy)[0]
+                observation, reward, terminated, truncated, _ = watch.ask(environment.step, to_action(output))
+                total, length, over = total + float(reward), length + 1, terminated or truncated
+            returns.append(total)
+            lengths.append(length)
+        watch.ask(environment.close)
+    finally:
+        watch.close()
     return Evaluation(returns, lengths, videos)

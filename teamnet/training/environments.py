@@ -18,15 +18,16 @@ from teamnet.spec.presets import environment_id
 from teamnet.spec.run import RunSpec
 from teamnet.training.spaces import ActionMap, find_interface, make_environment
 from teamnet.training.task import Episode, Outcome, read_counters, unfit_state
+from teamnet.training.watch import PATIENCE, Watch
 from teamnet.units.streams import ENVIRONMENT, keyed_generator
 
 
 class _Row:
     """One environment, its episode, and what replays it: the generator at the last reset and the actions since."""
 
-    def __init__(self, environment: gymnasium.Env[Any, Any], seed: int) -> None:
-        self.environment = environment
-        environment.reset(seed=seed)
+    def __init__(self, environment: gymnasium.Env[Any, Any], seed: int, watch: Watch) -> None:
+        self.environment, self._watch = environment, watch
+        watch.ask(environment.reset, seed=seed)
         self.generator: dict[str, Any] = {}
         self.actions: list[Any] = []
         self.total = 0.0
@@ -38,11 +39,11 @@ class _Row:
         self.actions = []
         self.total = 0.0
         self.over = False
-        self.observation, _ = self.environment.reset()
+        self.observation, _ = self._watch.ask(self.environment.reset)
         return self.observation
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool]:
-        observation, reward, terminated, truncated, _ = self.environment.step(action)
+        observation, reward, terminated, truncated, _ = self._watch.ask(self.environment.step, action)
         reward, terminated, truncated = float(reward), _as_bool(terminated), _as_bool(truncated)
         self.actions.append(action)
         self.observation = observation
@@ -66,11 +67,25 @@ def _as_bool(flag: Any) -> bool:
 
 
 class Environments:
-    """The task of a run whose task is a Gymnasium id; see :class:`teamnet.training.task.Task`."""
+    """The task of a run whose task is a Gymnasium id; see :class:`teamnet.training.task.Task`.
 
-    def __init__(self, spec: RunSpec) -> None:
+    Args:
+        spec: the run.
+        patience: seconds that an environment has for an answer; 0 for as long as it takes.
+    """
+
+    def __init__(self, spec: RunSpec, patience: float = PATIENCE) -> None:
         self._name = environment_id(spec.task)
-        rows = [make_environment(spec) for _ in range(spec.num_envs)]
+        self._rows: list[_Row] = []
+        self._watch = Watch(self._name, patience)
+        try:
+            self._make(spec)
+        except BaseException:
+            self._watch.close()
+            raise
+
+    def _make(self, spec: RunSpec) -> None:
+        rows = [self._watch.ask(make_environment, spec) for _ in range(spec.num_envs)]
         self.interface = find_interface(self._name, rows[0].observation_space, rows[0].action_space)
         self.outcome = Outcome.blank(spec.num_envs, self.interface.observation_size)
         self.env_steps = 0
@@ -78,10 +93,9 @@ class Environments:
         self.return_sum = 0.0
         self._to_action = ActionMap(spec, rows[0].action_space)
         seeds = keyed_generator(spec.seed, ENVIRONMENT).integers(0, 2**31, spec.num_envs)
-        self._rows: list[_Row] = []
         for number, (environment, seed) in enumerate(zip(rows, seeds, strict=True)):
             try:
-                self._rows.append(_Row(environment, int(seed)))
+                self._rows.append(_Row(environment, int(seed), self._watch))
             except Exception as error:
                 raise self._misbehaves(number, error) from error
 
@@ -94,7 +108,9 @@ class Environments:
                 raise self._misbehaves(number, error) from error
         self._check_observations()
 
-    def _misbehaves(self, number: int, error: Exception) -> EnvironmentRefused:
+    def _misbehaves(self, number: int, error: Exception) -> EnvironmentRefused | NumericalError:
+        if isinstance(error, EnvironmentRefused | NumericalError):
+            return error
         return EnvironmentRefused(
             f"{self._name}, environment {number}, step {self.env_steps}",
             expected="an observation of the promised shape", found=f"{type(error).__name__}: {error}",
@@ -127,8 +143,6 @@ class Environments:
                     self._begin_episode(number, row)
                 else:
                     self._step_row(number, row, self._to_action(output[number]), ended)
-            except (NumericalError, EnvironmentRefused):
-                raise
             except Exception as error:
                 raise self._misbehaves(number, error) from error
         self._check_observations()
@@ -175,6 +189,8 @@ class Environments:
             self.env_steps, self.episodes, self.return_sum = read_counters(state)
             for row, its in zip(self._rows, state["rows"], strict=True):
                 row.replay(its)
+        except EnvironmentRefused:
+            raise
         except Exception as error:  # what an environment says to actions that it never had can be anything
             raise unfit_state(self._name, error) from error
 
@@ -184,11 +200,14 @@ class Environments:
 
     def close(self) -> None:
         """See :class:`teamnet.training.task.Task`."""
-        for number, row in enumerate(self._rows):
-            try:
-                row.environment.close()
-            except Exception as error:
-                raise self._misbehaves(number, error) from error
+        try:
+            for number, row in enumerate(self._rows):
+                try:
+                    self._watch.ask(row.environment.close)
+                except Exception as error:
+                    raise self._misbehaves(number, error) from error
+        finally:
+            self._watch.close()
 
 
 def _plain(state: Any) -> Any:

@@ -24,10 +24,11 @@ from teamnet.training.checkpoint import KEPT, arrays_of, check_same_spec, load_c
 from teamnet.training.coordinator import Coordinator
 from teamnet.training.launch import Progress, start_exchange
 from teamnet.training.task import Episode, Task, comes_back
+from teamnet.training.watch import PATIENCE
 
 
-def make_task(spec: RunSpec) -> Task:
-    """The task of a run.
+def make_task(spec: RunSpec, patience: float = PATIENCE) -> Task:
+    """The task of a run; its environments have ``patience`` seconds for every answer, 0 for as long as it takes.
 
     Raises:
         EnvironmentRefused: the environment cannot be used.
@@ -41,7 +42,7 @@ def make_task(spec: RunSpec) -> Task:
             raise SpecError(name, expected="an actor and a critic", found="none", mend="Use the preset's.")
     from teamnet.training.environments import Environments
 
-    return Environments(spec)
+    return Environments(spec, patience)
 
 
 class Run:
@@ -66,7 +67,7 @@ class Run:
         check_where(spec, self.launch)
         block_size(self.launch.grain)
         check_placement(self.launch.placement)
-        self.task = make_task(spec)
+        self.task = make_task(spec, self.launch.env_patience)
         self.spec = fit_depth(spec, self.task.interface)
         self.teams = build_teams(self.spec, self.task.interface)
         self._units = divide_all(self.teams, self.launch.grain, spec.seed)
@@ -146,7 +147,7 @@ class Run:
     def comes_back(self) -> bool:
         """Whether a second task, with its own environments, is brought to where this one stands; failing it is not."""
         try:
-            second = make_task(self.spec)
+            second = make_task(self.spec, self.launch.env_patience)
             try:
                 return comes_back(second, self.task.state(), self.task.outcome.observation)
             finally:
