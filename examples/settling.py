@@ -15,7 +15,8 @@ import numpy as np
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.training.run import Run
-from teamnet.training.session import Saving, train
+from teamnet.training.saving import Saving
+from teamnet.training.session import train
 
 STEPS = int(sys.argv[1]) if len(sys.argv) > 1 else 50_000
 SCHEDULES = (("jacobi", 400), ("jacobi", 20), ("descents", 1), ("descents", 2), ("sweeps", 2), ("descents", 8))

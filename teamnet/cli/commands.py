@@ -21,7 +21,7 @@ def train(arguments: list[str]) -> int:
     if not arguments or arguments[0].startswith("-"):
         return ask_for_task("train", arguments)
     spec, launch, keeping = parse_run_options("train", "Train a team.", Keeping, arguments[0], arguments[1:])
-    from teamnet.training.session import Saving
+    from teamnet.training.saving import Saving
     from teamnet.training.session import train as run_training
 
     saving = Saving(keeping.save_every, keeping.keep, keeping.recoveries)
@@ -77,7 +77,7 @@ def resume(arguments: list[str]) -> int:
             recoveries: how often in a row the run takes up its newest checkpoint by itself; 0 for never.
             json: print the summary as one JSON object.
         """
-        from teamnet.training.session import Saving
+        from teamnet.training.saving import Saving
         from teamnet.training.session import resume as resume_training
 
         places = {

@@ -7,40 +7,64 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec
-from teamnet.study.rates import ENDLESS, rate
+from teamnet.study.rates import ENDLESS
 from teamnet.training.run import Run
+from teamnet.training.writer import Writer
 
 EVERY = 1_000
 """Environment steps between two checkpoints."""
 
 
-def snapshot_cost(repeats: int, method: str) -> tuple[float, float]:
-    """CartPole, an actor for each layer: a checkpoint after every thousand steps.
+class SnapshotCost(NamedTuple):
+    """What checkpoints cost, as shares of a thousand environment steps without one.
+
+    Args:
+        whole: how much longer a thousand steps take with one, whatever it is that takes longer.
+        stopped: how long the team waits for one.
+        seconds: the same in seconds.
+    """
+
+    whole: float
+    stopped: float
+    seconds: float
+
+
+def snapshot_cost(repeats: int, method: str) -> SnapshotCost:
+    """CartPole, an actor for each layer: medians of thousands of steps, with a checkpoint and without in turn.
 
     Args:
         repeats: checkpoints.
         method: the name of a preset.
-
-    Returns:
-        The median seconds of taking and writing one, as a share of the median seconds of a thousand steps, and those
-        median seconds. (Their difference with and without would drown in what a shared machine does meanwhile.)
     """
-    spec = replace(preset("cartpole", method), env_steps=ENDLESS, episodes=None)
-    stepping, saving = [], []
-    run = Run(spec, LaunchSpec())
+    run = Run(replace(preset("cartpole", method), env_steps=ENDLESS, episodes=None), LaunchSpec())
+    writer, clock = Writer(), time.perf_counter
+    stopped, with_one, without = [], [], []
     try:
         with tempfile.TemporaryDirectory() as folder:
-            rate(run, EVERY)
+            _advance(run, 4 * EVERY)
             for _ in range(repeats):
-                begun = time.perf_counter()
-                rate(run, EVERY)
-                advanced = time.perf_counter()
-                run.save(Path(folder))
-                stepping.append(advanced - begun)
-                saving.append(time.perf_counter() - advanced)
+                begun = clock()
+                run.save(Path(folder), writer=writer)
+                saved = clock()
+                _advance(run, EVERY)
+                between = clock()
+                _advance(run, EVERY)
+                stopped.append(saved - begun)
+                with_one.append(between - begun)
+                without.append(clock() - between)
+            writer.close()
     finally:
         run.close()
-    return statistics.median(saving) / statistics.median(stepping), statistics.median(saving)
+    plain, pause = statistics.median(without), statistics.median(stopped)
+    return SnapshotCost(statistics.median(with_one) / plain - 1.0, pause / plain, pause)
+
+
+def _advance(run: Run, env_steps: int) -> None:
+    """Train, without a pause at the end, which is none of a checkpoint's."""
+    end = run.task.env_steps + env_steps
+    while run.task.env_steps < end:
+        run.advance(lambda: run.task.env_steps >= end)

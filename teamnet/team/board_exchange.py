@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -136,26 +137,39 @@ class BoardExchange:
         self._nodes.pause_before(self._step)
         calls, self._calls = self._calls, deque()
         self._steps_called = self._step
-        begun = time.monotonic()
         for call in calls:
-            while not self._crew.done(call, _LOOK_EVERY) and time.monotonic() - begun < exchange.SILENCE:
-                if self._crew.failed(call) or self._aborted():
-                    self._nodes.abort()
-                    break
+            self._wait_for(call, calls)
             self._collect(call)
         self._nodes.pause_before(self._step - 1)
 
+    def _wait_for(self, call: Sequence[Pending], steps: Iterable[list[Pending]]) -> None:
+        """Wait until a call has ended, or until one of those that run steps has failed and all are told to end."""
+        begun = time.monotonic()
+        while not self._crew.done(call, _LOOK_EVERY) and time.monotonic() - begun < exchange.SILENCE:
+            if any(self._crew.failed(its) for its in steps) or self._aborted():
+                self._nodes.abort()
+                break
+
+    def _look(self, what: str) -> list[Any]:
+        """What a method of every unit returns once it has finished the step; the workers stay in their calls."""
+        asked = self._crew.call_beside("look", [(what, self._step)] * self._crew.size)
+        self._wait_for(asked, self._calls)
+        found = self._crew.results(asked)
+        if any(its is None for its in found):
+            self._look_after_workers(aborted=True)
+        return found
+
     def snapshot(self) -> list[Snapshot]:
         """See :class:`teamnet.team.exchange.Exchange`."""
-        return self._crew.results(self._crew.call("snapshot", [()] * self._crew.size))
+        return self._look("snapshot")
 
     def mirrors(self) -> list[Snapshot]:
         """See :class:`teamnet.team.exchange.Exchange`."""
-        return self._crew.results(self._crew.call("mirror", [()] * self._crew.size))
+        return self._look("mirror")
 
     def ledger(self) -> Ledger:
         """See :class:`teamnet.team.exchange.Exchange`."""
-        counts = self._crew.results(self._crew.call("counts", [()] * self._crew.size))
+        counts = self._look("counts")
         return book(
             self._teams, self._units, self._nodes.places, counts, self._nodes.traffic(),
             steps=self._step - self._first_step, pauses=self._pauses, free_running=self._free_running,
@@ -163,10 +177,12 @@ class BoardExchange:
 
     def laps(self) -> list[np.ndarray]:
         """See :class:`teamnet.team.exchange.Exchange`."""
-        return self._crew.results(self._crew.call("laps", [()] * self._crew.size))
+        return self._look("laps")
 
     def restore(self, snapshots: Sequence[tuple[Snapshot, Snapshot]], step: int) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""
+        if self._calls:
+            self.pause()
         self._crew.results(self._crew.call("restore", list(snapshots)))
         self._nodes.begin_at(step)
         self._step = self._steps_called = self._first_step = step

@@ -77,7 +77,6 @@ class CallWorker:
 
     def snapshot(self) -> Snapshot:
         """See :meth:`teamnet.units.unit.Unit.snapshot`."""
-        self._noise_left = 0
         return self._unit.snapshot()
 
     def mirror(self) -> Snapshot:

@@ -24,6 +24,10 @@ class Crew(Protocol):
         """The same for the workers with these numbers."""
         ...
 
+    def call_beside(self, method: str, arguments: Sequence[tuple[Any, ...]]) -> list[Pending]:
+        """The same as :meth:`call` beside what the workers are doing, which goes on."""
+        ...
+
     def done(self, pending: Sequence[Pending], seconds: float) -> bool:
         """Wait up to ``seconds``; returns whether all calls have ended, well or badly."""
         ...
@@ -66,6 +70,7 @@ class ThreadCrew:
         self.size = len(arguments)
         self._workers = [worker_class(*its) for its in arguments]
         self._threads = [ThreadPoolExecutor(1) for _ in arguments]
+        self._beside = ThreadPoolExecutor(1)
 
     def call(self, method: str, arguments: Sequence[tuple[Any, ...]]) -> list[Pending]:
         """See :class:`Crew`."""
@@ -76,6 +81,13 @@ class ThreadCrew:
         return [
             self._threads[number].submit(getattr(self._workers[number], method), *its)
             for number, its in zip(numbers, arguments, strict=True)
+        ]
+
+    def call_beside(self, method: str, arguments: Sequence[tuple[Any, ...]]) -> list[Pending]:
+        """See :class:`Crew`."""
+        return [
+            self._beside.submit(getattr(worker, method), *its)
+            for worker, its in zip(self._workers, arguments, strict=True)
         ]
 
     def done(self, pending: Sequence[Future[Any]], seconds: float) -> bool:
@@ -96,5 +108,5 @@ class ThreadCrew:
 
     def close(self) -> None:
         """See :class:`Crew`."""
-        for thread in self._threads:
+        for thread in (*self._threads, self._beside):
             thread.shutdown()

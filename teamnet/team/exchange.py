@@ -58,23 +58,23 @@ class Exchange(Protocol):
         ...
 
     def pause(self) -> None:
-        """Wait until every unit has finished the step; needed before snapshots."""
+        """Wait until every unit has finished the step; what follows here does so by itself."""
         ...
 
     def snapshot(self) -> list[Snapshot]:
-        """Every unit's state in canonical order; the team must be paused."""
+        """Every unit's state in canonical order."""
         ...
 
     def mirrors(self) -> list[Snapshot]:
-        """Every unit's own copies of its outgoing synapses; the team must be paused."""
+        """Every unit's own copies of its outgoing synapses."""
         ...
 
     def ledger(self) -> Ledger:
-        """What the units have said to each other, and where their time went; the team must be paused."""
+        """What the units have said to each other, and where their time went."""
         ...
 
     def laps(self) -> list[np.ndarray]:
-        """Every unit's :meth:`teamnet.units.unit.Unit.laps`; the team must be paused."""
+        """Every unit's :meth:`teamnet.units.unit.Unit.laps`."""
         ...
 
     def restore(self, snapshots: Sequence[tuple[Snapshot, Snapshot]], step: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -61,6 +62,10 @@ class FreeExchange(BoardExchange):
         """See :class:`teamnet.team.exchange.Exchange`."""
         self._wait_until_rested()
         super().pause()
+
+    def _look(self, what: str) -> list[Any]:
+        self.pause()
+        return super()._look(what)
 
     def restore(self, snapshots: Sequence[tuple[Snapshot, Snapshot]], step: int) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""

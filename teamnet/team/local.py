@@ -79,7 +79,6 @@ class LocalExchange:
 
     def snapshot(self) -> list[Snapshot]:
         """See :class:`teamnet.team.exchange.Exchange`."""
-        self._noise_left = 0
         return [unit.snapshot() for unit in self.units]
 
     def mirrors(self) -> list[Snapshot]:

@@ -18,6 +18,8 @@ from teamnet.team.ray_processes import Process, end_if_stopped, end_with_parent
 
 _START_SECONDS, _REPLACE_SECONDS = 120.0, 20.0
 """In which the next actors have to start; beside others that run, it takes seconds."""
+_BESIDE = "beside"
+"""The threads of an actor for calls that do not queue up behind the others."""
 
 
 class RayCrew:
@@ -40,7 +42,8 @@ class RayCrew:
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         self._options = options or [{"num_cpus": 0, "scheduling_strategy": here}] * self.size
         self._arguments = arguments
-        self._actor_class: Any = ray.remote(max_restarts=0)(worker_class)
+        groups: dict[str, Any] = {"concurrency_groups": {_BESIDE: 1}}  # which Ray's type hints do not know
+        self._actor_class: Any = ray.remote(max_restarts=0, **groups)(worker_class)
         self._actors = [self._start(number) for number in range(self.size)]
         self._processes: dict[int, Process] = {}
         try:
@@ -77,6 +80,13 @@ class RayCrew:
         """See :class:`teamnet.team.crew.Crew`."""
         return [
             getattr(self._actors[number], method).remote(*its) for number, its in zip(numbers, arguments, strict=True)
+        ]
+
+    def call_beside(self, method: str, arguments: Sequence[tuple[Any, ...]]) -> list[Pending]:
+        """See :class:`teamnet.team.crew.Crew`."""
+        return [
+            getattr(actor, method)._remote(its, concurrency_group=_BESIDE)
+            for actor, its in zip(self._actors, arguments, strict=True)
         ]
 
     def done(self, pending: Sequence[Pending], seconds: float) -> bool:

@@ -87,4 +87,5 @@ def run(address: int, steps: int) -> int:
         if not finish(unit):
             store_release(unit.control, 1)
             return BROKEN
+        store_release(address, unit.step)
     return READY

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +17,9 @@ from teamnet.kernels.native import native
 from teamnet.spec.layers import LayerSpec, UnitSpec
 from teamnet.units.streams import RecordedNoise
 from teamnet.units.unit import Snapshot, Unit
+
+_NAP = 5e-5
+"""Seconds between two looks whether a step is finished."""
 
 
 class BoardWorker:
@@ -34,6 +40,7 @@ class BoardWorker:
         self._teams = teams
         self._unit = Unit(unit, None if noise is None else RecordedNoise(noise))
         self._board: Board | None = None
+        self._drawing = threading.Lock()
         self._run = native(*self.kernel, "ii")
 
     def attach(self, path: Path, peers: int, shared: bool) -> None:
@@ -54,7 +61,8 @@ class BoardWorker:
             The status that the kernel gives, the next step's number, and, if a number is no longer finite, the
             activations ``(.., neurons)`` that the unit has published last.
         """
-        self._unit.draw_noise(steps)
+        with self._drawing:
+            self._unit.draw_noise(steps)
         status = self._run(self._unit.record.ctypes.data, steps)
         said = self._said() if status == BROKEN else None
         return status, int(self._unit.record["step"][0]), said
@@ -64,21 +72,23 @@ class BoardWorker:
         unit = self._unit.spec
         return self._board.activations(unit.layer)[..., unit.start : unit.stop].copy()
 
-    def snapshot(self) -> Snapshot:
-        """See :meth:`teamnet.units.unit.Unit.snapshot`."""
-        return self._unit.snapshot()
+    def look(self, what: str, step: int) -> Any:
+        """What a method of the unit returns, such as ``snapshot``, when it has finished ``step`` steps in all.
 
-    def mirror(self) -> Snapshot:
-        """See :meth:`teamnet.units.unit.Unit.mirror`."""
-        return self._unit.mirror()
+        It is called beside :meth:`run`, and by who does not give the next observation meanwhile: the unit then waits,
+        and changes nothing. Returns ``None`` if the run is aborted before.
+        """
+        assert self._board, "it is attached before it runs"
+        control = self._board.line("control").view(np.uint32)
+        while not self._has_finished(step):
+            if control[0]:
+                return None
+            time.sleep(_NAP)
+        with self._drawing:  # the next call to run may have come already
+            return getattr(self._unit, what)()
 
-    def counts(self) -> dict[str, int]:
-        """See :meth:`teamnet.units.unit.Unit.counts`."""
-        return self._unit.counts()
-
-    def laps(self) -> np.ndarray:
-        """See :meth:`teamnet.units.unit.Unit.laps`."""
-        return self._unit.laps()
+    def _has_finished(self, step: int) -> bool:
+        return int(self._unit.record["finished"][0]) == step % 2**32
 
     def restore(self, own: Snapshot, above: Snapshot) -> None:
         """See :meth:`teamnet.units.unit.Unit.restore`."""
@@ -95,3 +105,7 @@ class FreeWorker(BoardWorker):
         while (found := super().run(steps))[0] == READY:
             pass
         return found
+
+    def _has_finished(self, step: int) -> bool:
+        """It has paused: its steps are observations, of which it may miss some."""
+        return True

@@ -39,13 +39,18 @@ def save_checkpoint(folder: Path, step: int, state: State, about: dict[str, Any]
     """
     arrays = save(state)
     about = {"format": FORMAT, "step": step, "sha256": hashlib.sha256(arrays).hexdigest(), **about}
-    path = folder / f"checkpoint-{step:012d}.json"
+    path = checkpoint_path(folder, step)
     write_atomically(path.with_suffix(".safetensors"), arrays)
     write_atomically(path, json.dumps(about | {_CHECKSUM: checksum(about)}).encode())
     for old in sorted(folder.glob("checkpoint-*.json"))[:-keep]:
         old.unlink()
         old.with_suffix(".safetensors").unlink(missing_ok=True)
     return path
+
+
+def checkpoint_path(folder: Path, step: int) -> Path:
+    """The JSON file of the checkpoint that a folder has of a step."""
+    return folder / f"checkpoint-{step:012d}.json"
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -233,5 +238,5 @@ def check_same_spec(path: Path, expected: dict[str, Any], found: dict[str, Any])
 
 
 def arrays_of(**arrays: np.ndarray) -> State:
-    """Arrays of the coordinator under names that no layer has."""
-    return {f"coordinator.{name}": array for name, array in arrays.items()}
+    """Copies of the coordinator's arrays, under names that no layer has."""
+    return {f"coordinator.{name}": array.copy() for name, array in arrays.items()}

@@ -20,11 +20,19 @@ from teamnet.team.ledger import Ledger
 from teamnet.team.partition import block_size, divide_all
 from teamnet.team.placement import check_placement
 from teamnet.team.state import State, digest, merge, split
-from teamnet.training.checkpoint import KEPT, arrays_of, check_same_spec, load_checkpoint, save_checkpoint
+from teamnet.training.checkpoint import (
+    KEPT,
+    arrays_of,
+    check_same_spec,
+    checkpoint_path,
+    load_checkpoint,
+    save_checkpoint,
+)
 from teamnet.training.coordinator import Coordinator
 from teamnet.training.launch import Progress, start_exchange
 from teamnet.training.task import Episode, Task, comes_back
 from teamnet.training.watch import PATIENCE
+from teamnet.training.writer import Writer
 
 
 def make_task(spec: RunSpec, patience: float = PATIENCE) -> Task:
@@ -113,12 +121,10 @@ class Run:
 
     def ledger(self) -> Ledger:
         """What the units have said to each other since the run began or was taken up; the run is paused for it."""
-        self.pause()
         return self._exchange.ledger()
 
     def laps(self) -> list[np.ndarray]:
         """When each unit did what in the newest timed step; see :meth:`teamnet.units.unit.Unit.laps`."""
-        self.pause()
         return self._exchange.laps()
 
     @property
@@ -128,11 +134,22 @@ class Run:
 
     def state(self) -> State:
         """Every layer's state; the run is paused for it."""
-        self.pause()
         return merge(self._units, self._exchange.snapshot())
 
-    def save(self, folder: Path, about: dict[str, Any] | None = None, keep: int = KEPT) -> Path:
-        """Write a checkpoint, and keep the newest ``keep``; ``about`` goes into its JSON file."""
+    def save(
+        self, folder: Path, about: dict[str, Any] | None = None, keep: int = KEPT, writer: Writer | None = None
+    ) -> Path:
+        """Write a checkpoint, beside the run if there is a ``writer``; returns the path of its JSON file.
+
+        Args:
+            folder: where.
+            about: goes into the JSON file.
+            keep: so many of the newest are kept.
+            writer: has written it once it has waited.
+
+        Raises:
+            ResourceError: it, or with a writer the one before, cannot be written.
+        """
         outcome = self.task.outcome
         arrays = arrays_of(
             observation=outcome.observation, reward=outcome.reward, terminated=outcome.terminated,
@@ -142,7 +159,11 @@ class Run:
             "spec": to_plain(self.spec), "launch": to_plain(self.launch), "task": self.task.state(),
             "seconds": self.seconds,
         }
-        return save_checkpoint(folder, self.step, self.state() | arrays, {**plain, **(about or {})}, keep)
+        content = folder, self.step, self.state() | arrays, {**plain, **(about or {})}, keep
+        if writer is None:
+            return save_checkpoint(*content)
+        writer.begin(save_checkpoint, *content)
+        return checkpoint_path(folder, self.step)
 
     def comes_back(self) -> bool:
         """Whether a second task, with its own environments, is brought to where this one stands; failing it is not."""

@@ -6,13 +6,13 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from teamnet.errors import ActorLost, Diverged, LinkLost, ResourceError, SpecError, TeamnetError
+from teamnet.errors import ActorLost, Diverged, LinkLost, ResourceError, TeamnetError
 from teamnet.spec.run import LaunchSpec, RunSpec, halved
-from teamnet.training.checkpoint import KEPT, newest_checkpoint
+from teamnet.training.checkpoint import newest_checkpoint
 from teamnet.training.endings import StoppingOnSignals
 from teamnet.training.outputs import (
     MetricsFile,
@@ -25,6 +25,8 @@ from teamnet.training.outputs import (
     write_summary,
 )
 from teamnet.training.run import Run, spec_of_checkpoint
+from teamnet.training.saving import Saving
+from teamnet.training.writer import Writer
 
 _SHOWN_EVERY = 0.2
 _PAUSES = (0.0, 1.0, 5.0, 15.0, 30.0)
@@ -38,28 +40,6 @@ _TIMES_IN_PLACE = 2
 """A second unit may die while the first is being replaced."""
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Saving:
-    """How a run provides against losses.
-
-    Args:
-        every: environment steps between checkpoints.
-        keep: checkpoints that are kept.
-        recoveries: how often in a row, without a new environment step, the run takes up its newest checkpoint after
-            actors or nodes were lost; 0 lets it end with the error.
-    """
-
-    every: int = 50_000
-    keep: int = KEPT
-    recoveries: int = 10
-
-    def __post_init__(self) -> None:
-        values = {"save_every": (self.every, 1), "keep": (self.keep, 1), "recoveries": (self.recoveries, 0)}
-        for name, (value, least) in values.items():
-            if value < least:
-                raise SpecError(name, expected=f"{least} or more", found=str(value), mend="Leave it out for the usual.")
 
 
 def train(
@@ -141,6 +121,7 @@ class _Session:
         self.run, self._out, self._saving, self._say = run, out, saving, say
         self._recoveries: list[dict[str, Any]] = about.get("recoveries", [])
         self._untried, self._comes_back = _TRIED, True
+        self._writer = Writer()
         self._observers: list[Observer] = []
         self._metrics: MetricsFile | None = None
         if out:
@@ -193,8 +174,8 @@ class _Session:
 
     def _save(self) -> None:
         if self._out and self._metrics:
-            about = {"metrics_bytes": self._metrics.size(), "recoveries": self._recoveries}
-            path = self.run.save(self._out, about, keep=self._saving.keep)
+            about = {"metrics_bytes": self._metrics.size(), "recoveries": list(self._recoveries)}
+            path = self.run.save(self._out, about, self._saving.keep, self._writer)
             self._try_environments(path)
 
     def _try_environments(self, path: Path) -> None:
@@ -212,6 +193,7 @@ class _Session:
     def _finish(self) -> dict[str, Any]:
         self._export()
         self._save()
+        self._writer.wait()
         resumable = self._out is not None and self._comes_back
         summary = self.run.summary() | {"resumable": resumable, "recoveries": self._recoveries}
         if self._out:
@@ -224,6 +206,7 @@ class _Session:
         What has diverged goes back with smaller steps.
         """
         begun, lost_at = time.perf_counter(), self.run.task.env_steps
+        self._writer.wait()
         path = newest_checkpoint(out, self._say) if any(out.glob("checkpoint-*.json")) else None
         self._say(f"{error.where}: {error.found}; going back to {path.name if path else 'the beginning'}")
         about, how = self._slow_down(out, path) if isinstance(error, Diverged) else self._mend(path)
@@ -260,6 +243,7 @@ class _Session:
         return about
 
     def close(self) -> None:
+        self._writer.close()
         for observer in self._observers:
             observer.close()
         self.run.close()

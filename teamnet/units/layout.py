@@ -36,10 +36,13 @@ _WORDS = (
 _ROUNDS = ("phases", "below_rounds", "above_rounds", "activation_rounds", "error_rounds", "gate_rounds")
 
 UNIT = np.dtype([
+    ("finished", np.int64),
     *((name, np.int64) for name in (*_SIZES, *_KINDS, *_COUNTERS, *LEDGER, *_PRIVATE, *_SLOTS, *_WORDS, *_ROUNDS)),
     *((name, np.float64) for name in _REALS),
 ])
 """One record a unit.
+
+It begins with the number of ``finished`` steps, modulo 2**32, for who looks at the unit beside its run.
 
 Sizes: parallel environments ``rows``, neurons below ``fan_in``, own ``size``, neurons above ``fan_out`` (0 at the top),
 the first own neuron's place ``offset`` in a layer of ``layer_size``; errors have one or two ``channels``; a unit

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
@@ -42,8 +43,8 @@ class Noise(Protocol):
         """The noise of the next ``samples`` samples."""
         ...
 
-    def rewind(self, used: int) -> None:
-        """Go back to where the last block had ``used`` samples consumed."""
+    def state_after(self, used: int) -> np.ndarray:
+        """The position of every stream after ``used`` samples of the last block, which stays drawn."""
         ...
 
     def state(self) -> np.ndarray:
@@ -64,6 +65,8 @@ class KeyedNoise:
 
     def __init__(self, unit: UnitSpec) -> None:
         layer = unit.layer
+        self._unit = unit
+        self._second: KeyedNoise | None = None
         self._uniform = layer.family == "categorical"
         self._rows = layer.rows
         self._exploring = 1.0 if layer.is_last else layer.exploring
@@ -79,18 +82,32 @@ class KeyedNoise:
     def block(self, samples: int) -> np.ndarray:
         """See :class:`Noise`."""
         self._before = self.state()
-        shape = (samples, self._rows)
-        noise = np.zeros((*shape, len(self._streams)))
-        for j, stream in enumerate(self._streams if self._exploring > 0.0 else ()):
-            noise[:, :, j] = stream.random(shape) if self._uniform else stream.standard_normal(shape)
+        noise = np.zeros((samples, self._rows, len(self._streams)))
+        for j, drawn in enumerate(self._draw(samples)):
+            noise[:, :, j] = drawn
         for j, stream in enumerate(self._choices):
-            noise[:, :, j][stream.random(shape) >= self._exploring] = 0.0
+            noise[:, :, j][stream.random(noise.shape[:2]) >= self._exploring] = 0.0
         return noise
 
-    def rewind(self, used: int) -> None:
+    def _draw(self, samples: int) -> Iterator[np.ndarray]:
+        """What each stream has for so many samples, ``(samples, rows)``."""
+        shape = (samples, self._rows)
+        for stream in self._streams if self._exploring > 0.0 else ():
+            yield stream.random(shape) if self._uniform else stream.standard_normal(shape)
+
+    def state_after(self, used: int) -> np.ndarray:
         """See :class:`Noise`."""
-        self.restore(self._before)
-        self.block(used)
+        self._second = self._second or KeyedNoise(self._unit)
+        self._second.restore(self._before)
+        self._second.skip(used)
+        return self._second.state()
+
+    def skip(self, samples: int) -> None:
+        """Go past so many samples."""
+        for _ in self._draw(samples):
+            pass
+        for stream in self._choices:
+            stream.random((samples, self._rows))
 
     def state(self) -> np.ndarray:
         """See :class:`Noise`."""
@@ -136,9 +153,9 @@ class RecordedNoise:
         missing = np.zeros((samples - len(known), *self._noise.shape[1:]))
         return np.concatenate([known, missing])
 
-    def rewind(self, used: int) -> None:
+    def state_after(self, used: int) -> np.ndarray:
         """See :class:`Noise`."""
-        self._position = self._before + used
+        return np.full((self._noise.shape[2], 1), self._before + used, np.uint64)
 
     def state(self) -> np.ndarray:
         """See :class:`Noise`."""

@@ -117,11 +117,14 @@ class Unit:
         self.record["noise_index"] = 0
 
     def _settle_noise(self) -> None:
-        used = int(self.record["noise_index"][0])
-        if used < self._drawn:
-            self._noise.rewind(used)
+        self._noise.restore(self._noise_state())
         self._drawn = 0
         self.record["noise_index"] = 0
+
+    def _noise_state(self) -> np.ndarray:
+        """Where the noise would be if no more had been drawn than was used."""
+        used = int(self.record["noise_index"][0])
+        return self._noise.state_after(used) if used < self._drawn else self._noise.state()
 
     def counts(self) -> dict[str, int]:
         """What the unit has published since it was made or restored, and nanoseconds of its timed steps."""
@@ -137,12 +140,11 @@ class Unit:
 
     def snapshot(self) -> Snapshot:
         """The unit's whole state between two steps; mirrored synapses are left out, the layer above has them."""
-        self._settle_noise()
         snapshot = {f"{group}.{part}": self._part(group, part) for group in _GROUPS[:2] for part in self._parts()}
         if self._has_own_feedback:
             snapshot["outgoing.value"] = self._part("outgoing", "value")
         snapshot |= {name: self._state[STATE.index(name)].copy() for name in _SHOWN}
-        snapshot["noise"] = self._noise.state()
+        snapshot["noise"] = self._noise_state()
         snapshot["counters"] = np.array([self.record["step"][0], self.record["updates"][0]], np.uint64)
         return snapshot
 
@@ -198,6 +200,7 @@ class Unit:
         for name in (*LEDGER, "noted"):
             self.record[name] = 0
         self.record["step"], self.record["learned"], self.record["updates"] = step, step, updates
+        self.record["finished"] = step % 2**32
         self.record["power1"], self.record["power2"] = _powers(updates)
 
 

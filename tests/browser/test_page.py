@@ -16,7 +16,8 @@ from teamnet.cli.main import main
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec
 from teamnet.study.scaling.session import run_scaling
-from teamnet.training.session import Saving, train
+from teamnet.training.saving import Saving
+from teamnet.training.session import train
 from tests.study.test_plan import USUAL
 from tests.study.test_scaling import scaled_points
 

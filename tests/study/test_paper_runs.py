@@ -17,7 +17,8 @@ from teamnet.study.paper.methods import METHODS, Method, PeerSpec
 from teamnet.study.paper.runs import Study
 from teamnet.study.paper.workflow import Choice, run_study
 from teamnet.team.ray_tasks import Ended, Job, run_jobs
-from teamnet.training.session import Saving, train
+from teamnet.training.saving import Saving
+from teamnet.training.session import train
 from tests.study.studies import table_row
 
 LENGTHS = {"cartpole": 8, "acrobot": 1, "multiplexer": 25_600}

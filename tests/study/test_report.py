@@ -16,7 +16,8 @@ from teamnet.spec.run import LaunchSpec
 from teamnet.study.communication.grid import Grid
 from teamnet.study.communication.session import run_grid
 from teamnet.study.scaling.session import run_scaling
-from teamnet.training.session import Saving, train
+from teamnet.training.saving import Saving
+from teamnet.training.session import train
 from tests.commands import run_command
 from tests.study.test_plan import USUAL
 from tests.study.test_scaling import scaled_points

@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 
 from teamnet.spec.layers import LayerSpec
 from teamnet.study.reference import ReferenceTeam
+from teamnet.team import partition
 from teamnet.team.call_exchange import CallExchange, CallWorker
 from teamnet.team.crew import ThreadCrew
 from teamnet.team.partition import divide_all
 from teamnet.team.state import digest, merge, split
 from teamnet.units.streams import KeyedNoise, initial_weights
 from tests.conftest import make_layers
-from tests.team.exchanges import assert_same, drive, local, spread, state_of, threaded
+from tests.team.exchanges import assert_same, drive, local, signals, spread, state_of, threaded
 
 TEAMS = [make_layers((3, 9, 6, 2), rows=2), make_layers((3, 9, 6, 1), team="critic", family="gaussian", rows=2)]
 DEEP = [make_layers((3, 5, 4, 3, 2), family="gaussian", function="tanh", rows=3)]
@@ -294,6 +295,26 @@ def test_pausing_between_steps_changes_no_bit():
     assert_same(state_of(plain, TEAMS, "layer"), state_of(paused, TEAMS, "layer"))
     plain.close()
     paused.close()
+
+
+@pytest.mark.parametrize("places", [(), (0, 1, 0, 1, 0, 1)])
+def test_snapshots_are_taken_beside_the_steps_and_are_those_of_the_moment(
+    places: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(partition, "_NOISE_STEPS", 3)  # so that calls end and begin at some of these moments
+    alone = local(TEAMS)
+    teams = spread(TEAMS, "layer", places) if places else threaded(TEAMS, "block:4")
+    grain = "layer" if places else "block:4"
+    for step in range(20):
+        for exchange in (alone, teams):
+            observation, delta, keep = signals(TEAMS[0][0], step)
+            exchange.act(observation, keep)
+            exchange.learn(delta)
+        running = list(teams._calls)
+        assert_same(state_of(teams, TEAMS, grain), state_of(alone, TEAMS, "layer"))
+        assert teams._calls
+        assert list(teams._calls) == running, "nobody has stopped for it"
+    teams.close()
 
 
 def test_the_digest_covers_every_parameter():

@@ -14,7 +14,8 @@ from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec
 from teamnet.study.evaluate import evaluate
 from teamnet.training.checkpoint import load_checkpoint, newest_checkpoint, save_checkpoint
-from teamnet.training.session import Saving, resume, train
+from teamnet.training.saving import Saving
+from teamnet.training.session import resume, train
 
 ABOUT = {"spec": {"task": "cartpole", "seed": 3}, "launch": {}, "task": {"env_steps": 1.5}, "seconds": 0.25}
 STATE = {"actor.1.incoming.value": np.arange(6.0).reshape(2, 3), "actor.1.noise": np.array([2**63], np.uint64)}

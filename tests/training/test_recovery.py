@@ -25,7 +25,8 @@ from teamnet.team.exchange import non_finite
 from teamnet.training.checkpoint import newest_checkpoint
 from teamnet.training.outputs import MetricsFile
 from teamnet.training.run import Run, spec_of_checkpoint
-from teamnet.training.session import Saving, resume, train
+from teamnet.training.saving import Saving
+from teamnet.training.session import resume, train
 from tests.chaos.processes import CALLED, UNIT, actors, descendants, left_after
 
 SPEC = replace(preset("cartpole"), hidden=(6,), env_steps=700, episodes=None, seed=11)

@@ -17,7 +17,8 @@ from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.training.checkpoint import checksum, load_checkpoint, newest_checkpoint
 from teamnet.training.run import Run
-from teamnet.training.session import Saving, resume, train
+from teamnet.training.saving import Saving
+from teamnet.training.session import resume, train
 from tests.team.exchanges import assert_same
 
 SMALL = replace(preset("cartpole"), hidden=(6, 4), env_steps=400, episodes=None, seed=3)

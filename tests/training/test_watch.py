@@ -19,7 +19,8 @@ from teamnet.errors import EnvironmentRefused
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec
 from teamnet.training.run import Run
-from teamnet.training.session import Saving, resume, train
+from teamnet.training.saving import Saving
+from teamnet.training.session import resume, train
 from teamnet.training.watch import Watch
 
 

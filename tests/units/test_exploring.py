@@ -31,7 +31,7 @@ def test_rewinding_and_blocks_change_nothing_where_a_share_explores():
     whole, parts = KeyedNoise(unit).block(30), KeyedNoise(unit)
     assert np.array_equal(np.concatenate([parts.block(7), parts.block(5)]), whole[:12])
     parts.block(9)
-    parts.rewind(4)
+    parts.restore(parts.state_after(4))
     other = KeyedNoise(unit)
     other.restore(parts.state())
     assert np.array_equal(other.block(14), whole[16:])

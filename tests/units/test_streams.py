@@ -49,7 +49,7 @@ def test_noise_does_not_depend_on_blocks_nor_on_rewinding(blocks: list[int], use
     found = np.concatenate([parts.block(steps) for steps in blocks])
     assert np.array_equal(found, expected[: sum(blocks)])
     parts.block(9)
-    parts.rewind(used)
+    parts.restore(parts.state_after(used))
     restored = KeyedNoise(unit)
     restored.restore(parts.state())
     assert np.array_equal(restored.block(9 - used), expected[sum(blocks) + used :])

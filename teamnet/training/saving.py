@@ -1,0 +1,30 @@
+"""How a run provides against losses: what may be done again, and how often it mends itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from teamnet.errors import SpecError
+from teamnet.training.checkpoint import KEPT
+
+
+@dataclass(frozen=True)
+class Saving:
+    """How a run provides against losses.
+
+    Args:
+        every: environment steps between checkpoints.
+        keep: checkpoints that are kept.
+        recoveries: how often in a row, without a new environment step, the run takes up its newest checkpoint after
+            actors or nodes were lost; 0 lets it end with the error.
+    """
+
+    every: int = 50_000
+    keep: int = KEPT
+    recoveries: int = 10
+
+    def __post_init__(self) -> None:
+        values = {"save_every": (self.every, 1), "keep": (self.keep, 1), "recoveries": (self.recoveries, 0)}
+        for name, (value, least) in values.items():
+            if value < least:
+                raise SpecError(name, expected=f"{least} or more", found=str(value), mend="Leave it out for the usual.")
