@@ -70,6 +70,7 @@ class BoardExchange:
         self._outputs_at = self._output_words.ctypes.data, self._output_rounds.ctypes.data, len(outputs)
         self._call_steps = noise_steps(teams)
         self._calls: deque[list[Pending]] = deque()
+        self._asked: list[Pending] = []
         self._steps_called = 0
         self._step = self._first_step = self._pauses = 0
 
@@ -152,9 +153,10 @@ class BoardExchange:
 
     def _look(self, what: str) -> list[Any]:
         """What a method of every unit returns once it has finished the step; the workers stay in their calls."""
-        asked = self._crew.call_beside("look", [(what, self._step)] * self._crew.size)
-        self._wait_for(asked, self._calls)
-        found = self._crew.results(asked)
+        self._asked = self._crew.call_beside("look", [(what, self._step)] * self._crew.size)
+        self._wait_for(self._asked, self._calls)
+        found = self._crew.results(self._asked)
+        self._asked = []
         if any(its is None for its in found):
             self._look_after_workers(aborted=True)
         return found
@@ -191,8 +193,9 @@ class BoardExchange:
     def revive(self) -> int:
         """See :class:`teamnet.team.exchange.Exchange`."""
         self._nodes.abort()
-        calls, self._calls = [pending for call in self._calls for pending in call], deque()
-        if calls:
+        calls = [pending for call in (*self._calls, self._asked) for pending in call]
+        self._calls.clear()
+        if calls:  # to run and to look: none may go on once the board says no more that it is to end
             self._crew.done(calls, exchange.PATIENCE)
         self._nodes.check()
         lost = self._crew.replace_lost(exchange.PATIENCE)
