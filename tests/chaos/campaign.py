@@ -111,6 +111,9 @@ def disturbed(
                     injected[name] += faults[name][0](target, choice)
                 below |= world.processes(driver.pid)
                 output = driver.communicate(timeout=_END_SECONDS)[0]
+            except subprocess.TimeoutExpired:
+                os.killpg(driver.pid, signal.SIGKILL)
+                raise AssertionError(f"hangs after {dict(injected)}; {_end_of(log, 'none')}") from None
             except BaseException:
                 os.killpg(driver.pid, signal.SIGKILL)
                 raise
@@ -130,7 +133,7 @@ def _has_said_no_room(log: Path, code: int) -> bool:
     return code == _NO_ROOM and any(said in log.read_text()[-2000:] for said in _SAYS_NO_ROOM)
 
 
-def _end_of(log: Path, code: int) -> str:
+def _end_of(log: Path, code: int | str) -> str:
     said = log.read_text().splitlines()
     return "\n".join([f"exit code {code}", *(line for line in said if "raylet" not in line)][-60:])
 
