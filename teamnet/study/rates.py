@@ -28,11 +28,17 @@ class Timing:
     stolen: float
 
 
+def advance(run: Run, env_steps: int) -> None:
+    """Train for ``env_steps`` environment steps, or a batch more; units may still be at the last one."""
+    end = run.task.env_steps + env_steps
+    while run.task.env_steps < end:
+        run.advance(lambda: run.task.env_steps >= end)
+
+
 def rate(run: Run, env_steps: int) -> float:
     """Environment steps a second over the next ``env_steps`` (or a batch more), until every unit is done with them."""
     first, seconds = run.task.env_steps, run.seconds
-    while run.task.env_steps < first + env_steps:
-        run.advance(lambda: run.task.env_steps >= first + env_steps)
+    advance(run, env_steps)
     run.pause()
     return (run.task.env_steps - first) / (run.seconds - seconds)
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec
-from teamnet.study.rates import ENDLESS
+from teamnet.study.rates import ENDLESS, advance
 from teamnet.training.run import Run
 from teamnet.training.writer import Writer
 
@@ -45,14 +45,14 @@ def snapshot_cost(repeats: int, method: str) -> SnapshotCost:
     stopped, with_one, without = [], [], []
     try:
         with tempfile.TemporaryDirectory() as folder:
-            _advance(run, 4 * EVERY)
+            advance(run, 4 * EVERY)
             for _ in range(repeats):
                 begun = clock()
                 run.save(Path(folder), writer=writer)
                 saved = clock()
-                _advance(run, EVERY)
+                advance(run, EVERY)
                 between = clock()
-                _advance(run, EVERY)
+                advance(run, EVERY)
                 stopped.append(saved - begun)
                 with_one.append(between - begun)
                 without.append(clock() - between)
@@ -61,10 +61,3 @@ def snapshot_cost(repeats: int, method: str) -> SnapshotCost:
         run.close()
     plain, pause = statistics.median(without), statistics.median(stopped)
     return SnapshotCost(statistics.median(with_one) / plain - 1.0, pause / plain, pause)
-
-
-def _advance(run: Run, env_steps: int) -> None:
-    """Train, without a pause at the end, which is none of a checkpoint's."""
-    end = run.task.env_steps + env_steps
-    while run.task.env_steps < end:
-        run.advance(lambda: run.task.env_steps >= end)

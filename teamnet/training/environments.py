@@ -15,10 +15,10 @@ import numpy as np
 
 from teamnet.errors import EnvironmentRefused, NumericalError
 from teamnet.spec.presets import environment_id
-from teamnet.spec.run import RunSpec
+from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.training.spaces import ActionMap, find_interface, make_environment
 from teamnet.training.task import Episode, Outcome, read_counters, unfit_state
-from teamnet.training.watch import PATIENCE, Watch
+from teamnet.training.watch import Watch
 from teamnet.units.streams import ENVIRONMENT, keyed_generator
 
 
@@ -74,7 +74,7 @@ class Environments:
         patience: seconds that an environment has for an answer; 0 for as long as it takes.
     """
 
-    def __init__(self, spec: RunSpec, patience: float = PATIENCE) -> None:
+    def __init__(self, spec: RunSpec, patience: float = LaunchSpec.env_patience) -> None:
         self._name = environment_id(spec.task)
         self._rows: list[_Row] = []
         self._watch = Watch(self._name, patience)

@@ -31,11 +31,10 @@ from teamnet.training.checkpoint import (
 from teamnet.training.coordinator import Coordinator
 from teamnet.training.launch import Progress, start_exchange
 from teamnet.training.task import Episode, Task, comes_back
-from teamnet.training.watch import PATIENCE
 from teamnet.training.writer import Writer
 
 
-def make_task(spec: RunSpec, patience: float = PATIENCE) -> Task:
+def make_task(spec: RunSpec, patience: float = LaunchSpec.env_patience) -> Task:
     """The task of a run; its environments have ``patience`` seconds for every answer, 0 for as long as it takes.
 
     Raises:

@@ -13,8 +13,6 @@ from typing import Any, TypeVar
 
 from teamnet.errors import EnvironmentRefused
 
-PATIENCE = 300.0
-"""Seconds that an environment usually has for an answer."""
 GRACE = 10.0
 """Seconds after which a call that does not even hear that it is over takes the process with it."""
 _REFUSED = 2

@@ -12,6 +12,7 @@ from teamnet.study.reference import ReferenceTeam
 from teamnet.team import partition
 from teamnet.team.call_exchange import CallExchange, CallWorker
 from teamnet.team.crew import ThreadCrew
+from teamnet.team.exchange import Exchange
 from teamnet.team.partition import divide_all
 from teamnet.team.state import digest, merge, split
 from teamnet.units.streams import KeyedNoise, initial_weights
@@ -138,14 +139,19 @@ def fed_back(feedback: str) -> dict[str, list[list[LayerSpec]]]:
     }
 
 
+def everywhere(teams: list[list[LayerSpec]], nodes: int) -> list[Exchange]:
+    """The exchanges of every kind, a layer each unit."""
+    units = divide_all(teams, "layer", 0)
+    places = [number % nodes for number in range(len(units))]
+    calls = CallExchange(teams, units, ThreadCrew(CallWorker, [(teams, unit) for unit in units]))
+    return [local(teams), threaded(teams, "layer"), spread(teams, "layer", places), calls]
+
+
 @pytest.mark.parametrize("name", fed_back("shipped"))
 def test_products_that_are_shipped_are_those_that_mirrors_would_make(name: str):
     expected, teams = local(fed_back("mirror")[name]), fed_back("shipped")[name]
     drive(expected, teams, 30)
-    units = divide_all(teams, "layer", 0)
-    places = [number % 2 for number in range(len(units))]
-    calls = CallExchange(teams, units, ThreadCrew(CallWorker, [(teams, unit) for unit in units]))
-    for exchange in (local(teams), threaded(teams, "layer"), spread(teams, "layer", places), calls):
+    for exchange in everywhere(teams, nodes=2):
         drive(exchange, teams, 30)
         assert_same(state_of(exchange, teams, "layer"), state_of(expected, teams, "layer"))
         assert all(mirror["value"].size == 0 for mirror in exchange.mirrors())
@@ -168,10 +174,7 @@ def test_it_does_not_matter_how_the_td_error_comes_to_the_units(feedback: str, w
 
     expected, passing = local(teams("broadcast")), teams("passed-down")
     drive(expected, passing, 30)
-    units = divide_all(passing, "layer", 0)
-    places = [number % 3 for number in range(len(units))]
-    calls = CallExchange(passing, units, ThreadCrew(CallWorker, [(passing, unit) for unit in units]))
-    for exchange in (local(passing), threaded(passing, "layer"), spread(passing, "layer", places), calls):
+    for exchange in everywhere(passing, nodes=3):
         drive(exchange, passing, 30)
         assert_same(state_of(exchange, passing, "layer"), state_of(expected, passing, "layer"))
         exchange.close()
