@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ from teamnet.units.unit import Snapshot
 
 _CALLS_AHEAD = 2
 _LOOK_EVERY = 0.05
-"""Seconds between two looks for workers that have died, while the run pauses."""
+"""Seconds between two looks for workers that have died, while a call is waited for."""
 
 
 class BoardExchange:
@@ -100,8 +100,7 @@ class BoardExchange:
 
     def _collect(self, call: list[Pending]) -> None:
         """Wait for a call to end on every worker, and raise what went wrong there."""
-        if not self._crew.done(call, exchange.SILENCE):
-            raise silent()
+        self._wait_for(call)
         for unit, (_, step, said) in zip(self._units, self._crew.results(call), strict=True):
             if said is not None:
                 raise non_finite(unit, step - 1, said)
@@ -136,25 +135,28 @@ class BoardExchange:
         """See :class:`teamnet.team.exchange.Exchange`."""
         self._pauses += 1
         self._nodes.pause_before(self._step)
-        calls, self._calls = self._calls, deque()
         self._steps_called = self._step
-        for call in calls:
-            self._wait_for(call, calls)
-            self._collect(call)
+        while self._calls:
+            self._collect(self._calls.popleft())
         self._nodes.pause_before(self._step - 1)
 
-    def _wait_for(self, call: Sequence[Pending], steps: Iterable[list[Pending]]) -> None:
-        """Wait until a call has ended, or until one of those that run steps has failed and all are told to end."""
-        begun = time.monotonic()
-        while not self._crew.done(call, _LOOK_EVERY) and time.monotonic() - begun < exchange.SILENCE:
-            if any(self._crew.failed(its) for its in steps) or self._aborted():
+    def _wait_for(self, call: list[Pending]) -> None:
+        """Wait until a call has ended on every worker; all are told to end once one of them has failed.
+
+        Else they would wait for its words for ever.
+        """
+        begun, told = time.monotonic(), False
+        while not self._crew.done(call, _LOOK_EVERY):
+            if time.monotonic() - begun > exchange.SILENCE:
+                raise silent()
+            if not told and (any(self._crew.failed(its) for its in (call, *self._calls)) or self._aborted()):
                 self._nodes.abort()
-                break
+                told = True
 
     def _look(self, what: str) -> list[Any]:
         """What a method of every unit returns once it has finished the step; the workers stay in their calls."""
         self._asked = self._crew.call_beside("look", [(what, self._step)] * self._crew.size)
-        self._wait_for(self._asked, self._calls)
+        self._wait_for(self._asked)
         found = self._crew.results(self._asked)
         self._asked = []
         if any(its is None for its in found):

@@ -20,14 +20,15 @@ import pytest
 from teamnet.errors import ActorLost, CheckpointError, Diverged, ResourceError
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec, RunSpec
-from teamnet.team import exchange
+from teamnet.team import exchange, partition
+from teamnet.team.board_exchange import BoardExchange
 from teamnet.team.exchange import non_finite
 from teamnet.training.checkpoint import newest_checkpoint
 from teamnet.training.outputs import MetricsFile
 from teamnet.training.run import Run, spec_of_checkpoint
 from teamnet.training.saving import Saving
 from teamnet.training.session import resume, train
-from tests.chaos.processes import CALLED, UNIT, actors, descendants, left_after
+from tests.chaos.processes import CALLED, UNIT, actors, descendants, is_dead, left_after
 
 SPEC = replace(preset("cartpole"), hidden=(6,), env_steps=700, episodes=None, seed=11)
 LOCAL = LaunchSpec("local")
@@ -221,6 +222,28 @@ def test_an_actor_that_is_gone_is_replaced_under_ray(
     (recovery,) = summary["recoveries"]
     assert recovery["how"] == "1 new units"
     assert hit[0] not in actors(descendants(os.getpid())), "nobody keeps a stopped process"
+
+
+def test_who_dies_in_the_last_step_of_a_call_is_missed_at_once(monkeypatch: pytest.MonkeyPatch, shared_ray: None):
+    monkeypatch.setattr(partition, "_NOISE_STEPS", 20)
+    monkeypatch.setattr(exchange, "SILENCE", 20.0)
+    run, learn = Run(SPEC, LaunchSpec()), BoardExchange.learn
+
+    def learn_bereaved(its: BoardExchange, delta: np.ndarray) -> None:
+        if run.step == 19:
+            unit = actors(descendants(os.getpid()))[1]
+            os.kill(unit, signal.SIGKILL)
+            while not is_dead(unit):
+                time.sleep(0.01)
+        learn(its, delta)
+
+    monkeypatch.setattr(BoardExchange, "learn", learn_bereaved)
+    try:
+        with pytest.raises(ActorLost, match="expected all actors alive"):
+            run.advance(lambda: run.step == 40)
+        assert run.step == 20
+    finally:
+        run.close()
 
 
 @pytest.mark.parametrize(("transport", "kind", "asked"), [
