@@ -20,7 +20,7 @@ import gymnasium
 import numpy as np
 
 from teamnet.kernels.constants import TIMED_EVERY
-from teamnet.spec.check import check_choice
+from teamnet.spec.check import check_choice, check_count
 from teamnet.spec.layers import LayerSpec
 from teamnet.spec.presets import preset
 from teamnet.spec.resolve import build_teams
@@ -227,7 +227,12 @@ def bench(
             ray-neuron, ledger, snapshots); all but ray-neuron if left out.
         neuron: measure neuron grain too, which needs 20 GiB and some minutes.
         json: print one JSON object a line instead of a table.
+
+    Raises:
+        SpecError: a name is not known, or a number too small.
     """
+    check_count("repeats", repeats, 1)
+    check_count("steps", steps, 1)
     known = cases(steps)
     chosen = only or (*(name for name in known if neuron or name != "ray-neuron"), _LEDGER, _SNAPSHOTS)
     for name in chosen:

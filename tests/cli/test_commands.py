@@ -70,6 +70,8 @@ def test_an_unknown_flag_names_the_nearest(capsys: pytest.CaptureFixture[str]):
         (("resume", "nowhere"), "teamnet: nowhere: expected a folder with checkpoint-*.json"),
         (("train", "cartpole", "--address", "nowhere:1"), "address nowhere:1: expected a Ray cluster that takes"),
         (("eval", "nowhere", "--episodes", "0"), "teamnet: episodes: expected 1 or more; found 0"),
+        (("bench", "--repeats", "0"), "teamnet: repeats: expected a whole number from 1 to"),
+        (("bench", "--steps", "0"), "teamnet: steps: expected a whole number from 1 to"),
         (("verify", "nowhere.npz"), "teamnet: nowhere.npz: expected a golden file"),
     ],
 )

@@ -79,6 +79,10 @@ _COMMANDS = {
         ("--algorithms", "map"), ("--episodes", "1", "--seeds", "1"), ("algorithm", "["), 30,
     ),
     "report": _Command(_mostly("run", "."), {"out": "page.html"}, (), (), ("page:",), 60),
+    "bench": _Command(
+        _mostly("ledger").map(lambda its: ["--only", *its]), {"json": None, "neuron": None, "steps": "1"}, (),
+        ("--repeats", "1", "--steps", "20"), ("ledger",), 60,
+    ),
 }
 
 
