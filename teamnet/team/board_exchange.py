@@ -1,9 +1,8 @@
-"""The board exchange: workers run thousands of steps a call and meet the coordinator on the board."""
+"""The board exchange: workers run until the run pauses, in one call, and meet the coordinator on the board."""
 
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,7 +23,6 @@ from teamnet.units.schedules import schedule_of
 from teamnet.units.schedules.phase import rounds
 from teamnet.units.unit import Snapshot
 
-_CALLS_AHEAD = 2
 _LOOK_EVERY = 0.05
 """Seconds between two looks for workers that have died, while a call is waited for."""
 
@@ -68,16 +66,15 @@ class BoardExchange:
         self._output_words = np.array(outputs, np.int64)
         self._output_rounds = np.array([rounds(schedule_of(team[-1]), "activation") for team in teams], np.int64)
         self._outputs_at = self._output_words.ctypes.data, self._output_rounds.ctypes.data, len(outputs)
-        self._call_steps = noise_steps(teams)
-        self._calls: deque[list[Pending]] = deque()
+        self._noise_steps = noise_steps(teams)
+        self._running: list[Pending] = []
         self._asked: list[Pending] = []
-        self._steps_called = 0
         self._step = self._first_step = self._pauses = 0
 
     def act(self, observation: np.ndarray, keep: np.ndarray) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""
-        if self._step + self._call_steps * (_CALLS_AHEAD - 1) >= self._steps_called:
-            self._call_ahead()
+        if not self._running:
+            self._begin()
         self._observations[self._step & 1] = observation
         self._keep[self._step & 1] = keep
         self._publish(self._observation_word, self._step + 1)
@@ -91,28 +88,27 @@ class BoardExchange:
             if time.monotonic() - begun > exchange.SILENCE:
                 raise silent()
 
-    def _call_ahead(self) -> None:
-        while self._steps_called < self._step + self._call_steps * _CALLS_AHEAD:
-            self._calls.append(self._crew.call("run", [(self._call_steps,)] * self._crew.size))
-            self._steps_called += self._call_steps
-        while len(self._calls) > _CALLS_AHEAD:
-            self._collect(self._calls.popleft())
+    def _begin(self) -> None:
+        """Have the workers run, in a call that ends when the run pauses: calls cost them and this process time."""
+        self._running = self._crew.call("run", [(self._noise_steps,)] * self._crew.size)
 
-    def _collect(self, call: list[Pending]) -> None:
-        """Wait for a call to end on every worker, and raise what went wrong there."""
-        self._wait_for(call)
-        for unit, (_, step, said) in zip(self._units, self._crew.results(call), strict=True):
+    def _end(self) -> None:
+        """Wait until the workers have stopped running, if they do run, and raise what went wrong there."""
+        if not self._running:
+            return
+        self._wait_for(self._running)
+        running, self._running = self._running, []
+        for unit, (_, step, said) in zip(self._units, self._crew.results(running), strict=True):
             if said is not None:
                 raise non_finite(unit, step - 1, said)
 
     def _look_after_workers(self, aborted: bool) -> None:
-        if not aborted and not any(self._crew.failed(call) for call in self._calls) and not self._aborted():
+        if not aborted and not self._crew.failed(self._running) and not self._aborted():
             return
         lost = self._nodes.failure()
         self._nodes.abort()
         self._nodes.check()  # the units of a node whose board nobody looks after hear nothing any more
-        while self._calls:
-            self._collect(self._calls.popleft())
+        self._end()
         raise ActorLost(
             "team", expected="running units", found=lost or "an abort without a cause",
             mend="Continue from the last checkpoint with teamnet resume.",
@@ -135,9 +131,7 @@ class BoardExchange:
         """See :class:`teamnet.team.exchange.Exchange`."""
         self._pauses += 1
         self._nodes.pause_before(self._step)
-        self._steps_called = self._step
-        while self._calls:
-            self._collect(self._calls.popleft())
+        self._end()
         self._nodes.pause_before(self._step - 1)
 
     def _wait_for(self, call: list[Pending]) -> None:
@@ -149,7 +143,7 @@ class BoardExchange:
         while not self._crew.done(call, _LOOK_EVERY):
             if time.monotonic() - begun > exchange.SILENCE:
                 raise silent()
-            if not told and (any(self._crew.failed(its) for its in (call, *self._calls)) or self._aborted()):
+            if not told and (any(self._crew.failed(its) for its in (call, self._running)) or self._aborted()):
                 self._nodes.abort()
                 told = True
 
@@ -185,18 +179,18 @@ class BoardExchange:
 
     def restore(self, snapshots: Sequence[tuple[Snapshot, Snapshot]], step: int) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""
-        if self._calls:
+        if self._running:
             self.pause()
         self._crew.results(self._crew.call("restore", list(snapshots)))
         self._nodes.begin_at(step)
-        self._step = self._steps_called = self._first_step = step
+        self._step = self._first_step = step
         self._pauses = 0
 
     def revive(self) -> int:
         """See :class:`teamnet.team.exchange.Exchange`."""
         self._nodes.abort()
-        calls = [pending for call in (*self._calls, self._asked) for pending in call]
-        self._calls.clear()
+        calls = [*self._running, *self._asked]
+        self._running = []
         if calls:  # to run and to look: none may go on once the board says no more that it is to end
             self._crew.done(calls, exchange.PATIENCE)
         self._nodes.check()

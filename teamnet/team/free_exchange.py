@@ -47,8 +47,8 @@ class FreeExchange(BoardExchange):
         self._observations[self._step & 1] = observation
         self._keep[self._step & 1] = self._begun
         self._set_control(self._clock, number)
-        if not self._calls:
-            self._calls.append(self._crew.call("run", [(self._call_steps,)] * self._crew.size))
+        if not self._running:
+            self._begin()
         elif time.monotonic() >= self._look_at:
             self._look_after_workers(aborted=False)
             self._look_at = time.monotonic() + _LOOK_EVERY

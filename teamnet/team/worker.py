@@ -54,16 +54,18 @@ class BoardWorker:
         self._board = Board(self._teams, map_segment(path))
         self._unit.attach(self._board.hand_out(self._unit.spec, peers, shared=shared))
 
-    def run(self, steps: int) -> tuple[int, int, np.ndarray | None]:
-        """Run up to ``steps`` steps.
+    def run(self, noise_steps: int) -> tuple[int, int, np.ndarray | None]:
+        """Run until the run pauses or ends, with noise for ``noise_steps`` steps at a time.
 
         Returns:
             The status that the kernel gives, the next step's number, and, if a number is no longer finite, the
             activations ``(.., neurons)`` that the unit has published last.
         """
-        with self._drawing:
-            self._unit.draw_noise(steps)
-        status = self._run(self._unit.record.ctypes.data, steps)
+        status = READY
+        while status == READY:
+            with self._drawing:
+                self._unit.draw_noise(noise_steps)
+            status = self._run(self._unit.record.ctypes.data, noise_steps)
         said = self._said() if status == BROKEN else None
         return status, int(self._unit.record["step"][0]), said
 
@@ -99,12 +101,6 @@ class FreeWorker(BoardWorker):
     """Hosts one unit that runs on its own until the run pauses."""
 
     kernel = "teamnet.team.free_run", "run_free"
-
-    def run(self, steps: int) -> tuple[int, int, np.ndarray | None]:
-        """The same without an end of its own; noise is drawn for ``steps`` observations at a time."""
-        while (found := super().run(steps))[0] == READY:
-            pass
-        return found
 
     def _has_finished(self, step: int) -> bool:
         """It has paused: its steps are observations, of which it may miss some."""

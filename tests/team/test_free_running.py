@@ -89,10 +89,10 @@ class Blocked(FreeWorker):
 
     gate = threading.Event()
 
-    def run(self, steps: int) -> tuple[int, int, np.ndarray | None]:
+    def run(self, noise_steps: int) -> tuple[int, int, np.ndarray | None]:
         if not self._unit.spec.layer.is_last:
             self.gate.wait()
-        return super().run(steps)
+        return super().run(noise_steps)
 
 
 def test_hidden_units_that_do_not_run_hold_up_nobody():

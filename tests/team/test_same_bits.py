@@ -304,7 +304,7 @@ def test_pausing_between_steps_changes_no_bit():
 def test_snapshots_are_taken_beside_the_steps_and_are_those_of_the_moment(
     places: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(partition, "_NOISE_STEPS", 3)  # so that calls end and begin at some of these moments
+    monkeypatch.setattr(partition, "_NOISE_STEPS", 3)  # so that noise is drawn anew at some of these moments
     alone = local(TEAMS)
     teams = spread(TEAMS, "layer", places) if places else threaded(TEAMS, "block:4")
     grain = "layer" if places else "block:4"
@@ -313,10 +313,10 @@ def test_snapshots_are_taken_beside_the_steps_and_are_those_of_the_moment(
             observation, delta, keep = signals(TEAMS[0][0], step)
             exchange.act(observation, keep)
             exchange.learn(delta)
-        running = list(teams._calls)
+        running = teams._running
         assert_same(state_of(teams, TEAMS, grain), state_of(alone, TEAMS, "layer"))
-        assert teams._calls
-        assert list(teams._calls) == running, "nobody has stopped for it"
+        assert running
+        assert teams._running is running, "nobody has stopped for it"
     teams.close()
 
 
