@@ -8,6 +8,7 @@ import pytest
 from hypothesis import settings
 
 from teamnet.spec.layers import LayerSpec, Rate
+from tests.segments import held_segments
 
 settings.register_profile("teamnet", deadline=None, derandomize=True, max_examples=25)
 settings.load_profile("teamnet")
@@ -46,10 +47,8 @@ def generator() -> np.random.Generator:
 
 @pytest.fixture(scope="session", autouse=True)
 def _leave_nothing() -> Iterator[None]:
-    shared = Path("/dev/shm")
-    before = set(shared.glob("teamnet-*"))
     yield
-    assert set(shared.glob("teamnet-*")) <= before
+    assert not held_segments()
 
 
 @pytest.fixture(scope="module")

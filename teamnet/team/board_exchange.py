@@ -47,8 +47,8 @@ class BoardExchange:
         self._wait_for_all = native("teamnet.team.meet", "wait_for_all", "iiiii")
         self._crew, self._teams, self._units = crew, teams, units
         try:
-            self._nodes = nodes or Nodes(Node(teams, units, [0] * len(units)))
-            self._nodes.attach(crew)
+            nodes = nodes or Nodes(Node(teams, units, [0] * len(units)))
+            nodes.attach(crew)
         except BaseException:
             try:
                 if nodes:
@@ -56,6 +56,7 @@ class BoardExchange:
             finally:
                 crew.close()
             raise
+        self._nodes = nodes
         self.board = self._nodes.board
         self._observations, self._keep = self.board.observations, self.board.keep
         self._delta, self._kept = self.board.delta
@@ -86,7 +87,7 @@ class BoardExchange:
             begun = begun or time.monotonic()
             self._look_after_workers(aborted=status == ABORTED)
             if time.monotonic() - begun > exchange.SILENCE:
-                raise silent()
+                raise silent(exchange.SILENCE)
 
     def _begin(self) -> None:
         """Have the workers run, in a call that ends when the run pauses: calls cost them and this process time."""
@@ -106,8 +107,6 @@ class BoardExchange:
         if not aborted and not self._crew.failed(self._running) and not self._aborted():
             return
         lost = self._nodes.failure()
-        self._nodes.abort()
-        self._nodes.check()  # the units of a node whose board nobody looks after hear nothing any more
         self._end()
         raise ActorLost(
             "team", expected="running units", found=lost or "an abort without a cause",
@@ -139,13 +138,14 @@ class BoardExchange:
 
         Else they would wait for its words for ever.
         """
-        begun, told = time.monotonic(), False
+        begun, told, patience = time.monotonic(), False, exchange.SILENCE
         while not self._crew.done(call, _LOOK_EVERY):
-            if time.monotonic() - begun > exchange.SILENCE:
-                raise silent()
+            if time.monotonic() - begun > patience:
+                raise silent(patience)
             if not told and (any(self._crew.failed(its) for its in (call, self._running)) or self._aborted()):
                 self._nodes.abort()
-                told = True
+                self._nodes.check()  # the units of a node whose board nobody looks after hear nothing any more
+                begun, told, patience = time.monotonic(), True, exchange.PATIENCE
 
     def _look(self, what: str) -> list[Any]:
         """What a method of every unit returns once it has finished the step; the workers stay in their calls."""
@@ -189,11 +189,11 @@ class BoardExchange:
     def revive(self) -> int:
         """See :class:`teamnet.team.exchange.Exchange`."""
         self._nodes.abort()
+        self._nodes.check()
         calls = [*self._running, *self._asked]
         self._running = []
         if calls:  # to run and to look: none may go on once the board says no more that it is to end
             self._crew.done(calls, exchange.PATIENCE)
-        self._nodes.check()
         lost = self._crew.replace_lost(exchange.PATIENCE)
         self._nodes.attach(self._crew)
         return lost

@@ -22,10 +22,10 @@ SILENCE = 300.0
 """Seconds after which units that say nothing are given up: they are stopped, or on a host that is cut off."""
 
 
-def silent() -> ActorLost:
-    """The error of a team of which some units say nothing any more."""
+def silent(seconds: float) -> ActorLost:
+    """The error of a team of which some units have said nothing for so many seconds."""
     return ActorLost(
-        "team", expected="an answer of every unit", found=f"none for {SILENCE:.0f} s",
+        "team", expected="an answer of every unit", found=f"none for {seconds:.0f} s",
         mend="Look for stopped processes and hosts that are cut off, and continue with teamnet resume.",
     )
 

@@ -97,6 +97,10 @@ class Listener:
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
+        self.forget()
+
+    def forget(self) -> None:
+        """Hang up on those who have called and whom nobody has asked for."""
         with self._changed:
             for peer in self._peers.values():
                 peer.close()

@@ -95,7 +95,7 @@ class Node:
             self._segment = None
 
     def connect(self, endpoints: Sequence[Endpoint], step: int = 0) -> None:
-        """Begin with ``step``, linked to all other nodes; returns once every link stands.
+        """Begin with ``step``, linked to all other nodes, which have disconnected; returns once every link stands.
 
         Args:
             endpoints: of all nodes, in their order.
@@ -104,7 +104,6 @@ class Node:
         Raises:
             LinkLost, LinkRefused: another node cannot be reached, or is not of the run.
         """
-        self.disconnect()
         self.board.begin_at(step)
         self._failure = ""
         for peer, endpoint in enumerate(endpoints):
@@ -168,7 +167,7 @@ class Node:
         return self._listener.refused if self._listener else 0
 
     def disconnect(self) -> None:
-        """End all links."""
+        """End all links, those too that another node has begun."""
         links, self._links = self._links, []
         for link in links:
             for end in link.ends:
@@ -179,6 +178,8 @@ class Node:
             for thread in link.threads:
                 thread.join()
             link.socket.close()
+        if self._listener:
+            self._listener.forget()
 
     def close(self) -> None:
         """End all links and stop listening."""

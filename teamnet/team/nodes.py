@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from teamnet.errors import ActorLost
+from teamnet.team import exchange
 from teamnet.team.crew import Crew
+from teamnet.team.exchange import silent
 from teamnet.team.node import Node
 
 
@@ -21,6 +23,7 @@ class Nodes:
 
     def __init__(self, here: Node, others: Crew | None = None) -> None:
         self._here, self._others = here, others
+        self._patience = exchange.SILENCE
         self._reports = [here.where(), *self._of_others("where")]
         self.board = here.board
         self.begin_at(0)
@@ -28,7 +31,12 @@ class Nodes:
     def _of_others(self, method: str, *arguments: object) -> list:
         if self._others is None:
             return []
-        return self._others.results(self._others.call(method, [arguments] * self._others.size))
+        calls = self._others.call(method, [arguments] * self._others.size)
+        if not self._others.done(calls, self._patience):
+            silence, self._patience = self._patience, exchange.PATIENCE  # nobody waits for it as long again
+            raise silent(silence)
+        self._patience = exchange.SILENCE
+        return self._others.results(calls)
 
     def attach(self, crew: Crew) -> None:
         """Have every worker map the board of its node."""
@@ -39,7 +47,12 @@ class Nodes:
         ]))
 
     def begin_at(self, step: int) -> None:
-        """Set all counters to what they are when ``step`` steps are complete, and link the nodes anew."""
+        """Set all counters to what they are when ``step`` steps are complete, and link the nodes anew.
+
+        No node calls another before all have forgotten who called before: nobody would be at the other end any more.
+        """
+        self._of_others("disconnect")
+        self._here.disconnect()
         endpoints = [endpoint for _, endpoint in self._reports]
         pending = self._others.call("connect", [(endpoints, step)] * self._others.size) if self._others else []
         self._here.connect(endpoints, step)
@@ -94,4 +107,5 @@ class Nodes:
         if self._others:
             with suppress(ActorLost):
                 self._of_others("close")
-            self._others.close()
+            others, self._others = self._others, None
+            others.close()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -26,7 +28,7 @@ def connect(address: str) -> bool:
         Whether the connection is new; one that is there already is used and stays its owner's.
 
     Raises:
-        ResourceError: nothing answers at the address.
+        ResourceError: nothing answers at the address, or a private cluster does not start.
     """
     if ray.is_initialized():
         return False
@@ -35,7 +37,8 @@ def connect(address: str) -> bool:
     if address:
         try:
             _check_listening(address)
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+            with _leaving_signals():
+                ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         except (OSError, ValueError, RuntimeError) as error:
             raise ResourceError(
                 f"address {address}", expected="a Ray cluster that takes this user's token",
@@ -46,12 +49,30 @@ def connect(address: str) -> bool:
         return True
     ensure_token(os.environ)
     os.environ.pop("RAY_AUTH_MODE", None)  # Ray then asks for tokens, whatever the mode was
-    with _allocating_in_one_place():
-        ray.init(
-            address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR,
-            object_store_memory=_STORE_BYTES,
-        )
+    try:
+        with _leaving_signals(), _allocating_in_one_place():
+            ray.init(
+                address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR,
+                object_store_memory=_STORE_BYTES,
+            )
+    except Exception as error:  # which is what Ray raises if a process of its own dies or is slow
+        ray.shutdown()
+        raise ResourceError(
+            "Ray", expected="a private cluster on this machine", found=(str(error) or repr(error)).splitlines()[0],
+            mend="Look whether processor, memory and disk have room, and try again, or use --backend local.",
+        ) from error
     return True
+
+
+@contextmanager
+def _leaving_signals() -> Iterator[None]:
+    """Keep who hears SIGTERM; Ray takes it, and would end a run without a checkpoint."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if before is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

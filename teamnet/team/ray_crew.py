@@ -98,7 +98,7 @@ class RayCrew:
         try:
             return ray.get(list(pending), timeout=exchange.SILENCE)
         except GetTimeoutError:
-            raise silent() from None
+            raise silent(exchange.SILENCE) from None
         except RayTaskError as error:
             cause = error.cause
             if isinstance(cause, TeamnetError):
@@ -125,8 +125,8 @@ class RayCrew:
     def replace_lost(self, patience: float) -> int:
         """See :class:`teamnet.team.crew.Crew`."""
         asked = [actor.__ray_ready__.remote() for actor in self._actors]
-        silent = set(ray.wait(asked, num_returns=self.size, timeout=patience)[1])
-        lost = [number for number, call in enumerate(asked) if call in silent or self.failed([call])]
+        unanswered = set(ray.wait(asked, num_returns=self.size, timeout=patience)[1])
+        lost = [number for number, call in enumerate(asked) if call in unanswered or self.failed([call])]
         if len(lost) == self.size > 1:
             raise ActorLost(
                 "team", expected="some actors alive", found="none", mend="Continue with teamnet resume."

@@ -12,6 +12,7 @@ import numpy as np
 
 from teamnet.board.board import Board
 from teamnet.board.segment import map_segment
+from teamnet.errors import ActorLost
 from teamnet.kernels.constants import BROKEN, READY
 from teamnet.kernels.native import native
 from teamnet.spec.layers import LayerSpec, UnitSpec
@@ -50,8 +51,18 @@ class BoardWorker:
             path: of the segment.
             peers: units of the same layer on this node, this one included.
             shared: whether other nodes have units of the same layer.
+
+        Raises:
+            ActorLost: whoever holds the segment is gone.
         """
-        self._board = Board(self._teams, map_segment(path))
+        try:
+            memory = map_segment(path)
+        except OSError as error:
+            raise ActorLost(
+                self._unit.spec.name, expected="the board of this node", found=str(error),
+                mend="Continue from the last checkpoint with teamnet resume.",
+            ) from None
+        self._board = Board(self._teams, memory)
         self._unit.attach(self._board.hand_out(self._unit.spec, peers, shared=shared))
 
     def run(self, noise_steps: int) -> tuple[int, int, np.ndarray | None]:

@@ -80,14 +80,16 @@ class MetricsFile:
         self._cut(keep)
 
     def _cut(self, keep: Any) -> None:
-        size = self._file.seek(0, os.SEEK_END)
+        with having_room(self._path):
+            size = self._file.seek(0, os.SEEK_END)
         if type(keep) is not int or not 0 <= keep <= size:
             raise CheckpointError(
                 str(self._path), expected=f"the {shown(keep)} bytes that the checkpoint knows of", found=f"{size}",
                 mend="Lines are missing: go on from the checkpoint before it, or start the run anew.",
             )
-        self._file.seek(keep)
-        self._file.truncate(keep)
+        with having_room(self._path):
+            self._file.seek(keep)
+            self._file.truncate(keep)
 
     def episodes(self, episodes: list[Episode]) -> None:
         """See :class:`Observer`."""

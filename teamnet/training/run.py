@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -75,18 +76,18 @@ class Run:
         block_size(self.launch.grain)
         check_placement(self.launch.placement)
         self.task = make_task(spec, self.launch.env_patience)
-        self.spec = fit_depth(spec, self.task.interface)
-        self.teams = build_teams(self.spec, self.task.interface)
-        self._units = divide_all(self.teams, self.launch.grain, spec.seed)
-        self._exchange = start_exchange(
-            self.launch, self.teams, self._units, free_running=spec.free_running, say=say
-        )
-        try:
+        with ExitStack() as unless_started:
+            unless_started.callback(self.task.close)
+            self.spec = fit_depth(spec, self.task.interface)
+            self.teams = build_teams(self.spec, self.task.interface)
+            self._units = divide_all(self.teams, self.launch.grain, spec.seed)
+            self._exchange = start_exchange(
+                self.launch, self.teams, self._units, free_running=spec.free_running, say=say
+            )
+            unless_started.callback(self._exchange.close)
             self._coordinator = Coordinator(self.spec, self.teams, self.task, self._exchange)
             self.task.begin()
-        except BaseException:
-            self.close()
-            raise
+            unless_started.pop_all()
         self.stop_asked = False
         self.seconds = 0.0
         self.startup_seconds = time.perf_counter() - begun

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from teamnet.errors import ActorLost, Diverged, LinkLost, ResourceError, TeamnetError
+from teamnet.errors import ActorLost, Diverged, LinkLost, LinkRefused, ResourceError, TeamnetError
 from teamnet.spec.run import LaunchSpec, RunSpec, halved
 from teamnet.training.checkpoint import newest_checkpoint
 from teamnet.training.endings import StoppingOnSignals
@@ -35,7 +35,9 @@ _PAUSES = (0.0, 1.0, 5.0, 15.0, 30.0)
 _TRIED = 3
 """The first checkpoints, with which it is tried whether the environments come back."""
 
-_LOSSES = ActorLost, LinkLost
+_LOSSES = ActorLost, LinkLost, LinkRefused
+"""What is mended; the nodes of a run refuse each other only where one of them dies in the middle of a handshake."""
+
 _TIMES_IN_PLACE = 2
 """A second unit may die while the first is being replaced."""
 
@@ -75,12 +77,13 @@ def train(
 
 
 def _take_folder(out: Path, *, new: bool) -> None:
-    """Make the run's folder; a new run removes what an older one left there, so that the two never mix.
+    """Make the run's folder, without drafts that a killed driver left; a new run removes all that an older one left.
 
     Raises:
         SpecError: it cannot be written to.
     """
-    make_folder(out, without=("checkpoint-*", "tensorboard/events.out.*", "metrics.jsonl") if new else ())
+    old = ("checkpoint-*", "tensorboard/events.out.*", "metrics.jsonl") if new else ()
+    make_folder(out, without=(".*.json.*", ".*.safetensors.*", *old))
 
 
 def _start(
@@ -238,7 +241,8 @@ class _Session:
         _close(old)
         passing = (*_LOSSES, ResourceError)  # a cluster takes a while to know that a node is dead
         self.run, about = _start(spec, old.launch, path, self._say, passing=passing, former=old.spec)
-        self.run.stop_asked = old.stop_asked
+        if old.stop_asked:
+            self._stop()
         self._export = _exporter(self.run)
         return about
 

@@ -255,5 +255,7 @@ def test_the_slurm_script_runs_where_srun_means_these_hosts(tmp_path: Path, dige
 
 
 def test_nothing_is_left_on_the_machine(hosts: Hosts):
-    assert not [name for name in os.listdir("/dev/shm") if name.startswith("teamnet-")]
+    there = command_lines([pid for number in range(hosts.count) for pid in hosts.processes(number)])
+    assert there, "Ray itself"
+    assert not left_after({pid: line for pid, line in there.items() if line.startswith((UNIT, RELAY))}, 10.0)
 

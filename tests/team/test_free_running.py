@@ -231,7 +231,6 @@ def _all_gone(processes: list[int]) -> bool:
 def test_a_stopped_actor_under_ray_holds_up_nobody_and_a_killed_one_is_noticed(shared_ray: None, tmp_path: Path):
     import ray
 
-    segments = set(Path("/dev/shm").glob("teamnet-*"))
     run = Run(CARTPOLE, LaunchSpec())
     try:
         processes = _processes(run)
@@ -253,7 +252,6 @@ def test_a_stopped_actor_under_ray_holds_up_nobody_and_a_killed_one_is_noticed(s
     finally:
         run.close()
     assert _all_gone(processes)
-    assert set(Path("/dev/shm").glob("teamnet-*")) == segments
     resumed = Run(CARTPOLE, LaunchSpec())
     try:
         step = resumed.load(next(tmp_path.glob("*.json")))["step"]

@@ -90,6 +90,20 @@ def test_prometheus_sees_the_ledger(cluster: Cluster):
     assert all('task="cartpole"' in line for line in found)
 
 
+def test_a_private_cluster_that_does_not_start_is_a_documented_error(monkeypatch: pytest.MonkeyPatch):
+    from teamnet.team import ray_cluster
+
+    def fail(**options: object) -> None:
+        raise Exception("The current node timed out during startup.\nSee the logs.")
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", fail)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    message = "Ray: expected a private cluster on this machine; found The current node timed out .*--backend local"
+    with pytest.raises(ResourceError, match=message):
+        ray_cluster.connect("")
+
+
 def test_what_raylets_report_goes_to_the_standard_error(capsys: pytest.CaptureFixture[str]):
     from teamnet.team import ray_cluster
 

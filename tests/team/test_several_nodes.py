@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import os
 import socket
+import time
+from concurrent.futures import Future
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from teamnet.board.handshake import new_key
 from teamnet.errors import ActorLost, LinkRefused, NumericalError, ResourceError
 from teamnet.spec.layers import Rate
+from teamnet.team import exchange as exchanges
 from teamnet.team.address import cluster_address
 from teamnet.team.crew import ThreadCrew
+from teamnet.team.listener import reach
 from teamnet.team.node import Node
-from teamnet.team.nodes import Nodes
 from teamnet.team.partition import divide_all
-from tests.team.exchanges import drive, spread
+from teamnet.team.state import split
+from teamnet.team.worker import BoardWorker
+from tests.segments import held_segments
+from tests.team.exchanges import assert_same, drive, local, spread, state_of, threaded
 from tests.team.test_same_bits import TEAMS
-
-
-def _segments() -> set[str]:
-    return {name for name in os.listdir("/dev/shm") if name.startswith("teamnet-")}
 
 
 def test_a_unit_that_diverges_on_another_node_ends_the_run_with_its_name():
@@ -53,7 +55,7 @@ def test_what_makes_no_sense_on_a_link_ends_the_run():
 def test_nodes_of_different_runs_do_not_link_and_leave_nothing():
     units = divide_all(TEAMS, "layer", 0)
     places = [0, 0, 0, 1, 1, 1]
-    before = _segments()
+    before = held_segments()
     here = Node(TEAMS, units, places, 0, new_key(), "127.0.0.1")
     others = ThreadCrew(Node, [(TEAMS, units, places, 1, new_key(), "127.0.0.1")])
     endpoints = [here.where()[1], others._workers[0].where()[1]]
@@ -62,15 +64,67 @@ def test_nodes_of_different_runs_do_not_link_and_leave_nothing():
     assert here.refused() >= 1
     here.close()
     others._workers[0].close()
-    assert _segments() == before
+    del here, others
+    assert held_segments() == before
 
 
-def test_a_run_over_several_nodes_leaves_no_segment():
-    before = _segments()
+def test_a_run_over_several_nodes_leaves_no_segment_and_may_be_closed_twice():
+    before = held_segments()
     exchange = spread(TEAMS, "layer", [0, 1, 2, 0, 1, 2])
-    assert _segments() == before
+    assert len(held_segments() - before) == 3
     exchange.close()
-    assert isinstance(exchange._nodes, Nodes)
+    exchange.close()
+    del exchange
+    assert held_segments() == before
+
+
+def test_a_board_whose_holder_is_gone_is_a_lost_actor():
+    unit = divide_all(TEAMS, "layer", 0)[0]
+    with pytest.raises(ActorLost, match=f"{unit.name}: expected the board of this node; found .*No such file"):
+        BoardWorker(TEAMS, unit).attach(Path("/proc/self/fd/99999"), 1, shared=False)
+
+
+def test_who_called_before_everybody_begins_anew_is_forgotten():
+    alone, teams = local(TEAMS), spread(TEAMS, "layer", [0, 1, 0, 1, 0, 1])
+    for exchange in (alone, teams):
+        drive(exchange, TEAMS, 5)
+    state = state_of(teams, TEAMS, "layer")
+    here = teams._nodes._here
+    reach(here._listener.endpoint, here._key, 1, 0, 5.0).close()
+    teams.restore(split(divide_all(TEAMS, "layer", 0), state), 5)
+    for exchange in (alone, teams):
+        drive(exchange, TEAMS, 5, first=5)
+    assert_same(state_of(teams, TEAMS, "layer"), state_of(alone, TEAMS, "layer"))
+    teams.close()
+
+
+def test_a_node_that_has_said_nothing_is_not_waited_for_as_long_again(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(exchanges, "SILENCE", 1.0)
+    monkeypatch.setattr(exchanges, "PATIENCE", 2.0)
+    teams = spread(TEAMS, "layer", [0, 1, 0, 1, 0, 1])
+    stopped = teams._nodes._others._threads[0].submit(time.sleep, 4.0)
+    for seconds in (1, 2):
+        with pytest.raises(ActorLost, match=f"expected an answer of every unit; found none for {seconds} s"):
+            teams._nodes.check()
+    stopped.result()
+    teams._nodes.check()
+    teams.close()
+
+
+@pytest.mark.parametrize("gone", [True, False], ids=["a node that is gone", "a unit that is stopped"])
+def test_who_is_told_to_end_is_not_waited_for_as_long_as_who_runs(gone: bool, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(exchanges, "PATIENCE", 1.0)
+    teams = threaded(TEAMS, "layer")
+
+    def check() -> None:
+        if gone:
+            raise ActorLost("team", expected="all actors alive", found="a relay that is gone", mend="")
+
+    monkeypatch.setattr(teams._nodes, "check", check)
+    teams._nodes.abort()
+    with pytest.raises(ActorLost, match="a relay that is gone" if gone else "found none for 1 s"):
+        teams._wait_for([Future()])
+    teams.close()
 
 
 def test_an_address_of_rays_client_is_refused_and_local_is_a_private_cluster(monkeypatch: pytest.MonkeyPatch):

@@ -66,7 +66,9 @@ def test_a_private_cluster_asks_for_a_token(tmp_path: Path):
     path = tmp_path / "token"
     code = (
         "import ray; from teamnet.team.ray_cluster import connect, disconnect\n"
-        "connect(''); print(ray._raylet.get_authentication_mode() == ray._raylet.AuthenticationMode.TOKEN)\n"
+        "import signal; hear = lambda *_: None; signal.signal(signal.SIGTERM, hear)\n"
+        "connect(''); assert signal.getsignal(signal.SIGTERM) is hear\n"
+        "print(ray._raylet.get_authentication_mode() == ray._raylet.AuthenticationMode.TOKEN)\n"
         "disconnect()"
     )  # in a process of its own: Ray keeps the mode and the token of the first cluster
     environment = os.environ | {"RAY_AUTH_TOKEN_PATH": str(path), "RAY_AUTH_MODE": "disabled"}

@@ -17,10 +17,18 @@ import gymnasium
 import numpy as np
 import pytest
 
-from teamnet.errors import ActorLost, CheckpointError, Diverged, ResourceError
+from teamnet.errors import (
+    ActorLost,
+    CheckpointError,
+    Diverged,
+    LinkLost,
+    LinkRefused,
+    ResourceError,
+    TeamnetError,
+)
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec, RunSpec
-from teamnet.team import exchange, partition
+from teamnet.team import exchange
 from teamnet.team.board_exchange import BoardExchange
 from teamnet.team.exchange import non_finite
 from teamnet.training.checkpoint import newest_checkpoint
@@ -37,7 +45,9 @@ LOCAL = LaunchSpec("local")
 class Losing:
     """Makes a run lose its team at some environment steps, once each or for ever."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, steps: list[int], *, in_place: bool = True) -> None:
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, steps: list[int], *, beyond_mending: type[TeamnetError] | None = None
+    ) -> None:
         self.left = list(steps)
         advance, mend = Run.advance, Run.mend
 
@@ -48,8 +58,8 @@ class Losing:
             return advance(run, *arguments)
 
         def mending(run: Run, path: Path):
-            if not in_place:
-                raise ActorLost("team", expected="some actors alive", found="none", mend="")
+            if beyond_mending:
+                raise beyond_mending("team", expected="some actors alive", found="none", mend="")
             return mend(run, path)
 
         monkeypatch.setattr(Run, "advance", losing)
@@ -97,11 +107,11 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, bytes]:
     return summary["digest"], (folder / "metrics.jsonl").read_bytes()
 
 
-@pytest.mark.parametrize("in_place", [True, False], ids=["new units", "a new team"])
+@pytest.mark.parametrize("beyond_mending", [None, ActorLost, LinkLost, LinkRefused])
 def test_the_end_is_the_same_and_no_line_is_missing_or_there_twice(
-    in_place: bool, calm: tuple[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    beyond_mending: type[TeamnetError] | None, calm: tuple[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    Losing(monkeypatch, [20, 150, 150, 333, 560], in_place=in_place)
+    Losing(monkeypatch, [20, 150, 150, 333, 560], beyond_mending=beyond_mending)
     said: list[str] = []
     summary, interrupted = train(SPEC, LOCAL, tmp_path, saving=Saving(100), say=said.append)
     assert (summary["digest"], (tmp_path / "metrics.jsonl").read_bytes()) == calm
@@ -109,7 +119,7 @@ def test_the_end_is_the_same_and_no_line_is_missing_or_there_twice(
     assert len(summary["recoveries"]) == 5
     assert summary["recoveries"][0]["how"] == "a new team", "there was no checkpoint yet"
     hows = {its["how"] for its in summary["recoveries"][1:]}
-    assert hows == ({"the same units"} if in_place else {"a new team"})
+    assert hows == ({"a new team"} if beyond_mending else {"the same units"})
     assert all(0 <= its["replayed_env_steps"] <= 210 for its in summary["recoveries"])
     assert sum("environment steps are done again" in line for line in said) == 5
 
@@ -198,6 +208,28 @@ def test_metrics_that_find_no_room_end_the_run_and_nothing_is_lost(
     assert (summary["digest"], (tmp_path / "metrics.jsonl").read_bytes()) == calm
 
 
+def test_metrics_that_find_no_room_while_a_run_goes_back_are_named(tmp_path: Path):
+    class Full(io.StringIO):
+        def seek(self, *place: int) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    metrics = MetricsFile(tmp_path)
+    metrics._file.close()
+    metrics._file = Full()
+    run = Run(SPEC, LOCAL)
+    with pytest.raises(ResourceError, match="metrics.jsonl: expected room for .*No space left.*teamnet resume"):
+        metrics.rewind(run, {})
+    run.close()
+
+
+def test_drafts_of_a_killed_driver_are_removed(tmp_path: Path):
+    train(replace(SPEC, env_steps=100), LOCAL, tmp_path)
+    (tmp_path / ".checkpoint-000000000200.json.4711").touch()
+    (tmp_path / ".summary.json.4711").touch()
+    resume(tmp_path, env_steps=150)
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
 @pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped for good"])
 def test_an_actor_that_is_gone_is_replaced_under_ray(
     fault: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared_ray: None
@@ -224,8 +256,7 @@ def test_an_actor_that_is_gone_is_replaced_under_ray(
     assert hit[0] not in actors(descendants(os.getpid())), "nobody keeps a stopped process"
 
 
-def test_who_dies_in_the_last_step_of_a_call_is_missed_at_once(monkeypatch: pytest.MonkeyPatch, shared_ray: None):
-    monkeypatch.setattr(partition, "_NOISE_STEPS", 20)
+def test_who_dies_within_a_step_is_missed_at_once(monkeypatch: pytest.MonkeyPatch, shared_ray: None):
     monkeypatch.setattr(exchange, "SILENCE", 20.0)
     run, learn = Run(SPEC, LaunchSpec()), BoardExchange.learn
 
@@ -239,9 +270,9 @@ def test_who_dies_in_the_last_step_of_a_call_is_missed_at_once(monkeypatch: pyte
 
     monkeypatch.setattr(BoardExchange, "learn", learn_bereaved)
     try:
+        run.advance(lambda: run.step == 20)
         with pytest.raises(ActorLost, match="expected all actors alive"):
-            run.advance(lambda: run.step == 40)
-        assert run.step == 20
+            run.pause()
     finally:
         run.close()
 

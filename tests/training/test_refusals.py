@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from dataclasses import replace
 from typing import Any
 
@@ -118,6 +120,15 @@ def test_team_values(change: dict[str, Any], message: str):
 def test_launch_values(launch: LaunchSpec, message: str):
     with pytest.raises(SpecError, match=message):
         Run(CARTPOLE, launch)
+
+
+def test_a_run_that_is_refused_leaves_no_environment(monkeypatch: pytest.MonkeyPatch):
+    assert CARTPOLE.actor is not None
+    before, handler = threading.enumerate(), signal.getsignal(signal.SIGUSR2)
+    with pytest.raises(SpecError, match="actor.rates"):
+        Run(replace(CARTPOLE, actor=replace(CARTPOLE.actor, rates=(0.1,))), LOCAL)
+    assert threading.enumerate() == before, "not even who watches over it"
+    assert signal.getsignal(signal.SIGUSR2) == handler
 
 
 def test_an_unknown_task_and_an_unknown_option_name_the_nearest():
