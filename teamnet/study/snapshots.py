@@ -36,7 +36,7 @@ class SnapshotCost(NamedTuple):
 
 
 def snapshot_cost(repeats: int, method: str) -> SnapshotCost:
-    """CartPole, an actor for each layer: medians of thousands of steps, with a checkpoint and without in turn.
+    """CartPole, an actor for each layer: medians over thousands of steps, compared with the thousand beside each.
 
     Args:
         repeats: checkpoints.
@@ -44,20 +44,23 @@ def snapshot_cost(repeats: int, method: str) -> SnapshotCost:
     """
     run = Run(replace(preset("cartpole", method), env_steps=ENDLESS, episodes=None), LaunchSpec())
     writer, clock = Writer(), time.perf_counter
-    stopped, with_one, without = [], [], []
+    stopped, plain, longer = [], [], []
     try:
         with tempfile.TemporaryDirectory() as folder:
             advance(run, 4 * EVERY)
             for number in range(repeats):
+                seconds = {}
                 for saves in _TURNS[number % 2]:
                     begun = clock()
                     if saves:
                         run.save(Path(folder), writer=writer)
                         stopped.append(clock() - begun)
                     advance(run, EVERY)
-                    (with_one if saves else without).append(clock() - begun)
+                    seconds[saves] = clock() - begun
+                plain.append(seconds[False])
+                longer.append(seconds[True] / seconds[False] - 1.0)
             writer.close()
     finally:
         run.close()
-    plain, pause = statistics.median(without), statistics.median(stopped)
-    return SnapshotCost(statistics.median(with_one) / plain - 1.0, pause / plain, pause)
+    pause = statistics.median(stopped)
+    return SnapshotCost(statistics.median(longer), pause / statistics.median(plain), pause)

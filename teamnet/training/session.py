@@ -29,6 +29,8 @@ from teamnet.training.saving import Saving
 from teamnet.training.writer import Writer
 
 _SHOWN_EVERY = 0.2
+_EXPORTED_EVERY = 5.0
+"""Seconds between two showings of the ledger to Ray, which asks every unit."""
 _PAUSES = (0.0, 1.0, 5.0, 15.0, 30.0)
 """Seconds before each attempt to start anew."""
 
@@ -160,6 +162,7 @@ class _Session:
     def _loop(self) -> None:
         run = self.run
         next_save = run.task.env_steps + self._saving.every if self._out else math.inf
+        export_at = 0.0
         while not run.done and not run.stop_asked:
             show_at = time.perf_counter() + _SHOWN_EVERY
             episodes = run.advance(
@@ -172,7 +175,9 @@ class _Session:
             self._progress.show()
             if run.task.env_steps >= next_save and not run.done:
                 self._save()
-                self._export()
+                if time.perf_counter() >= export_at:
+                    self._export()
+                    export_at = time.perf_counter() + _EXPORTED_EVERY
                 next_save = run.task.env_steps + self._saving.every
 
     def _save(self) -> None:
