@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import textwrap
 import typing
 from pathlib import Path
 from typing import Any, TypeVar
@@ -50,10 +51,10 @@ def _options_class(purpose: str, more: type) -> type:
     for part in (Choice, RunSpec, LaunchSpec, more):
         hints = typing.get_type_hints(part)
         fields += [(field.name, hints[field.name], field) for field in dataclasses.fields(part) if field.name != "task"]
-        arguments.append((part.__doc__ or "").split("Args:\n")[1])
+        arguments.append(textwrap.dedent((part.__doc__ or "").split("Args:\n")[1]).rstrip())
     with_defaults = [(name, hint, dataclasses.field(default=its.default)) for name, hint, its in fields]
     options = dataclasses.make_dataclass("Options", with_defaults, frozen=True)
-    options.__doc__ = f"{purpose}\n\nArgs:\n" + "".join(arguments)
+    options.__doc__ = f"{purpose}\n\nArgs:\n" + textwrap.indent("\n".join(arguments), "    ")
     return options
 
 

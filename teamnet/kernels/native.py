@@ -68,7 +68,8 @@ def _object_code(module: str, name: str, arguments: str) -> tuple[str, bytes]:
         draft = path.with_name(f"{path.name}.{os.getpid()}")
         draft.write_bytes(hashlib.sha256(code).digest() + symbol.encode() + b"\0" + code)
         draft.replace(path)
-    digest, content = path.read_bytes()[:32], path.read_bytes()[32:]
+    content = path.read_bytes()
+    digest, content = content[:32], content[32:]
     symbol, _, code = content.partition(b"\0")
     if hashlib.sha256(code).digest() != digest:
         path.unlink()

@@ -66,7 +66,11 @@ def whole_numbers(where: str, texts: Sequence[str]) -> tuple[int, ...]:
 
 
 def check_launch(launch: LaunchSpec) -> None:
-    """Refuse an unknown backend or transport; the grain is checked where it is parsed, but for its length."""
+    """Refuse an unknown backend or transport; the grain is checked where it is parsed, but for its length.
+
+    Raises:
+        SpecError: naming the field.
+    """
     check_types(launch)
     check_choice("backend", launch.backend, ("ray", "local"))
     check_choice("transport", launch.transport, ("board", "ray"))
@@ -82,7 +86,11 @@ def check_launch(launch: LaunchSpec) -> None:
 
 
 def check_no_link(launch: LaunchSpec) -> None:
-    """Refuse an emulated link where there is none."""
+    """Refuse an emulated link where there is none.
+
+    Raises:
+        SpecError: naming the field.
+    """
     for name in ("link_latency", "link_bandwidth"):
         if getattr(launch, name) > 0:
             raise SpecError(
@@ -261,7 +269,11 @@ def _check_team(name: str, team: TeamSpec) -> None:
 
 
 def check_depth(name: str, team: TeamSpec, layers: int, gaussian_layers: int) -> None:
-    """Refuse a team whose values do not match its layers one by one."""
+    """Refuse a team whose values do not match its layers one by one.
+
+    Raises:
+        SpecError: naming the field, and how many values there should be.
+    """
     for field, values, count in (
         ("variances", team.variances, gaussian_layers), ("rates", team.rates, layers),
         ("final_rates", team.final_rates, layers),

@@ -15,8 +15,10 @@ class TeamSpec:
         final_rates: learning rate of each layer once annealed.
         trace_lambda: decay of the eligibility traces beyond the discount.
         temperature: of a categorical output.
-        rule, exploring, schedule, settle_steps: how this team learns, explores and settles, where it differs from the
-            run; ``None`` for the run's.
+        rule: how this team learns, where it differs from the run; ``None`` for the run's, as with the next three.
+        exploring: share of its hidden units that explore in a step.
+        schedule: how it settles.
+        settle_steps: settle steps or sweeps in one environment step.
     """
 
     variances: tuple[float, ...]
@@ -39,7 +41,8 @@ class RunSpec:
         rule: ``map``, ``map-async`` (every unit updates all the time), ``reinforce`` (MAP propagation without settle
             steps) or ``backprop`` (output units by REINFORCE, hidden units by the chain rule).
         seed: of all random streams.
-        env_steps, episodes: when the run is over; the first that is reached, ``None`` for no such bound.
+        env_steps: when the run is over, or with the episodes; the first that is reached, ``None`` for no such bound.
+        episodes: when the run is over, or with the environment steps.
         num_envs: parallel environments, the rows of a batch.
         hidden: neurons of the hidden layers; may be empty.
         function: hidden function: softplus, relu, linear, logistic or tanh.
@@ -73,11 +76,13 @@ class RunSpec:
         discount: of future rewards, for one environment step.
         anneal_steps: environment steps (of the whole batch) over which the rates go to their final values.
         reward_limit: rewards are clipped to this size before learning; ``None`` for not.
-        action_scale, action_offset: a continuous action is ``clip(scale * output + offset)``; ``None`` spans the space.
+        action_scale: a continuous action is ``clip(scale * output + offset)``; ``None`` spans the space.
+        action_offset: of that; ``None`` for the middle of the space.
         address_bits: of the multiplexer task.
         halvings: how often a run with ``--out`` that diverges goes back to its newest checkpoint, with half the step
             size and half of all learning rates, before it ends with the error.
-        actor, critic: the teams; single-step tasks have one of them, the others both.
+        actor: the team that acts; single-step tasks have one of the two, the others both.
+        critic: the team that estimates the value.
     """
 
     task: str
@@ -116,7 +121,7 @@ class RunSpec:
 
 @dataclass(frozen=True)
 class LaunchSpec:
-    """Where a run runs; no value here changes a bit of its result.
+    """Where a run runs; no value here changes a bit of its result (but for ``grain`` with the wire format ``int8``).
 
     Args:
         backend: ``ray`` (each unit an actor) or ``local`` (in this process, without Ray).

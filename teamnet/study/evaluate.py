@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from gymnasium.wrappers import RecordVideo
 
-from teamnet.errors import EnvironmentRefused, SpecError
+from teamnet.errors import EnvironmentRefused, SpecError, TeamnetError
 from teamnet.spec.presets import SINGLE_STEP_TASKS
 from teamnet.spec.resolve import build_teams
+from teamnet.spec.run import RunSpec
 from teamnet.team.state import check_layers
 from teamnet.training.checkpoint import load_checkpoint, newest_checkpoint
 from teamnet.training.policy import Policy
@@ -51,7 +53,8 @@ def evaluate(folder: Path, *, episodes: int, greedy: bool, render: bool, seed: i
 
     Raises:
         CheckpointError: there is no checkpoint, or it is damaged.
-        EnvironmentRefused: a video is asked for and cannot be made.
+        EnvironmentRefused: a video is asked for and cannot be made, or the environment does not answer as it should.
+        SpecError: there is no episode, or the seed is below 0.
     """
     for name, number, least in (("episodes", episodes, 1), ("seed", seed, 0)):
         if number < least:
@@ -59,24 +62,43 @@ def evaluate(folder: Path, *, episodes: int, greedy: bool, render: bool, seed: i
     checkpoint = newest_checkpoint(folder)
     spec, launch = spec_of_checkpoint(checkpoint)
     state, _ = load_checkpoint(checkpoint)
-    task = make_task(spec, launch.env_patience)
-    layers = build_teams(spec, task.interface)[0]
-    check_layers(layers, state)
-    policy = Policy(layers, state, seed)
-    if spec.task in SINGLE_STEP_TASKS:
-        assert isinstance(task, SingleStepTask)
-        task.draw_from(seed)
-        returns = []
-        for _ in range(episodes):
-            task.begin()
-            output = policy.act(task.outcome.observation, greedy=greedy)
-            before = task.return_sum
-            task.step(output if layers[-1].family == "categorical" else np.hstack([output, output]))
-            returns.append((task.return_sum - before) / spec.num_envs)
-        return Evaluation(returns, [1] * episodes, None)
-    task.close()
-    environment = make_environment(spec, render_mode="rgb_array" if render else None)
+    with closing(make_task(spec, launch.env_patience)) as task:
+        layers = build_teams(spec, task.interface)[0]
+        check_layers(layers, state)
+        policy = Policy(layers, state, seed)
+        if spec.task in SINGLE_STEP_TASKS:
+            assert isinstance(task, SingleStepTask)
+            task.draw_from(seed)
+            returns = [_sample(task, policy, layers[-1].family, greedy=greedy) for _ in range(episodes)]
+            return Evaluation(returns, [1] * episodes, None)
     videos = folder / "videos" if render else None
+    with closing(Watch(spec.task, launch.env_patience)) as watch:
+        try:
+            return _play(spec, policy, watch, videos, episodes=episodes, greedy=greedy, seed=seed)
+        except TeamnetError:
+            raise
+        except Exception as error:
+            raise EnvironmentRefused(
+                spec.task, expected="an environment that answers as it promises",
+                found=f"{type(error).__name__}: {error}",
+                mend="Check the environment with gymnasium.utils.env_checker.check_env.",
+            ) from error
+
+
+def _sample(task: SingleStepTask, policy: Policy, family: str, *, greedy: bool) -> float:
+    """The mean return of one batch of samples."""
+    task.begin()
+    output = policy.act(task.outcome.observation, greedy=greedy)
+    before = task.return_sum
+    task.step(output if family == "categorical" else np.hstack([output, output]))
+    return (task.return_sum - before) / len(task.outcome.observation)
+
+
+def _play(
+    spec: RunSpec, policy: Policy, watch: Watch, videos: Path | None, *, episodes: int, greedy: bool, seed: int
+) -> Evaluation:
+    """Some episodes of an environment."""
+    environment = make_environment(spec, render_mode="rgb_array" if videos else None)
     if videos:
         try:
             environment = RecordVideo(environment, str(videos), episode_trigger=lambda number: True)
@@ -87,18 +109,14 @@ def evaluate(folder: Path, *, episodes: int, greedy: bool, render: bool, seed: i
             ) from None
     to_action = ActionMap(spec, environment.action_space)
     returns, lengths = [], []
-    watch = Watch(spec.task, launch.env_patience)
-    try:
-        for number in range(episodes):
-            observation, _ = watch.ask(environment.reset, seed=seed if number == 0 else None)
-            total, length, over = 0.0, 0, False
-            while not over:
-                output = policy.act(np.asarray(observation, np.float64)[None], greedy=greedy)[0]
-                observation, reward, terminated, truncated, _ = watch.ask(environment.step, to_action(output))
-                total, length, over = total + float(reward), length + 1, terminated or truncated
-            returns.append(total)
-            lengths.append(length)
-        watch.ask(environment.close)
-    finally:
-        watch.close()
+    for number in range(episodes):
+        observation, _ = watch.ask(environment.reset, seed=seed if number == 0 else None)
+        total, length, over = 0.0, 0, False
+        while not over:
+            output = policy.act(np.asarray(observation, np.float64)[None], greedy=greedy)[0]
+            observation, reward, terminated, truncated, _ = watch.ask(environment.step, to_action(output))
+            total, length, over = total + float(reward), length + 1, terminated or truncated
+        returns.append(total)
+        lengths.append(length)
+    watch.ask(environment.close)
     return Evaluation(returns, lengths, videos)

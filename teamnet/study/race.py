@@ -20,6 +20,8 @@ from teamnet.training.spaces import make_environment
 
 CONTESTANTS = (*METHODS, *ALGORITHMS)
 _PATIENCE = 10
+_LARGEST_SEED = 2**32 - 1
+"""Of the peers' random streams."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ def race(
     for algorithm in algorithms:
         check_choice("algorithms", algorithm, CONTESTANTS)
     check_count("seeds", len(seeds), 1, MOST_SEEDS)
+    check_count("first_seed", min(seeds), 0, _LARGEST_SEED + 1 - len(seeds))
     results = []
     for task in tasks:
         usual = preset(task).episodes or 1

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from teamnet.errors import ResourceError, SpecError, nearest
 from teamnet.spec.layers import LayerSpec, UnitSpec
-from teamnet.team.resources import ACTOR_BYTES, array_bytes
+from teamnet.team.resources import ACTOR_BYTES, unit_bytes
 
 STRATEGIES = ("pack", "spread", "by-team", "by-layer")
 
@@ -49,7 +49,7 @@ def needs(teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec]) -> li
     return [
         Need(
             round(1.0 / counts[unit.layer.team] - 5e-5, 4) if counts[unit.layer.team] > 1 else 1.0,
-            ACTOR_BYTES + array_bytes([[unit.layer]]) * unit.size // unit.layer.size,
+            ACTOR_BYTES + unit_bytes(unit),
         )
         for unit in units
     ]

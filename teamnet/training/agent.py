@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from teamnet.errors import SpecError, nearest
+from teamnet.spec.check import check_count
 from teamnet.spec.presets import SINGLE_STEP_TASKS, method_of
 from teamnet.spec.presets import preset as preset_of
 from teamnet.spec.run import LaunchSpec, RunSpec
@@ -34,10 +36,7 @@ class TeamAgent:
 
     def __init__(self, task: str = "cartpole", *, preset: str = "", **options: Any) -> None:
         spec = preset_of(task, preset or method_of(str(options.get("rule", ""))))
-        known = {field.name for field in (*fields(RunSpec), *fields(LaunchSpec))}
-        for name in options:
-            if name not in known:
-                raise SpecError(name, expected="a known option", found=repr(name), mend=nearest(name, known))
+        _check_options(options, RunSpec, LaunchSpec)
         launch_names = {field.name for field in fields(LaunchSpec)}
         self._start(
             replace(spec, **{name: value for name, value in options.items() if name not in launch_names}),
@@ -54,7 +53,15 @@ class TeamAgent:
             environment.close()
 
     def learn(self, env_steps: int | None = None, episodes: int | None = None) -> TeamAgent:
-        """Train for so many more environment steps or episodes, or to the end of the preset; returns the agent."""
+        """Train for so many more environment steps or episodes, or to the end of the preset; returns the agent.
+
+        Raises:
+            SpecError: a number is below 0.
+            TeamnetError: the environment misbehaves, the learning diverges, or an actor is lost.
+        """
+        for name, number in (("env_steps", env_steps), ("episodes", episodes)):
+            if number is not None:
+                check_count(name, number, 0)
         run = self._run
         run.stop_asked = False
         step_end = None if env_steps is None else run.task.env_steps + env_steps
@@ -87,27 +94,37 @@ class TeamAgent:
         return (actions if np.ndim(observation) == 2 else actions[0]), None
 
     def save(self, folder: str | Path) -> Path:
-        """Write a checkpoint to a folder; returns its path."""
+        """Write a checkpoint to a folder; returns its path.
+
+        Raises:
+            ResourceError: it cannot be written.
+        """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         return self._run.save(folder)
 
     @classmethod
-    def load(cls, folder: str | Path, **launch: str) -> TeamAgent:
+    def load(cls, folder: str | Path, **launch: Any) -> TeamAgent:
         """An agent that goes on where the newest checkpoint of a folder was written.
 
         Args:
             folder: what ``save`` or ``teamnet train --out`` wrote to.
-            **launch: another backend, transport, grain or address.
+            **launch: fields of :class:`~teamnet.spec.run.LaunchSpec` that differ, such as another backend.
 
         Raises:
             CheckpointError: there is none, or it is damaged.
+            SpecError: an option is unknown.
         """
+        _check_options(launch, LaunchSpec)
         checkpoint = newest_checkpoint(Path(folder))
         spec, where = spec_of_checkpoint(checkpoint)
         agent = cls.__new__(cls)
         agent._start(spec, replace(where, **launch))
-        agent._run.load(checkpoint)
+        try:
+            agent._run.load(checkpoint)
+        except BaseException:
+            agent.close()
+            raise
         return agent
 
     def close(self) -> None:
@@ -119,3 +136,10 @@ class TeamAgent:
 
     def __exit__(self, *raised: object) -> None:
         self.close()
+
+
+def _check_options(options: Mapping[str, Any], *kinds: type) -> None:
+    known = {field.name for kind in kinds for field in fields(kind)}
+    for name in options:
+        if name not in known:
+            raise SpecError(name, expected="a known option", found=repr(name), mend=nearest(name, known))

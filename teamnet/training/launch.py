@@ -1,4 +1,4 @@
-"""From a spec to a running exchange: which units there are, and where they start."""
+"""From a spec to a running exchange: what is refused, which units there are, and where they start."""
 
 from __future__ import annotations
 
@@ -6,14 +6,29 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from teamnet.spec.check import check_no_link
+from teamnet.spec.check import check_launch, check_no_link, check_run, check_where
 from teamnet.spec.layers import LayerSpec, UnitSpec
-from teamnet.spec.run import LaunchSpec
+from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.team.address import cluster_address
 from teamnet.team.exchange import Exchange
+from teamnet.team.partition import block_size
+from teamnet.team.placement import check_placement
 from teamnet.team.resources import available_memory, check_memory
 
 Progress = Callable[[str], None]
+
+
+def check_specs(spec: RunSpec, launch: LaunchSpec) -> None:
+    """Refuse a run that no task or machine could make right.
+
+    Raises:
+        SpecError: naming the field.
+    """
+    check_run(spec)
+    check_launch(launch)
+    check_where(spec, launch)
+    block_size(launch.grain)
+    check_placement(launch.placement)
 
 
 def start_exchange(

@@ -11,15 +11,13 @@ from typing import Any
 import numpy as np
 
 from teamnet.errors import CheckpointError, SpecError, TeamnetError
-from teamnet.spec.check import check_launch, check_run, check_where
 from teamnet.spec.files import from_plain, to_plain
 from teamnet.spec.layers import UnitSpec
 from teamnet.spec.presets import SINGLE_STEP_TASKS
 from teamnet.spec.resolve import build_teams, fit_depth
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.team.ledger import Ledger
-from teamnet.team.partition import block_size, divide_all
-from teamnet.team.placement import check_placement
+from teamnet.team.partition import divide_all
 from teamnet.team.state import State, digest, merge, split
 from teamnet.training.checkpoint import (
     KEPT,
@@ -30,7 +28,7 @@ from teamnet.training.checkpoint import (
     save_checkpoint,
 )
 from teamnet.training.coordinator import Coordinator
-from teamnet.training.launch import Progress, start_exchange
+from teamnet.training.launch import Progress, check_specs, start_exchange
 from teamnet.training.task import Episode, Task, comes_back
 from teamnet.training.writer import Writer
 
@@ -70,11 +68,7 @@ class Run:
     ) -> None:
         begun = time.perf_counter()
         self.launch = launch or LaunchSpec()
-        check_run(spec)
-        check_launch(self.launch)
-        check_where(spec, self.launch)
-        block_size(self.launch.grain)
-        check_placement(self.launch.placement)
+        check_specs(spec, self.launch)
         self.task = make_task(spec, self.launch.env_patience)
         with ExitStack() as unless_started:
             unless_started.callback(self.task.close)

@@ -279,7 +279,7 @@ def resume(
         folder: what ``train`` wrote to.
         env_steps, episodes: a new end, if given.
         saving: how it provides against losses.
-        launch_changes: another backend, transport, grain or address.
+        launch_changes: fields of the launch that differ, such as another backend.
         say: called with what is being done while it starts, and with damaged checkpoints.
 
     Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -10,8 +11,13 @@ import sys
 import time
 from pathlib import Path
 
+import docstring_parser
 import pytest
+from gymnasium.envs.classic_control import CartPoleEnv
 
+from teamnet.cli.options import Keeping, _options_class
+from teamnet.cli.plan_command import Planning
+from teamnet.spec.run import TeamSpec
 from tests.commands import run_command
 from tests.conftest import GOLDEN
 
@@ -113,6 +119,28 @@ def test_eval_of_single_step_tasks(capsys: pytest.CaptureFixture[str], tmp_path:
         run_command(capsys, "train", task, "--backend", "local", "--env-steps", "1280", "--out", folder)
         out, _ = run_command(capsys, "eval", folder, "--episodes", "2", "--greedy", "--json")
         assert json.loads(out)["mean_return"] > least
+
+
+def test_every_option_of_a_run_has_help():
+    for more in (Keeping, Planning):
+        kind = _options_class("Do it.", more)
+        said = {its.arg_name: its.description or "" for its in docstring_parser.parse(kind.__doc__ or "").params}
+        assert [field.name for field in dataclasses.fields(kind) if not said.get(field.name)] == []
+    said = {its.arg_name for its in docstring_parser.parse(TeamSpec.__doc__ or "").params}
+    assert said == {field.name for field in dataclasses.fields(TeamSpec)}
+
+
+def test_an_environment_that_fails_while_it_is_evaluated_is_named(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    run_command(capsys, "train", "cartpole", "--backend", "local", "--env-steps", "20", "--out", tmp_path)
+
+    def fail(its: CartPoleEnv, action: int) -> None:
+        raise RuntimeError("the simulator is gone")
+
+    monkeypatch.setattr(CartPoleEnv, "step", fail)
+    _, err = run_command(capsys, "eval", tmp_path, code=2)
+    assert "cartpole: expected an environment that answers as it promises; found RuntimeError: the simulator" in err
 
 
 def test_bench_prints_a_ratio(capsys: pytest.CaptureFixture[str]):

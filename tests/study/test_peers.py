@@ -176,6 +176,7 @@ def test_the_table_says_who_never_got_there():
         (("--tasks", "cartpol"), "teamnet: tasks: expected one of cartpole"),
         (("--algorithms", "mop"), "found 'mop'. Did you mean 'map'?"),
         (("--seeds", "0"), "teamnet: seeds: expected a whole number from 1 to 10000"),
+        (("--first-seed", "-1"), "teamnet: first_seed: expected a whole number from 0 to 4294967295"),
     ],
 )
 def test_the_command_refuses_nonsense(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str):

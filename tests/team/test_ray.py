@@ -58,6 +58,7 @@ def test_a_run_that_the_cluster_cannot_hold_is_refused_with_what_is_asked_and_wh
     said = []
     run = Run(spec, LaunchSpec(address=cluster.address, wait=30.0), say=said.append)
     assert run.summary()["actors"] == 6
+    assert "6 of 6 actors started" in said
     run.close()
 
 

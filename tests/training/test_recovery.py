@@ -222,6 +222,13 @@ def test_metrics_that_find_no_room_while_a_run_goes_back_are_named(tmp_path: Pat
     run.close()
 
 
+def test_metrics_that_are_shorter_than_a_checkpoint_knows_are_refused(tmp_path: Path):
+    train(SPEC, LOCAL, tmp_path, saving=Saving(100))
+    (tmp_path / "metrics.jsonl").write_bytes((tmp_path / "metrics.jsonl").read_bytes()[:40])
+    with pytest.raises(CheckpointError, match="metrics.jsonl: expected the .* bytes that the checkpoint knows of.*40"):
+        resume(tmp_path, env_steps=800)
+
+
 def test_drafts_of_a_killed_driver_are_removed(tmp_path: Path):
     train(replace(SPEC, env_steps=100), LOCAL, tmp_path)
     (tmp_path / ".checkpoint-000000000200.json.4711").touch()

@@ -113,6 +113,7 @@ def test_team_values(change: dict[str, Any], message: str):
         (LaunchSpec(placement="by-laier"), "placement: expected one of pack, .*Did you mean 'by-layer'"),
         (LaunchSpec("local", link_latency=0.1), "link_latency: expected 0 for a run on one node"),
         (LaunchSpec(wait=-1.0), "wait: expected 0 or more"),
+        (LaunchSpec(env_patience=-1.0), "env_patience: expected 0 or more"),
         (LaunchSpec(link_latency=-1.0), "link_latency: expected 0 or more"),
         (LaunchSpec(link_bandwidth=float("inf")), "link_bandwidth: expected 0 or more; found inf"),
     ],

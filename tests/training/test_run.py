@@ -294,7 +294,7 @@ def test_the_agent_learns_predicts_saves_and_loads(tmp_path: Path):
         action, state = agent.predict(np.zeros(4), deterministic=True)
         assert action in (0, 1)
         assert state is None
-        assert agent.predict(np.zeros((5, 4))).__len__() == 2
+        assert agent.predict(np.zeros((5, 4)))[0].shape == (5,)
         agent.save(tmp_path)
         with TeamAgent.load(tmp_path) as loaded:
             assert_same(loaded.state(), agent.state())
@@ -304,3 +304,12 @@ def test_the_agent_learns_predicts_saves_and_loads(tmp_path: Path):
             loaded.learn(env_steps=200)
             agent.learn(env_steps=200)
             assert loaded.summary()["digest"] == agent.summary()["digest"] == _result(SMALL, LOCAL)[0]
+
+
+def test_the_agent_refuses_what_it_does_not_know(tmp_path: Path):
+    with TeamAgent("cartpole", backend="local", hidden=(6,)) as agent:
+        with pytest.raises(SpecError, match="env_steps: expected a whole number from 0"):
+            agent.learn(env_steps=-3)
+        agent.save(tmp_path)
+    with pytest.raises(SpecError, match="backed: expected a known option; found 'backed'. Did you mean 'backend'"):
+        TeamAgent.load(tmp_path, backed="local")

@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from teamnet.errors import TeamnetError
-from teamnet.spec.check import check_launch, check_run, check_where
 from teamnet.spec.run import LaunchSpec
 from teamnet.study.communication.grid import Grid, check_timing, measure, specs_of
 from teamnet.study.communication.table import comm_table, draw_comm, label
 from teamnet.study.communication.trace import chrome_trace
-from teamnet.team.partition import block_size
-from teamnet.team.placement import check_placement
 from teamnet.training.checkpoint import write_atomically
+from teamnet.training.launch import check_specs
 from teamnet.training.outputs import make_folder
 from teamnet.training.run import Run
 
@@ -48,12 +46,7 @@ def run_grid(
     check_timing(seconds, repeats)
     configurations = grid.configurations(cross=cross)
     for configuration in configurations:
-        spec, where = specs_of(task, configuration, launch)
-        check_run(spec)
-        check_launch(where)
-        check_where(spec, where)
-        block_size(where.grain)
-        check_placement(where.placement)
+        check_specs(*specs_of(task, configuration, launch))
     make_folder(out)
     rows: list[dict[str, Any]] = []
     failures: list[TeamnetError] = []

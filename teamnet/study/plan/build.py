@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from teamnet.board.link import HEADER
 from teamnet.board.routes import Routes
 from teamnet.spec.layers import LayerSpec, UnitSpec
 from teamnet.study.plan.cluster import Cluster
@@ -22,9 +23,6 @@ from teamnet.study.plan.protocol import (
 )
 from teamnet.study.plan.world import World
 from teamnet.team.resources import unit_bytes
-
-_HEADER = 8
-"""Bytes that the relay sends before each publication."""
 
 
 def build_world(
@@ -75,7 +73,7 @@ def build_world(
     size = np.zeros(writers.shape)
     for slot, number in slots.items():
         for node in np.flatnonzero(writers[number]):
-            size[number, node] = part_bytes(routes, slot, int(node), layers, rows, _HEADER)
+            size[number, node] = part_bytes(routes, slot, int(node), layers, rows, HEADER)
     kind = np.array([0, *(1 + its for its in kind_of)])
     pool, cores = cluster.pools()
     return World(

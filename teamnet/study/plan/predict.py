@@ -12,7 +12,6 @@ import numpy as np
 
 from teamnet.board.board import board_size
 from teamnet.errors import SpecError
-from teamnet.spec.check import check_launch, check_run, check_where
 from teamnet.spec.layers import LayerSpec, UnitSpec
 from teamnet.spec.resolve import build_teams, fit_depth
 from teamnet.spec.run import LaunchSpec, RunSpec
@@ -24,8 +23,9 @@ from teamnet.study.plan.world import World
 from teamnet.team.ledger import foretell
 from teamnet.team.order import order_of_step
 from teamnet.team.partition import divide_all
-from teamnet.team.placement import check_placement, needs, place
+from teamnet.team.placement import needs, place
 from teamnet.team.resources import array_bytes, unit_bytes
+from teamnet.training.launch import check_specs
 from teamnet.training.run import make_task
 from teamnet.units.schedules import schedule_of
 
@@ -96,10 +96,7 @@ def predict(
     Raises:
         TeamnetError: the run would be refused.
     """
-    check_run(spec)
-    check_launch(launch)
-    check_where(spec, launch)
-    check_placement(launch.placement)
+    check_specs(spec, launch)
     if spec.free_running:
         raise SpecError(
             "free_running", expected="a run with a common tick", found="one without",

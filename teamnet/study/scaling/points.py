@@ -13,10 +13,8 @@ from teamnet.spec.run import LaunchSpec
 from teamnet.study.communication.grid import sizes_of
 from teamnet.study.plan.cluster import Cluster
 
-STRONG = ("actors", "nodes")
 WEAK = ("width", "depth", "batch")
-"""Strong scaling: the same work for more actors or nodes. Weak scaling: the work grows, and with width and depth the
-actors with it."""
+"""Weak scaling: the work grows, and with width and depth the actors with it. The others are strong scaling."""
 _USUAL = {
     "actors": ("layer", "block:32", "block:16", "block:8"), "nodes": ("1", "2", "4", "8", "16", "32"),
     "width": ("1", "2", "4"), "depth": ("1", "2", "3", "4"), "batch": ("1", "4", "16", "64"),

@@ -8,16 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from teamnet.errors import TeamnetError
-from teamnet.spec.check import check_launch, check_run, check_where
 from teamnet.spec.run import RunSpec
 from teamnet.study.communication.grid import check_timing, measure, specs_of
 from teamnet.study.plan.machine import Machine
 from teamnet.study.plan.predict import predict, teams_of
 from teamnet.study.scaling.points import WEAK, Point, synapses
 from teamnet.study.scaling.table import draw_scaling, scaling_table
-from teamnet.team.partition import block_size
-from teamnet.team.placement import check_placement
 from teamnet.training.checkpoint import write_atomically
+from teamnet.training.launch import check_specs
 from teamnet.training.outputs import make_folder
 
 
@@ -46,12 +44,7 @@ def run_scaling(
     """
     check_timing(seconds, repeats)
     for point in points:
-        spec, launch = specs_of(task, point.configuration, point.launch)
-        check_run(spec)
-        check_launch(launch)
-        check_where(spec, launch)
-        block_size(launch.grain)
-        check_placement(launch.placement)
+        check_specs(*specs_of(task, point.configuration, point.launch))
     make_folder(out)
     rows: list[dict[str, Any]] = []
     failures = 0

@@ -1,6 +1,6 @@
 """Asynchronous MAP propagation, ticked: every unit updates in every tick, while the team acts and afterwards.
 
-Chung, arXiv 2010.07893, first version, Algorithm 3, as this project's design states it (DEVIATIONS 12 and 13). At once:
+Chung, arXiv 2010.07893, first version, Algorithm 3, as DEVIATIONS 12 and 13 state it. At once:
 
     H_l += a v_l ((m_l - H_l) / v_l + e_{l+1} W_{l+1}^T)      hidden units
     H_L ~ Categorical(softmax(p_L / T)) or N(p_L, v_L)        output units while the team acts; then they rest
