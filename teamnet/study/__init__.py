@@ -1,1 +1,1 @@
-"""Measurements: the golden files, the plain NumPy reference, evaluation and benchmarks."""
+"""Measurements: golden files, the NumPy reference, evaluation, benchmarks, studies, predictions and reports."""

@@ -225,7 +225,7 @@ def bench(
         steps: environment steps of a fast configuration in one timing.
         only: names of configurations (local, local-16, multiplexer, ray-layer, ray-layer-busy, ray-block, ray-calls,
             ray-neuron, ledger, snapshots); all but ray-neuron if left out.
-        neuron: measure neuron grain too, which needs 20 GiB and some minutes.
+        neuron: measure neuron grain too, which needs 13 GiB and some minutes.
         json: print one JSON object a line instead of a table.
 
     Raises:

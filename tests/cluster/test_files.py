@@ -49,8 +49,17 @@ def test_launched_clusters_ask_for_a_token_and_keep_the_dashboard_on_the_loopbac
     assert len(starts) == 2
     assert all("RAY_AUTH_MODE=token" in command for command in starts)
     assert "--dashboard-host=127.0.0.1" in starts[0]
-    assert config["file_mounts"] == {"~/.ray/auth_token": "~/.ray/auth_token"}
+    assert config["file_mounts"]["~/.ray/auth_token"] == "~/.ray/auth_token"
     assert "chmod 600 ~/.ray/auth_token" in config["setup_commands"]
+
+
+@pytest.mark.parametrize("name", LAUNCHERS)
+def test_launched_clusters_get_the_package_from_here_and_not_from_an_index(name: str):
+    config = _load(name)
+    assert config["file_mounts"]["~/teamnet-wheel"] == "dist"
+    (install,) = (command for command in config["setup_commands"] if "pip install" in command)
+    assert '"$(ls ~/teamnet-wheel/*.whl)[cluster]"' in install
+    assert '"teamnet' not in install
 
 
 def _cluster_of(manifest: dict[str, Any]) -> dict[str, Any]:

@@ -77,12 +77,12 @@ def write_goes(folder: Path, goes: Sequence[Go]) -> None:
     write_atomically(folder / GOES, "".join(lines.values()).encode())
 
 
-def describe(goes: Sequence[Go], training_seconds: float, runs: int) -> str:
+def describe(command: str, goes: Sequence[Go], training_seconds: float, runs: int) -> str:
     """Wall time and versions as two Markdown paragraphs."""
     text = f"{runs} runs with {clock(training_seconds)} of training, added up over runs of one core each."
     if goes:
         text += (
-            f" `teamnet paper` was at it for {clock(sum(go.seconds for go in goes))} of wall time, up to "
+            f" `teamnet {command}` was at it for {clock(sum(go.seconds for go in goes))} of wall time, up to "
             f"{max(go.cpus for go in goes)} runs at once."
         )
     used = [go.versions for go in goes] or [versions()]

@@ -71,8 +71,9 @@ _COMMUNICATION = """\
 ## What it takes to communicate
 
 What one step of CartPole says when every layer is a unit, actor and critic together: a message is one publication for
-one reader. Observations, actions, TD errors and the rows that keep their trace are {signals} messages of every
-method's; the others are activations, error activations and gates between units. Shares are of `map`'s.
+one reader. Observations, actions, TD errors and the rows that keep their trace are {signals} messages of
+every method's (`map-async` gives each unit the rows by themselves: one more each); the others are activations, error
+activations and gates between units. Shares are of `map`'s.
 
 {table}
 
@@ -157,7 +158,7 @@ def write_report(study: Study, recorded: Recorded) -> tuple[Path, list[Result]]:
         lines = [f"- {name}: {error}" for name, error in failures.items()]
         parts.append("## Failed runs\n\n" + "\n".join(lines) + "\n")
     write_goes(study.folder, [*recorded.goes, *read_goes(study.folder)])
-    provenance = describe(read_goes(study.folder), sum(its.seconds for its in results), len(results))
+    provenance = describe("paper", read_goes(study.folder), sum(its.seconds for its in results), len(results))
     parts.append(_END.format(runs=run_table(cells), provenance=provenance))
     path = study.folder / "results.md"
     write_atomically(path, "\n".join(parts).encode())

@@ -75,7 +75,7 @@ def write_ways(study: Study, recorded: Recorded) -> tuple[Path, list[Result]]:
             ledger=ledger_table(said) if "map" in said else "No run of `map`.",
         ))
     write_goes(study.folder, [*recorded.goes, *read_goes(study.folder)])
-    provenance = describe(read_goes(study.folder), sum(its.seconds for its in results), len(results))
+    provenance = describe("ways", read_goes(study.folder), sum(its.seconds for its in results), len(results))
     parts.append(_END.format(table=run_table(cells), provenance=provenance))
     path = study.folder / "results.md"
     write_atomically(path, "\n".join(parts).encode())
