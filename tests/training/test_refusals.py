@@ -71,6 +71,10 @@ LOCAL = LaunchSpec("local")
         ({"acting_steps": 0}, "acting_steps: expected a whole number from 1"),
         ({"signal": "rewards"}, "signal: expected one of target, reward.*Did you mean 'reward'"),
         ({"signal": "reward"}, "signal: .*Only regression has a known target"),
+        (
+            {**vars(preset("regression")), "signal": "reward", "num_envs": 1},
+            "num_envs: expected 2 or more with --signal reward; found 1",
+        ),
         ({"task": "multiplexer", "rule": "map-async"}, "rule: expected map, reinforce or backprop for a task"),
     ],
 )
