@@ -9,7 +9,7 @@ train: $(READY)
 	$(VENV)/bin/teamnet train cartpole --out runs/cartpole
 
 test: $(READY)
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile
 
 test-cluster: $(READY)
 	$(VENV)/bin/python -m pytest -m cluster tests/cluster
