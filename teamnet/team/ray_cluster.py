@@ -66,12 +66,12 @@ def connect(address: str) -> bool:
 
 @contextmanager
 def _leaving_signals() -> Iterator[None]:
-    """Keep who hears SIGTERM; Ray takes it, and would end a run without a checkpoint."""
+    """Keep who hears SIGTERM, if anybody does; Ray takes it, and would end a run without a checkpoint."""
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield
     finally:
-        if before is not None and threading.current_thread() is threading.main_thread():
+        if before not in (None, signal.SIG_DFL) and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, before)
 
 
