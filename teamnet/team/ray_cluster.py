@@ -66,10 +66,16 @@ def connect(address: str) -> bool:
 
 @contextmanager
 def _leaving_signals() -> Iterator[None]:
-    """Keep who hears SIGTERM, if anybody does; Ray takes it, and would end a run without a checkpoint."""
+    """Keep who hears SIGTERM, if anybody does; Ray takes it, and would end a run without a checkpoint.
+
+    Raises:
+        KeyboardInterrupt: it came while Ray had it.
+    """
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield
+    except SystemExit:
+        raise KeyboardInterrupt from None
     finally:
         if before not in (None, signal.SIG_DFL) and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, before)

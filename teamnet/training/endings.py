@@ -13,25 +13,30 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class StoppingOnSignals:
     """The first of SIGINT, SIGTERM and SIGHUP ends the run after the step in hand; a second one ends it at once.
 
-    Threads other than the main one get no signals, and need none.
-
-    Args:
-        stop: called with the first one.
+    So does the first one while the run starts and has no step in hand. Threads other than the main one get no signals,
+    and need none.
     """
 
-    def __init__(self, stop: Callable[[], None]) -> None:
-        self._stop = stop
+    def __init__(self) -> None:
+        self._stop: Callable[[], None] | None = None
         self._asked = False
         self._before: dict[int, signal.Handlers | Callable[[int, FrameType | None], object] | int | None] = {}
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> StoppingOnSignals:
         if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.signal(number, self._handle) for number in _SIGNALS}
+        return self
+
+    def after_step(self, stop: Callable[[], None]) -> None:
+        """From now on call ``stop`` with the first one; at once if one has come whose interrupt nobody heard."""
+        self._stop = stop
+        if self._asked:
+            stop()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self._asked:
+        again, self._asked = self._asked, True
+        if again or self._stop is None:
             raise KeyboardInterrupt
-        self._asked = True
         self._stop()
 
     def __exit__(

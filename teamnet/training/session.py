@@ -63,16 +63,18 @@ def train(
     if out:
         _take_folder(out, new=resume_from is None)
     saving = saving or Saving()
-    run, about = _start(spec, launch, resume_from, say, _PAUSES if out and saving.recoveries else (0.0,))
-    try:
-        session = _Session(run, about, out, saving, say)
-    except BaseException:
-        _close(run)
-        raise
-    try:
-        summary = session.train()
-    finally:
-        session.close()
+    with StoppingOnSignals() as signals:
+        run, about = _start(spec, launch, resume_from, say, _PAUSES if out and saving.recoveries else (0.0,))
+        try:
+            session = _Session(run, about, out, saving, say)
+        except BaseException:
+            _close(run)
+            raise
+        try:
+            signals.after_step(session.stop)
+            summary = session.train()
+        finally:
+            session.close()
     if out:
         draw_learning_curve(out, f"{spec.task}, {spec.rule}, seed {spec.seed}")
     return summary, not session.run.done
@@ -139,24 +141,23 @@ class _Session:
 
     def train(self) -> dict[str, Any]:
         in_a_row, furthest = 0, -1
-        with StoppingOnSignals(self._stop):
-            while True:
-                try:
-                    self._loop()
-                    return self._finish()
-                except _LOSSES as error:
-                    reached = self.run.task.env_steps
-                    in_a_row = 1 if reached > furthest else in_a_row + 1
-                    furthest = max(furthest, reached)
-                    if not self._out or in_a_row > self._saving.recoveries:
-                        raise
-                    self._recover(self._out, error)
-                except Diverged as error:
-                    if not self._out or not self.run.spec.halvings:
-                        raise
-                    self._recover(self._out, error)
+        while True:
+            try:
+                self._loop()
+                return self._finish()
+            except _LOSSES as error:
+                reached = self.run.task.env_steps
+                in_a_row = 1 if reached > furthest else in_a_row + 1
+                furthest = max(furthest, reached)
+                if not self._out or in_a_row > self._saving.recoveries:
+                    raise
+                self._recover(self._out, error)
+            except Diverged as error:
+                if not self._out or not self.run.spec.halvings:
+                    raise
+                self._recover(self._out, error)
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
         self.run.stop_asked = True
 
     def _loop(self) -> None:
@@ -247,7 +248,7 @@ class _Session:
         passing = (*_LOSSES, ResourceError)  # a cluster takes a while to know that a node is dead
         self.run, about = _start(spec, old.launch, path, self._say, passing=passing, former=old.spec)
         if old.stop_asked:
-            self._stop()
+            self.stop()
         self._export = _exporter(self.run)
         return about
 

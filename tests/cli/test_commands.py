@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import docstring_parser
@@ -18,6 +19,7 @@ from gymnasium.envs.classic_control import CartPoleEnv
 from teamnet.cli.options import Keeping, _options_class
 from teamnet.cli.plan_command import Planning
 from teamnet.spec.run import TeamSpec
+from teamnet.training.endings import StoppingOnSignals
 from tests.commands import run_command
 from tests.conftest import GOLDEN
 
@@ -187,3 +189,41 @@ def test_being_asked_to_end_saves_and_leaves_nothing_behind(backend: str, number
     assert (tmp_path / "summary.json").exists()
     time.sleep(2)
     assert _ray_processes(process.pid) == []
+
+
+def _but_for_agents(lines: list[str]) -> list[str]:
+    """Without two helpers of Ray's, which outlive a Ray that is interrupted while it starts by a minute or two."""
+    return [line for line in lines if "Agent" not in line and "/agent" not in line]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_being_asked_to_end_while_it_starts_leaves_nothing_behind(number: signal.Signals, tmp_path: Path):
+    code = "from teamnet.cli.main import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "train", "cartpole", "--out", str(tmp_path)], start_new_session=True,
+        stderr=subprocess.PIPE, text=True,
+    )
+    assert process.stderr
+    assert "starting Ray for 6 actors" in process.stderr.readline()
+    time.sleep(3)
+    os.kill(process.pid, number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    deadline = time.monotonic() + 10
+    while (left := _but_for_agents(_ray_processes(process.pid))) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert left == []
+
+
+def test_a_signal_whose_interrupt_nobody_heard_ends_the_run_once_it_has_started():
+    stopped = []
+    with StoppingOnSignals() as signals:
+        with suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+            pytest.fail("there is no step in hand to be waited for")
+        signals.after_step(lambda: stopped.append(True))
+        assert stopped == [True]
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
