@@ -217,7 +217,7 @@ def test_being_asked_to_end_while_it_starts_leaves_nothing_behind(number: signal
 
 
 def test_a_signal_whose_interrupt_nobody_heard_ends_the_run_once_it_has_started():
-    stopped = []
+    stopped, before = [], signal.getsignal(signal.SIGTERM)
     with StoppingOnSignals() as signals:
         with suppress(KeyboardInterrupt):
             signal.raise_signal(signal.SIGTERM)
@@ -226,4 +226,4 @@ def test_a_signal_whose_interrupt_nobody_heard_ends_the_run_once_it_has_started(
         assert stopped == [True]
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGTERM)
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) == before
