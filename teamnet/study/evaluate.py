@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 from gymnasium.wrappers import RecordVideo
 
-from teamnet.errors import EnvironmentRefused, SpecError, TeamnetError
+from teamnet.errors import EnvironmentRefused, SpecError
 from teamnet.spec.presets import SINGLE_STEP_TASKS
 from teamnet.spec.resolve import build_teams
 from teamnet.spec.run import RunSpec
 from teamnet.team.state import check_layers
 from teamnet.training.checkpoint import load_checkpoint, newest_checkpoint
+from teamnet.training.environments import misbehaviour
 from teamnet.training.policy import Policy
 from teamnet.training.run import make_task, spec_of_checkpoint
 from teamnet.training.single_step import SingleStepTask
@@ -75,14 +76,8 @@ def evaluate(folder: Path, *, episodes: int, greedy: bool, render: bool, seed: i
     with closing(Watch(spec.task, launch.env_patience)) as watch:
         try:
             return _play(spec, policy, watch, videos, episodes=episodes, greedy=greedy, seed=seed)
-        except TeamnetError:
-            raise
         except Exception as error:
-            raise EnvironmentRefused(
-                spec.task, expected="an environment that answers as it promises",
-                found=f"{type(error).__name__}: {error}",
-                mend="Check the environment with gymnasium.utils.env_checker.check_env.",
-            ) from error
+            raise misbehaviour(spec.task, "an environment that answers as it promises", error) from error
 
 
 def _sample(task: SingleStepTask, policy: Policy, family: str, *, greedy: bool) -> float:

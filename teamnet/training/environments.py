@@ -13,7 +13,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from teamnet.errors import EnvironmentRefused, NumericalError
+from teamnet.errors import EnvironmentRefused, NumericalError, TeamnetError
 from teamnet.spec.presets import environment_id
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.training.spaces import ActionMap, find_interface, make_environment
@@ -108,14 +108,9 @@ class Environments:
                 raise self._misbehaves(number, error) from error
         self._check_observations()
 
-    def _misbehaves(self, number: int, error: Exception) -> EnvironmentRefused | NumericalError:
-        if isinstance(error, EnvironmentRefused | NumericalError):
-            return error
-        return EnvironmentRefused(
-            f"{self._name}, environment {number}, step {self.env_steps}",
-            expected="an observation of the promised shape", found=f"{type(error).__name__}: {error}",
-            mend="Check the environment with gymnasium.utils.env_checker.check_env.",
-        )
+    def _misbehaves(self, number: int, error: Exception) -> TeamnetError:
+        where = f"{self._name}, environment {number}, step {self.env_steps}"
+        return misbehaviour(where, "an observation of the promised shape", error)
 
     def _check_observations(self) -> None:
         if not np.isfinite(self.outcome.observation).all():
@@ -208,6 +203,16 @@ class Environments:
                     raise self._misbehaves(number, error) from error
         finally:
             self._watch.close()
+
+
+def misbehaviour(where: str, expected: str, error: Exception) -> TeamnetError:
+    """What an environment has raised, or what its answer led to, as an error of ours; which it may be already."""
+    if isinstance(error, TeamnetError):
+        return error
+    return EnvironmentRefused(
+        where, expected=expected, found=f"{type(error).__name__}: {error}",
+        mend="Check the environment with gymnasium.utils.env_checker.check_env.",
+    )
 
 
 def _plain(state: Any) -> Any:

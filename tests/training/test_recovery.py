@@ -66,6 +66,18 @@ class Losing:
         monkeypatch.setattr(Run, "mend", mending)
 
 
+class Full(io.StringIO):
+    """A file for which the disk has no room."""
+
+    name = "metrics.jsonl"
+
+    def flush(self) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def seek(self, *place: int) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
 class Drifting(gymnasium.Env):
     """Tells how often it has been asked in this process, which its generator and actions do not bring back."""
 
@@ -187,12 +199,6 @@ def test_metrics_that_find_no_room_end_the_run_and_nothing_is_lost(
 ):
     size, left = MetricsFile.size, [0, 0, 0]
 
-    class Full(io.StringIO):
-        name = "metrics.jsonl"
-
-        def flush(self) -> None:
-            raise OSError(errno.ENOSPC, "No space left on device")
-
     def full(its: MetricsFile) -> int:
         if not left:
             its._file = Full()
@@ -209,10 +215,6 @@ def test_metrics_that_find_no_room_end_the_run_and_nothing_is_lost(
 
 
 def test_metrics_that_find_no_room_while_a_run_goes_back_are_named(tmp_path: Path):
-    class Full(io.StringIO):
-        def seek(self, *place: int) -> int:
-            raise OSError(errno.ENOSPC, "No space left on device")
-
     metrics = MetricsFile(tmp_path)
     metrics._file.close()
     metrics._file = Full()

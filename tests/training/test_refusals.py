@@ -127,7 +127,7 @@ def test_launch_values(launch: LaunchSpec, message: str):
         Run(CARTPOLE, launch)
 
 
-def test_a_run_that_is_refused_leaves_no_environment(monkeypatch: pytest.MonkeyPatch):
+def test_a_run_that_is_refused_leaves_no_environment():
     assert CARTPOLE.actor is not None
     before, handler = threading.enumerate(), signal.getsignal(signal.SIGUSR2)
     with pytest.raises(SpecError, match="actor.rates"):
