@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from teamnet.errors import SpecError, nearest
 from teamnet.spec.files import check_types, shown
@@ -49,6 +50,18 @@ def check_count(where: str, value: int, least: int, most: int = 2**40) -> None:
     """
     right = isinstance(value, int) and least <= value <= most
     _check_number(where, value, f"a whole number from {least} to {most}", right, "Give such a number.")
+
+
+def check_folder(where: str, path: Path | str) -> None:
+    """Refuse a name that is empty, which a path takes for the current folder.
+
+    Raises:
+        SpecError: it is; ``.`` too, as paths do not tell the two apart.
+    """
+    if Path(path) == Path():
+        raise SpecError(
+            where, expected="a name", found=shown(str(path)), mend="Give one; the current folder by its full path."
+        )
 
 
 def whole_numbers(where: str, texts: Sequence[str]) -> tuple[int, ...]:
