@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from teamnet.spec.run import LaunchSpec
 from teamnet.study.plan.cluster import Cluster
 from teamnet.study.plan.machine import Machine
 from teamnet.team.address import cluster_address
+from teamnet.team.limits import processors
 
 _PURPOSE = (
     "Predict steps a second, bytes, memory and start-up of a run before anything is started.\n\n"
@@ -26,7 +26,7 @@ class Planning:
 
     Args:
         nodes: machines, among which the placement chooses.
-        cpus: cores of each; those of this machine if left out.
+        cpus: cores of each; those of this machine that this process may use, if left out.
         node_memory: bytes of each.
         shared_cpus: all nodes are on one machine, as network namespaces are.
         reserved_cpus: CPUs that each node says it has to Ray, if these are not its cores.
@@ -72,7 +72,7 @@ def _show(name: str, value: float | None) -> str:
 def cluster_of(planning: Planning, launch: LaunchSpec) -> Cluster:
     """The described cluster."""
     return Cluster(
-        planning.nodes, planning.cpus or len(os.sched_getaffinity(0)), planning.node_memory, launch.link_latency,
+        planning.nodes, planning.cpus or processors(), planning.node_memory, launch.link_latency,
         launch.link_bandwidth, planning.shared_cpus, planning.reserved_cpus,
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from teamnet.board.board import board_size
 from teamnet.errors import ResourceError
@@ -15,14 +14,6 @@ ACTOR_BYTES = 60 << 20
 """Memory that an actor's process holds for itself (``teamnet bench --only ray-neuron`` shows 194 of them)."""
 RAY_BYTES = 700 << 20
 """Memory of a private Ray and of the coordinator."""
-
-
-def available_memory() -> int:
-    """Bytes that new processes can take without swapping."""
-    for line in Path("/proc/meminfo").read_text().splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return 0
 
 
 def array_bytes(teams: Sequence[Sequence[LayerSpec]]) -> int:

@@ -11,9 +11,10 @@ from teamnet.spec.layers import LayerSpec, UnitSpec
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.team.address import cluster_address
 from teamnet.team.exchange import Exchange
+from teamnet.team.limits import available_memory
 from teamnet.team.partition import block_size
 from teamnet.team.placement import check_placement
-from teamnet.team.resources import available_memory, check_memory
+from teamnet.team.resources import check_memory
 
 Progress = Callable[[str], None]
 

@@ -17,7 +17,8 @@ from teamnet.errors import ResourceError, SpecError
 from teamnet.spec.files import from_plain, to_plain
 from teamnet.spec.presets import PRESETS, preset
 from teamnet.spec.run import LaunchSpec, RunSpec
-from teamnet.team.resources import available_memory, check_memory
+from teamnet.team.limits import available_memory
+from teamnet.team.resources import check_memory
 from teamnet.training.run import Run
 from tests.conftest import make_layers
 
