@@ -21,7 +21,7 @@ def comm(arguments: list[str]) -> int:
         placements: tuple[str, ...] = ("pack",), batches: tuple[int, ...] = (1,), hidden: tuple[str, ...] = ("64-32",),
         settle_steps: tuple[int, ...] = (), cross: bool = False, seconds: float = 0.8, repeats: int = 3,
         backend: str = "ray", address: str = "", link_latency: float = 0.0, link_bandwidth: float = 0.0,
-        out: Path = Path("runs/comm"), trace: bool = False, json: bool = False,
+        out: Path = Path("runs/comm"), overwrite: bool = False, trace: bool = False, json: bool = False,
     ) -> int:
         """Measure what configurations say in a step, how fast they are, and how much of the time their units wait.
 
@@ -46,6 +46,7 @@ def comm(arguments: list[str]) -> int:
             link_latency: seconds by which an emulated link between two nodes is late.
             link_bandwidth: bytes per second of an emulated link in each direction.
             out: gets comm.jsonl, comm.md and comm.png.
+            overwrite: replace the results of an earlier call in OUT.
             trace: leave one step of each configuration in OUT in Chrome's trace format, for ui.perfetto.dev.
             json: print the results as one JSON list on the last line of the standard output.
         """
@@ -57,7 +58,8 @@ def comm(arguments: list[str]) -> int:
         grid = Grid(methods or usual_methods(task), grains, transports, placements, batches, hidden, steps)
         launch = LaunchSpec(backend, address=address, link_latency=link_latency, link_bandwidth=link_bandwidth)
         rows, failed = run_grid(
-            task, grid, launch, cross=cross, seconds=seconds, repeats=repeats, out=out, trace=trace, say=say
+            task, grid, launch, cross=cross, seconds=seconds, repeats=repeats, out=out, trace=trace,
+            overwrite=overwrite, say=say,
         )
         if json:
             print(json_format.dumps(rows))

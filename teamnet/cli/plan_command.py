@@ -50,9 +50,10 @@ def plan(arguments: list[str]) -> int:
     if not arguments or arguments[0].startswith("-"):
         return ask_for_task("plan", arguments)
     spec, launch, planning = parse_run_options("plan", _PURPOSE, Planning, arguments[0], arguments[1:])
-    from teamnet.study.plan.predict import predict
+    from teamnet.study.plan.predict import lay_out, predict
 
     cluster = cluster_of(planning, launch)
+    lay_out(spec, launch, cluster)
     machine = machine_of(planning.machine, cluster, launch, anew=planning.calibrate)
     prediction = predict(spec, launch, machine, cluster).as_plain()
     if planning.json:
@@ -78,11 +79,16 @@ def cluster_of(planning: Planning, launch: LaunchSpec) -> Cluster:
 
 
 def machine_of(path: Path, cluster: Cluster, launch: LaunchSpec, *, anew: bool) -> Machine:
-    """The calibrated machine, calibrated now if that has not been done."""
+    """The calibrated machine, calibrated now if that has not been done.
+
+    Raises:
+        SpecError: the file is none that calibration wrote.
+    """
     from teamnet.study.plan.calibrate import calibrate
-    from teamnet.study.plan.machine import load_machine, save_machine
+    from teamnet.study.plan.machine import check_place, load_machine, save_machine
 
     if anew or not path.exists():
+        check_place(path)
         say(f"calibrating this machine for {path}; nothing else should run on it")
         save_machine(calibrate(cluster, cluster_address(launch.address), say), path)
     return load_machine(path)

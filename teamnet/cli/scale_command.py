@@ -23,7 +23,7 @@ def scale(arguments: list[str]) -> int:
         measure: bool = True, backend: str = "ray", address: str = "", nodes: int = 1, cpus: int | None = None,
         node_memory: int = 64 << 30, shared_cpus: bool = False, reserved_cpus: int = 0, link_latency: float = 0.0,
         link_bandwidth: float = 0.0, machine: Path = Path("runs/machine.json"), out: Path = Path("runs/scale"),
-        json: bool = False,
+        overwrite: bool = False, json: bool = False,
     ) -> int:
         """Scale a run over one factor: what more actors, nodes or work bring, and where communication eats the gain.
 
@@ -51,6 +51,7 @@ def scale(arguments: list[str]) -> int:
             link_bandwidth: bytes per second of a link between two nodes.
             machine: the file of a calibration; made by one, if it is not there.
             out: gets scale.jsonl, scale.md and scale.png.
+            overwrite: replace the results of an earlier call in OUT.
             json: print the points as one JSON list on the last line of the standard output.
         """
         from teamnet.study.scaling.points import points_of
@@ -65,8 +66,8 @@ def scale(arguments: list[str]) -> int:
         }
         points = points_of(factor, values, base, cluster, launch)
         rows, failed = run_scaling(
-            task, factor, points, machine_of(machine, cluster, launch, anew=False), seconds=seconds,
-            repeats=repeats, measured=measure, out=out, say=say,
+            task, factor, points, lambda: machine_of(machine, cluster, launch, anew=False), seconds=seconds,
+            repeats=repeats, measured=measure, out=out, overwrite=overwrite, say=say,
         )
         print(json_format.dumps(rows) if json else f"{scaling_table(rows)}\n\nwritten to {out}")
         return int(failed > 0)

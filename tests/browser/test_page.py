@@ -49,8 +49,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         spec = replace(preset("cartpole", method), hidden=(5, 4), env_steps=2000, episodes=None)
         train(spec, LaunchSpec("local"), folder / method, saving=Saving(10**9))
     run_scaling(
-        "cartpole", "batch", scaled_points(), USUAL, seconds=0.01, repeats=1, measured=True, out=folder / "scale",
-        say=lambda message: None,
+        "cartpole", "batch", scaled_points(), lambda: USUAL, seconds=0.01, repeats=1, measured=True,
+        out=folder / "scale", say=lambda message: None,
     )
     with pytest.raises(SystemExit):
         main(["report", str(folder), "--out", str(folder / "report.html")])

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from teamnet.study.paper.figures import COLOURS
+from teamnet.study.picture import as_png
 from teamnet.study.rates import disturbance
 
 _FACTORS = ("methods", "grains", "transports", "placements", "batches", "hidden", "settle_steps")
@@ -49,8 +49,8 @@ def comm_table(rows: Sequence[Mapping[str, Any]]) -> str:
     return "\n\n".join(filter(None, (table, disturbance(rows))))
 
 
-def draw_comm(rows: Sequence[Mapping[str, Any]], path: Path, title: str) -> None:
-    """Bars for each configuration: steps a second, bytes a step, and how an average unit spends its time."""
+def draw_comm(rows: Sequence[Mapping[str, Any]], title: str) -> bytes:
+    """A PNG file, bars for each configuration: steps a second, bytes a step, and the waiting of an average unit."""
     import matplotlib as mpl  # late: most commands draw nothing
 
     mpl.use("Agg")
@@ -73,5 +73,4 @@ def draw_comm(rows: Sequence[Mapping[str, Any]], path: Path, title: str) -> None
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].invert_yaxis()
     figure.suptitle(title, fontsize="medium")
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+    return as_png(figure)

@@ -11,8 +11,10 @@ from typing import NamedTuple
 
 from teamnet.errors import SpecError
 from teamnet.kernels.constants import OPERATIONS
+from teamnet.spec.check import check_folder
 from teamnet.spec.layers import UnitSpec
-from teamnet.training.checkpoint import write_atomically
+from teamnet.training.owned_files import OwnedFiles
+from teamnet.training.run_files import check_writable
 
 
 class Cost(NamedTuple):
@@ -101,10 +103,29 @@ def _dot(costs: Cost, amount: Cost) -> float:
     return sum(cost * its for cost, its in zip(costs, amount, strict=True))
 
 
+def check_place(path: Path) -> None:
+    """Refuse a file that calibration could not write, before it takes its minutes.
+
+    Raises:
+        SpecError: it is a file that calibration did not write, or there is no folder for it.
+    """
+    check_folder("machine", path)
+    check_writable(path.parent, "machine")
+    _owned(path).check([path.name])
+
+
 def save_machine(machine: Machine, path: Path) -> None:
-    """Keep what calibration found."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, (json.dumps(asdict(machine), indent=1) + "\n").encode())
+    """Keep what calibration found.
+
+    Raises:
+        SpecError: see :func:`check_place`.
+    """
+    check_place(path)
+    _owned(path).write(path.name, (json.dumps(asdict(machine), indent=1) + "\n").encode())
+
+
+def _owned(path: Path) -> OwnedFiles:
+    return OwnedFiles(path.parent, "machine", "machine")
 
 
 def load_machine(path: Path) -> Machine:
@@ -126,5 +147,5 @@ def load_machine(path: Path) -> Machine:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise SpecError(
             "machine", expected=f"what calibration wrote, at {path}", found=f"{type(error).__name__}: {error}",
-            mend="Run teamnet plan TASK --calibrate.",
+            mend="Give another --machine, or move the file elsewhere: teamnet plan then calibrates this machine.",
         ) from None

@@ -96,16 +96,8 @@ def predict(
     Raises:
         TeamnetError: the run would be refused.
     """
-    check_specs(spec, launch)
-    if spec.free_running:
-        raise SpecError(
-            "free_running", expected="a run with a common tick", found="one without",
-            mend="What runs free waits for nobody, so that its actors alone say how fast it is.",
-        )
-    teams = teams_of(spec)
-    units = divide_all(teams, launch.grain, spec.seed)
+    teams, units, nodes = lay_out(spec, launch, cluster)
     local = launch.backend == "local"
-    nodes = places(launch, teams, units, cluster)
     environment = environment_seconds(spec) if environment is None else environment
     if local:
         seconds = local_seconds(teams, units, machine) + environment
@@ -124,6 +116,25 @@ def predict(
         exchanges_per_step=ledger.exchanges, memory=_memory(teams, units, nodes, machine, local=local),
         startup_seconds=0.0 if local else machine.startup + machine.startup_actor * math.ceil(started / cluster.cpus),
     )
+
+
+def lay_out(
+    spec: RunSpec, launch: LaunchSpec, cluster: Cluster
+) -> tuple[list[list[LayerSpec]], list[UnitSpec], list[int]]:
+    """The layers of every team, all units, and the node of each: all that is checked before a calibration.
+
+    Raises:
+        TeamnetError: the run would be refused, or cannot be predicted.
+    """
+    check_specs(spec, launch)
+    if spec.free_running:
+        raise SpecError(
+            "free_running", expected="a run with a common tick", found="one without",
+            mend="What runs free waits for nobody, so that its actors alone say how fast it is.",
+        )
+    teams = teams_of(spec)
+    units = divide_all(teams, launch.grain, spec.seed)
+    return teams, units, places(launch, teams, units, cluster)
 
 
 def teams_of(spec: RunSpec) -> list[list[LayerSpec]]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from teamnet.study.paper.figures import COLOURS
+from teamnet.study.picture import as_png
 from teamnet.study.rates import disturbance
 
 _HEADER = (
@@ -82,8 +82,8 @@ def _number(value: float | None, pattern: str) -> str:
     return "-" if value is None else pattern.format(value)
 
 
-def draw_scaling(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Speed-up and efficiency over the factor, measured and predicted."""
+def draw_scaling(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """A PNG file of speed-up and efficiency over the factor, measured and predicted."""
     import matplotlib as mpl  # late: most commands draw nothing
 
     mpl.use("Agg")
@@ -101,5 +101,4 @@ def draw_scaling(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].legend(frameon=False)
     figure.suptitle(f"{rows[0]['task']}, scaled over {rows[0]['factor']}", fontsize="medium")
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+    return as_png(figure)
