@@ -18,8 +18,8 @@ def sweep(arguments: list[str]) -> int:
         task: Annotated[str, tyro.conf.Positional],
         vary: Annotated[tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction] = (), runs: int = 20,
         scheduler: Literal["random", "asha"] = "random", seeds: int = 1, episodes: int | None = None,
-        seed: int = 0, preset: str = "map", out: Path | None = None, address: str = "", cpus: int = 0,
-        json: bool = False,
+        seed: int = 0, preset: str = "map", out: Path | None = None, overwrite: bool = False, address: str = "",
+        cpus: int = 0, json: bool = False,
     ) -> int:
         """Try values of a task's spec, each trial a local run with a CPU of its own, and see which values matter.
 
@@ -37,20 +37,19 @@ def sweep(arguments: list[str]) -> int:
             preset: whose values are varied: map, tuned, frugal, backprop, map-async, reinforce, reinforce-part.
             out: gets trials.jsonl and sweep.png, on several nodes a folder that all of them share; runs/sweep-TASK if
                 left out.
+            overwrite: replace the sweep that OUT has, instead of doing the trials that it misses.
             address: of a Ray cluster; a private one on this machine if left out.
             cpus: the most trials at once; 0 for as many as there are CPUs.
             json: print the result as one JSON object on the last line of the standard output.
         """
-        from teamnet.study.sweep.figures import draw_sweep
         from teamnet.study.sweep.session import SweepSpec, check_sweep, run_sweep
         from teamnet.study.sweep.table import result_lines, summarise
 
         fields = tuple(text for texts in vary for text in texts)
         asked = SweepSpec(task, fields, runs, scheduler, seeds, episodes, seed, preset)
         folder = out or Path("runs") / f"sweep-{task.replace('/', '-')}"
-        rows = run_sweep(asked, folder, address=address, cpus=cpus, say=say)
+        rows = run_sweep(asked, folder, overwrite=overwrite, address=address, cpus=cpus, say=say)
         variations = check_sweep(asked)
-        draw_sweep(rows, variations, folder / "sweep.png", f"{task}, {len(rows)} trials")
         if json:
             summary = summarise(rows, variations)
             print(json_format.dumps({"task": task, "scheduler": scheduler, "out": str(folder), **summary}))

@@ -44,7 +44,7 @@ def run_trials(
         ResourceError: Ray Tune is not installed, or there is no cluster at the address.
         ActorLost: trials failed by an error of their own, or their actors died.
     """
-    tune = _import_tune()
+    tune = import_tune()
     connected = connect(address)
     try:
         with _quiet_tune():
@@ -67,7 +67,12 @@ def run_trials(
             disconnect()
 
 
-def _import_tune() -> Any:
+def import_tune() -> Any:
+    """Ray Tune.
+
+    Raises:
+        ResourceError: it is not installed.
+    """
     try:
         from ray import tune
     except ImportError as error:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from teamnet.study.picture import as_png
 from teamnet.study.sweep.ranges import Choice, Interval, show
 from teamnet.study.sweep.sensitivity import common_scores, find_sensitivity, thirds
 from teamnet.study.sweep.trials import REPORTS
@@ -15,8 +15,8 @@ _FINISHED, _STOPPED, _FAILED, _MEAN = "#0072B2", "#E69F00", "#D55E00", "#333333"
 _COLUMNS = 3
 
 
-def draw_sweep(rows: Sequence[Mapping[str, Any]], variations: Sequence[Variation], path: Path, title: str) -> None:
-    """A panel for each varied field, the one with the largest spread first; nothing if there are no rows.
+def draw_sweep(rows: Sequence[Mapping[str, Any]], variations: Sequence[Variation], title: str) -> bytes:
+    """A PNG file with a panel for each varied field, the one with the largest spread first.
 
     Each dot is a trial, each bar the mean of a third of the range or of a choice. Colours are those of Okabe and Ito,
     which colour-blind readers tell apart; the marks differ too.
@@ -26,8 +26,6 @@ def draw_sweep(rows: Sequence[Mapping[str, Any]], variations: Sequence[Variation
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    if not rows:
-        return
     scores, age = common_scores(rows)
     order = [its.field for its in find_sensitivity(rows, variations)]
     varied = [its for its in variations if not isinstance(its.range, Choice) or len(its.range.values) > 1]
@@ -47,8 +45,7 @@ def draw_sweep(rows: Sequence[Mapping[str, Any]], variations: Sequence[Variation
     handles, names = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=len(handles), frameon=False)
     figure.suptitle(title, fontsize="medium")
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
+    return as_png(figure, dpi=150)
 
 
 def _draw_panel(axes: Any, rows: Sequence[Mapping[str, Any]], scores: Sequence[float], variation: Variation) -> None:

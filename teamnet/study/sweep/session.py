@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import math
 import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import teamnet
-from teamnet.errors import ResourceError, SpecError
-from teamnet.spec.check import MOST_SEEDS, check_choice, check_count
+from teamnet.errors import CheckpointError, SpecError
+from teamnet.spec.check import MOST_SEEDS, check_choice, check_count, check_folder
 from teamnet.spec.files import to_plain
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec, RunSpec
+from teamnet.study.sweep.figures import draw_sweep
 from teamnet.study.sweep.trials import REPORTS, draw_trials, train_trial
 from teamnet.study.sweep.vary import Variation, parse_variations
 from teamnet.team.address import cluster_address
-from teamnet.training.checkpoint import write_atomically
+from teamnet.training.owned_files import OwnedFiles
 from teamnet.training.run import Run
+from teamnet.training.run_files import check_writable, make_folder
 
 Row = dict[str, Any]
+SETTINGS, TRIALS, PICTURE = "sweep.json", "trials.jsonl", "sweep.png"
 
 
 @dataclass(frozen=True)
@@ -70,20 +73,22 @@ def check_sweep(sweep: SweepSpec) -> tuple[Variation, ...]:
 
 
 def run_sweep(
-    sweep: SweepSpec, folder: Path, *, address: str = "", cpus: int = 0,
+    sweep: SweepSpec, folder: Path, *, overwrite: bool = False, address: str = "", cpus: int = 0,
     say: Callable[[str], None] = lambda message: None,
 ) -> list[Row]:
     """Do the trials that the folder does not have yet; returns all rows, in the order in which they ended.
 
     Args:
         sweep: what is tried.
-        folder: gets ``sweep.json``, ``trials.jsonl``, and while it lasts Ray Tune's own records in ``tune/``.
+        folder: gets ``sweep.json``, ``trials.jsonl``, ``sweep.png``, and while it lasts Ray Tune's own records.
+        overwrite: whether to replace the trials that there are, of this sweep or of another one; they stay until the
+            first new one has ended.
         address: of a Ray cluster; if empty that of ``$RAY_ADDRESS``, or a private one on this machine.
         cpus: the most trials at once; 0 for as many as there are CPUs.
         say: called with what has happened.
 
     Raises:
-        TeamnetError: the sweep makes no sense, or it cannot be done here.
+        TeamnetError: the sweep makes no sense, it cannot be done here, or the folder holds something else.
     """
     variations = check_sweep(sweep)
     if cpus < 0:
@@ -93,57 +98,87 @@ def run_sweep(
     interface = run.task.interface
     run.close()
     trials = draw_trials(base, variations, interface, trials=sweep.runs, seeds=sweep.seeds, seed=sweep.seed)
-    _take_folder(folder, sweep)
-    done = {row["trial"] for row in read_rows(folder)}
+    owned, settings = OwnedFiles(folder, "sweep"), _settings_of(sweep)
+    rows = _check_out(owned, settings, overwrite=overwrite)
+    done = {row["trial"] for row in rows}
     missing = [trial for trial in trials if trial["trial"] not in done]
-    if missing:
-        from teamnet.team.ray_sweep import run_trials  # Ray is imported only when it is asked for
 
+    def keep(report: dict[str, Any]) -> None:
+        if not rows:
+            owned.remove_all()
+            owned.write(SETTINGS, settings)
+        rows.append(report["row"])
+        owned.write(TRIALS, "".join(json.dumps(row) + "\n" for row in rows).encode())
+        say(_described(report))
+
+    if missing:
+        from teamnet.team.ray_sweep import import_tune, run_trials  # Ray is imported only when it is asked for
+
+        import_tune()
+        make_folder(folder)
         say(f"{len(missing)} of {len(trials)} trials to do")
-        records = folder / "tune"
+        records = Path(tempfile.mkdtemp(prefix="tune-", dir=folder))  # a new one, so that all in it is Tune's
         try:
             run_trials(
                 train_trial, missing, reports=REPORTS, asha=sweep.scheduler == "asha", folder=records,
-                address=cluster_address(address), at_once=cpus,
-                ended=functools.partial(_keep_row, folder, say),
+                address=cluster_address(address), at_once=cpus, ended=keep,
             )
         finally:
             shutil.rmtree(records, ignore_errors=True)  # it holds nothing that trials.jsonl has not
+    if rows:
+        owned.write(PICTURE, draw_sweep(rows, variations, f"{sweep.task}, {len(rows)} trials"))
+    return rows
+
+
+def _settings_of(sweep: SweepSpec) -> bytes:
+    """The content of ``sweep.json``."""
+    settings = {"version": teamnet.__version__, "sweep": to_plain(sweep), "spec": to_plain(sweep.base())}
+    return json.dumps(settings, indent=2).encode()
+
+
+def _check_out(owned: OwnedFiles, settings: bytes, *, overwrite: bool) -> list[Row]:
+    """The rows of the trials that are done, in a folder of the very same sweep; none in a new one.
+
+    Raises:
+        SpecError: there is another sweep, or a file that no sweep wrote.
+    """
+    folder = owned.folder
+    check_folder("out", folder)
+    check_writable(folder)
+    names = (SETTINGS, TRIALS, PICTURE)
+    if overwrite:
+        owned.check_new(names, overwrite=True)
+        return []
+    owned.check(names)
+    if not (folder / SETTINGS).exists():
+        owned.check_new(names, overwrite=False)
+        return []
+    if (folder / SETTINGS).read_bytes() != settings:
+        raise SpecError(
+            "out", expected="a new folder, or the one of the same sweep", found=f"another sweep in {folder}",
+            mend="Give another --out, or --overwrite to replace it.",
+        )
     return read_rows(folder)
 
 
-def _take_folder(folder: Path, sweep: SweepSpec) -> None:
-    """Make the folder, or take up the one of the very same sweep."""
-    settings = {"version": teamnet.__version__, "sweep": to_plain(sweep), "spec": to_plain(sweep.base())}
-    path = folder / "sweep.json"
+def read_rows(folder: Path) -> list[Row]:
+    """The lines of ``trials.jsonl``; none before the first trial has ended.
+
+    Raises:
+        CheckpointError: the file is damaged.
+    """
+    path = folder / TRIALS
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            if json.loads(path.read_text()) != settings:
-                raise SpecError(
-                    "out", expected="a new folder, or the one of the same sweep", found=f"another sweep in {folder}",
-                    mend="Give another --out.",
-                )
-        else:
-            write_atomically(path, json.dumps(settings, indent=2).encode())
-        (folder / "trials.jsonl").touch()
-    except (OSError, ValueError, ResourceError) as error:
-        raise SpecError(
-            "out", expected="a folder that can be written to", found=str(error.__cause__ or error),
-            mend="Give another --out.",
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(
+            str(path), expected="a JSON object a line", found=str(error), mend="Restore the file, or sweep anew."
         ) from None
 
 
-def read_rows(folder: Path) -> list[Row]:
-    """The lines of ``trials.jsonl``."""
-    return [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
-
-
-def _keep_row(folder: Path, say: Callable[[str], None], report: dict[str, Any]) -> None:
-    row = report["row"]
-    with (folder / "trials.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
-    score = report["score"]
+def _described(report: dict[str, Any]) -> str:
+    """How a trial ended, in a line."""
+    row, score = report["row"], report["score"]
     how = "failed" if row["error"] else "stopped early" if row["stopped_early"] else "finished"
     result = "no episode" if math.isnan(score) else f"{score:.2f}"
-    say(f"trial {row['trial']}: {result} in {row['episodes']:,} episodes, {row['seconds']:.1f} s, {how}")
+    return f"trial {row['trial']}: {result} in {row['episodes']:,} episodes, {row['seconds']:.1f} s, {how}"
