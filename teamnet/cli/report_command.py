@@ -18,20 +18,26 @@ def report(arguments: list[str]) -> int:
     ) -> int:
         """Put learning curves, communication and tables of all runs in some folders on one page.
 
-        The page needs no network and opens from the disk.
+        The page needs no network and opens from the disk. Exits with 1 if nothing could be read.
 
         Args:
             folders: what train, paper and comm wrote to; subfolders are searched.
             out: the page.
         """
         from teamnet.study.report.collect import collect
-        from teamnet.study.report.page import write_page
+        from teamnet.study.report.page import check_page, write_page
 
+        check_page(out)
         found = collect(folders)
         write_page(found, out)
+        for path, progress in found.unfinished.items():
+            say(f"not finished: {path}: {progress}")
         for path, reason in found.unreadable.items():
             say(f"could not be read: {path}: {reason}")
-        print(f"{len(found.runs)} runs, {len(found.grids)} grids, {len(found.scalings)} scalings; page: {out}")
-        return 0
+        print(
+            f"{len(found.runs)} runs, {len(found.grids)} grids, {len(found.scalings)} scalings, "
+            f"{len(found.unfinished)} not finished, {len(found.unreadable)} unreadable; page: {out}"
+        )
+        return int(found.empty)
 
     return tyro.cli(options, prog="teamnet report", args=arguments)

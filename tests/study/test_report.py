@@ -36,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     points = scaled_points()
     run_scaling(
-        "cartpole", "batch", points, USUAL, seconds=0.01, repeats=1, measured=True, out=its / "scale",
+        "cartpole", "batch", points, lambda: USUAL, seconds=0.01, repeats=1, measured=True, out=its / "scale",
         say=lambda message: None,
     )
     return its

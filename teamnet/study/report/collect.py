@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from teamnet.errors import SpecError
+from teamnet.errors import CheckpointError, SpecError
 from teamnet.spec.presets import SINGLE_STEP_TASKS
 from teamnet.study.communication.table import label
 from teamnet.study.paper.results import Curve
 from teamnet.study.scaling.table import scaling_table
-from teamnet.training.outputs import running_mean
+from teamnet.training.learning_curve import running_mean
+from teamnet.training.run_files import SPEC, SUMMARY, RunFiles, read_run_files
 
 _POINTS = 400
 """Of a curve on the page."""
@@ -43,12 +44,25 @@ class FoundRun:
 
 @dataclass
 class Found:
-    """All that was found: runs, the lines of grids and of scaling experiments by folder, and what could not be read."""
+    """All that was found.
+
+    Args:
+        runs: those that are finished.
+        unfinished: how far the others are, by folder.
+        grids, scalings: the lines of communication grids and of scaling experiments, by folder.
+        unreadable: why a file could not be read, by its path.
+    """
 
     runs: list[FoundRun] = field(default_factory=list)
+    unfinished: dict[str, str] = field(default_factory=dict)
     grids: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     scalings: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     unreadable: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing could be read."""
+        return not (self.runs or self.unfinished or self.grids or self.scalings)
 
 
 def collect(folders: Sequence[Path]) -> Found:
@@ -64,15 +78,15 @@ def collect(folders: Sequence[Path]) -> Found:
                 "folder", expected="a folder of runs", found=str(folder),
                 mend="Give what train, paper, comm or scale wrote to.",
             )
-        for path in sorted(folder.rglob("summary.json")):
-            _read(found, path, lambda path, folder=folder: found.runs.append(_read_run(path.parent, folder)))
+        for path in sorted({its.parent for name in (SPEC, SUMMARY) for its in folder.rglob(name)}):
+            _read(found, path, lambda path, folder=folder: _take_run(found, path, folder))
         for path in sorted(folder.rglob("comm.jsonl")):
             _read(found, path, lambda path: found.grids.__setitem__(str(path.parent), _read_grid(path)))
         for path in sorted(folder.rglob("scale.jsonl")):
             _read(found, path, lambda path: found.scalings.__setitem__(str(path.parent), _read_scaling(path)))
-    if not (found.runs or found.grids or found.scalings or found.unreadable):
+    if found.empty and not found.unreadable:
         raise SpecError(
-            "folder", expected="a summary.json, comm.jsonl or scale.jsonl somewhere below", found="none",
+            "folder", expected="a spec.json, comm.jsonl or scale.jsonl somewhere below", found="none",
             mend="Give what train, paper, comm or scale wrote to.",
         )
     return found
@@ -81,6 +95,8 @@ def collect(folders: Sequence[Path]) -> Found:
 def _read(found: Found, path: Path, take: Callable[[Path], None]) -> None:
     try:
         take(path)
+    except CheckpointError as error:
+        found.unreadable[error.where] = f"expected {error.expected}; found {error.found}"
     except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         found.unreadable[str(path)] = f"{type(error).__name__}: {error}"
 
@@ -112,15 +128,22 @@ def _check_ledger(ledger: Mapping[str, Any]) -> None:
         _ = unit["name"], unit["computed"], unit["published"], unit["waited"]
 
 
-def _read_run(folder: Path, root: Path) -> FoundRun:
-    summary = json.loads((folder / "summary.json").read_text())
-    spec = json.loads((folder / "spec.json").read_text())["spec"]
+def _take_run(found: Found, folder: Path, root: Path) -> None:
+    """Read a run whose files belong together: one with a summary of all its metrics is finished."""
+    files = read_run_files(folder)
+    if files.summary is None:
+        found.unfinished[str(folder)] = f"{len(files.lines):,} lines of metrics, no summary"
+    else:
+        found.runs.append(_read_run(files, files.summary, folder, root))
+
+
+def _read_run(files: RunFiles, summary: Mapping[str, Any], folder: Path, root: Path) -> FoundRun:
+    spec = files.about["spec"]
     _ = summary["mean_return"], spec["task"]
     if summary.get("communication"):
         _check_ledger(summary["communication"])
-    lines = _lines(folder / "metrics.jsonl")
-    steps = np.array([line["env_steps"] for line in lines], float)
-    returns = np.array([line["return"] for line in lines], float)
+    steps = np.array([line["env_steps"] for line in files.lines], float)
+    returns = np.array([line["return"] for line in files.lines], float)
     if spec["task"] not in SINGLE_STEP_TASKS:  # whose lines are means of many samples already
         returns = running_mean(returns)
     curve = Curve(steps, returns).thinned(_POINTS)

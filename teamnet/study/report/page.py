@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from teamnet.errors import ResourceError, SpecError
+from teamnet.errors import ResourceError
+from teamnet.spec.check import check_folder
 from teamnet.study.report.collect import Found
-from teamnet.training.checkpoint import write_atomically
+from teamnet.training.owned_files import OwnedFiles
+from teamnet.training.run_files import check_writable, make_folder
 
 _PAGE = """\
 <!DOCTYPE html>
@@ -40,6 +43,7 @@ th, td {{ border-bottom: 1px solid var(--line); padding: .25rem .6rem; text-alig
 {sections}
 <h2>Runs</h2>
 <div class="scroll">{table}</div>
+{unfinished}
 {unreadable}
 <script>
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
@@ -74,19 +78,36 @@ _SECTION = """\
 _COLUMNS = ("task", "rule", "seed", "backend", "grain", "env_steps", "episodes", "mean_return", "env_steps_per_second")
 
 
-def write_page(found: Found, path: Path) -> None:
-    """Write the page.
+def check_page(path: Path) -> None:
+    """Refuse what :func:`write_page` could not do, before any run is read.
 
     Raises:
         ResourceError: Plotly is not installed.
-        SpecError: the path cannot be written to.
+        SpecError: the path cannot be written to, or is a file that is no page of teamnet's.
     """
+    _import_plotly()
+    check_folder("out", path)
+    check_writable(path.parent)
+    OwnedFiles(path.parent, "report").check([path.name])
+
+
+def _import_plotly() -> Any:
     try:
-        from plotly.offline import get_plotlyjs
+        from plotly import offline
     except ImportError:
         raise ResourceError(
             "report", expected="Plotly", found="it is not installed", mend="Run: pip install 'teamnet[report]'"
         ) from None
+    return offline
+
+
+def write_page(found: Found, path: Path) -> None:
+    """Write the page, or replace the one that was there.
+
+    Raises:
+        ResourceError, SpecError: as for :func:`check_page`.
+    """
+    check_page(path)
     from teamnet.study.report.figures import sections
 
     parts = [
@@ -94,20 +115,16 @@ def write_page(found: Found, path: Path) -> None:
         for number, (title, text, figure) in enumerate(sections(found))
     ]
     introduction = (
-        f"{len(found.runs)} runs, {len(found.grids)} communication grids and {len(found.scalings)} scaling experiments."
+        f"{len(found.runs)} finished runs, {len(found.grids)} communication grids and {len(found.scalings)} scaling "
+        "experiments."
     )
     page = _PAGE.format(
-        plotly=get_plotlyjs(), introduction=introduction, sections="\n".join(parts), table=_table(found),
-        unreadable=_unreadable(found),
+        plotly=_import_plotly().get_plotlyjs(), introduction=introduction, sections="\n".join(parts),
+        table=_table(found), unfinished=_list("Not finished", found.unfinished),
+        unreadable=_list("Could not be read", found.unreadable),
     )
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, page.encode())
-    except (OSError, ResourceError) as error:
-        raise SpecError(
-            "out", expected="a file that can be written", found=str(error.__cause__ or error),
-            mend="Give another --out.",
-        ) from None
+    make_folder(path.parent)
+    OwnedFiles(path.parent, "report").write(path.name, page.encode())
 
 
 def _safe(data: str) -> str:
@@ -128,8 +145,8 @@ def _table(found: Found) -> str:
     return "<table>" + "".join(f"<tr>{row}</tr>" for row in rows) + "</table>"
 
 
-def _unreadable(found: Found) -> str:
-    if not found.unreadable:
+def _list(title: str, entries: Mapping[str, str]) -> str:
+    if not entries:
         return ""
-    lines = "".join(f"<li>{escape(path)}: {escape(reason)}</li>" for path, reason in found.unreadable.items())
-    return f"<h2>Could not be read</h2><ul>{lines}</ul>"
+    lines = "".join(f"<li>{escape(path)}: {escape(text)}</li>" for path, text in entries.items())
+    return f"<h2>{title}</h2><ul>{lines}</ul>"
