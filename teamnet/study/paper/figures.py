@@ -1,7 +1,8 @@
-"""Figures: one for each task, the running mean of every method with its spread over the seeds."""
+"""Figures: one for each task, the running mean of every method with its interval over the seeds."""
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 
 from teamnet.study.paper.methods import Method
 from teamnet.study.paper.results import Curve, Result
+from teamnet.study.paper.statistics import interval_of_mean
 from teamnet.study.paper.tasks import StudyTask
 from teamnet.training.outputs import WINDOW
 
@@ -20,26 +22,26 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31", "#7F3C8D", "#8a9a1a")
 """Okabe and Ito's palette, which colour-blind readers can tell apart, brown for its yellow; violet and olive."""
 _DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
-_PALETTE = 256
+_COLUMNS = 120  # of the report's text
 
 
 def average_curves(curves: Sequence[Curve], task: StudyTask) -> tuple[np.ndarray, ...]:
-    """What a figure shows of some smoothed runs: positions, means, and both edges of a band of one standard deviation.
+    """What a figure shows of some smoothed runs: positions, means over the runs, and both edges of a band.
 
-    A negative error is averaged as the logarithm of the error, because its scale differs between seeds. The band has
-    no width for a single run.
+    The band is the 95 % interval of the mean, by bootstrap as in the tables. A standard deviation to both sides would
+    leave what the task allows where runs come close to its bounds; the interval stays within the range of the runs. A
+    negative error is averaged as the logarithm of the error, because its scale differs between seeds.
 
     Returns:
-        Four arrays ``(points,)``, at the positions of the shortest run.
+        Four arrays ``(points,)``, at the positions of the shortest run. The band has no width for a single run.
     """
-    position = min((curve.position for curve in curves), key=lambda its: its[-1])
+    position = min((curve.position for curve in curves), key=lambda positions: positions[-1])
     values = np.stack([np.interp(position, curve.position, curve.value) for curve in curves])
     if task.negative_error:
         values = np.log10(np.maximum(-values, np.finfo(float).tiny))
-    mean = values.mean(axis=0)
-    deviation = values.std(axis=0, ddof=1) if len(curves) > 1 else np.zeros(len(position))
-    shown = [mean, mean - deviation, mean + deviation]
-    return position, *(10**its if task.negative_error else its for its in shown)
+    mean = np.clip(values.mean(axis=0), values.min(axis=0), values.max(axis=0))  # a sum is rounded
+    shown = (mean, *interval_of_mean(values, task.name))
+    return position, *(10**edge if task.negative_error else edge for edge in shown)
 
 
 def describe_axis(task: StudyTask) -> str:
@@ -47,6 +49,25 @@ def describe_axis(task: StudyTask) -> str:
     if task.negative_error:
         return "squared error, mean of 12,800 samples"
     return "reward, mean of 12,800 samples" if task.single_step else f"return, mean of {WINDOW} episodes"
+
+
+def describe_figure(task: StudyTask, results: Mapping[str, Sequence[Result]]) -> str:
+    """The caption of a task's figure, with the runs whose curves were not recorded.
+
+    Args:
+        task: the task.
+        results: the finished runs of each method.
+    """
+    axis, mean = describe_axis(task), "geometric means" if task.negative_error else "means"
+    text = (
+        f"{axis[0].upper()}{axis[1:]}. Lines are {mean} over n runs, bands the 95 % interval of the mean by bootstrap, "
+        "where n is 2 or more."
+    )
+    missing = {name: sum(run.curve is None for run in runs) for name, runs in results.items()}
+    listed = [f"{count} of {len(results[name])} of `{name}`" for name, count in missing.items() if count]
+    if listed:
+        text += f" Runs whose curves were not recorded are in no line: {', '.join(listed)}."
+    return textwrap.fill(text, _COLUMNS, break_on_hyphens=False)
 
 
 def draw_task(
@@ -69,18 +90,17 @@ def draw_task(
 
     figure, axes = plt.subplots(figsize=(9.5, 4.2), layout="constrained")
     for number, (name, method) in enumerate(methods.items()):
-        runs = results.get(name, ())
-        curves = [run.curve for run in runs if run.curve is not None]
+        curves = [run.curve for run in results.get(name, ()) if run.curve is not None]
         if not curves:
             continue
         position, mean, low, high = average_curves(curves, task)
         position = position / (1e6 if task.single_step else 1)
-        count = f"{len(curves)}" if len(curves) == len(runs) else f"{len(curves)} of {len(runs)}"
         colour = COLOURS[number % len(COLOURS)]
-        axes.fill_between(position, low, high, color=colour, alpha=0.15, linewidth=0)
+        if len(curves) > 1:
+            axes.fill_between(position, low, high, color=colour, alpha=0.15, linewidth=0)
         axes.plot(
             position, mean, color=colour, linestyle=_DASHES[number % len(_DASHES)], linewidth=1.8,
-            label=f"{method.label} ({count})",
+            label=f"{method.label} (n = {len(curves)})",
         )
     if task.solved is not None:
         axes.axhline(task.solved, color="#666666", linewidth=0.8, linestyle=":", label=f"solved at {task.solved:g}")
@@ -97,9 +117,9 @@ def draw_task(
 
 
 def save(figure: Figure, path: Path) -> None:
-    """As a PNG with a palette, which takes a third of the space."""
+    """As a PNG without an alpha channel; a palette would merge the light colours of bands."""
     from PIL import Image
 
     drawn = BytesIO()
     figure.savefig(drawn, dpi=100)
-    Image.open(drawn).convert("RGB").quantize(_PALETTE, Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
+    Image.open(drawn).convert("RGB").save(path, optimize=True)

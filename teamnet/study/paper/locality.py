@@ -47,6 +47,11 @@ def ledgers(cells: Cells, task: str) -> dict[str, Ledger]:
     return found
 
 
+def comparable(found: Mapping[str, Ledger]) -> bool:
+    """Whether there are other ledgers to be compared with the base's."""
+    return BASE in found and len(found) > 1
+
+
 def _mean(kind: str, measured: Sequence[Mapping[str, Sequence[float]]]) -> Traffic:
     return Traffic(*(round(value) for value in np.mean([its[kind] for its in measured], axis=0)))
 
@@ -71,11 +76,11 @@ def ledger_table(found: Mapping[str, Ledger]) -> str:
 
 
 def own_difference_table(cells: Cells) -> str:
-    """Every cell of our own beside this study's ``map``: Welch's test where both have two runs or more."""
+    """Every cell compared with this study's ``map``: Welch's test where both have two runs or more, else empty."""
     rows = []
-    for task in TASKS.values():
+    for task in cells.tasks:
         base = cells.spread_of(task.name, BASE)
-        for name in cells.methods:
+        for name in cells.methods_of(task.name):
             ours = cells.spread_of(task.name, name)
             if name == BASE or ours is None or base is None or (p := welch_of(ours, base)) is None:
                 continue
@@ -84,14 +89,16 @@ def own_difference_table(cells: Cells) -> str:
                 f"{task.title}, `{name}`", str(ours.n), mean_and_std(ours, task), mean_and_std(base, task),
                 f"{ours.mean - base.mean:+.2f}", f"{p:.2g}", verdict,
             ])
-    if not rows:
-        return "No method beside `map` has two runs or more."
-    return markdown(["cell", "runs", "it", "`map`", "difference", "p", "verdict"], rows)
+    return markdown(["cell", "runs", "it", "`map`", "difference", "p", "verdict"], rows) if rows else ""
 
 
 def draw_front(cells: Cells, path: Path, among: Sequence[str] = _CONTROL) -> bool:
-    """Average return against bytes of a step on some tasks, the Pareto front marked; says whether it drew."""
-    tasks = [task for task in among if cells.spread_of(task, BASE)]
+    """Average return against bytes of a step on some tasks, the Pareto front marked; returns whether it drew.
+
+    Bars are 95 % intervals of the mean, which a single run does not have. Tasks on which no method has a ledger to be
+    compared with the base's are left out.
+    """
+    tasks = [task for task in among if comparable(ledgers(cells, task))]
     if not tasks:
         return False
     import matplotlib as mpl  # late: most commands draw nothing
@@ -123,8 +130,9 @@ def _draw_panel(axes: Any, cells: Cells, task: str) -> None:
         its = cells.spread_of(task, name)
         assert its is not None, "only methods with runs have a ledger here"
         again, place = divmod(list(cells.methods).index(name), len(COLOURS))
+        interval = [[its.mean - its.low], [its.high - its.mean]] if its.n > 1 else None
         axes.errorbar(
-            ledger.total.bytes, its.mean, yerr=its.std, fmt="os"[again], color=COLOURS[place], capsize=3,
+            ledger.total.bytes, its.mean, yerr=interval, fmt="os"[again], color=COLOURS[place], capsize=3,
             label=cells.methods[name].label,
         )
         points.append((ledger.total.bytes, its))

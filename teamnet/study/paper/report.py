@@ -1,28 +1,30 @@
-"""``results.md`` with its figures, and ``results.jsonl``: made anew from whatever runs are finished."""
+"""``results.md`` with its figures, and ``results.jsonl``: made anew from whatever runs are finished.
+
+Sections, rows, lines and sentences are about methods and tasks that have runs, and about no others.
+"""
 
 from __future__ import annotations
 
 import shutil
-from collections import defaultdict
-from importlib.resources import files
 from pathlib import Path
 
 from teamnet.errors import SpecError
-from teamnet.study.paper.figures import describe_axis, draw_task
+from teamnet.study.paper.figures import describe_figure, draw_task
 from teamnet.study.paper.locality import (
     BASE,
+    comparable,
     draw_front,
     ledger_table,
     ledgers,
     messages_between_units,
     own_difference_table,
 )
+from teamnet.study.paper.notes import ALL, notes_on
 from teamnet.study.paper.provenance import GOES, describe, read_goes, write_goes
 from teamnet.study.paper.record import RESULTS, Recorded, merge, write_results
 from teamnet.study.paper.results import Result, measure
 from teamnet.study.paper.runs import Study
 from teamnet.study.paper.tables import Cells, difference_table, overview, run_table, task_table
-from teamnet.study.paper.tasks import TASKS, StudyTask
 from teamnet.training.checkpoint import write_atomically
 
 _INTRODUCTION = """\
@@ -30,19 +32,23 @@ _INTRODUCTION = """\
 
 Made by `teamnet paper` from {runs} finished runs; each is determined by its spec and seed and gives the same digest
 wherever it runs. `results.jsonl` has one line for each run: what made it, its scores and its smoothed curve.
-
-**Average return** is the mean return over *all* episodes of training, from the first on (for the multiplexer and for
-regression the mean reward over all samples), as the paper reports it: first the mean over the seeds, then in brackets
-their standard deviation (n - 1). **95 % interval**: of the mean over the seeds, by bootstrap (percentiles of 10,000
-resamples). **Episodes to first** X: until an episode first returns X, the score at which the task counts as solved; for
-CartPole that is the perfect score, the other tasks have none. **Episodes to solved**: until the mean of the last 100
-episodes reaches it. Both are medians over the seeds, where a run that never came there counts as later than all others;
-how many did stands in brackets.
 """
 
-_SHORTENED = """
-**These runs were shortened** ({lengths}). Their numbers try out the command; beside the published ones they mean
-nothing, and no difference is tested.
+_AVERAGE = """\
+**Average return** is the mean return over *all* episodes of training, from the first on (the mean reward over all
+samples, where an episode is one step), as the paper reports it: first the mean over the seeds, then in brackets their
+standard deviation (n - 1). **95 % interval**: of the mean over the seeds, by bootstrap (percentiles of 10,000
+resamples).{episodes}
+"""
+
+_EPISODES = """ \
+**Episodes to first** X: until an episode first returns X, the score at which the task counts as solved.
+**Episodes to solved**: until the mean of the last 100 episodes reaches it. Both are medians over the seeds, where a run
+that never came there counts as later than all others; how many did stands in brackets."""
+
+_SHORTENED = """\
+**These runs were shortened** ({lengths}). Their numbers try out the command: no published number is shown beside them,
+and no difference is tested.
 """
 
 _TEST = """\
@@ -71,43 +77,45 @@ _COMMUNICATION = """\
 ## What it takes to communicate
 
 What one step of CartPole says when every layer is a unit, actor and critic together: a message is one publication for
-one reader. Observations, actions, TD errors and the rows that keep their trace are {signals} messages of
-every method's (`map-async` gives each unit the rows by themselves: one more each); the others are activations, error
-activations and gates between units. Shares are of `map`'s.
+one reader. Observations, actions, TD errors and the rows that keep their trace are {signals} messages of every
+method's{rows}; the others are activations,
+error activations and gates between units. Shares are of `map`'s.
 
 {table}
 
 ![Average return against bytes of a step](figures/communication.png)
 
-Average return over the seeds with its standard deviation, against the bytes of a step. The dashed line joins the
+Average return over the seeds with its 95 % interval, against the bytes of a step. The dashed line joins the
 methods that nothing else beats in both.
 """
+
+_ROWS = " (`map-async` gives each unit the rows by themselves: one more each)"
 
 _TASK = """\
 ## {title}
 
 {figure}{table}
-
-{note}
-"""
+{note}"""
 
 _FIGURE = """\
 ![Running means of all methods on {title}](figures/{name}.png)
 
-{axis}. Lines are {mean} over the seeds, bands one standard deviation to both sides; in brackets the number of runs, or
-where not all curves were kept, of how many.
+{caption}
 
 """
 
-_END = """\
+_RUNS = """\
 ## Seeds and digests
 
 A digest is the SHA-256 of all parameters after training; its first eight characters are shown, all of them are in
 `results.jsonl`. Seconds are of training on one core, beside whatever ran on the others.
 
-{runs}
+{table}
 
-## Made with
+"""
+
+_END = """\
+{runs}## Made with
 
 {provenance}
 """
@@ -128,52 +136,55 @@ def write_report(study: Study, recorded: Recorded) -> tuple[Path, list[Result]]:
         CheckpointError: files of a run are damaged.
     """
     results = merge(study, recorded, [measure(run) for run in study.finished()])
-    by_method: dict[str, dict[str, list[Result]]] = defaultdict(lambda: defaultdict(list))
-    for result in results:
-        by_method[result.task][result.method].append(result)
     write_results(study, results)
-    cells, notes = Cells(results, study.methods), read_notes()
-    parts = [_INTRODUCTION.format(runs=len(results))]
-    if study.lengths:
-        lengths = ", ".join(
-            f"{task}: {count:,} {'samples' if TASKS[task].single_step else 'episodes'}"
-            for task, count in study.lengths.items()
-        )
-        parts.append(_SHORTENED.format(lengths=lengths))
-    parts.append(f"## Average return\n\n{overview(cells)}\n\n{notes['all']}\n")
+    cells, figures = Cells(results, study.methods, tuple(study.lengths)), study.folder / "figures"
+    parts = [_INTRODUCTION.format(runs=len(results)), *_averages(study, cells)]
     if not study.lengths:
-        parts.append(_TEST.format(table=difference_table(cells)))
-        parts.append(_OWN.format(table=own_difference_table(cells)))
-    front = draw_front(cells, study.folder / "figures" / "communication.png")
-    if front and cells.results_of("cartpole", BASE):
-        said = ledgers(cells, "cartpole")
+        parts += [text.format(table=table) for text, table in (
+            (_TEST, difference_table(cells)), (_OWN, own_difference_table(cells))
+        ) if table]
+    said = ledgers(cells, "cartpole")
+    if comparable(said):
+        draw_front(cells, figures / "communication.png")
         signals = said[BASE].total.messages - messages_between_units(said[BASE])
-        parts.append(_COMMUNICATION.format(signals=signals, table=ledger_table(said)))
-    for name, task in TASKS.items():
-        if by_method[name]:
-            drawn = draw_task(task, by_method[name], study.methods, study.folder / "figures" / f"{name}.png")
-            figure = _figure(task) if drawn else ""
-            parts.append(_TASK.format(title=task.title, figure=figure, table=task_table(cells, task), note=notes[name]))
+        rows = _ROWS if "map-async" in said else ""
+        parts.append(_COMMUNICATION.format(signals=signals, rows=rows, table=ledger_table(said)))
+    for task in cells.tasks:
+        by_method = {name: cells.results_of(task.name, name) for name in cells.methods_of(task.name)}
+        figure = ""
+        if draw_task(task, by_method, study.methods, figures / f"{task.name}.png"):
+            figure = _FIGURE.format(title=task.title, name=task.name, caption=describe_figure(task, by_method))
+        note = notes_on(task.name, by_method, shortened=task.name in study.lengths)
+        parts.append(_TASK.format(
+            title=task.title, figure=figure, table=task_table(cells, task), note=f"\n{note}\n" if note else ""
+        ))
     if failures := study.failures():
         lines = [f"- {name}: {error}" for name, error in failures.items()]
         parts.append("## Failed runs\n\n" + "\n".join(lines) + "\n")
     write_goes(study.folder, [*recorded.goes, *read_goes(study.folder)])
     provenance = describe("paper", read_goes(study.folder), sum(its.seconds for its in results), len(results))
-    parts.append(_END.format(runs=run_table(cells), provenance=provenance))
+    runs = _RUNS.format(table=run_table(cells)) if results else ""
+    parts.append(_END.format(runs=runs, provenance=provenance))
     path = study.folder / "results.md"
     write_atomically(path, "\n".join(parts).encode())
     return path, results
 
 
-def _figure(task: StudyTask) -> str:
-    axis, mean = describe_axis(task), "geometric means" if task.negative_error else "means"
-    return _FIGURE.format(title=task.title, name=task.name, axis=axis[0].upper() + axis[1:], mean=mean)
-
-
-def read_notes() -> dict[str, str]:
-    """The paragraph on each task, by the task's name, and on all of them under ``all``."""
-    sections = (files("teamnet.study.paper") / "notes.md").read_text(encoding="utf-8").split("\n## ")[1:]
-    return {name.strip(): text.strip() for name, _, text in (section.partition("\n") for section in sections)}
+def _averages(study: Study, cells: Cells) -> list[str]:
+    """What the tables show, the table of averages, and how the methods in it were set up; nothing without runs."""
+    if not cells.results:
+        return []
+    parts = [_AVERAGE.format(episodes="" if all(task.single_step for task in cells.tasks) else _EPISODES)]
+    shortened = [task for task in cells.tasks if task.name in study.lengths]
+    if shortened:
+        lengths = ", ".join(
+            f"{task.name}: {study.lengths[task.name]:,} {'samples' if task.single_step else 'episodes'}"
+            for task in shortened
+        )
+        parts.append(_SHORTENED.format(lengths=lengths))
+    methods = {its.method for its in cells.results}
+    notes = notes_on(ALL, methods, shortened=bool(shortened))
+    return [*parts, f"## Average return\n\n{overview(cells)}\n", *([f"{notes}\n"] if notes else [])]
 
 
 def copy_to_docs(study: Study, docs: Path) -> None:

@@ -1,10 +1,11 @@
-"""The tables of the report, in Markdown. An empty cell is a dash; nothing here fails because a cell is empty."""
+"""The tables of the report, in Markdown. Rows are of methods that have runs; what is not there is a dash."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from teamnet.study.paper.methods import Method
 from teamnet.study.paper.published import PUBLISHED, PUBLISHED_REMARKS, Published
@@ -13,15 +14,23 @@ from teamnet.study.paper.statistics import Difference, Spread, holm, spread, wel
 from teamnet.study.paper.tasks import TASKS, StudyTask
 
 NOTHING = "-"
+Shown = TypeVar("Shown", Published, str)
 _DIGEST_CHARACTERS = 8
 
 
 @dataclass(frozen=True)
 class Cells:
-    """The results of a study by task and method."""
+    """The results of a study by task and method.
+
+    Args:
+        results: all finished runs.
+        methods: all known ones, in the order of the tables.
+        shortened: tasks whose runs have fewer episodes than the paper's, so that no published number is beside them.
+    """
 
     results: Sequence[Result]
     methods: Mapping[str, Method]
+    shortened: Collection[str] = ()
 
     def results_of(self, task: str, method: str) -> list[Result]:
         """The finished runs of a cell, by seed."""
@@ -32,15 +41,26 @@ class Cells:
         return spread([its.average_return for its in self.results_of(task, method)], f"{task}/{method}")
 
     def published_for(self, task: str, method: str) -> Published | None:
-        """The published number that stands beside a cell."""
-        return PUBLISHED.get(task, {}).get(self.methods[method].compared_with)
+        """The published number that is compared with a cell; ``None`` if there is none or the cell is empty."""
+        return self._published(PUBLISHED, task, method)
+
+    def remark_for(self, task: str, method: str) -> str | None:
+        """What was published as a remark on a cell; ``None`` likewise."""
+        return self._published(PUBLISHED_REMARKS, task, method)
+
+    def _published(self, table: Mapping[str, Mapping[str, Shown]], task: str, method: str) -> Shown | None:
+        if task in self.shortened or not self.results_of(task, method):
+            return None
+        return table.get(task, {}).get(self.methods[method].compared_with)
 
     def methods_of(self, task: str) -> list[str]:
-        """The methods that have a row in the task's tables: those with a run or a published number."""
-        return [
-            name for name, method in self.methods.items()
-            if task in method.tasks and (self.results_of(task, name) or self.published_for(task, name))
-        ]
+        """The methods that have runs on the task."""
+        return [name for name in self.methods if self.results_of(task, name)]
+
+    @property
+    def tasks(self) -> list[StudyTask]:
+        """The tasks that have runs."""
+        return [task for task in TASKS.values() if self.methods_of(task.name)]
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -63,14 +83,14 @@ def mean_and_std(its: Spread | Published | None, task: StudyTask) -> str:
 
 def overview(cells: Cells) -> str:
     """Average return of every method on every task, mean (standard deviation), the published one below ours."""
-    rows = []
+    rows, tasks = [], cells.tasks
     for name, method in cells.methods.items():
-        if any(cells.results_of(task, name) for task in TASKS):
-            rows.append([f"`{name}`", *(mean_and_std(cells.spread_of(its, name), TASKS[its]) for its in TASKS)])
-            beside = [mean_and_std(cells.published_for(its, name), TASKS[its]) for its in TASKS]
+        if any(cells.results_of(task.name, name) for task in tasks):
+            rows.append([f"`{name}`", *(mean_and_std(cells.spread_of(task.name, name), task) for task in tasks)])
+            beside = [mean_and_std(cells.published_for(task.name, name), task) for task in tasks]
             if set(beside) != {NOTHING}:
                 rows.append([f"published `{method.compared_with}`", *beside])
-    return markdown(["", *(task.title for task in TASKS.values())], rows)
+    return markdown(["", *(task.title for task in tasks)], rows)
 
 
 def _reached(episodes: Sequence[int | None]) -> str:
@@ -87,8 +107,12 @@ def task_table(cells: Cells, task: StudyTask) -> str:
     scores = ["first million", "at the end"]
     if not task.single_step:
         scores = [f"episodes to first {task.solved:g}", "episodes to solved", "last 100 episodes"]
+    names = cells.methods_of(task.name)
+    published = [
+        cells.remark_for(task.name, name) or mean_and_std(cells.published_for(task.name, name), task) for name in names
+    ]
     rows = []
-    for name in cells.methods_of(task.name):
+    for name in names:
         found, ours = cells.results_of(task.name, name), cells.spread_of(task.name, name)
         interval = f"{number(ours.low, task)} to {number(ours.high, task)}" if ours and ours.n > 1 else NOTHING
         row = [f"`{name}`", str(len(found)), mean_and_std(ours, task), interval]
@@ -96,26 +120,27 @@ def task_table(cells: Cells, task: StudyTask) -> str:
         if task.single_step:
             early = [its.early_return for its in found if its.early_return is not None]
             row += [mean_and_std(spread(early, "early"), task), final]
-            row.append(PUBLISHED_REMARKS.get(task.name, {}).get(cells.methods[name].compared_with, NOTHING))
         else:
             row += [
                 _reached([its.episodes_to_perfect for its in found]),
                 _reached([its.episodes_to_solved for its in found]), final,
-                mean_and_std(cells.published_for(task.name, name), task),
             ]
         rows.append(row)
-    return markdown(["method", "runs", "average return", "95 % interval", *scores, "published"], rows)
+    header = ["method", "runs", "average return", "95 % interval", *scores]
+    if set(published) != {NOTHING}:
+        header, rows = [*header, "published"], [[*row, its] for row, its in zip(rows, published, strict=True)]
+    return markdown(header, rows)
 
 
 def differences(cells: Cells) -> dict[tuple[str, str], Difference]:
     """The test of every cell that has a published number and enough runs, by task and method."""
     found: dict[tuple[str, str], tuple[float, float]] = {}
-    for task in TASKS:
-        for name in cells.methods_of(task):
-            ours, published = cells.spread_of(task, name), cells.published_for(task, name)
+    for task in cells.tasks:
+        for name in cells.methods_of(task.name):
+            ours, published = cells.spread_of(task.name, name), cells.published_for(task.name, name)
             p = welch(ours, published) if ours and published else None
             if ours and published and p is not None:
-                found[task, name] = (ours.mean - published.mean, p)
+                found[task.name, name] = (ours.mean - published.mean, p)
     adjusted = holm([p for _, p in found.values()])
     return {
         key: Difference(difference, p, its) for (key, (difference, p)), its in zip(found.items(), adjusted, strict=True)
@@ -123,7 +148,7 @@ def differences(cells: Cells) -> dict[tuple[str, str], Difference]:
 
 
 def difference_table(cells: Cells) -> str:
-    """Ours beside the published numbers, with the test of each difference."""
+    """Ours and the published numbers, with the test of each difference; empty where there is none to test."""
     rows = []
     for (task, name), its in differences(cells).items():
         about, ours = TASKS[task], cells.spread_of(task, name)
@@ -133,21 +158,20 @@ def difference_table(cells: Cells) -> str:
             f"{its.adjusted:.2g}", its.verdict,
         ])
     header = ["cell", "runs", "ours", "published", "difference", "p", "p, Holm", "verdict"]
-    return markdown(header, rows) if rows else "No cell has both a published number and two runs or more."
+    return markdown(header, rows) if rows else ""
 
 
 def run_table(cells: Cells) -> str:
     """Seeds, times and digests of all runs."""
     rows = []
-    for task in TASKS:
-        for name in cells.methods:
-            found = cells.results_of(task, name)
-            if found:
-                digests = " ".join(f"`{(its.digest or 'none')[:_DIGEST_CHARACTERS]}`" for its in found)
-                seconds = statistics.mean(its.seconds for its in found)
-                rates = [its.env_steps_per_second for its in found if its.env_steps_per_second]
-                rows.append([
-                    f"{task} `{name}`", " ".join(str(its.seed) for its in found), f"{seconds:,.0f}",
-                    f"{statistics.mean(rates):,.0f}" if rates else NOTHING, digests,
-                ])
+    for task in cells.tasks:
+        for name in cells.methods_of(task.name):
+            found = cells.results_of(task.name, name)
+            digests = " ".join(f"`{(its.digest or 'none')[:_DIGEST_CHARACTERS]}`" for its in found)
+            seconds = statistics.mean(its.seconds for its in found)
+            rates = [its.env_steps_per_second for its in found if its.env_steps_per_second]
+            rows.append([
+                f"{task.name} `{name}`", " ".join(str(its.seed) for its in found), f"{seconds:,.0f}",
+                f"{statistics.mean(rates):,.0f}" if rates else NOTHING, digests,
+            ])
     return markdown(["cell", "seeds", "seconds a run", "steps/s", "digests, in the order of the seeds"], rows)

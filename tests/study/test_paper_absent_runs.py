@@ -1,0 +1,128 @@
+"""Reports are about the runs that there are: no sentence, row, line or picture of a method or task without runs."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from teamnet.study.paper.methods import METHODS, Method
+from teamnet.study.paper.notes import ALL, notes_on, read_notes
+from teamnet.study.paper.record import Recorded
+from teamnet.study.paper.report import write_report
+from teamnet.study.paper.results import Curve, Result
+from teamnet.study.paper.runs import Study
+from teamnet.study.paper.tasks import TASKS
+from teamnet.study.ways.methods import WAYS
+from teamnet.study.ways.report import write_ways
+
+TASK_WORDS = {
+    "cartpole": "CartPole", "acrobot": "Acrobot", "lunarlander": "LunarLander|Box2D", "mountaincar": "MountainCar",
+    "multiplexer": "[Mm]ultiplexer", "regression": "[Rr]egression",
+}
+METHOD_WORDS = {
+    "map": "`map`", "tuned": "`tuned`", "frugal": "`frugal`|two descents", "backprop": "ackprop",
+    "map-async": "[Aa]synchronous|`map-async`", "reinforce": "`reinforce`", "reinforce-part": "`reinforce-part`",
+    "sb3-a2c": "A2C|a2c", "sb3-ppo": "PPO|ppo",
+}
+LENGTHS = {name: task.quick for name, task in TASKS.items()}
+
+
+def _cells(methods: Mapping[str, Method]) -> st.SearchStrategy[dict[tuple[str, str], int]]:
+    """How many runs some cells have."""
+    every = [(task, name) for name, method in methods.items() for task in method.tasks]
+    return st.dictionaries(st.sampled_from(every), st.integers(1, 3), max_size=5)
+
+
+def _result(task: str, method: str, seed: int) -> Result:
+    curve = Curve(np.array([1, 2]), np.array([-2.0, -1.0 - seed])) if seed > 1 else None
+    return Result(
+        task, method, seed, average_return=-1.0 - seed, episodes=9, env_steps=90, episodes_to_perfect=None,
+        episodes_to_solved=None, final_return=-1.0, early_return=None, seconds=1.0, env_steps_per_second=90.0,
+        digest=f"{seed}" * 64, version="0.1.0", curve=curve,
+    )
+
+
+def _recorded(cells: dict[tuple[str, str], int]) -> Recorded:
+    return Recorded([_result(*cell, seed) for cell, runs in cells.items() for seed in range(1, 1 + runs)])
+
+
+def _assert_only_of(text: str, words: Mapping[str, str], present: set[str]) -> None:
+    for name, pattern in words.items():
+        found = re.search(pattern, text)
+        assert name in present or not found, f"{name}, which has no run: {found}"
+
+
+def _assert_pictures_and_rows(folder: Path, text: str) -> None:
+    named = set(re.findall(r"\(figures/(\S+?)\)", text))
+    assert named == {path.name for path in (folder / "figures").glob("*")}
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        assert not (line.startswith("|") and "0" in cells[1:2]), f"a row of no runs: {line}"
+    assert not re.search(r"^#+ [^\n]*\n+(#|\Z)", text, re.MULTILINE), "a section with nothing in it"
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(cells=_cells(METHODS), shortened=st.booleans())
+def test_the_papers_report_is_about_the_runs_that_there_are(
+    tmp_path: Path, cells: dict[tuple[str, str], int], shortened: bool
+):
+    folder = tmp_path / "study"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    study = Study(folder, lengths=LENGTHS if shortened else {})
+    text = write_report(study, _recorded(cells))[0].read_text().split("## Made with")[0]
+    _assert_pictures_and_rows(folder, text)
+    tasks, methods = {task for task, _ in cells}, {method for _, method in cells}
+    _assert_only_of(text, TASK_WORDS, tasks)
+    own = re.sub("published `[a-z-]+`", "", text)  # the published number below the average of ours
+    _assert_only_of(own, METHOD_WORDS, methods)
+    assert ("REINFORCE" in text) <= bool(methods & {"reinforce", "reinforce-part"})
+    assert ("Stable-Baselines3" in text) <= bool(methods & {"sb3-a2c", "sb3-ppo"})
+    for task, method in cells:
+        assert TASKS[task].title in text
+        assert f"{task} `{method}`" in text
+    if shortened:
+        assert not re.search(r"\| published|## Beside", text)
+        assert ("were shortened" in text) == bool(cells)
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(cells=_cells(WAYS))
+def test_the_report_of_ways_is_about_the_runs_that_there_are(tmp_path: Path, cells: dict[tuple[str, str], int]):
+    folder = tmp_path / "study"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    text = write_ways(Study(folder, WAYS), _recorded(cells))[0].read_text().split("## Made with")[0]
+    _assert_pictures_and_rows(folder, text)
+    _assert_only_of(text, TASK_WORDS, {task for task, _ in cells})
+    _assert_only_of(text, {name: f"`{name}`|{re.escape(way.label)}\\b(?![,-])" for name, way in WAYS.items()}, {
+        method for _, method in cells
+    })
+
+
+def test_notes_are_on_known_tasks_and_methods_and_name_only_those():
+    notes = read_notes()
+    assert {note.task for note in notes} == {ALL, *TASKS}
+    for note in notes:
+        assert set(note.methods) <= set(METHODS)
+        assert note.text
+        words = {name: pattern for name, pattern in METHOD_WORDS.items() if name not in note.methods}
+        _assert_only_of(note.text, words, set())
+        if note.task != ALL:
+            _assert_only_of(note.text, TASK_WORDS, {note.task})
+
+
+@pytest.mark.parametrize("shortened", [True, False])
+def test_a_note_is_shown_if_all_its_methods_have_runs_of_the_length_that_it_is_about(shortened: bool):
+    both = [note for note in read_notes() if len(note.methods) == 2 and note.full_length]
+    assert both
+    for note in both:
+        assert (note.text in notes_on(note.task, note.methods, shortened=shortened)) is not shortened
+        assert note.text not in notes_on(note.task, note.methods[:1], shortened=shortened)
