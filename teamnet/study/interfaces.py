@@ -1,8 +1,12 @@
-"""What the tasks show to their teams, for whoever needs no environment."""
+"""What tasks show to their teams, for whoever needs no environment."""
 
 from __future__ import annotations
 
+from teamnet.spec.presets import ENVIRONMENTS
 from teamnet.spec.resolve import Interface
+from teamnet.spec.run import RunSpec
+from teamnet.training.registry import check_installed
+from teamnet.training.run import make_task
 
 INTERFACES = {
     "cartpole": Interface(4, 2, "categorical"), "acrobot": Interface(6, 3, "categorical"),
@@ -10,3 +14,18 @@ INTERFACES = {
     "multiplexer": Interface(37, 2, "categorical", single_step=True),
     "regression": Interface(8, 1, "gaussian", single_step=True),
 }
+
+
+def interface_of(spec: RunSpec) -> Interface:
+    """What the task of a spec shows; an environment is made, and closed, only if no preset has it.
+
+    Raises:
+        EnvironmentRefused: what the task needs is not installed, or its environment is none for a team.
+    """
+    for name, environment in ENVIRONMENTS.items():
+        if spec.task in (name, environment):
+            check_installed(name)
+            return INTERFACES[name]
+    task = make_task(spec)
+    task.close()
+    return task.interface

@@ -15,8 +15,8 @@ from teamnet.spec.presets import ENVIRONMENTS, METHODS, preset
 from teamnet.spec.run import LaunchSpec
 from teamnet.study.episode_log import EpisodeLog, write_json
 from teamnet.study.peers import ALGORITHMS, run_peer
+from teamnet.training.registry import check_installed, reward_threshold
 from teamnet.training.run import Run
-from teamnet.training.spaces import make_environment
 
 CONTESTANTS = (*METHODS, *ALGORITHMS)
 _PATIENCE = 10
@@ -70,6 +70,7 @@ def race(
     """
     for task in tasks:
         check_choice("tasks", task, tuple(ENVIRONMENTS))
+        check_installed(task)
     for algorithm in algorithms:
         check_choice("algorithms", algorithm, CONTESTANTS)
     check_count("seeds", len(seeds), 1, MOST_SEEDS)
@@ -78,7 +79,7 @@ def race(
     for task in tasks:
         usual = preset(task).episodes or 1
         most = episodes if episodes is not None else usual if until is None else _PATIENCE * usual
-        threshold = _threshold(task) if until is None else until
+        threshold = reward_threshold(task) if until is None else until
         for seed in seeds:
             for algorithm in algorithms:
                 folder = out / task / algorithm / f"seed-{seed}" if out else None
@@ -95,12 +96,6 @@ def race(
                 finished(result)
                 results.append(result)
     return _with_ratios(results)
-
-
-def _threshold(task: str) -> float | None:
-    environment = make_environment(preset(task))
-    environment.close()
-    return environment.spec.reward_threshold if environment.spec else None
 
 
 def _run_team(task: str, algorithm: str, seed: int, log: EpisodeLog, folder: Path | None) -> dict[str, Any]:

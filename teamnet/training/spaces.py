@@ -12,6 +12,7 @@ from teamnet.errors import EnvironmentRefused
 from teamnet.spec.presets import environment_id
 from teamnet.spec.resolve import Interface
 from teamnet.spec.run import RunSpec
+from teamnet.training.registry import refusing
 
 
 def make_environment(spec: RunSpec, render_mode: str | None = None) -> gymnasium.Env[Any, Any]:
@@ -21,25 +22,9 @@ def make_environment(spec: RunSpec, render_mode: str | None = None) -> gymnasium
         EnvironmentRefused: it does not exist, something that it needs is not installed, or its spaces do not fit.
     """
     name = environment_id(spec.task)
-    try:
+    with refusing(name):
         rendering: dict[str, Any] = {} if render_mode is None else {"render_mode": render_mode}
         environment = gymnasium.make(name, disable_env_checker=True, **rendering)
-    except gymnasium.error.DependencyNotInstalled as error:
-        extra = "box2d" if "box2d" in str(error).lower() else "all"
-        raise EnvironmentRefused(
-            name, expected="its packages to be installed", found=str(error).splitlines()[0],
-            mend=f"Run: pip install 'gymnasium[{extra}]'",
-        ) from None
-    except (gymnasium.error.Error, ModuleNotFoundError) as error:
-        raise EnvironmentRefused(
-            name, expected="a registered Gymnasium environment", found=str(error),
-            mend="List them with gymnasium.pprint_registry().",
-        ) from None
-    except Exception as error:  # what a name imports, and an environment that is made, can raise anything
-        raise EnvironmentRefused(
-            name, expected="an environment that can be made", found=f"{type(error).__name__}: {error}",
-            mend="Make it with gymnasium.make, or list those that there are with gymnasium.pprint_registry().",
-        ) from error
     observations, actions = (getattr(environment, f"{its}_space", None) for its in ("observation", "action"))
     find_interface(name, observations, actions)
     return environment

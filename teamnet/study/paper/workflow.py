@@ -9,7 +9,7 @@ from pathlib import Path
 
 from teamnet.errors import SpecError, nearest
 from teamnet.spec.check import MOST_SEEDS, check_count, check_run
-from teamnet.spec.presets import preset
+from teamnet.spec.presets import ENVIRONMENTS
 from teamnet.spec.run import RunSpec
 from teamnet.study.paper.execute import execute
 from teamnet.study.paper.progress import Durations, StudyProgress
@@ -20,7 +20,7 @@ from teamnet.study.paper.results import Result, measure
 from teamnet.study.paper.runs import Planned, Study, keep, keep_error
 from teamnet.study.paper.tasks import TASKS
 from teamnet.training.outputs import make_folder
-from teamnet.training.run import make_task
+from teamnet.training.registry import check_installed
 
 Report = Callable[[Study, Recorded], tuple[Path, list[Result]]]
 
@@ -118,7 +118,8 @@ def _check_ready(study: Study, todo: Sequence[Planned]) -> None:
         if isinstance(run.spec, RunSpec):
             check_run(run.spec)
     for task in dict.fromkeys(run.task for run in todo):
-        make_task(preset(task)).close()
+        if task in ENVIRONMENTS:
+            check_installed(task)
 
 
 def _do(

@@ -17,6 +17,7 @@ from teamnet.spec.check import MOST_SEEDS, check_choice, check_count, check_fold
 from teamnet.spec.files import to_plain
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec, RunSpec
+from teamnet.study.interfaces import interface_of
 from teamnet.study.sweep.figures import draw_sweep
 from teamnet.study.sweep.trials import REPORTS, draw_trials, train_trial
 from teamnet.study.sweep.vary import Variation, parse_variations
@@ -94,10 +95,8 @@ def run_sweep(
     if cpus < 0:
         raise SpecError("cpus", expected="0 or more", found=str(cpus), mend="0 is as many as there are.")
     base = sweep.base()
-    run = Run(base, LaunchSpec(backend="local"))  # compiles what all trials use, before they run and are timed
-    interface = run.task.interface
-    run.close()
-    trials = draw_trials(base, variations, interface, trials=sweep.runs, seeds=sweep.seeds, seed=sweep.seed)
+    Run(preset("multiplexer"), LaunchSpec(backend="local")).close()  # compiles what trials use, before they are timed
+    trials = draw_trials(base, variations, interface_of(base), trials=sweep.runs, seeds=sweep.seeds, seed=sweep.seed)
     owned, settings = OwnedFiles(folder, "sweep"), _settings_of(sweep)
     rows = _check_out(owned, settings, overwrite=overwrite)
     done = {row["trial"] for row in rows}

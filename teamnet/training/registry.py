@@ -1,0 +1,63 @@
+"""What Gymnasium's registry says of an environment without making one, and why one cannot be made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import gymnasium
+from gymnasium.envs.registration import load_env_creator
+
+from teamnet.errors import EnvironmentRefused
+from teamnet.spec.presets import environment_id
+
+
+def reward_threshold(task: str) -> float | None:
+    """The mean return at which an environment counts as solved; ``None`` if it names none.
+
+    Raises:
+        EnvironmentRefused: it is not registered.
+    """
+    name = environment_id(task)
+    with refusing(name):
+        return gymnasium.spec(name).reward_threshold
+
+
+def check_installed(task: str) -> None:
+    """Import what makes an environment, without making it.
+
+    Raises:
+        EnvironmentRefused: it is not registered, or something that it needs is not installed.
+    """
+    name = environment_id(task)
+    with refusing(name):
+        entry = gymnasium.spec(name).entry_point
+        if isinstance(entry, str):
+            load_env_creator(entry)
+
+
+@contextmanager
+def refusing(name: str) -> Iterator[None]:
+    """Turn what Gymnasium and the imports of an environment raise into a refusal.
+
+    Raises:
+        EnvironmentRefused: it is not registered, not installed, or cannot be made.
+    """
+    try:
+        yield
+    except gymnasium.error.DependencyNotInstalled as error:
+        extra = "box2d" if "box2d" in str(error).lower() else "all"
+        raise EnvironmentRefused(
+            name, expected="its packages to be installed", found=str(error).splitlines()[0],
+            mend=f"Run: pip install 'gymnasium[{extra}]'",
+        ) from None
+    except (gymnasium.error.Error, ModuleNotFoundError) as error:
+        raise EnvironmentRefused(
+            name, expected="a registered Gymnasium environment", found=str(error),
+            mend="List them with gymnasium.pprint_registry().",
+        ) from None
+    except Exception as error:  # what a name imports, and an environment that is made, can raise anything
+        raise EnvironmentRefused(
+            name, expected="an environment that can be made", found=f"{type(error).__name__}: {error}",
+            mend="Make it with gymnasium.make, or list those that there are with gymnasium.pprint_registry().",
+        ) from error
