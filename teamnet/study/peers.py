@@ -85,6 +85,7 @@ def run_peer(task: str, algorithm: str, seed: int, log: EpisodeLog, folder: Path
     environment = make_environment(preset(task))
     try:
         model = algorithm_class("MlpPolicy", environment, policy_kwargs=_policy(), **settings)
+        model.set_logger(_silent_logger())
         # the only bound is the log's; no default schedule looks at the total
         model.learn(total_timesteps=2**40, callback=Listener())
     finally:
@@ -94,6 +95,13 @@ def run_peer(task: str, algorithm: str, seed: int, log: EpisodeLog, folder: Path
     if folder:
         write_json(folder / "summary.json", summary)
     return summary
+
+
+def _silent_logger() -> Any:
+    """A logger that writes nothing; Stable-Baselines3's own makes a folder in the temporary folder for every run."""
+    from stable_baselines3.common.logger import Logger
+
+    return Logger(folder=None, output_formats=[])
 
 
 def _policy() -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -94,6 +95,16 @@ def test_a_peer_trains_for_exactly_the_episodes_that_are_asked_for(algorithm: st
     assert [line["return"] for line in _lines(tmp_path / "other")] != [line["return"] for line in lines]
 
 
+@pytest.mark.parametrize("algorithm", ["a2c", "ppo"])
+def test_a_peer_leaves_nothing_in_the_temporary_folder(
+    algorithm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert tempfile.gettempdir() == str(tmp_path)
+    race(["cartpole"], [algorithm], [0], until=None, episodes=2, out=None)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_peer_has_the_layers_and_the_thread_that_it_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     import stable_baselines3
     import torch
@@ -116,23 +127,25 @@ def test_a_peer_has_the_layers_and_the_thread_that_it_says(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    ("task", "algorithm", "episodes", "message"),
+    ("task", "algorithm", "episodes", "where", "found"),
     [
-        ("cartpole", "acc", 1, "algorithm: expected one of a2c, ppo; found 'acc'. Did you mean 'a2c'?"),
-        ("multiplexer", "ppo", 1, "task: expected one of cartpole, acrobot, lunarlander, mountaincar"),
-        ("cartpole", "ppo", 0, "episodes: expected 1 or more; found 0"),
+        ("cartpole", "acc", 1, "algorithm", "acc"), ("multiplexer", "ppo", 1, "task", "multiplexer"),
+        ("cartpole", "ppo", 0, "episodes", "0"),
     ],
 )
-def test_nonsense_is_refused(task: str, algorithm: str, episodes: int, message: str, tmp_path: Path):
+def test_nonsense_is_refused(task: str, algorithm: str, episodes: int, where: str, found: str, tmp_path: Path):
     with pytest.raises(SpecError) as refusal:
         train_peer(task, algorithm, 0, tmp_path, episodes=episodes)
-    assert message in str(refusal.value)
+    assert refusal.value.where == where
+    assert found in refusal.value.found
 
 
 def test_a_missing_package_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setitem(sys.modules, "stable_baselines3", None)
-    with pytest.raises(ResourceError, match=r"Run: pip install 'teamnet\[peers\]'"):
+    with pytest.raises(ResourceError) as refusal:
         train_peer("cartpole", "ppo", 0, tmp_path, episodes=1)
+    assert "ppo" in refusal.value.where
+    assert "teamnet[peers]" in refusal.value.mend
 
 
 def test_map_in_a_race_is_the_local_run(tmp_path: Path):
@@ -171,16 +184,14 @@ def test_the_table_says_who_never_got_there():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "where"),
     [
-        (("--tasks", "cartpol"), "teamnet: tasks: expected one of cartpole"),
-        (("--algorithms", "mop"), "found 'mop'. Did you mean 'map'?"),
-        (("--seeds", "0"), "teamnet: seeds: expected a whole number from 1 to 10000"),
-        (("--first-seed", "-1"), "teamnet: first_seed: expected a whole number from 0 to 4294967295"),
+        (("--tasks", "cartpol"), "tasks"), (("--algorithms", "mop"), "algorithms"), (("--seeds", "0"), "seeds"),
+        (("--first-seed", "-1"), "first_seed"),
     ],
 )
-def test_the_command_refuses_nonsense(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str):
+def test_the_command_refuses_nonsense(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], where: str):
     with pytest.raises(SystemExit) as exit_:
         main(["peers", *arguments])
     assert exit_.value.code == 2
-    assert message in capsys.readouterr().err
+    assert capsys.readouterr().err.startswith(f"teamnet: {where}: ")
