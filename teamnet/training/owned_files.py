@@ -59,8 +59,7 @@ class OwnedFiles:
         Raises:
             SpecError: there are earlier results and ``overwrite`` is false, or a file is not teamnet's own.
         """
-        listed = self._read()
-        present = [name for name in listed if self._digest(name) is not None]
+        listed, present = self._read(), self.names()
         if present and not overwrite:
             raise SpecError(
                 self._option, expected="a folder without results", found=str(self.folder / present[0]),
@@ -68,6 +67,10 @@ class OwnedFiles:
             )
         for name in (*names, *present):
             self._check(name, listed)
+
+    def names(self) -> list[str]:
+        """The names of teamnet's own files that are there."""
+        return [name for name in self._read() if self._digest(name) is not None]
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file, which shows its old content or the new one whatever happens, and is teamnet's own with both.

@@ -18,6 +18,7 @@ from teamnet.study.communication.trace import chrome_trace
 from teamnet.training.run import Run
 from teamnet.units.schedules import schedule_of
 from tests.commands import run_command
+from tests.study.folders import contents
 
 SMALL = ("--backend", "local", "--hidden", "6-4", "--seconds", "0.01", "--repeats", "1")
 
@@ -61,7 +62,8 @@ def test_the_report_says_what_was_measured(capsys: pytest.CaptureFixture[str], t
         (("--seconds", "0"), "seconds: expected a number above 0; found 0.0"),
         (("--repeats", "0"), "repeats: expected 1 or more"),
         (("--batches",), "batches: expected 1 value or more; found none"),
-        (("--out", "/proc/nowhere"), "out: expected a folder that can be written to"),
+        (("--out", "/proc/nowhere"), "out: expected a folder that can be "),
+        (("--out", ""), "out: expected a name"),
     ],
 )
 def test_refusals_come_before_any_work(
@@ -102,11 +104,34 @@ def test_a_configuration_that_cannot_run_is_left_out_and_said(
     monkeypatch.setattr(launch, "check_memory", full)
     common = (*SMALL[:2], *SMALL[4:], "--methods", "map", "--out", tmp_path)
     out, err = run_command(capsys, "comm", *common, "--hidden", "6-4", "7-4", code=1)
+    written = contents(tmp_path)
     assert "7-4 is left out: memory: expected 20 GB" in err
     assert "| map | 0 |" in out
     assert (tmp_path / "comm.png").exists()
-    _, err = run_command(capsys, "comm", *common, "--hidden", "7-4", code=2)
+    _, err = run_command(capsys, "comm", *common, "--hidden", "7-4", "--overwrite", code=2)
     assert "teamnet: memory: expected 20 GB; found 7 GB. Take fewer." in err
+    assert contents(tmp_path) == written, "results stay until there are new ones"
+
+
+def test_results_are_replaced_only_if_that_is_asked_for_and_nothing_else_is(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+):
+    (tmp_path / "trace-2.json").write_text("mine")
+    common = ("comm", *SMALL, "--out", tmp_path)
+    run_command(capsys, *common, "--methods", "map", "--trace")
+    first = contents(tmp_path)
+    for more in ((), ("--overwrite", "--methods", "mop"), ("--overwrite", "--methods", "map", "tuned", "--trace")):
+        run_command(capsys, *common, *more, code=2)
+        assert contents(tmp_path) == first
+    run_command(capsys, *common, "--methods", "tuned", "--overwrite")
+    second = contents(tmp_path)
+    assert set(first) - set(second) == {"trace-1.json"}
+    assert json.loads(second["comm.jsonl"])["methods"] == "tuned"
+    assert second["trace-2.json"] == b"mine"
+    (tmp_path / "comm.md").write_text("my notes")
+    third = contents(tmp_path)
+    run_command(capsys, *common, "--methods", "tuned", "--overwrite", code=2)
+    assert contents(tmp_path) == third
 
 
 def test_tasks_of_one_step_have_the_methods_that_fit_them():

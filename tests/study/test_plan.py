@@ -272,12 +272,33 @@ def test_a_damaged_machine_is_refused(tmp_path: Path, damage: object):
     plain = json.loads(path.read_text())
     damage(plain)  # type: ignore[operator]
     path.write_text(json.dumps(plain))
-    with pytest.raises(SpecError, match="machine: expected what calibration wrote") as refused:
-        load_machine(path)
-    assert "Run teamnet plan TASK --calibrate." in str(refused.value)
-    path.write_text("[" * 100_000)
-    with pytest.raises(SpecError, match="machine: expected what calibration wrote"):
-        load_machine(path)
+    for text in (path.read_text(), "[" * 100_000):
+        path.write_text(text)
+        for action in (lambda: load_machine(path), lambda: save_machine(USUAL, path)):
+            with pytest.raises(SpecError) as refused:
+                action()
+            assert refused.value.where == "machine"
+        assert path.read_text() == text
+
+
+def test_a_calibration_replaces_only_a_calibration(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    calls: list[str] = []
+    monkeypatch.setattr("teamnet.study.plan.calibrate.calibrate", lambda *given: calls.append("calibrated") or USUAL)
+    path = tmp_path / "runs/machine.json"
+    common = ("plan", "cartpole", "--machine", path)
+    run_command(capsys, *common, "--step-size", 5, code=2)
+    run_command(capsys, *common, "--free-running", "--rule", "map-async", code=2)
+    assert (calls, list(tmp_path.iterdir())) == ([], [])
+    run_command(capsys, *common)
+    run_command(capsys, *common)
+    run_command(capsys, *common, "--calibrate")
+    assert calls == 2 * ["calibrated"]
+    path.write_text("mine")
+    for more in ((), ("--calibrate",)):
+        run_command(capsys, *common, *more, code=2)
+    assert (len(calls), path.read_text()) == (2, "mine")
 
 
 def test_the_command_prints_the_prediction(capsys: pytest.CaptureFixture[str], tmp_path: Path):

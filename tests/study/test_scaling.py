@@ -15,6 +15,7 @@ from teamnet.study.plan.machine import save_machine
 from teamnet.study.scaling.points import Point, points_of, synapses
 from teamnet.study.scaling.table import efficiency, prediction_errors, scaling_table, speed_up, turning_point
 from tests.commands import run_command
+from tests.study.folders import contents
 from tests.study.test_plan import USUAL, small, teams_of
 
 BASE: dict[str, Any] = {
@@ -106,7 +107,12 @@ def test_the_command_measures_predicts_and_keeps(capsys: pytest.CaptureFixture[s
     assert out.startswith((tmp_path / "out/scale.md").read_text().split("\n\n")[1].splitlines()[0])
     assert (tmp_path / "out/scale.png").read_bytes().startswith(b"\x89PNG")
     assert "2 of 2: width 2" in err
-    out, err = run_command(capsys, "scale", "nodes", "--no-measure", "--json", *common[:4], "--backend", "ray")
+    again = ("scale", "nodes", "--no-measure", "--json", *common[:4], "--backend", "ray")
+    before = contents(tmp_path)
+    run_command(capsys, *again, code=2)
+    run_command(capsys, *again, "--overwrite", "--placement", "nowhere", code=2)
+    assert contents(tmp_path) == before
+    out, err = run_command(capsys, *again, "--overwrite")
     found = json.loads(out.splitlines()[-1])
     assert [row["nodes"] for row in found] == [1, 2, 4, 8, 16, 32]
     assert {row["measured"] for row in found} == {None}
@@ -122,14 +128,32 @@ def test_the_command_measures_predicts_and_keeps(capsys: pytest.CaptureFixture[s
     (("width", "--hidden", ""), "hidden: expected a hidden layer to scale; found none"),
     (("actors", "--values", "block:x"), "grain: expected layer"),
     (("width", "--method", "tund"), "preset: expected one of map"),
-    (("width", "--out", "/proc/nowhere"), "out: expected a folder that can be written to"),
+    (("width", "--out", "/proc/nowhere"), "out: expected a folder that can be "),
+    (("width", "--out", ""), "out: expected a name"),
+    (("width", "--machine", ""), "machine: expected "),
 ])
 def test_refusals(capsys: pytest.CaptureFixture[str], tmp_path: Path, arguments: tuple[str, ...], message: str):
     save_machine(USUAL, tmp_path / "machine.json")
     common = ("--machine", tmp_path / "machine.json", "--backend", "local", "--out", tmp_path / "out")
     _, err = run_command(capsys, "scale", *arguments[:1], *common, *arguments[1:], code=2)
     assert message in err
-    assert not (tmp_path / "out/scale.jsonl").exists()
+    assert not (tmp_path / "out").exists()
+
+
+def test_nothing_is_calibrated_before_all_is_checked(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    calls: list[str] = []
+    monkeypatch.setattr("teamnet.study.plan.calibrate.calibrate", lambda *given: calls.append("calibrated") or USUAL)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/scale.md").write_text("mine")
+    common = ("--machine", tmp_path / "machines/machine.json", "--out", tmp_path / "out", "--backend", "local")
+    run_command(capsys, "scale", "width", *common, code=2)
+    run_command(capsys, "scale", "width", *common, "--overwrite", code=2)
+    assert (calls, contents(tmp_path)) == ([], {"out/scale.md": b"mine"})
+    (tmp_path / "out/scale.md").unlink()
+    run_command(capsys, "scale", "width", "--no-measure", *common)
+    assert calls == ["calibrated"]
 
 
 def test_an_unknown_factor_is_no_crash():

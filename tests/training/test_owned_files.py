@@ -16,6 +16,7 @@ from teamnet.training import owned_files
 from teamnet.training.owned_files import OwnedFiles
 from tests.hostile.law import cases
 from tests.hostile.plain import damaged
+from tests.study.folders import contents
 
 
 def refuses(action: Callable[[], object]) -> bool:
@@ -24,10 +25,6 @@ def refuses(action: Callable[[], object]) -> bool:
     except SpecError as error:
         return error.where == "out"
     return False
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_what_it_wrote_is_replaced_and_deleted_and_nothing_else(tmp_path: Path):
