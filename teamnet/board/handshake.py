@@ -90,4 +90,4 @@ def _read(peer: socket.socket, size: int, deadline: float) -> bytes:
 
 
 def _refusal(expected: str, found: str) -> LinkRefused:
-    return LinkRefused("relay", expected=expected, found=found, mend="Only nodes of the same run may call this port.")
+    return LinkRefused("relay", expected=expected, found=found, mend="Let only nodes of the same run call it.")

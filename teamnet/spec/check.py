@@ -165,7 +165,7 @@ def check_run(spec: RunSpec) -> None:
         check_count(f"hidden[{number}]", size, 1, _MOST_NEURONS)
     _check_number(
         "step_size", spec.step_size, "0 < step_size < 2", 0 < spec.step_size < 2,
-        "Settling moves by this share of the variance; 0.5 is the paper's, from 2 on it always diverges.",
+        "Use 0.5, as the paper does; from 2 on settling always diverges.",
     )
     check_choice("feedback", spec.feedback, FEEDBACKS)
     check_choice("wire", spec.wire, WIRES)
@@ -179,12 +179,12 @@ def check_run(spec: RunSpec) -> None:
         _check_number("forgetting", spec.forgetting, "between 0 and 1", 0 < spec.forgetting < 1, mend)
     else:
         right = 0 <= spec.forgetting < 1
-        _check_number("forgetting", spec.forgetting, "0 or more and below 1", right, "0 forgets nothing.")
-    _check_number("tolerance", spec.tolerance, "0 or more", spec.tolerance >= 0, "0 says everything; try 0.01.")
+        _check_number("forgetting", spec.forgetting, "0 or more and below 1", right, "Use 0 to forget nothing.")
+    _check_number("tolerance", spec.tolerance, "0 or more", spec.tolerance >= 0, "Use 0 for none, or try 0.01.")
     check_count("exchange_every", spec.exchange_every, 1, 100_000)
-    _check_number("discount", spec.discount, "0 <= discount <= 1", 0 <= spec.discount <= 1, "The paper uses 0.98.")
+    _check_number("discount", spec.discount, "0 <= discount <= 1", 0 <= spec.discount <= 1, "Use 0.98, as the paper.")
     _check_share("exploring", spec.exploring)
-    _check_number("entropy", spec.entropy, "0 or more", spec.entropy >= 0, "0 is no entropy regularisation.")
+    _check_number("entropy", spec.entropy, "0 or more", spec.entropy >= 0, "Use 0 for no regularisation.")
     _check_combination(spec)
     if spec.reward_limit is not None:
         _check_number("reward_limit", spec.reward_limit, "more than 0", spec.reward_limit > 0, "Leave it out for none.")
@@ -221,15 +221,15 @@ def _check_combination(spec: RunSpec) -> None:
                 name, expected="its usual value with this rule and task", found=repr(getattr(spec, name)),
                 mend={"entropy": "Only --rule backprop carries the gradient of the entropy.",
                       "schedule": "Only --rule map settles by choice.",
-                      "exchange_every": "Only the schedule jacobi settles between exchanges.",
-                      "feedback": "REINFORCE sends nothing down.",
+                      "exchange_every": "Use --schedule jacobi: no other settles between exchanges.",
+                      "feedback": "Leave it out: REINFORCE sends nothing down.",
                       "tolerance": "Only --rule map settles; --error-feedback would move what has settled, and "
                                    "shipped products are not what a neuron says.",
                       "td_error": "It comes down with the first errors of sweeps or descents of all teams, which must "
                                   "be said in every step (no --tolerance), in tasks of many steps; else use "
                                   "--td-error broadcast.",
                       "free_running": "Only --rule map-async runs without a common tick.",
-                      "signal": "Only regression has a known target."}[name],
+                      "signal": "Leave it out. Only regression has a known target."}[name],
             )
     for name, team in (("actor", spec.actor), ("critic", spec.critic)):
         if team is not None:
@@ -237,7 +237,7 @@ def _check_combination(spec: RunSpec) -> None:
     if spec.rule == "map-async" and spec.task in ("multiplexer", "regression"):
         raise SpecError(
             "rule", expected="map, reinforce or backprop for a task of one step", found="'map-async'",
-            mend="Asynchronous MAP propagation carries its values from step to step.",
+            mend="Use --rule map: asynchronous MAP propagation carries its values from step to step.",
         )
 
 
@@ -248,7 +248,7 @@ def _check_rule_of_team(name: str, spec: RunSpec, team: TeamSpec) -> None:
         if "map-async" in (team.rule, spec.rule) and team.rule != spec.rule:
             raise SpecError(
                 f"{name}.rule", expected=f"the run's rule, {spec.rule}", found=repr(team.rule),
-                mend="Asynchronous MAP propagation is for all teams of a run or for none.",
+                mend="Give all teams of the run the same rule: map-async is for all or for none.",
             )
     if team.schedule is not None:
         check_choice(f"{name}.schedule", team.schedule, SCHEDULES)
@@ -256,7 +256,7 @@ def _check_rule_of_team(name: str, spec: RunSpec, team: TeamSpec) -> None:
     if team.schedule is not None and own.rule != "map":
         raise SpecError(
             f"{name}.schedule", expected="none with this rule", found=repr(team.schedule),
-            mend="Only the rule map settles by choice.",
+            mend="Leave it out: only the rule map settles by choice.",
         )
     own_name = "settle_steps" if team.settle_steps is None else f"{name}.settle_steps"
     check_count(own_name, own.settle_steps, 1 if own.rule == "map" and own.schedule != "jacobi" else 0, 100_000)
@@ -264,20 +264,20 @@ def _check_rule_of_team(name: str, spec: RunSpec, team: TeamSpec) -> None:
 
 
 def _check_share(where: str, value: float) -> None:
-    _check_number(where, value, "0 <= exploring <= 1", 0 <= value <= 1, "With 1 every unit explores.")
+    _check_number(where, value, "0 <= exploring <= 1", 0 <= value <= 1, "Use 1 for every unit to explore.")
 
 
 def _check_team(name: str, team: TeamSpec) -> None:
     for value in team.variances:
-        _check_number(f"{name}.variances", value, "numbers above 0", value > 0, "Every unit must explore.")
+        _check_number(f"{name}.variances", value, "numbers above 0", value > 0, "Use 0.1: every unit must explore.")
     for field, rates in (("rates", team.rates), ("final_rates", team.final_rates)):
         for value in rates:
             _check_number(f"{name}.{field}", value, "numbers of 0 or more", value >= 0, "Use 0 to freeze a layer.")
     _check_number(
-        f"{name}.trace_lambda", team.trace_lambda, "0 <= lambda <= 1", 0 <= team.trace_lambda <= 1, "0 keeps no trace."
+        f"{name}.trace_lambda", team.trace_lambda, "0 <= lambda <= 1", 0 <= team.trace_lambda <= 1, "Use 0 for none."
     )
     _check_number(
-        f"{name}.temperature", team.temperature, "more than 0", team.temperature > 0, "Higher explores more."
+        f"{name}.temperature", team.temperature, "more than 0", team.temperature > 0, "Use more to explore more."
     )
 
 

@@ -50,7 +50,7 @@ def read_golden(path: Path) -> tuple[Golden, dict[str, Any]]:
 def _not_golden(path: Path, error: Exception) -> CheckpointError:
     return CheckpointError(
         str(path), expected="a golden file (.npz with meta_json)",
-        found=f"{type(error).__name__}: {str(error)[:_SHOWN]}", mend="tests/golden/README.md describes the format.",
+        found=f"{type(error).__name__}: {str(error)[:_SHOWN]}", mend="Write it as tests/golden/README.md describes.",
     )
 
 

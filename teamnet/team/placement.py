@@ -74,7 +74,7 @@ def check_placement(placement: str) -> None:
         if team not in ("actor", "critic") or (number and not number.isdigit()) or not address:
             raise SpecError(
                 "placement", expected="TEAM=ADDRESS or TEAM.LAYER=ADDRESS, with actor or critic as the team",
-                found=repr(part), mend="For instance: actor=10.0.0.1,critic=10.0.0.2,critic.3=10.0.0.1",
+                found=repr(part), mend="Write, for instance, actor=10.0.0.1,critic=10.0.0.2,critic.3=10.0.0.1",
             )
 
 

@@ -147,7 +147,7 @@ class Regression(SingleStepTask):
         if spec.signal == "reward" and spec.num_envs < 2:
             raise SpecError(
                 "num_envs", expected="2 or more with --signal reward", found=str(spec.num_envs),
-                mend="The reward of a sample is compared with those of the others of its batch.",
+                mend="Use more --num-envs: the reward of a sample is compared with those of the others.",
             )
         self._hidden = self._generator.standard_normal((_INPUTS, _INPUTS))
         self._output = self._generator.standard_normal((_INPUTS, 1))

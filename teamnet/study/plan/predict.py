@@ -130,7 +130,7 @@ def lay_out(
     if spec.free_running:
         raise SpecError(
             "free_running", expected="a run with a common tick", found="one without",
-            mend="What runs free waits for nobody, so that its actors alone say how fast it is.",
+            mend="Leave --free-running out: what runs free waits for nobody, and its actors alone set its speed.",
         )
     teams = teams_of(spec)
     units = divide_all(teams, launch.grain, spec.seed)

@@ -97,7 +97,7 @@ def put(where: str, spec: RunSpec, place: Place, change: Callable[[Any], Any]) -
         count = len(old) if isinstance(old, tuple) else 0
         if index >= count:
             raise SpecError(
-                where, expected=f"an index below {count}", found=str(index), mend="Layers are counted from 0."
+                where, expected=f"an index below {count}", found=str(index), mend="Give a smaller one."
             )
         return (*old[:index], change(old[index]), *old[index + 1 :])
 

@@ -93,7 +93,7 @@ def run_sweep(
     """
     variations = check_sweep(sweep)
     if cpus < 0:
-        raise SpecError("cpus", expected="0 or more", found=str(cpus), mend="0 is as many as there are.")
+        raise SpecError("cpus", expected="0 or more", found=str(cpus), mend="Use 0 for all that there are.")
     base = sweep.base()
     Run(preset("multiplexer"), LaunchSpec(backend="local")).close()  # compiles what trials use, before they are timed
     trials = draw_trials(base, variations, interface_of(base), trials=sweep.runs, seeds=sweep.seeds, seed=sweep.seed)
