@@ -16,7 +16,7 @@ def peers(arguments: list[str]) -> int:
     def options(
         tasks: tuple[str, ...] = ("cartpole",), algorithms: tuple[str, ...] = ("map", "a2c", "ppo"), seeds: int = 1,
         first_seed: int = 0, until: float | None = None, episodes: int | None = None, out: Path | None = None,
-        json: bool = False,
+        overwrite: bool = False, json: bool = False,
     ) -> int:
         """Train teams and Stable-Baselines3's A2C and PPO on the same tasks, one after the other on one core.
 
@@ -27,7 +27,8 @@ def peers(arguments: list[str]) -> int:
             first_seed: seed of the first one; the others follow.
             until: end a run when its 100-episode mean return reaches this; all episodes are run without it.
             episodes: the most that a run has; the preset's, with --until ten times as many, if left out.
-            out: gets metrics.jsonl, summary.json and spec.json of every run.
+            out: gets metrics.jsonl, summary.json and spec.json of every run, when it is finished.
+            overwrite: replace the runs that OUT has.
             json: print the results as one JSON list on the last line of the standard output.
         """
         from teamnet.study.race import Finish, as_plain, race, result_lines
@@ -37,7 +38,7 @@ def peers(arguments: list[str]) -> int:
 
         results = race(
             tasks, algorithms, range(first_seed, first_seed + seeds), until=until, episodes=episodes, out=out,
-            finished=finished,
+            overwrite=overwrite, finished=finished,
         )
         print(json_format.dumps(as_plain(results)) if json else "\n".join(result_lines(results)))
         return 0

@@ -39,10 +39,12 @@ def paper(arguments: list[str]) -> int:
             docs: a folder that gets a copy of the report with its figures.
             recorded: the folder of an earlier report; what its results.jsonl has counts as finished.
         """
+        from teamnet.spec.check import check_folder
         from teamnet.study.paper.runs import Study
         from teamnet.study.paper.tasks import TASKS
         from teamnet.study.paper.workflow import Choice, run_study
 
+        check_folder("out", out)
         study = Study(out)
         if quick:
             study = Study(out / "quick", lengths={name: task.quick for name, task in TASKS.items()})

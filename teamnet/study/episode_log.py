@@ -2,41 +2,39 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from teamnet.errors import SpecError
-from teamnet.training.checkpoint import write_atomically
-from teamnet.training.outputs import WINDOW
+from teamnet.training.learning_curve import WINDOW
 
 
 class EpisodeLog:
     """Counts, averages and times the episodes of one learner, and says when it has had enough of them.
 
+    ``lines`` has one entry for each episode, as ``metrics.jsonl`` is to have it.
+
     Args:
         episodes: how many there are to be.
         threshold: the mean return of the newest hundred that is waited for; ``None`` for none.
         stop_there: whether that mean ends the run.
-        folder: gets ``metrics.jsonl``, one line for each episode; ``None`` keeps nothing.
         clock: seconds, going on steadily.
 
     Raises:
-        SpecError: the number of episodes is not positive, or the folder cannot be written to.
+        SpecError: the number of episodes is not positive.
     """
 
     def __init__(
-        self, episodes: int, *, threshold: float | None = None, stop_there: bool = False, folder: Path | None = None,
+        self, episodes: int, *, threshold: float | None = None, stop_there: bool = False,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         if episodes < 1:
             raise SpecError("episodes", expected="1 or more", found=str(episodes), mend="Give such a number.")
         self._wanted, self._threshold, self._stop_there, self._clock = episodes, threshold, stop_there, clock
         self._newest: deque[float] = deque(maxlen=WINDOW)
-        self._file = _open_metrics(folder) if folder else None
+        self.lines: list[dict[str, Any]] = []
         self._begun = clock()
         self.episodes = self.env_steps = 0
         self.return_sum = self.seconds = 0.0
@@ -59,12 +57,10 @@ class EpisodeLog:
         self.episodes += 1
         self.return_sum += total
         self._newest.append(total)
-        if self._file:
-            line = {
-                "env_steps": env_steps, "episode": self.episodes, "return": total, "length": length,
-                "seconds": round(self.seconds, 3),
-            }
-            self._file.write(json.dumps(line) + "\n")
+        self.lines.append({
+            "env_steps": env_steps, "episode": self.episodes, "return": total, "length": length,
+            "seconds": round(self.seconds, 3),
+        })
         if self.seconds_to_threshold is None and self._reached():
             self.seconds_to_threshold = self.seconds
         return self.over
@@ -87,23 +83,3 @@ class EpisodeLog:
             "seconds": round(self.seconds, 3),
             "env_steps_per_second": round(self.env_steps / self.seconds, 1) if self.seconds else None,
         }
-
-    def close(self) -> None:
-        """Close the file."""
-        if self._file:
-            self._file.close()
-
-
-def _open_metrics(folder: Path) -> Any:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        return (folder / "metrics.jsonl").open("w", encoding="utf-8")
-    except OSError as error:
-        raise SpecError(
-            "out", expected="a folder that can be written to", found=str(error), mend="Give another folder."
-        ) from None
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """A JSON file, whole or not at all."""
-    write_atomically(path, json.dumps(content, indent=2).encode())

@@ -8,44 +8,39 @@ from __future__ import annotations
 
 import importlib.metadata
 import inspect
-from pathlib import Path
 from typing import Any
 
-import teamnet
 from teamnet.errors import ResourceError
 from teamnet.spec.check import check_choice
 from teamnet.spec.presets import ENVIRONMENTS, environment_id, preset
-from teamnet.study.episode_log import EpisodeLog, write_json
+from teamnet.study.episode_log import EpisodeLog
+from teamnet.study.kept_run import content_of_run
 from teamnet.training.spaces import make_environment
 
 ALGORITHMS = ("a2c", "ppo")
 
 
-def train_peer(
-    task: str, algorithm: str, seed: int, folder: Path, episodes: int | None = None
-) -> dict[str, Any]:
+def train_peer(task: str, algorithm: str, seed: int, episodes: int | None = None) -> dict[str, bytes]:
     """Train a peer until exactly ``episodes`` episodes have ended.
 
     Args:
         task: ``cartpole``, ``acrobot``, ``lunarlander`` or ``mountaincar``.
         algorithm: ``a2c`` or ``ppo``.
         seed: of Stable-Baselines3's generators and of the environment.
-        folder: gets ``metrics.jsonl``, ``summary.json`` and ``spec.json``.
         episodes: the preset's if left out.
 
     Returns:
-        What ``summary.json`` holds. Returns are the environment's own: nothing is clipped or scaled.
+        The content of ``spec.json``, ``metrics.jsonl`` and ``summary.json``, by name. Returns are the environment's
+        own: nothing is clipped or scaled.
 
     Raises:
         SpecError: the task, the algorithm or the number of episodes makes no sense.
         ResourceError: Stable-Baselines3 is not installed.
     """
     check_choice("task", task, tuple(ENVIRONMENTS))
-    log = EpisodeLog(_usual_episodes(task) if episodes is None else episodes, folder=folder)
-    try:
-        return run_peer(task, algorithm, seed, log, folder)
-    finally:
-        log.close()
+    log = EpisodeLog(_usual_episodes(task) if episodes is None else episodes)
+    spec, summary = run_peer(task, algorithm, seed, log)
+    return content_of_run(spec, log.lines, summary)
 
 
 def _usual_episodes(task: str) -> int:
@@ -54,8 +49,17 @@ def _usual_episodes(task: str) -> int:
     return episodes
 
 
-def run_peer(task: str, algorithm: str, seed: int, log: EpisodeLog, folder: Path | None) -> dict[str, Any]:
-    """Train a peer until ``log`` has had enough; returns its summary and leaves it in ``folder`` if there is one.
+def check_algorithm(algorithm: str) -> None:
+    """Refuse an algorithm that this installation cannot run.
+
+    Raises:
+        ResourceError: Stable-Baselines3 is not installed.
+    """
+    _import_peers(algorithm)
+
+
+def run_peer(task: str, algorithm: str, seed: int, log: EpisodeLog) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Train a peer until ``log`` has had enough; returns its spec and its summary.
 
     Raises:
         SpecError, ResourceError: as for :func:`train_peer`.
@@ -76,12 +80,10 @@ def run_peer(task: str, algorithm: str, seed: int, log: EpisodeLog, folder: Path
             return not (episode and log.ended(self.num_timesteps, float(episode["r"]), int(episode["l"])))
 
     settings = {"seed": seed, "device": "cpu", "verbose": 0}
-    if folder:
-        spec = {
-            "task": task, "environment": environment_id(task), "method": f"sb3-{algorithm}", "policy": "MlpPolicy",
-            "num_envs": 1, "threads": 1, **_defaults(algorithm_class), **settings, "policy_kwargs": _policy(),
-        }
-        write_json(folder / "spec.json", {"version": teamnet.__version__, "spec": spec})
+    spec = {
+        "task": task, "environment": environment_id(task), "method": f"sb3-{algorithm}", "policy": "MlpPolicy",
+        "num_envs": 1, "threads": 1, **_defaults(algorithm_class), **settings, "policy_kwargs": _policy(),
+    }
     environment = make_environment(preset(task))
     try:
         model = algorithm_class("MlpPolicy", environment, policy_kwargs=_policy(), **settings)
@@ -92,9 +94,7 @@ def run_peer(task: str, algorithm: str, seed: int, log: EpisodeLog, folder: Path
         environment.close()
     versions = {name: importlib.metadata.version(name) for name in ("stable-baselines3", "torch")}
     summary = {"task": task, "method": f"sb3-{algorithm}", "seed": seed, **log.summary(), "versions": versions}
-    if folder:
-        write_json(folder / "summary.json", summary)
-    return summary
+    return spec, summary
 
 
 def _silent_logger() -> Any:

@@ -8,15 +8,16 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import teamnet
-from teamnet.spec.check import MOST_SEEDS, check_choice, check_count
+from teamnet.spec.check import MOST_SEEDS, check_choice, check_count, check_folder
 from teamnet.spec.files import to_plain
 from teamnet.spec.presets import ENVIRONMENTS, METHODS, preset
 from teamnet.spec.run import LaunchSpec
-from teamnet.study.episode_log import EpisodeLog, write_json
-from teamnet.study.peers import ALGORITHMS, run_peer
+from teamnet.study.episode_log import EpisodeLog
+from teamnet.study.kept_run import RUN_FILES, content_of_run, files_of_run, keep_run
+from teamnet.study.peers import ALGORITHMS, check_algorithm, run_peer
 from teamnet.training.registry import check_installed, reward_threshold
 from teamnet.training.run import Run
+from teamnet.training.run_files import check_writable
 
 CONTESTANTS = (*METHODS, *ALGORITHMS)
 _PATIENCE = 10
@@ -51,7 +52,8 @@ class Finish:
 
 def race(
     tasks: Sequence[str], algorithms: Sequence[str], seeds: Sequence[int], *, until: float | None,
-    episodes: int | None, out: Path | None, finished: Callable[[Finish], None] = lambda finish: None,
+    episodes: int | None, out: Path | None, overwrite: bool = False,
+    finished: Callable[[Finish], None] = lambda finish: None,
 ) -> list[Finish]:
     """Let every algorithm learn every task with every seed.
 
@@ -62,19 +64,28 @@ def race(
         until: a run ends when its 100-episode mean reaches this; if left out, runs have all their episodes, and the
             environment's own threshold is timed on the way.
         episodes: the most that a run has; if left out, the preset's, with ``until`` ten times as many.
-        out: gets a folder for each run; ``None`` keeps nothing.
+        out: gets a folder for each run when it is finished; ``None`` keeps nothing.
+        overwrite: whether runs in ``out`` may be replaced.
         finished: called with every result as it comes, still without its ratio.
 
     Raises:
-        TeamnetError: a task or algorithm is unknown, or something is not installed.
+        TeamnetError: a task or algorithm is unknown, something is not installed, or ``out`` has a run already or
+            other files; nothing was run then.
     """
     for task in tasks:
         check_choice("tasks", task, tuple(ENVIRONMENTS))
         check_installed(task)
     for algorithm in algorithms:
         check_choice("algorithms", algorithm, CONTESTANTS)
+        if algorithm in ALGORITHMS:
+            check_algorithm(algorithm)
     check_count("seeds", len(seeds), 1, MOST_SEEDS)
     check_count("first_seed", min(seeds), 0, _LARGEST_SEED + 1 - len(seeds))
+    if episodes is not None:
+        check_count("episodes", episodes, 1)
+    if out is not None:
+        folders = [_folder(out, task, name, seed) for task in tasks for name in algorithms for seed in seeds]
+        _check_out(out, folders, overwrite=overwrite)
     results = []
     for task in tasks:
         usual = preset(task).episodes or 1
@@ -82,13 +93,11 @@ def race(
         threshold = reward_threshold(task) if until is None else until
         for seed in seeds:
             for algorithm in algorithms:
-                folder = out / task / algorithm / f"seed-{seed}" if out else None
-                log = EpisodeLog(most, threshold=threshold, stop_there=until is not None, folder=folder)
-                try:
-                    learn = _run_team if algorithm in METHODS else run_peer
-                    summary = learn(task, algorithm, seed, log, folder)
-                finally:
-                    log.close()
+                log = EpisodeLog(most, threshold=threshold, stop_there=until is not None)
+                learn = _run_team if algorithm in METHODS else run_peer
+                spec, summary = learn(task, algorithm, seed, log)
+                if out is not None:
+                    keep_run(_folder(out, task, algorithm, seed), content_of_run(spec, log.lines, summary))
                 result = Finish(
                     task, algorithm, seed, threshold, log.seconds_to_threshold,
                     **{name: summary[name] for name in log.summary()},
@@ -98,8 +107,24 @@ def race(
     return _with_ratios(results)
 
 
-def _run_team(task: str, algorithm: str, seed: int, log: EpisodeLog, folder: Path | None) -> dict[str, Any]:
-    """The preset in this process."""
+def _folder(out: Path, task: str, algorithm: str, seed: int) -> Path:
+    return out / task / algorithm / f"seed-{seed}"
+
+
+def _check_out(out: Path, folders: Sequence[Path], *, overwrite: bool) -> None:
+    """Refuse what runs could not be written to.
+
+    Raises:
+        SpecError: there is a run, or a file that no run of a study wrote.
+    """
+    check_folder("out", out)
+    for folder in folders:
+        check_writable(folder)
+        files_of_run(folder).check_new(RUN_FILES, overwrite=overwrite)
+
+
+def _run_team(task: str, algorithm: str, seed: int, log: EpisodeLog) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The preset in this process; returns its spec and its summary."""
     spec = replace(preset(task, algorithm), seed=seed, env_steps=2**40, episodes=None)  # the only bound is the log's
     run = Run(spec, LaunchSpec(backend="local"))
     try:
@@ -109,11 +134,7 @@ def _run_team(task: str, algorithm: str, seed: int, log: EpisodeLog, folder: Pat
                 log.ended(episode.env_steps, episode.total, episode.length)
     finally:
         run.close()
-    summary = {"task": task, "method": algorithm, "seed": seed, **log.summary()}
-    if folder:
-        write_json(folder / "spec.json", {"version": teamnet.__version__, "spec": to_plain(run.spec)})
-        write_json(folder / "summary.json", summary)
-    return summary
+    return to_plain(run.spec), {"task": task, "method": algorithm, "seed": seed, **log.summary()}
 
 
 def _with_ratios(results: Sequence[Finish]) -> list[Finish]:

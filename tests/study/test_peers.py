@@ -6,6 +6,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,17 +15,26 @@ import numpy as np
 import pytest
 
 from teamnet.cli.main import main
-from teamnet.errors import ResourceError, SpecError
+from teamnet.errors import CheckpointError, ResourceError, SpecError
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec
 from teamnet.study.episode_log import EpisodeLog
+from teamnet.study.kept_run import content_of_run, keep_run
 from teamnet.study.peers import train_peer
 from teamnet.study.race import race, result_lines
+from teamnet.training import owned_files
 from teamnet.training.run import Run
+from teamnet.training.run_files import read_run_files
+from tests.commands import run_command
+from tests.study.folders import contents
 
 
 def _lines(folder: Path) -> list[dict]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def _returns(files: dict[str, bytes]) -> list[float]:
+    return [json.loads(line)["return"] for line in files["metrics.jsonl"].splitlines()]
 
 
 def _seconds(step: float) -> Iterator[float]:
@@ -34,16 +44,15 @@ def _seconds(step: float) -> Iterator[float]:
         now += step
 
 
-def test_a_log_counts_averages_and_times(tmp_path: Path):
+def test_a_log_counts_averages_and_times():
     ticks = _seconds(0.5)
-    log = EpisodeLog(3, folder=tmp_path / "new", clock=lambda: next(ticks))
+    log = EpisodeLog(3, clock=lambda: next(ticks))
     log.begin()
     assert [log.ended(10, 1.0, 10), log.ended(14, -2.0, 4), log.ended(20, 7.0, 6)] == [False, False, True]
-    log.close()
     assert log.summary() == {
         "env_steps": 20, "episodes": 3, "mean_return": 2.0, "seconds": 1.5, "env_steps_per_second": 13.3,
     }
-    assert _lines(tmp_path / "new") == [
+    assert log.lines == [
         {"env_steps": 10, "episode": 1, "return": 1.0, "length": 10, "seconds": 0.5},
         {"env_steps": 14, "episode": 2, "return": -2.0, "length": 4, "seconds": 1.0},
         {"env_steps": 20, "episode": 3, "return": 7.0, "length": 6, "seconds": 1.5},
@@ -73,26 +82,27 @@ def test_a_log_that_never_gets_there_says_so():
 
 @pytest.mark.parametrize("algorithm", ["a2c", "ppo"])
 def test_a_peer_trains_for_exactly_the_episodes_that_are_asked_for(algorithm: str, tmp_path: Path):
-    summary = train_peer("cartpole", algorithm, 3, tmp_path, episodes=7)
-    lines = _lines(tmp_path)
+    files = train_peer("cartpole", algorithm, 3, episodes=7)
+    keep_run(tmp_path, files)
+    kept = read_run_files(tmp_path)
+    lines, summary = kept.lines, kept.summary
+    assert summary is not None
     assert [line["episode"] for line in lines] == list(range(1, 8))
     assert all(line["return"] == line["length"] for line in lines)
     assert [line["env_steps"] for line in lines] == list(np.cumsum([line["length"] for line in lines]))
     assert [line["seconds"] for line in lines] == sorted(line["seconds"] for line in lines)
-    assert summary == json.loads((tmp_path / "summary.json").read_text())
+    assert {name: (tmp_path / name).read_bytes() for name in files} == files
     assert (summary["task"], summary["method"], summary["seed"]) == ("cartpole", f"sb3-{algorithm}", 3)
     assert (summary["episodes"], summary["env_steps"]) == (7, lines[-1]["env_steps"])
     assert summary["mean_return"] == np.mean([line["return"] for line in lines])
     assert set(summary["versions"]) == {"stable-baselines3", "torch"}
-    spec = json.loads((tmp_path / "spec.json").read_text())["spec"]
+    spec = kept.about["spec"]
     assert spec["policy_kwargs"] == {"net_arch": [64, 32]}
     assert (spec["environment"], spec["seed"], spec["device"], spec["threads"]) == ("CartPole-v1", 3, "cpu", 1)
     assert spec["gamma"] == 0.99
 
-    train_peer("cartpole", algorithm, 3, tmp_path / "again", episodes=7)
-    assert [line["return"] for line in _lines(tmp_path / "again")] == [line["return"] for line in lines]
-    train_peer("cartpole", algorithm, 4, tmp_path / "other", episodes=7)
-    assert [line["return"] for line in _lines(tmp_path / "other")] != [line["return"] for line in lines]
+    assert _returns(train_peer("cartpole", algorithm, 3, episodes=7)) == [line["return"] for line in lines]
+    assert _returns(train_peer("cartpole", algorithm, 4, episodes=7)) != [line["return"] for line in lines]
 
 
 @pytest.mark.parametrize("algorithm", ["a2c", "ppo"])
@@ -105,7 +115,7 @@ def test_a_peer_leaves_nothing_in_the_temporary_folder(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_peer_has_the_layers_and_the_thread_that_it_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_a_peer_has_the_layers_and_the_thread_that_it_says(monkeypatch: pytest.MonkeyPatch):
     import stable_baselines3
     import torch
 
@@ -114,14 +124,14 @@ def test_a_peer_has_the_layers_and_the_thread_that_it_says(monkeypatch: pytest.M
     monkeypatch.setattr(
         stable_baselines3.A2C, "learn", lambda self, *given, **named: (made.append(self), learn(self, *given, **named))
     )
-    train_peer("mountaincar", "a2c", 0, tmp_path, episodes=1)
+    files = train_peer("mountaincar", "a2c", 0, episodes=1)
     extractor = made[0].policy.mlp_extractor
     for net in (extractor.policy_net, extractor.value_net):
         assert [layer.out_features for layer in net if isinstance(layer, torch.nn.Linear)] == [64, 32]
     assert made[0].n_envs == 1
     assert made[0].device.type == "cpu"
     assert torch.get_num_threads() == 1
-    (line,) = _lines(tmp_path)
+    line = json.loads(files["metrics.jsonl"])
     assert line["length"] <= gymnasium.spec("MountainCarContinuous-v0").max_episode_steps
     assert line["return"] < -5 * 0.1  # unclipped: the environment takes 0.1 a^2 for each action
 
@@ -133,19 +143,75 @@ def test_a_peer_has_the_layers_and_the_thread_that_it_says(monkeypatch: pytest.M
         ("cartpole", "ppo", 0, "episodes", "0"),
     ],
 )
-def test_nonsense_is_refused(task: str, algorithm: str, episodes: int, where: str, found: str, tmp_path: Path):
+def test_nonsense_is_refused(task: str, algorithm: str, episodes: int, where: str, found: str):
     with pytest.raises(SpecError) as refusal:
-        train_peer(task, algorithm, 0, tmp_path, episodes=episodes)
+        train_peer(task, algorithm, 0, episodes=episodes)
     assert refusal.value.where == where
     assert found in refusal.value.found
 
 
 def test_a_missing_package_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setitem(sys.modules, "stable_baselines3", None)
-    with pytest.raises(ResourceError) as refusal:
-        train_peer("cartpole", "ppo", 0, tmp_path, episodes=1)
-    assert "ppo" in refusal.value.where
-    assert "teamnet[peers]" in refusal.value.mend
+    for action in (
+        lambda: train_peer("cartpole", "ppo", 0, episodes=1),
+        lambda: race(["cartpole"], ["map", "ppo"], [0], until=None, episodes=1, out=tmp_path / "new"),
+    ):
+        with pytest.raises(ResourceError) as refusal:
+            action()
+        assert "ppo" in refusal.value.where
+        assert "teamnet[peers]" in refusal.value.mend
+    assert not (tmp_path / "new").exists(), "nothing is run before all is checked"
+
+
+def test_runs_are_replaced_only_if_that_is_asked_for_and_nothing_else_is(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+):
+    common = ("peers", "--algorithms", "map", "--episodes", 2, "--out", tmp_path)
+    run_command(capsys, *common)
+    first = contents(tmp_path)
+    run = read_run_files(tmp_path / "cartpole/map/seed-0").run
+    run_command(capsys, *common, "--seeds", 2, code=2)
+    run_command(capsys, *common, "--overwrite", "--episodes", 0, code=2)
+    run_command(capsys, "peers", "--out", "", code=2)
+    assert contents(tmp_path) == first
+    (tmp_path / "cartpole/map/seed-1").mkdir()
+    (tmp_path / "cartpole/map/seed-1/metrics.jsonl").write_text("mine")
+    first = contents(tmp_path)
+    run_command(capsys, *common, "--overwrite", "--seeds", 2, code=2)
+    assert contents(tmp_path) == first
+    run_command(capsys, *common, "--overwrite")
+    assert read_run_files(tmp_path / "cartpole/map/seed-0").run != run
+    assert (tmp_path / "cartpole/map/seed-1/metrics.jsonl").read_text() == "mine"
+
+
+@pytest.mark.parametrize("writes", range(8))
+def test_a_kill_between_two_files_leaves_no_run_that_is_a_mixture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int
+):
+    old, new = (content_of_run({"seed": seed}, [{"env_steps": seed}], {"seed": seed}) for seed in (1, 2))
+    keep_run(tmp_path, old)
+    write, left = owned_files.write_atomically, writes
+
+    def dies(path: Path, content: bytes) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise KeyboardInterrupt
+        write(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owned_files, "write_atomically", dies)
+        with suppress(KeyboardInterrupt):
+            keep_run(tmp_path, new)
+    try:
+        found = read_run_files(tmp_path)
+    except CheckpointError:
+        assert not (tmp_path / "summary.json").exists()
+    else:
+        if found.summary is not None:
+            assert found.summary["seed"] == found.about["spec"]["seed"] == found.lines[0]["env_steps"]
+    keep_run(tmp_path, new)
+    assert {name: (tmp_path / name).read_bytes() for name in new} == new
 
 
 def test_map_in_a_race_is_the_local_run(tmp_path: Path):

@@ -10,14 +10,12 @@ import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import teamnet
 from teamnet.spec.files import to_plain
 from teamnet.spec.run import LaunchSpec, RunSpec
+from teamnet.study.kept_run import RUN_FILES
 from teamnet.study.paper.methods import PeerSpec
 from teamnet.training.lean import train_lean
-
-RUN_FILES = ("spec.json", "metrics.jsonl", "summary.json")
-"""What a run leaves, in the order in which it is written: the summary, which makes it a finished run, comes last."""
+from teamnet.training.run_files import SPEC
 
 
 def execute(spec: RunSpec | PeerSpec) -> dict[str, bytes]:
@@ -26,20 +24,18 @@ def execute(spec: RunSpec | PeerSpec) -> dict[str, bytes]:
     Raises:
         TeamnetError: the run is refused or failed.
     """
+    if isinstance(spec, PeerSpec):
+        return _execute_peer(spec)
     with TemporaryDirectory(prefix="teamnet-paper-") as name:
         folder = Path(name)
-        if isinstance(spec, RunSpec):
-            train_lean(spec, LaunchSpec(backend="local"), folder)
-        else:
-            _execute_peer(spec, folder)
+        train_lean(spec, LaunchSpec(backend="local"), folder)
         return {file: (folder / file).read_bytes() for file in RUN_FILES}
 
 
-def _execute_peer(spec: PeerSpec, folder: Path) -> None:
+def _execute_peer(spec: PeerSpec) -> dict[str, bytes]:
     from teamnet.study.peers import train_peer  # late: it imports PyTorch
 
-    train_peer(spec.task, spec.algorithm, spec.seed, folder, spec.episodes)
-    path = folder / "spec.json"
-    settings = json.loads(path.read_text())["spec"] if path.exists() else {}  # what the library was told, for readers
-    about = {"version": teamnet.__version__, "spec": to_plain(spec), "settings": settings}
-    path.write_text(json.dumps(about, indent=2))
+    files = train_peer(spec.task, spec.algorithm, spec.seed, spec.episodes)
+    about = json.loads(files[SPEC])
+    about |= {"spec": to_plain(spec), "settings": about["spec"]}  # what the library was told, for readers
+    return files | {SPEC: json.dumps(about, indent=2).encode()}

@@ -5,8 +5,6 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 from io import BytesIO
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,10 +12,8 @@ from teamnet.study.paper.methods import Method
 from teamnet.study.paper.results import Curve, Result
 from teamnet.study.paper.statistics import interval_of_mean
 from teamnet.study.paper.tasks import StudyTask
-from teamnet.training.outputs import WINDOW
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from teamnet.study.picture import as_png
+from teamnet.training.learning_curve import WINDOW
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31", "#7F3C8D", "#8a9a1a")
 """Okabe and Ito's palette, which colour-blind readers can tell apart, brown for its yellow; violet and olive."""
@@ -71,18 +67,17 @@ def describe_figure(task: StudyTask, results: Mapping[str, Sequence[Result]]) ->
 
 
 def draw_task(
-    task: StudyTask, results: Mapping[str, Sequence[Result]], methods: Mapping[str, Method], path: Path
-) -> bool:
-    """Draw one task's figure as a PNG file; says whether there was a curve to draw.
+    task: StudyTask, results: Mapping[str, Sequence[Result]], methods: Mapping[str, Method]
+) -> bytes | None:
+    """One task's figure as the content of a PNG file; ``None`` where there is no curve to draw.
 
     Args:
         task: the task.
         results: the finished runs of each method that has some; those whose curves were not kept are not drawn.
         methods: all known methods; one keeps its colour from figure to figure.
-        path: of the file.
     """
     if not any(run.curve for runs in results.values() for run in runs):
-        return False
+        return None
     import matplotlib as mpl  # late: most commands draw nothing
 
     mpl.use("Agg")
@@ -110,16 +105,13 @@ def draw_task(
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(x=0.01)
     figure.legend(loc="outside right upper", frameon=False, fontsize=9, handlelength=2.6)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save(figure, path)
-    plt.close(figure)
-    return True
+    return without_alpha(as_png(figure, dpi=100))
 
 
-def save(figure: Figure, path: Path) -> None:
-    """As a PNG without an alpha channel; a palette would merge the light colours of bands."""
+def without_alpha(picture: bytes) -> bytes:
+    """The same PNG file without an alpha channel; a palette would merge the light colours of bands."""
     from PIL import Image
 
-    drawn = BytesIO()
-    figure.savefig(drawn, dpi=100)
-    Image.open(drawn).convert("RGB").save(path, optimize=True)
+    content = BytesIO()
+    Image.open(BytesIO(picture)).convert("RGB").save(content, "PNG", optimize=True)
+    return content.getvalue()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +11,11 @@ import numpy as np
 from teamnet.spec.resolve import build_teams, fit_depth
 from teamnet.spec.run import RunSpec
 from teamnet.study.interfaces import INTERFACES
-from teamnet.study.paper.figures import COLOURS, save
+from teamnet.study.paper.figures import COLOURS, without_alpha
 from teamnet.study.paper.statistics import LEVEL, Spread, welch_of
 from teamnet.study.paper.tables import Cells, markdown, mean_and_std
 from teamnet.study.paper.tasks import TASKS
+from teamnet.study.picture import as_png
 from teamnet.team.ledger import ACTIVATION, EDGES, ERROR, GATE, Ledger, Traffic, foretell
 from teamnet.team.partition import divide_all
 
@@ -92,15 +92,15 @@ def own_difference_table(cells: Cells) -> str:
     return markdown(["cell", "runs", "it", "`map`", "difference", "p", "verdict"], rows) if rows else ""
 
 
-def draw_front(cells: Cells, path: Path, among: Sequence[str] = _CONTROL) -> bool:
-    """Average return against bytes of a step on some tasks, the Pareto front marked; returns whether it drew.
+def draw_front(cells: Cells, among: Sequence[str] = _CONTROL) -> bytes | None:
+    """A PNG file of average return against bytes of a step on some tasks, the Pareto front marked.
 
     Bars are 95 % intervals of the mean, which a single run does not have. Tasks on which no method has a ledger to be
-    compared with the base's are left out.
+    compared with the base's are left out; ``None`` if that leaves none.
     """
     tasks = [task for task in among if comparable(ledgers(cells, task))]
     if not tasks:
-        return False
+        return None
     import matplotlib as mpl  # late: most commands draw nothing
 
     mpl.use("Agg")
@@ -118,10 +118,7 @@ def draw_front(cells: Cells, path: Path, among: Sequence[str] = _CONTROL) -> boo
     shown = [zip(*axes.get_legend_handles_labels(), strict=True) for axes in panels.flat]
     handles = {name: handle for its in shown for handle, name in its}
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3, frameon=False, fontsize=9)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save(figure, path)
-    plt.close(figure)
-    return True
+    return without_alpha(as_png(figure, dpi=100))
 
 
 def _draw_panel(axes: Any, cells: Cells, task: str) -> None:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from teamnet.training.checkpoint import write_atomically
+from teamnet.training.owned_files import OwnedFiles
 
 GOES = "goes.jsonl"
 _PACKAGES = (
@@ -51,9 +51,9 @@ def versions() -> dict[str, str]:
 class GoRecord:
     """Keeps ``goes.jsonl`` up to date while a go lasts, so that one that is killed counts too."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._earlier = read_goes(folder)
+    def __init__(self, files: OwnedFiles) -> None:
+        self._files = files
+        self._earlier = read_goes(files.folder)
         self._begun, self._wall = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime()), time.perf_counter()
         self._versions = versions()
         self._finished = 0
@@ -62,7 +62,7 @@ class GoRecord:
         """Take note of a run that is finished; ``cpus`` runs went on at the same time at most."""
         self._finished += 1
         seconds = round(time.perf_counter() - self._wall, 1)
-        write_goes(self._folder, [*self._earlier, Go(self._begun, seconds, self._finished, cpus, self._versions)])
+        write_goes(self._files, [*self._earlier, Go(self._begun, seconds, self._finished, cpus, self._versions)])
 
 
 def read_goes(folder: Path) -> list[Go]:
@@ -71,10 +71,10 @@ def read_goes(folder: Path) -> list[Go]:
     return [Go(**json.loads(line)) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def write_goes(folder: Path, goes: Sequence[Go]) -> None:
-    """``goes.jsonl``, in which a call that is given twice stands once."""
+def write_goes(files: OwnedFiles, goes: Sequence[Go]) -> None:
+    """``goes.jsonl`` among the files of a report, in which a call that is given twice stands once."""
     lines = {go.begun: json.dumps(asdict(go)) + "\n" for go in goes}
-    write_atomically(folder / GOES, "".join(lines.values()).encode())
+    files.write(GOES, "".join(lines.values()).encode())
 
 
 def describe(command: str, goes: Sequence[Go], training_seconds: float, runs: int) -> str:

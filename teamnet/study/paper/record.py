@@ -16,7 +16,6 @@ from teamnet.study.paper.provenance import Go, read_goes
 from teamnet.study.paper.results import Curve, Result
 from teamnet.study.paper.runs import Study, check_same_spec
 from teamnet.study.paper.tasks import TASKS
-from teamnet.training.checkpoint import write_atomically
 
 RESULTS = "results.jsonl"
 _DIGITS = 4
@@ -87,7 +86,7 @@ def merge(study: Study, recorded: Recorded, results: Sequence[Result]) -> list[R
 def write_results(study: Study, results: Sequence[Result]) -> None:
     """``results.jsonl`` in the study's folder."""
     lines = [json.dumps(_to_line(result, study)) + "\n" for result in results]
-    write_atomically(study.folder / RESULTS, "".join(lines).encode())
+    study.files.write(RESULTS, "".join(lines).encode())
 
 
 def _key(result: Result) -> tuple[str, str, int]:

@@ -5,10 +5,8 @@ Sections, rows, lines and sentences are about methods and tasks that have runs, 
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
-from teamnet.errors import SpecError
 from teamnet.study.paper.figures import describe_figure, draw_task
 from teamnet.study.paper.locality import (
     BASE,
@@ -20,12 +18,13 @@ from teamnet.study.paper.locality import (
     own_difference_table,
 )
 from teamnet.study.paper.notes import ALL, notes_on
-from teamnet.study.paper.provenance import GOES, describe, read_goes, write_goes
-from teamnet.study.paper.record import RESULTS, Recorded, merge, write_results
+from teamnet.study.paper.provenance import describe, read_goes, write_goes
+from teamnet.study.paper.record import Recorded, merge, write_results
 from teamnet.study.paper.results import Result, measure
-from teamnet.study.paper.runs import Study
+from teamnet.study.paper.runs import REPORT, Study
 from teamnet.study.paper.tables import Cells, difference_table, overview, run_table, task_table
-from teamnet.training.checkpoint import write_atomically
+from teamnet.training.owned_files import OwnedFiles
+from teamnet.training.run_files import make_folder
 
 _INTRODUCTION = """\
 # Results
@@ -137,7 +136,7 @@ def write_report(study: Study, recorded: Recorded) -> tuple[Path, list[Result]]:
     """
     results = merge(study, recorded, [measure(run) for run in study.finished()])
     write_results(study, results)
-    cells, figures = Cells(results, study.methods, tuple(study.lengths)), study.folder / "figures"
+    cells = Cells(results, study.methods, tuple(study.lengths))
     parts = [_INTRODUCTION.format(runs=len(results)), *_averages(study, cells)]
     if not study.lengths:
         parts += [text.format(table=table) for text, table in (
@@ -145,14 +144,16 @@ def write_report(study: Study, recorded: Recorded) -> tuple[Path, list[Result]]:
         ) if table]
     said = ledgers(cells, "cartpole")
     if comparable(said):
-        draw_front(cells, figures / "communication.png")
+        if front := draw_front(cells):
+            study.files.write("figures/communication.png", front)
         signals = said[BASE].total.messages - messages_between_units(said[BASE])
         rows = _ROWS if "map-async" in said else ""
         parts.append(_COMMUNICATION.format(signals=signals, rows=rows, table=ledger_table(said)))
     for task in cells.tasks:
         by_method = {name: cells.results_of(task.name, name) for name in cells.methods_of(task.name)}
         figure = ""
-        if draw_task(task, by_method, study.methods, figures / f"{task.name}.png"):
+        if picture := draw_task(task, by_method, study.methods):
+            study.files.write(f"figures/{task.name}.png", picture)
             figure = _FIGURE.format(title=task.title, name=task.name, caption=describe_figure(task, by_method))
         note = notes_on(task.name, by_method, shortened=task.name in study.lengths)
         parts.append(_TASK.format(
@@ -161,13 +162,12 @@ def write_report(study: Study, recorded: Recorded) -> tuple[Path, list[Result]]:
     if failures := study.failures():
         lines = [f"- {name}: {error}" for name, error in failures.items()]
         parts.append("## Failed runs\n\n" + "\n".join(lines) + "\n")
-    write_goes(study.folder, [*recorded.goes, *read_goes(study.folder)])
+    write_goes(study.files, [*recorded.goes, *read_goes(study.folder)])
     provenance = describe("paper", read_goes(study.folder), sum(its.seconds for its in results), len(results))
     runs = _RUNS.format(table=run_table(cells)) if results else ""
     parts.append(_END.format(runs=runs, provenance=provenance))
-    path = study.folder / "results.md"
-    write_atomically(path, "\n".join(parts).encode())
-    return path, results
+    study.files.write(REPORT, "\n".join(parts).encode())
+    return study.folder / REPORT, results
 
 
 def _averages(study: Study, cells: Cells) -> list[str]:
@@ -191,15 +191,15 @@ def copy_to_docs(study: Study, docs: Path) -> None:
     """Copy the report, its figures and what it was made from to a folder of documentation.
 
     Raises:
-        SpecError: it cannot be written to.
+        SpecError: it cannot be written to, or has such a file that is no copy of a report.
     """
-    try:
-        (docs / "figures").mkdir(parents=True, exist_ok=True)
-        for name in ("results.md", RESULTS, GOES):
-            shutil.copyfile(study.folder / name, docs / name)
-        for figure in sorted((study.folder / "figures").glob("*.png")):
-            shutil.copyfile(figure, docs / "figures" / figure.name)
-    except OSError as error:
-        raise SpecError(
-            "docs", expected="a folder that can be written to", found=str(error), mend="Give another --docs."
-        ) from None
+    copies, names = docs_files(docs), study.files.names()
+    copies.check(names)
+    make_folder(docs, "docs")
+    for name in names:
+        copies.write(name, (study.folder / name).read_bytes())
+
+
+def docs_files(docs: Path) -> OwnedFiles:
+    """The copies of reports in a folder of documentation."""
+    return OwnedFiles(docs, "study", "docs")

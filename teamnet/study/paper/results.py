@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from teamnet.errors import CheckpointError
 from teamnet.spec.run import RunSpec
-from teamnet.study.paper.runs import Planned, read_json
+from teamnet.study.paper.runs import Planned
 from teamnet.study.paper.tasks import TASKS, StudyTask
-from teamnet.training.outputs import WINDOW, read_metrics, running_mean
+from teamnet.training.learning_curve import WINDOW, running_mean
+from teamnet.training.run_files import RunFiles, read_run_files
 
 EARLY_SAMPLES = 1_000_000
 """Samples over which a single-step task's early mean goes."""
@@ -83,28 +83,22 @@ class Result:
     said: dict[str, list[float]] | None = None
 
 
-def read_curve(run: Planned) -> Curve:
-    """The returns of a finished run.
-
-    Raises:
-        CheckpointError: its metrics are missing, damaged or empty.
-    """
-    path = run.folder / "metrics.jsonl"
+def _curve_of(run: Planned, files: RunFiles) -> Curve:
+    name = "env_steps" if TASKS[run.task].single_step else "episode"
     try:
-        lines = read_metrics(run.folder)
-        name = "env_steps" if TASKS[run.task].single_step else "episode"
-        curve = Curve(np.array([line[name] for line in lines]), np.array([line["return"] for line in lines], float))
-    except (OSError, ValueError, KeyError) as error:
-        raise _damaged(path, str(error)) from None
-    if not len(curve.value):
-        raise _damaged(path, "no line")
-    return curve
+        positions = np.array([line[name] for line in files.lines])
+        returns = np.array([line["return"] for line in files.lines], float)
+    except (ValueError, LookupError, TypeError) as error:
+        raise _unfit(run, f"lines with other values: {error}") from None
+    if not len(returns):
+        raise _unfit(run, "no line of metrics")
+    return Curve(positions, returns)
 
 
-def _damaged(path: Path, found: str) -> CheckpointError:
+def _unfit(run: Planned, found: str) -> CheckpointError:
     return CheckpointError(
-        str(path), expected="one JSON object a line, for each episode or hundred batches", found=found,
-        mend="Remove the folder of that run; it will be done again.",
+        str(run.folder), expected="the files of a finished run", found=found,
+        mend="Remove that folder; the run will be done again.",
     )
 
 
@@ -118,10 +112,12 @@ def measure(run: Planned) -> Result:
     """What a finished run comes to.
 
     Raises:
-        CheckpointError: its files are damaged.
+        CheckpointError: its files are damaged, or those of different runs.
     """
-    task, curve = TASKS[run.task], read_curve(run)
-    summary, about = read_json(run.folder / "summary.json"), read_json(run.folder / "spec.json")
+    files = read_run_files(run.folder)
+    if files.summary is None:
+        raise _unfit(run, "no summary of all its metrics")
+    task, curve, summary, about = TASKS[run.task], _curve_of(run, files), files.summary, files.about
     early = curve.position <= EARLY_SAMPLES
     scores: dict[str, Any] = {"episodes_to_perfect": None, "episodes_to_solved": None}
     if task.solved is not None:

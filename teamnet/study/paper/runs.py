@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from teamnet.errors import CheckpointError, SpecError
+from teamnet.errors import SpecError
 from teamnet.spec.files import from_plain
 from teamnet.spec.run import RunSpec
-from teamnet.study.paper.execute import RUN_FILES
+from teamnet.study.kept_run import files_of_run, keep_run
 from teamnet.study.paper.methods import METHODS, Method, PeerSpec
 from teamnet.study.paper.tasks import TASKS
-from teamnet.training.checkpoint import write_atomically
+from teamnet.training.owned_files import OwnedFiles
+from teamnet.training.run_files import SPEC, SUMMARY, read_run_files
 
-ERROR_FILE = "error.txt"
+REPORT, ERROR_FILE = "results.md", "error.txt"
 _SEED = re.compile("[0-9]{1,12}")
 
 
@@ -50,6 +50,11 @@ class Study:
     folder: Path
     methods: Mapping[str, Method] = field(default_factory=lambda: METHODS)
     lengths: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def files(self) -> OwnedFiles:
+        """The report's files, beside the runs."""
+        return OwnedFiles(self.folder, "study")
 
     def tasks_of(self, method: str) -> tuple[str, ...]:
         """The tasks that a method is for; none if it is unknown."""
@@ -100,12 +105,13 @@ def is_finished(run: Planned) -> bool:
 
     Raises:
         SpecError: the run that lies there has another spec.
-        CheckpointError: its files are damaged.
+        CheckpointError: its files are damaged, or those of different runs.
     """
-    if not (run.folder / "summary.json").exists():
+    if not (run.folder / SUMMARY).exists():
         return False
-    summary, path = read_json(run.folder / "summary.json"), run.folder / "spec.json"
-    check_same_spec(run, read_json(path).get("spec"), str(path))
+    files = read_run_files(run.folder)
+    check_same_spec(run, files.about["spec"], str(run.folder / SPEC))
+    summary = files.summary or {}
     ends = {name: getattr(run.spec, name) for name in ("env_steps", "episodes")}
     return any(end is not None and summary.get(name, 0) >= end for name, end in ends.items())
 
@@ -131,30 +137,15 @@ def check_same_spec(run: Planned, plain: Any, where: str) -> None:
             )
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file.
+def keep(run: Planned, files: Mapping[str, bytes]) -> None:
+    """Write a finished run to its folder, in place of what an unfinished one left there.
 
     Raises:
-        CheckpointError: it is missing or damaged.
+        SpecError: a file there is no run's of a study.
+        ResourceError: a file cannot be written.
     """
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        content = error
-    if isinstance(content, dict):
-        return content
-    raise CheckpointError(
-        str(path), expected="a JSON object", found=str(content),
-        mend="Remove the folder of that run; it will be done again.",
-    )
-
-
-def keep(run: Planned, files: dict[str, bytes]) -> None:
-    """Write a finished run to its folder, the summary last, in place of what an unfinished one left there."""
-    run.folder.mkdir(parents=True, exist_ok=True)
-    (run.folder / ERROR_FILE).unlink(missing_ok=True)
-    for name in RUN_FILES:
-        write_atomically(run.folder / name, files[name])
+    keep_run(run.folder, files)
+    files_of_run(run.folder).remove(ERROR_FILE)
 
 
 def brief(error: str) -> str:
@@ -164,5 +155,4 @@ def brief(error: str) -> str:
 
 def keep_error(run: Planned, message: str) -> None:
     """Write why a run failed to its folder."""
-    run.folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(run.folder / ERROR_FILE, f"{message}\n".encode())
+    files_of_run(run.folder).write(ERROR_FILE, f"{message}\n".encode())

@@ -8,19 +8,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from teamnet.errors import SpecError, nearest
-from teamnet.spec.check import MOST_SEEDS, check_count, check_run
+from teamnet.spec.check import MOST_SEEDS, check_count, check_folder, check_run
 from teamnet.spec.presets import ENVIRONMENTS
 from teamnet.spec.run import RunSpec
+from teamnet.study.kept_run import RUN_FILES, files_of_run
 from teamnet.study.paper.execute import execute
 from teamnet.study.paper.progress import Durations, StudyProgress
-from teamnet.study.paper.provenance import GoRecord
-from teamnet.study.paper.record import Recorded, merge, read_recorded
-from teamnet.study.paper.report import copy_to_docs, write_report
+from teamnet.study.paper.provenance import GOES, GoRecord
+from teamnet.study.paper.record import RESULTS, Recorded, merge, read_recorded
+from teamnet.study.paper.report import copy_to_docs, docs_files, write_report
 from teamnet.study.paper.results import Result, measure
-from teamnet.study.paper.runs import Planned, Study, keep, keep_error
+from teamnet.study.paper.runs import ERROR_FILE, REPORT, Planned, Study, keep, keep_error
 from teamnet.study.paper.tasks import TASKS
-from teamnet.training.outputs import make_folder
 from teamnet.training.registry import check_installed
+from teamnet.training.run_files import check_writable, make_folder
 
 Report = Callable[[Study, Recorded], tuple[Path, list[Result]]]
 
@@ -92,7 +93,8 @@ def run_study(
         write: what writes the report.
 
     Raises:
-        SpecError: the choice is refused, or runs of other specs lie in the folder or are recorded.
+        SpecError: the choice is refused, runs of other specs lie in the folder or are recorded, or there are files in
+            the folders that no study wrote. Nothing was run or written then.
         CheckpointError: finished runs, or what is recorded of them, are damaged.
         EnvironmentRefused: an environment is not installed.
         ResourceError: nothing answers at the address, or a method is not installed.
@@ -100,12 +102,15 @@ def run_study(
     if cpus is not None and cpus < 1:
         raise SpecError("cpus", expected="1 or more", found=str(cpus), mend="Leave it out for all.")
     runs = plan(study, choice)
-    make_folder(study.folder)
     earlier = read_recorded(study, recorded)
     finished = merge(study, earlier, [measure(run) for run in study.finished()])
-    done, failed = ([], []) if report_only else _do(study, runs, finished, address, cpus)
+    todo = [] if report_only else _missing(runs, finished)
+    _check_ready(study, todo)
+    _check_files(study, docs, [*(run.task for run in todo), *(result.task for result in finished)], todo)
+    make_folder(study.folder)
+    done, failed = _do(study, todo, len(runs) - len(todo), finished, address, cpus)
     path, results = write(study, earlier)
-    if docs:
+    if docs is not None:
         copy_to_docs(study, docs)
     return Outcome(path, results, done, failed)
 
@@ -122,20 +127,39 @@ def _check_ready(study: Study, todo: Sequence[Planned]) -> None:
             check_installed(task)
 
 
+def _check_files(study: Study, docs: Path | None, tasks: Sequence[str], todo: Sequence[Planned]) -> None:
+    """Refuse to replace what no study wrote, before anything is started or written.
+
+    Raises:
+        SpecError: naming the file.
+    """
+    figures = [f"figures/{name}.png" for name in (*dict.fromkeys(tasks), "communication", "front")]
+    for files, option in ((study.files, "out"), (docs_files(docs) if docs is not None else None, "docs")):
+        if files:
+            check_folder(option, files.folder)
+            check_writable(files.folder, option)
+            files.check((REPORT, RESULTS, GOES, *figures))
+    for run in todo:
+        check_writable(run.folder)
+        files_of_run(run.folder).check((*RUN_FILES, ERROR_FILE))
+
+
+def _missing(runs: Sequence[Planned], finished: Sequence[Result]) -> list[Planned]:
+    known = {(result.task, result.method, result.seed) for result in finished}
+    return [run for run in runs if (run.task, run.method, run.seed) not in known]
+
+
 def _do(
-    study: Study, runs: Sequence[Planned], finished: Sequence[Result], address: str, cpus: int | None
+    study: Study, todo: Sequence[Planned], others: int, finished: Sequence[Result], address: str, cpus: int | None
 ) -> tuple[list[Planned], list[Planned]]:
-    known = {(its.task, its.method, its.seed) for its in finished}
-    todo = [run for run in runs if (run.task, run.method, run.seed) not in known]
     if not todo:
         return [], []
-    _check_ready(study, todo)
     from teamnet.team.ray_tasks import Job, run_jobs  # late: a report needs no Ray
 
     done: list[Planned] = []
     failed: list[Planned] = []
-    progress = StudyProgress(todo, len(runs) - len(todo), Durations(finished))
-    record = GoRecord(study.folder)
+    progress = StudyProgress(todo, others, Durations(finished))
+    record = GoRecord(study.files)
     jobs = [Job(execute, (run.spec,)) for run in todo]
     try:
         with closing(run_jobs(jobs, address=address, most_at_once=cpus, waiting=progress.waiting)) as outcomes:

@@ -10,9 +10,8 @@ from teamnet.study.paper.locality import comparable, draw_front, ledger_table, l
 from teamnet.study.paper.provenance import describe, read_goes, write_goes
 from teamnet.study.paper.record import Recorded, merge, write_results
 from teamnet.study.paper.results import Result, measure
-from teamnet.study.paper.runs import Study
+from teamnet.study.paper.runs import REPORT, Study
 from teamnet.study.paper.tables import Cells, run_table, task_table
-from teamnet.training.checkpoint import write_atomically
 
 _HEAD = """\
 # Ways to talk less
@@ -70,7 +69,7 @@ def write_ways(study: Study, recorded: Recorded) -> tuple[Path, list[Result]]:
     """
     results = merge(study, recorded, [measure(run) for run in study.finished()])
     write_results(study, results)
-    cells, figures = Cells(results, study.methods, tuple(study.lengths)), study.folder / "figures"
+    cells = Cells(results, study.methods, tuple(study.lengths))
     present = {its.method for its in results}
     parts = [_HEAD.format(
         made=textwrap.fill(f"Made by `teamnet ways` from {len(results)} finished runs{_lengths(study, cells)}:", 120),
@@ -78,22 +77,23 @@ def write_ways(study: Study, recorded: Recorded) -> tuple[Path, list[Result]]:
     )]
     if differences := own_difference_table(cells):
         parts.append(_DIFFERENCES.format(table=differences))
-    if draw_front(cells, figures / "front.png", [task.name for task in cells.tasks]):
+    if front := draw_front(cells, [task.name for task in cells.tasks]):
+        study.files.write("figures/front.png", front)
         parts.append(_FRONT)
     for task in cells.tasks:
         by_method = {name: cells.results_of(task.name, name) for name in cells.methods_of(task.name)}
         figure, said = "", ledgers(cells, task.name)
-        if draw_task(task, by_method, study.methods, figures / f"{task.name}.png"):
+        if picture := draw_task(task, by_method, study.methods):
+            study.files.write(f"figures/{task.name}.png", picture)
             figure = _FIGURE.format(title=task.title, name=task.name, caption=describe_figure(task, by_method))
         ledger = _LEDGER.format(table=ledger_table(said)) if comparable(said) else ""
         parts.append(_TASK.format(title=task.title, figure=figure, table=task_table(cells, task), ledger=ledger))
-    write_goes(study.folder, [*recorded.goes, *read_goes(study.folder)])
+    write_goes(study.files, [*recorded.goes, *read_goes(study.folder)])
     provenance = describe("ways", read_goes(study.folder), sum(its.seconds for its in results), len(results))
     runs = _RUNS.format(table=run_table(cells)) if results else ""
     parts.append(_END.format(runs=runs, provenance=provenance))
-    path = study.folder / "results.md"
-    write_atomically(path, "\n".join(parts).encode())
-    return path, results
+    study.files.write(REPORT, "\n".join(parts).encode())
+    return study.folder / REPORT, results
 
 
 def _lengths(study: Study, cells: Cells) -> str:

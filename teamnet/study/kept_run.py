@@ -1,0 +1,59 @@
+"""A finished run of a study: the content of its files, and how they come into its folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import teamnet
+from teamnet.training.metrics import METRICS, Extent
+from teamnet.training.owned_files import OwnedFiles
+from teamnet.training.run_files import SPEC, SUMMARY, new_run
+
+RUN_FILES = (SPEC, METRICS, SUMMARY)
+"""What a run leaves, in the order in which it is written: the summary, which makes it a finished run, comes last."""
+
+
+def content_of_run(
+    spec: Mapping[str, Any], lines: Sequence[Mapping[str, Any]], summary: Mapping[str, Any]
+) -> dict[str, bytes]:
+    """The content of the files of a run, by name; they share an identity.
+
+    Args:
+        spec: what determines the run, as JSON types.
+        lines: of ``metrics.jsonl``.
+        summary: what the run came to, as JSON types.
+    """
+    run = new_run()
+    metrics = "".join(json.dumps(line) + "\n" for line in lines).encode()
+    extent = Extent(len(metrics), hashlib.sha256(metrics).hexdigest())
+    about = {"version": teamnet.__version__, "run": run, "spec": spec}
+    return {
+        SPEC: json.dumps(about, indent=2).encode(),
+        METRICS: metrics,
+        SUMMARY: json.dumps({**summary, "run": run, "metrics": extent.as_plain()}, indent=2).encode(),
+    }
+
+
+def files_of_run(folder: Path) -> OwnedFiles:
+    """The files of a study's run in its folder."""
+    return OwnedFiles(folder, "run")
+
+
+def keep_run(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write a finished run to its folder in place of what an earlier one left there.
+
+    The old summary goes first and the new one comes last, so that a summary never lies beside another run's files.
+
+    Raises:
+        SpecError: a file there is no run's of a study.
+        ResourceError: a file cannot be written.
+    """
+    owned = files_of_run(folder)
+    owned.check(RUN_FILES)
+    owned.remove(SUMMARY)
+    for name in RUN_FILES:
+        owned.write(name, files[name])
