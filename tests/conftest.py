@@ -54,8 +54,8 @@ def _leave_nothing() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def shared_ray() -> Iterator[None]:
     """One private Ray for the tests of a module; runs use it and leave it."""
-    from teamnet.team.ray_cluster import connect, disconnect
+    from teamnet.team.ray_session import acquire
 
-    connect("")
+    lease = acquire("")
     yield
-    disconnect()
+    lease.release()

@@ -6,7 +6,8 @@ import sys
 import time
 
 from teamnet.errors import ResourceError, TeamnetError
-from teamnet.team.ray_cluster import connect, count_nodes, disconnect
+from teamnet.team.ray_cluster import count_nodes
+from teamnet.team.ray_session import acquire
 
 _SECONDS = 120.0
 _LOOK_EVERY = 1.0
@@ -22,11 +23,11 @@ def await_nodes(address: str, count: int, seconds: float = _SECONDS) -> None:
     found: object = "no cluster"
     while time.monotonic() < deadline:
         try:
-            connect(address)
+            lease = acquire(address)
             try:
                 there = count_nodes()
             finally:
-                disconnect()
+                lease.release()
             if there >= count:
                 return
             found = f"{there} nodes"

@@ -1,129 +1,94 @@
-"""Connecting to Ray: a cluster that is named, or a private one on this machine that ends with the run."""
+"""Joining a Ray cluster that somebody else started, with a token if the cluster asks for one."""
 
 from __future__ import annotations
 
-import logging
 import os
-import signal
 import socket
+import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
 
 import ray
 
 from teamnet.errors import ResourceError
-from teamnet.team.token import ensure_token, token_path
+from teamnet.team.ray_init import Mode, initialise
+from teamnet.team.token import token_of, token_path
 
-_STORE_BYTES = 80 << 20
 _CONNECT_SECONDS = 10
+_PROBE_SECONDS = 20
+_EXPECTED = "a Ray cluster that takes this user's token"
 
 
-def connect(address: str) -> bool:
-    """Connect to the cluster at ``address``, or start a private one if it is empty.
-
-    Returns:
-        Whether the connection is new; one that is there already is used and stays its owner's.
-
-    Raises:
-        ResourceError: nothing answers at the address, or a private cluster does not start.
-    """
-    if ray.is_initialized():
-        return False
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    _keep_raylets_off_the_output()
-    if address:
-        try:
-            _check_listening(address)
-            with _leaving_signals():
-                ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise ResourceError(
-                f"address {address}", expected="a Ray cluster that takes this user's token",
-                found=str(error).splitlines()[0],
-                mend=f"Start one (cluster/README.md says how) and have its token in {token_path(os.environ)}, or leave "
-                "the address and RAY_ADDRESS empty.",
-            ) from None
-        return True
-    ensure_token(os.environ)
-    os.environ.pop("RAY_AUTH_MODE", None)  # Ray then asks for tokens, whatever the mode was
-    try:
-        with _leaving_signals(), _allocating_in_one_place():
-            ray.init(
-                address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR,
-                object_store_memory=_STORE_BYTES,
-            )
-    except Exception as error:  # which is what Ray raises if a process of its own dies or is slow
-        ray.shutdown()
-        raise ResourceError(
-            "Ray", expected="a private cluster on this machine", found=(str(error) or repr(error)).splitlines()[0],
-            mend="Look whether processor, memory and disk have room, and try again, or use --backend local.",
-        ) from error
-    return True
-
-
-@contextmanager
-def _leaving_signals() -> Iterator[None]:
-    """Keep who hears SIGTERM, if anybody does; Ray takes it, and would end a run without a checkpoint.
+def join(address: str) -> Callable[[], None]:
+    """Join the cluster at ``address``; returns what undoes the settings, to be called once Ray has been shut down.
 
     Raises:
-        KeyboardInterrupt: it came while Ray had it.
+        ResourceError: nothing answers there, or it takes no token that this user has.
     """
-    before = signal.getsignal(signal.SIGTERM)
     try:
-        yield
-    except SystemExit:
-        raise KeyboardInterrupt from None
-    finally:
-        if before not in (None, signal.SIG_DFL) and threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, before)
+        _check_listening(address)
+        return initialise(address, _mode_of(address))
+    except ResourceError:
+        raise
+    except Exception as error:  # Ray's own, of several classes
+        raise _refused(address, (str(error) or repr(error)).splitlines()[0]) from None
 
 
-@contextmanager
-def _allocating_in_one_place() -> Iterator[None]:
-    """Have the processes that start meanwhile share one arena of glibc's allocator among their threads.
-
-    Ray's threads for metrics allocate every second, each in an arena of its own, and an idle worker grows by 4 KiB/s.
-    """
-    ours = "MALLOC_ARENA_MAX" not in os.environ
-    os.environ.setdefault("MALLOC_ARENA_MAX", "1")
-    try:
-        yield
-    finally:
-        if ours:
-            del os.environ["MALLOC_ARENA_MAX"]
+def _refused(address: str, found: str) -> ResourceError:
+    return ResourceError(
+        f"address {address}", expected=_EXPECTED, found=found,
+        mend="Start one (cluster/README.md says how), or leave the address and RAY_ADDRESS empty.",
+    )
 
 
 def _check_listening(address: str) -> None:
     """Refuse a host and port where nobody listens at once; Ray itself would try for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdigit():
-        socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS).close()
 
 
-def _keep_raylets_off_the_output() -> None:
-    """Send what raylets report to the standard error, and drop their remark that there are many actors.
+def _mode_of(address: str) -> Mode:
+    """Whether the cluster asks for a token.
 
-    Ray prints both to the standard output, whose last line is ours, and has no setting for it (2.44 to 2.60).
+    It is asked from another process. Ray connects without a token unless ``RAY_AUTH_MODE`` says otherwise, prints each
+    refusal from native code, and tries for 20 s; and with a token it does not work on a cluster that asks for none.
     """
-    from ray._private import worker
+    outcomes = []
+    for mode in ("disabled", "token"):
+        if mode == "token" and not token_of(os.environ):
+            outcomes.append("there is no token")
+            break
+        outcome = _ask(address, mode)
+        if outcome == "taken":
+            return cast(Mode, mode)
+        if outcome != "refused":
+            raise _refused(address, outcome)
+        outcomes.append("it is another one")
+    given = "RAY_AUTH_TOKEN" if os.environ.get("RAY_AUTH_TOKEN") else str(token_path(os.environ))
+    raise ResourceError(
+        f"address {address}", expected=_EXPECTED, found=f"{given}: {outcomes[-1]}",
+        mend="The cluster was started with RAY_AUTH_MODE=token: copy its head's token to this file, or name a file "
+        "with it in RAY_AUTH_TOKEN_PATH.",
+    )
 
-    def report(data: dict[str, Any], ignore_prefix: bool) -> None:
-        for line in data.get("lines", ()):
-            if "worker processes have been started" not in line:
-                print(line, file=sys.stderr)
 
-    if hasattr(worker, "print_to_stdstream"):
-        worker.print_to_stdstream = report
+def _ask(address: str, mode: str) -> str:
+    """What the probe says: ``taken``, ``refused``, or what went wrong."""
+    command = [sys.executable, "-P", str(Path(__file__).with_name("ray_probe.py")), address]
+    environment = os.environ | {"RAY_AUTH_MODE": mode}
+    try:
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=_PROBE_SECONDS, check=False,
+            stdin=subprocess.DEVNULL,
+        )
+    except subprocess.TimeoutExpired:
+        return f"no answer of a Ray cluster within {_PROBE_SECONDS} s"
+    return done.stdout.strip() or f"Ray ended with exit code {done.returncode}"
 
 
 def count_nodes() -> int:
     """Nodes of the cluster that are alive."""
     return sum(node["Alive"] for node in ray.nodes())
-
-
-def disconnect() -> None:
-    """End the private cluster, or leave the one that was joined."""
-    ray.shutdown()

@@ -15,6 +15,7 @@ from teamnet.team import exchange
 from teamnet.team.crew import Pending
 from teamnet.team.exchange import silent
 from teamnet.team.ray_processes import Process, end_if_stopped, end_with_parent
+from teamnet.team.ray_session import Lease
 
 _START_SECONDS, _REPLACE_SECONDS = 120.0, 20.0
 """In which the next actors have to start; beside others that run, it takes seconds."""
@@ -23,9 +24,10 @@ _BESIDE = "beside"
 
 
 class RayCrew:
-    """One Ray actor for each unit.
+    """One Ray actor for each unit; every call looks first whether the connection to Ray is still its own.
 
     Args:
+        lease: on the connection.
         worker_class: a plain class, importable on every node.
         arguments: what each worker is made with.
         options: Ray's options for each actor, such as where it is; the coordinator's node for all if left out.
@@ -34,20 +36,23 @@ class RayCrew:
     """
 
     def __init__(
-        self, worker_class: type, arguments: Sequence[tuple[Any, ...]], options: Sequence[dict[str, Any]] | None = None,
-        *, at_end: Callable[[], None] = lambda: None, started: Callable[[int], None] | None = None,
+        self, lease: Lease, worker_class: type, arguments: Sequence[tuple[Any, ...]],
+        options: Sequence[dict[str, Any]] | None = None, *, at_end: Callable[[], None] = lambda: None,
+        started: Callable[[int], None] | None = None,
     ) -> None:
         self.size = len(arguments)
-        self._at_end = at_end
-        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        self._lease, self._at_end = lease, at_end
+        here = NodeAffinitySchedulingStrategy(lease.node, soft=False)
         self._options = options or [{"num_cpus": 0, "scheduling_strategy": here}] * self.size
         self._arguments = arguments
         groups: dict[str, Any] = {"concurrency_groups": {_BESIDE: 1}}  # which Ray's type hints do not know
         self._actor_class: Any = ray.remote(max_restarts=0, **groups)(worker_class)
-        self._actors = [self._start(number) for number in range(self.size)]
+        self._actors: list[Any] = []
         self._processes: dict[int, Process] = {}
         try:
-            self._wait_until_ready(self._actors, started)
+            with lease.using():
+                self._actors += (self._start(number) for number in range(self.size))
+                self._wait_until_ready(self._actors, started)
         except BaseException:
             self._kill()
             raise
@@ -78,25 +83,30 @@ class RayCrew:
 
     def call_some(self, method: str, numbers: Sequence[int], arguments: Sequence[tuple[Any, ...]]) -> list[Pending]:
         """See :class:`teamnet.team.crew.Crew`."""
-        return [
-            getattr(self._actors[number], method).remote(*its) for number, its in zip(numbers, arguments, strict=True)
-        ]
+        with self._lease.using():
+            return [
+                getattr(self._actors[number], method).remote(*its)
+                for number, its in zip(numbers, arguments, strict=True)
+            ]
 
     def call_beside(self, method: str, arguments: Sequence[tuple[Any, ...]]) -> list[Pending]:
         """See :class:`teamnet.team.crew.Crew`."""
-        return [
-            getattr(actor, method)._remote(its, concurrency_group=_BESIDE)
-            for actor, its in zip(self._actors, arguments, strict=True)
-        ]
+        with self._lease.using():
+            return [
+                getattr(actor, method)._remote(its, concurrency_group=_BESIDE)
+                for actor, its in zip(self._actors, arguments, strict=True)
+            ]
 
     def done(self, pending: Sequence[Pending], seconds: float) -> bool:
         """See :class:`teamnet.team.crew.Crew`."""
-        return not ray.wait(list(pending), num_returns=len(pending), timeout=seconds)[1]
+        with self._lease.using():
+            return not ray.wait(list(pending), num_returns=len(pending), timeout=seconds)[1]
 
     def results(self, pending: Sequence[Pending]) -> list[Any]:
         """See :class:`teamnet.team.crew.Crew`."""
         try:
-            return ray.get(list(pending), timeout=exchange.SILENCE)
+            with self._lease.using():
+                return ray.get(list(pending), timeout=exchange.SILENCE)
         except GetTimeoutError:
             raise silent(exchange.SILENCE) from None
         except RayTaskError as error:
@@ -112,18 +122,22 @@ class RayCrew:
 
     def failed(self, pending: Sequence[Pending]) -> bool:
         """See :class:`teamnet.team.crew.Crew`."""
-        ended = ray.wait(list(pending), num_returns=len(pending), timeout=0)[0]
-        for call in ended:
-            try:
-                ray.get(call, timeout=1)
-            except GetTimeoutError:
-                continue
-            except RayError:
-                return True
+        with self._lease.using():
+            for call in ray.wait(list(pending), num_returns=len(pending), timeout=0)[0]:
+                try:
+                    ray.get(call, timeout=1)
+                except GetTimeoutError:
+                    continue
+                except RayError:
+                    return True
         return False
 
     def replace_lost(self, patience: float) -> int:
         """See :class:`teamnet.team.crew.Crew`."""
+        with self._lease.using():
+            return self._replace_lost(patience)
+
+    def _replace_lost(self, patience: float) -> int:
         asked = [actor.__ray_ready__.remote() for actor in self._actors]
         unanswered = set(ray.wait(asked, num_returns=self.size, timeout=patience)[1])
         lost = [number for number, call in enumerate(asked) if call in unanswered or self.failed([call])]
@@ -138,15 +152,16 @@ class RayCrew:
         return len(lost)
 
     def close(self) -> None:
-        """See :class:`teamnet.team.crew.Crew`."""
+        """See :class:`teamnet.team.crew.Crew`; where the connection has ended, the workers have ended with it."""
         self._kill()
         at_end, self._at_end = self._at_end, lambda: None
         at_end()
 
     def _kill(self) -> None:
         for number in range(len(self._actors)):
-            self._end(number)
-        self._actors = []  # a second time, Ray might be another one
+            if self._lease.valid:
+                self._end(number)
+        self._actors = []
 
     def _end(self, number: int) -> None:
         with suppress(RayError):

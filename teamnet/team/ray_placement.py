@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from teamnet.errors import ResourceError
 from teamnet.spec.layers import LayerSpec, UnitSpec
 from teamnet.team.placement import Host, Need, asked_of, needs, place
+from teamnet.team.ray_session import Lease
 
 _NODE = "ray.io/node-id"
 """Ray's own label of every node."""
@@ -46,6 +48,7 @@ class Reservation:
         needed: by each unit.
         group: Ray's placement group, a bundle for each host with units.
         bundles: the bundle of each host; none for one without units.
+        lease: on the connection with which it was made.
     """
 
     hosts: tuple[Host, ...]
@@ -53,6 +56,7 @@ class Reservation:
     needed: tuple[Need, ...]
     group: Any
     bundles: dict[int, int]
+    lease: Lease
 
     def of_unit(self, number: int) -> dict[str, Any]:
         """Ray's options for a unit's actor."""
@@ -67,20 +71,20 @@ class Reservation:
         return {"scheduling_strategy": PlacementGroupSchedulingStrategy(self.group, self.bundles[host])}
 
     def release(self) -> None:
-        """Give it back."""
-        try:
-            remove_placement_group(self.group)
-        except RayError:  # the cluster is gone, and the group with it
-            return
+        """Give it back; where the connection has ended, Ray has done so."""
+        if self.lease.valid:
+            with suppress(RayError):  # the cluster is gone, and the group with it
+                remove_placement_group(self.group)
 
 
 def reserve(
-    placement: str, teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec], wait: float,
+    lease: Lease, placement: str, teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec], wait: float,
     say: Callable[[str], None] = lambda message: None,
 ) -> Reservation:
     """Choose nodes for all units and reserve there what they need.
 
     Args:
+        lease: on the connection to the cluster.
         placement: see :func:`teamnet.team.placement.place`.
         teams: the layers of every team.
         units: all units in canonical order.
@@ -90,26 +94,29 @@ def reserve(
     Raises:
         ResourceError: the cluster cannot hold the run: what is asked, and what it has.
         SpecError: the placement names an address that is not there.
+        ActorLost: the connection has ended.
     """
     needed = needs(teams, units)
     deadline = time.monotonic() + wait
     waiting = False
     try:
         while True:
-            known = hosts()
             try:
-                places = place(placement, units, needed, known)
-                return _take(known, places, needed)
+                with lease.using():
+                    known = hosts()
+                    places = place(placement, units, needed, known)
+                    return _take(lease, known, places, needed)
             except ResourceError as error:
                 if time.monotonic() >= deadline:
                     raise
                 if not waiting:
                     say(f"waiting up to {wait:g} s: {error}")
-                    request_resources(bundles=[_bundle(need) for need in needed])
+                    with lease.using():
+                        request_resources(bundles=[_bundle(need) for need in needed])
                 waiting = True
                 time.sleep(_LOOK_EVERY)
     finally:
-        if waiting:
+        if waiting and lease.valid:
             request_resources(bundles=[])
 
 
@@ -117,7 +124,7 @@ def _bundle(need: Need) -> dict[str, float]:
     return {"CPU": round(need.cpus, 4), "memory": need.memory}
 
 
-def _take(known: Sequence[Host], places: Sequence[int], needed: Sequence[Need]) -> Reservation:
+def _take(lease: Lease, known: Sequence[Host], places: Sequence[int], needed: Sequence[Need]) -> Reservation:
     asked = asked_of(places, needed)
     used = [0, *sorted(set(places) - {0})]
     numbers = {host: number for number, host in enumerate(used)}
@@ -133,5 +140,6 @@ def _take(known: Sequence[Host], places: Sequence[int], needed: Sequence[Need]) 
             found="they were taken by others meanwhile", mend="Try again, or let the run wait with --wait SECONDS.",
         )
     return Reservation(
-        tuple(known[host] for host in used), tuple(numbers[host] for host in places), tuple(needed), group, bundles
+        tuple(known[host] for host in used), tuple(numbers[host] for host in places), tuple(needed), group, bundles,
+        lease,
     )

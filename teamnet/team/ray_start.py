@@ -22,9 +22,9 @@ from teamnet.team.exchange import Exchange
 from teamnet.team.free_exchange import FreeExchange
 from teamnet.team.node import Node
 from teamnet.team.nodes import Nodes
-from teamnet.team.ray_cluster import connect, disconnect
 from teamnet.team.ray_crew import RayCrew
 from teamnet.team.ray_placement import Reservation, reserve
+from teamnet.team.ray_session import Lease, acquire
 from teamnet.team.worker import BoardWorker, FreeWorker
 
 Say = Callable[[str], None]
@@ -53,24 +53,22 @@ def start_on_ray(
     kernel: tuple[str, str] = ("teamnet.team.phase", "do_phase") if launch.transport == "ray" else worker.kernel
     with ThreadPoolExecutor(1) as compiler, ExitStack() as unless_started:
         compiled = compiler.submit(native, *kernel, "ii")  # takes seconds the first time, as starting Ray does
-        connected = connect(address)
-        if connected:
-            unless_started.callback(disconnect)
+        lease = acquire(address)
+        unless_started.callback(lease.release)
         compiled.result()
-        reservation = reserve(launch.placement, teams, units, launch.wait, say) if address else None
+        reservation = reserve(lease, launch.placement, teams, units, launch.wait, say) if address else None
         if reservation:
             unless_started.callback(reservation.release)
         spread = reservation if reservation and len(reservation.hosts) > 1 and launch.transport == "board" else None
         _check_spread(launch, spread, free_running=free_running)
-        nodes = _start_nodes(launch, spread, teams, units, kernel) if spread else None
+        nodes = _start_nodes(lease, launch, spread, teams, units, kernel) if spread else None
         if nodes:
             unless_started.callback(nodes.close)
 
         def at_end() -> None:
             if reservation:
                 reservation.release()
-            if connected:
-                disconnect()
+            lease.release()
 
         def started(count: int) -> None:
             say(f"{count} of {len(units)} actors started")
@@ -78,7 +76,7 @@ def start_on_ray(
         workers = [(teams, unit, block) for unit, block in zip(units, noise or [None] * len(units), strict=True)]
         options = [reservation.of_unit(number) for number in range(len(units))] if reservation else None
         crew = RayCrew(
-            CallWorker if launch.transport == "ray" else worker, workers, options, at_end=at_end, started=started
+            lease, CallWorker if launch.transport == "ray" else worker, workers, options, at_end=at_end, started=started
         )
         unless_started.pop_all()
     if launch.transport == "ray":
@@ -98,8 +96,8 @@ def _check_spread(launch: LaunchSpec, spread: Reservation | None, *, free_runnin
 
 
 def _start_nodes(
-    launch: LaunchSpec, reservation: Reservation, teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec],
-    kernel: tuple[str, str],
+    lease: Lease, launch: LaunchSpec, reservation: Reservation, teams: Sequence[Sequence[LayerSpec]],
+    units: Sequence[UnitSpec], kernel: tuple[str, str],
 ) -> Nodes:
     """The boards of all nodes: this process has the first, an actor on each of the others has its own."""
     key, slower = new_key(), Emulation(launch.link_latency, launch.link_bandwidth)
@@ -107,7 +105,7 @@ def _start_nodes(
         (teams, units, reservation.places, number, key, host.address, slower)
         for number, host in enumerate(reservation.hosts)
     ]
-    others = RayCrew(Node, arguments[1:], [reservation.of_node(number) for number in range(1, len(arguments))])
+    others = RayCrew(lease, Node, arguments[1:], [reservation.of_node(number) for number in range(1, len(arguments))])
     with ExitStack() as unless_started:
         unless_started.callback(others.close)
         unless_started.callback(_close, others)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from teamnet.errors import ActorLost, ResourceError
-from teamnet.team.ray_cluster import connect, disconnect
+from teamnet.team.ray_session import acquire
 
 Report = dict[str, Any]
 Steps = Callable[[Any], Iterator[Report]]
@@ -45,9 +45,9 @@ def run_trials(
         ActorLost: trials failed by an error of their own, or their actors died.
     """
     tune = import_tune()
-    connected = connect(address)
+    lease = acquire(address)
     try:
-        with _quiet_tune():
+        with lease.using(), _quiet_tune():
             results = tune.Tuner(
                 tune.with_resources(_trainable(tune.Trainable, steps), {"cpu": 1}),
                 param_space={"trial": tune.grid_search(list(trials))},
@@ -63,8 +63,7 @@ def run_trials(
             ).fit()
         _refuse_lost_trials(results)
     finally:
-        if connected:
-            disconnect()
+        lease.release()
 
 
 def import_tune() -> Any:

@@ -10,7 +10,7 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from teamnet.errors import ResourceError, TeamnetError
-from teamnet.team.ray_cluster import connect, disconnect
+from teamnet.team.ray_session import acquire
 
 _AHEAD = 2
 """Jobs that are handed over beyond the number of CPUs, so that none is idle between two jobs."""
@@ -48,30 +48,33 @@ def run_jobs(
 
     Raises:
         ResourceError: nothing answers at the address, or the cluster has no CPU.
+        ActorLost: the connection to Ray has ended; jobs that have not ended are lost with it.
     """
     if not jobs:
         return
-    owned = connect(address)
+    lease = acquire(address)
     handles: dict[Any, int] = {}
     try:
-        _cpus()
         remote = ray.remote(num_cpus=1, max_retries=1)(_call)
         numbers = iter(range(len(jobs)))
         while True:
-            cpus = min(_cpus(), most_at_once or len(jobs))
-            room = most_at_once or _cpus() + _AHEAD
-            while len(handles) < room and (number := next(numbers, None)) is not None:
-                handles[remote.remote(jobs[number].function, jobs[number].arguments)] = number
+            with lease.using():
+                cpus = _cpus()
+                room = most_at_once or cpus + _AHEAD
+                while len(handles) < room and (number := next(numbers, None)) is not None:
+                    handles[remote.remote(jobs[number].function, jobs[number].arguments)] = number
             if not handles:
                 return
-            waiting(list(handles.values())[:cpus])
-            for handle in ray.wait(list(handles), num_returns=1, timeout=_LOOK_EVERY)[0]:
-                yield _ended(handles.pop(handle), handle)
+            waiting(list(handles.values())[: min(cpus, most_at_once or len(jobs))])
+            with lease.using():
+                done = ray.wait(list(handles), num_returns=1, timeout=_LOOK_EVERY)[0]
+                ended = [_ended(handles.pop(handle), handle) for handle in done]
+            yield from ended
     finally:
-        for handle in handles:
-            ray.cancel(handle, force=True)
-        if owned:
-            disconnect()
+        if lease.valid:
+            for handle in handles:
+                ray.cancel(handle, force=True)
+        lease.release()
 
 
 def _call(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:

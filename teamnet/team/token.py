@@ -19,7 +19,17 @@ _OTHERS = 0o077
 def token_path(environment: Mapping[str, str]) -> Path:
     """The file that Ray reads the token from."""
     named = environment.get("RAY_AUTH_TOKEN_PATH")
-    return Path(named) if named else Path.home() / ".ray" / "auth_token"
+    return Path(named) if named else Path("~/.ray/auth_token").expanduser()
+
+
+def token_of(environment: Mapping[str, str]) -> str:
+    """The token that Ray would send; empty if there is none."""
+    if token := environment.get("RAY_AUTH_TOKEN"):
+        return token
+    try:
+        return token_path(environment).read_text().strip()
+    except (OSError, RuntimeError, UnicodeDecodeError):
+        return ""
 
 
 def ensure_token(environment: Mapping[str, str]) -> None:
@@ -32,7 +42,13 @@ def ensure_token(environment: Mapping[str, str]) -> None:
     """
     if environment.get("RAY_AUTH_TOKEN"):
         return
-    path = token_path(environment)
+    try:
+        path = token_path(environment)
+    except RuntimeError as error:
+        raise ResourceError(
+            "~", expected="a home folder for the token of the Ray cluster", found=str(error),
+            mend="Name a file for it in RAY_AUTH_TOKEN_PATH.",
+        ) from None
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         draft = path.with_name(f"{path.name}.{os.getpid()}")
@@ -50,7 +66,7 @@ def ensure_token(environment: Mapping[str, str]) -> None:
                 str(path), expected="a token", found="an empty file",
                 mend="Remove the file; a token is made when a cluster is started.",
             )
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise ResourceError(
             str(path), expected="a file for the token of the Ray cluster", found=str(error),
             mend="Name another one in RAY_AUTH_TOKEN_PATH.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import ray
@@ -25,12 +25,12 @@ def test_a_team_that_runs_free_stays_on_one_node():
 
 def test_what_others_took_meanwhile_is_said(monkeypatch: pytest.MonkeyPatch):
     removed = []
-    group = SimpleNamespace(wait=lambda seconds: False)
+    group, lease = SimpleNamespace(wait=lambda seconds: False), cast(Any, None)
     monkeypatch.setattr(ray_placement, "placement_group", lambda *asked, **options: group)
     monkeypatch.setattr(ray_placement, "remove_placement_group", removed.append)
     message = "the cluster: expected 1.5 CPUs and .* to be reserved within 30 s; found they were taken .*--wait"
     with pytest.raises(ResourceError, match=message):
-        ray_placement._take(HOSTS, [0, 1], [Need(1.0, 1 << 30), Need(0.5, 1 << 30)])
+        ray_placement._take(lease, HOSTS, [0, 1], [Need(1.0, 1 << 30), Need(0.5, 1 << 30)])
     assert removed == [group]
 
 
@@ -41,10 +41,12 @@ def test_a_cluster_without_processors_does_no_jobs(monkeypatch: pytest.MonkeyPat
 
 
 def test_nodes_that_do_not_come_are_counted(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(await_nodes, "connect", lambda address: True)
-    monkeypatch.setattr(await_nodes, "disconnect", lambda: None)
+    released = []
+    lease = SimpleNamespace(release=lambda: released.append(1))
+    monkeypatch.setattr(await_nodes, "acquire", lambda address: lease)
     monkeypatch.setattr(await_nodes, "count_nodes", lambda: 2)
     monkeypatch.setattr(await_nodes, "_LOOK_EVERY", 0.01)
     await_nodes.await_nodes("head:6379", 2, seconds=5.0)
     with pytest.raises(ResourceError, match="address head:6379: expected 3 nodes within 0.1 s; found 2 nodes"):
         await_nodes.await_nodes("head:6379", 3, seconds=0.1)
+    assert len(released) > 1

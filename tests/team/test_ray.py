@@ -14,17 +14,15 @@ from ray.cluster_utils import Cluster
 from teamnet.errors import ResourceError
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec
-from teamnet.team.ray_cluster import disconnect
 from teamnet.training.run import Run
 
 
 @pytest.fixture
 def cluster():
-    disconnect()
     its = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
     its.add_node(num_cpus=2)
     yield its
-    disconnect()
+    ray.shutdown()
     its.shutdown()
 
 
@@ -92,7 +90,7 @@ def test_prometheus_sees_the_ledger(cluster: Cluster):
 
 
 def test_a_private_cluster_that_does_not_start_is_a_documented_error(monkeypatch: pytest.MonkeyPatch):
-    from teamnet.team import ray_cluster
+    from teamnet.team import ray_session
 
     def fail(**options: object) -> None:
         raise Exception("The current node timed out during startup.\nSee the logs.")
@@ -102,13 +100,13 @@ def test_a_private_cluster_that_does_not_start_is_a_documented_error(monkeypatch
     monkeypatch.setattr(ray, "shutdown", lambda: None)
     message = "Ray: expected a private cluster on this machine; found The current node timed out .*--backend local"
     with pytest.raises(ResourceError, match=message):
-        ray_cluster.connect("")
+        ray_session.acquire("")
 
 
 def test_what_raylets_report_goes_to_the_standard_error(capsys: pytest.CaptureFixture[str]):
-    from teamnet.team import ray_cluster
+    from teamnet.team import ray_init
 
-    ray_cluster._keep_raylets_off_the_output()
+    ray_init._keep_raylets_off_the_output()
     report = ray._private.worker.print_to_stdstream
     report({"lines": ["WARNING: 8 PYTHON worker processes have been started on node"]}, ignore_prefix=False)
     report({"lines": ["a worker was killed for lack of memory"]}, ignore_prefix=False)

@@ -65,11 +65,11 @@ def test_the_usual_place_is_rays_own():
 def test_a_private_cluster_asks_for_a_token(tmp_path: Path):
     path = tmp_path / "token"
     code = (
-        "import ray; from teamnet.team.ray_cluster import connect, disconnect\n"
+        "import os, ray; from teamnet.team.ray_session import acquire\n"
         "import signal; hear = lambda *_: None; signal.signal(signal.SIGTERM, hear)\n"
-        "connect(''); assert signal.getsignal(signal.SIGTERM) is hear\n"
+        "lease = acquire(''); assert signal.getsignal(signal.SIGTERM) is hear\n"
         "print(ray._raylet.get_authentication_mode() == ray._raylet.AuthenticationMode.TOKEN)\n"
-        "disconnect()"
+        "lease.release(); assert os.environ['RAY_AUTH_MODE'] == 'disabled'"
     )  # in a process of its own: Ray keeps the mode and the token of the first cluster
     environment = os.environ | {"RAY_AUTH_TOKEN_PATH": str(path), "RAY_AUTH_MODE": "disabled"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)

@@ -1,0 +1,88 @@
+"""What joining a cluster and starting one share: quiet, with the process's own handlers, and with a mode of tokens."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import ray
+from ray._raylet import (  # pyright: ignore[reportAttributeAccessIssue] - compiled, without type hints
+    AuthenticationTokenLoader,  # pyright: ignore[reportAttributeAccessIssue]
+    Config,  # pyright: ignore[reportAttributeAccessIssue]
+)
+
+_MODE = "RAY_AUTH_MODE"
+
+Mode = Literal["token", "disabled"]
+"""Whether who joins a cluster sends a token."""
+
+
+def initialise(address: str, mode: Mode, **options: Any) -> Callable[[], None]:
+    """Call ``ray.init`` and return what undoes its settings, to be called once Ray has been shut down.
+
+    Args:
+        address: see ``ray.init``.
+        mode: Ray takes it from the environment, of this process and of those that it starts.
+        **options: more arguments of ``ray.init``.
+    """
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    _keep_raylets_off_the_output()
+    former = os.environ.get(_MODE)
+    _set_mode(mode)
+    try:
+        with _leaving_signals():
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
+    except BaseException:
+        ray.shutdown()
+        _set_mode(former)
+        raise
+    return lambda: _set_mode(former)
+
+
+def _set_mode(mode: str | None) -> None:
+    if mode is None:
+        os.environ.pop(_MODE, None)
+    else:
+        os.environ[_MODE] = mode
+    if not ray.is_initialized():
+        Config.initialize("")  # Ray has read the mode and the token once; its own code sets the mode like this
+        AuthenticationTokenLoader.instance().reset_cache()
+
+
+@contextmanager
+def _leaving_signals() -> Iterator[None]:
+    """Keep who hears SIGTERM, if anybody does; Ray takes it, and would end a run without a checkpoint.
+
+    Raises:
+        KeyboardInterrupt: it came while Ray had it.
+    """
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    except SystemExit:
+        raise KeyboardInterrupt from None
+    finally:
+        if before not in (None, signal.SIG_DFL) and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
+
+
+def _keep_raylets_off_the_output() -> None:
+    """Send what raylets report to the standard error, and drop their remark that there are many actors.
+
+    Ray prints both to the standard output, whose last line is ours, and has no setting for it (2.44 to 2.60).
+    """
+    from ray._private import worker
+
+    def report(data: dict[str, Any], ignore_prefix: bool) -> None:
+        for line in data.get("lines", ()):
+            if "worker processes have been started" not in line:
+                print(line, file=sys.stderr)
+
+    if hasattr(worker, "print_to_stdstream"):
+        worker.print_to_stdstream = report

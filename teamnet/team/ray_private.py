@@ -1,0 +1,120 @@
+"""A private Ray: started on this machine for this process, in a folder of its own that goes with it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from teamnet.errors import ResourceError
+from teamnet.team.limits import processors
+from teamnet.team.ray_init import initialise
+from teamnet.team.token import ensure_token
+
+_STORE_BYTES = 80 << 20
+_LONGEST_SOCKET = 107
+"""Bytes of a Unix socket's path on Linux."""
+_BELOW = len("/ray-12345678/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store")
+"""What Ray and this module put after the temporary folder."""
+_REMOVE_SECONDS = 5.0
+"""In which Ray's processes, which have been told to end, stop writing to their folder."""
+
+
+def start_private() -> Callable[[], None]:
+    """Start a Ray for this process alone; returns what removes its traces, to be called once it has been shut down.
+
+    Raises:
+        ResourceError: a process of Ray's does not start, or there is no place for its sockets or its token.
+    """
+    ensure_token(os.environ)
+    folder = _make_folder()
+    try:
+        with _allocating_in_one_place():
+            restore = initialise(
+                "local", "token", include_dashboard=False, object_store_memory=_STORE_BYTES, num_cpus=processors(),
+                _temp_dir=str(folder),
+            )
+    except Exception as error:  # which is what Ray raises if a process of its own dies or is slow
+        _clear(folder)
+        raise ResourceError(
+            "Ray", expected="a private cluster on this machine", found=(str(error) or repr(error)).splitlines()[0],
+            mend="Look whether processor, memory and disk have room, and try again, or use --backend local.",
+        ) from error
+    except BaseException:
+        _clear(folder)
+        raise
+
+    def end() -> None:
+        restore()
+        _remove(folder)
+
+    return end
+
+
+def _make_folder() -> Path:
+    """A folder for sockets, logs and spilled objects, where Ray would have it or, if that does not do, elsewhere."""
+    named = os.environ.get("RAY_TMPDIR")
+    candidates = [named] if named else [os.environ.get("TMPDIR") or "/tmp", "/tmp", "/var/tmp"]
+    longest = _LONGEST_SOCKET - _BELOW
+    for base in candidates:
+        if len(os.fsencode(os.path.abspath(base))) <= longest:
+            try:
+                return Path(tempfile.mkdtemp(prefix="ray-", dir=os.path.abspath(base)))
+            except OSError:
+                continue
+    raise ResourceError(
+        "RAY_TMPDIR" if named else "the temporary folder",
+        expected=f"a folder that can be written to, with a path of at most {longest} bytes, for Ray's sockets",
+        found=" and ".join(dict.fromkeys(candidates)), mend="Name another one in RAY_TMPDIR.",
+    )
+
+
+def _clear(folder: Path) -> None:
+    """End what a start that failed has started, which Ray leaves until this process ends, and remove its folder."""
+    deadline = time.monotonic() + _REMOVE_SECONDS
+    while (processes := _processes_of(folder)) and time.monotonic() < deadline:
+        for process in processes:
+            with suppress(OSError):  # it has ended
+                os.kill(process, signal.SIGKILL)
+        time.sleep(0.05)
+    _remove(folder)
+
+
+def _processes_of(folder: Path) -> list[int]:
+    """Those that have the folder in their command line, as all of Ray's own have."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended, or is another user's
+            if os.fsencode(f"{folder}/") in (process / "cmdline").read_bytes():
+                found.append(int(process.name))
+    return found
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder to which processes that end may still write."""
+    deadline = time.monotonic() + _REMOVE_SECONDS
+    while True:
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists() or time.monotonic() > deadline:
+            return
+        time.sleep(0.05)
+
+
+@contextmanager
+def _allocating_in_one_place() -> Iterator[None]:
+    """Have the processes that start meanwhile share one arena of glibc's allocator among their threads.
+
+    Ray's threads for metrics allocate every second, each in an arena of its own, and an idle worker grows by 4 KiB/s.
+    """
+    ours = "MALLOC_ARENA_MAX" not in os.environ
+    os.environ.setdefault("MALLOC_ARENA_MAX", "1")
+    try:
+        yield
+    finally:
+        if ours:
+            del os.environ["MALLOC_ARENA_MAX"]

@@ -1,0 +1,158 @@
+"""Who uses Ray in this process: connected for the first user, disconnected with the last one.
+
+A process has one connection to Ray. Every team, sweep or list of jobs has a lease on it; the lease knows for which
+connection it was made, because ``ray.shutdown()`` and ``ray.init()`` elsewhere in the process may end or replace it. A
+connection that somebody else made is used and left as it is.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from weakref import WeakSet
+
+import ray
+from ray.runtime_context import get_runtime_context  # ray.get_runtime_context would start a Ray where there is none
+
+from teamnet.errors import ActorLost, TeamnetError
+from teamnet.team.ray_cluster import join
+from teamnet.team.ray_private import start_private
+
+Identity = tuple[str, str]
+"""The Ray node and the Ray job of a connection: no other connection has both."""
+
+
+def acquire(address: str) -> Lease:
+    """Use this process's connection to Ray, or connect first.
+
+    Args:
+        address: of the cluster to join; a private one is started if it is empty. Where the process is connected
+            already, that connection is used, whatever the address.
+
+    Raises:
+        ResourceError: nothing answers at the address, or a private cluster does not start.
+    """
+    return _CONNECTION.acquire(address)
+
+
+class Lease:
+    """One use of a connection to Ray; made by :func:`acquire`.
+
+    Args:
+        identity: of the connection.
+        released: called with the lease when it is given back.
+    """
+
+    def __init__(self, identity: Identity, released: Callable[[Lease], None]) -> None:
+        self.identity = identity
+        self._open, self._released = True, released
+
+    @property
+    def node(self) -> str:
+        """The Ray node to which the process is connected."""
+        return self.identity[0]
+
+    @property
+    def valid(self) -> bool:
+        """Whether the process still has the connection, and the lease has not been given back."""
+        return self._open and _identity() == self.identity
+
+    def check(self) -> None:
+        """Refuse to go on where the connection is another one: Ray would start a second cluster by itself.
+
+        Raises:
+            ActorLost: Ray was shut down, was started anew, or the lease has been given back.
+        """
+        now = _identity()
+        if self._open and now == self.identity:
+            return
+        found = "none, since Ray was shut down" if now is None else "another one, since Ray was started anew"
+        if not self._open:
+            found = "a team that is closed"
+        raise ActorLost(
+            "Ray", expected="the connection with which the team was started", found=found,
+            mend="Make a new agent, or continue from the last checkpoint with teamnet resume.",
+        )
+
+    @contextmanager
+    def using(self) -> Iterator[None]:
+        """Check the connection; an error that comes from its end meanwhile is :class:`ActorLost`, too."""
+        self.check()
+        try:
+            yield
+        except TeamnetError:
+            raise
+        except Exception:
+            self.check()
+            raise
+
+    def release(self) -> None:
+        """Give it back; the last one ends a connection that :func:`acquire` made. A second time, nothing happens."""
+        if self._open:
+            self._open = False
+            self._released(self)
+
+
+def _identity() -> Identity | None:
+    if not ray.is_initialized():
+        return None
+    try:
+        context = get_runtime_context()
+        return context.get_node_id(), context.get_job_id()
+    except Exception:  # another thread is shutting Ray down; what is raised depends on how far it is
+        return None
+
+
+class _Connection:
+    """The connection of this process to Ray, as far as it was made here.
+
+    A lock that its own thread may take again: the garbage collector can close an agent in the middle of anything.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._users: WeakSet[Lease] = WeakSet()
+        self._made: Identity | None = None
+        self._end: Callable[[], None] = lambda: None
+        self._process = os.getpid()
+        atexit.register(self._close)  # after Ray's own, so that it is called before
+
+    def acquire(self, address: str) -> Lease:
+        with self._lock:
+            found = _identity()
+            if found is None:
+                self._close()  # what an ended one of ours has left
+                self._process = os.getpid()
+                self._end = join(address) if address else start_private()
+                self._made = found = _identity()
+            if found is None:
+                raise ActorLost(
+                    "Ray", expected="a connection", found="it was shut down while it started", mend="Try again.",
+                )
+            lease = Lease(found, self._release)
+            if found == self._made:
+                self._users.add(lease)
+            return lease
+
+    def _release(self, lease: Lease) -> None:
+        with self._lock:
+            self._users.discard(lease)
+            if lease.identity == self._made and not self._users:
+                self._close()
+
+    def _close(self) -> None:
+        """End the connection if it is there and was made here, and remove what it left; not in a forked process."""
+        if os.getpid() != self._process:
+            return
+        end, made = self._end, self._made
+        self._end, self._made = lambda: None, None
+        if made is not None and _identity() == made:
+            ray.shutdown()
+        end()
+
+
+_CONNECTION = _Connection()
+"""Mirrors Ray's own state, which is one for the process."""
