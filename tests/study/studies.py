@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-import teamnet
 from teamnet.spec.files import to_plain
+from teamnet.study.kept_run import content_of_run
 from teamnet.study.paper.runs import Planned, Study, keep
 from teamnet.study.paper.tasks import TASKS
 
@@ -24,11 +23,7 @@ def made_up_run(study: Study, task: str, method: str, seed: int, returns: list[f
         "mean_return": sum(returns) / len(returns), "seconds": 2.0, "env_steps_per_second": steps / 2,
         "digest": f"{task}{method}{seed}".encode().hex(), **summary,
     }
-    keep(run, {
-        "spec.json": json.dumps({"version": teamnet.__version__, "spec": to_plain(run.spec)}).encode(),
-        "metrics.jsonl": "".join(json.dumps(line) + "\n" for line in lines).encode(),
-        "summary.json": json.dumps(about).encode(),
-    })
+    keep(run, content_of_run(to_plain(run.spec), lines, about))
     return run
 
 

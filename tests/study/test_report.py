@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec
 from teamnet.study.communication.grid import Grid
 from teamnet.study.communication.session import run_grid
+from teamnet.study.kept_run import content_of_run, keep_run
 from teamnet.study.scaling.session import run_scaling
 from teamnet.training.saving import Saving
 from teamnet.training.session import train
@@ -53,7 +55,7 @@ def _numbers(values: dict) -> np.ndarray:
 
 def test_the_page_holds_what_the_folders_hold(capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path):
     out, _ = run_command(capsys, "report", folder, "--out", tmp_path / "page.html")
-    assert out.startswith("2 runs, 1 grids, 1 scalings; page: ")
+    assert out.startswith("2 runs, 1 grids, 1 scalings, 0 not finished, 0 unreadable; page: ")
     page = (tmp_path / "page.html").read_text()
     titles = re.findall(r"<section><h2>(.*?)</h2>", page)
     assert titles[:2] == ["Learning: cartpole", "Return against communication: cartpole"]
@@ -105,22 +107,84 @@ def test_a_damaged_run_is_named_and_the_others_are_shown(
     out, err = run_command(capsys, "report", folder, tmp_path, "--out", tmp_path / "page.html")
     assert out.startswith("2 runs, 1 grids, 1 scalings")
     page = (tmp_path / "page.html").read_text()
-    reasons = {"cut/summary.json": "JSONDecodeError", "poor/summary.json": "KeyError", "comm.jsonl": "KeyError"}
-    for name, reason in reasons.items():
-        assert f"{name}: {reason}" in err
-        assert f"{name}: {reason}" in page
-    assert "list/summary.json" in err
+    for name in ("cut/summary.json", "list/summary.json", "poor/summary.json", "comm.jsonl"):
+        assert str(tmp_path / name) in err
+        assert str(tmp_path / name) in page
+    assert "0 not finished, 4 unreadable" in out
+
+
+def _copy(folder: Path, to: Path, *names: str) -> Path:
+    to.mkdir(exist_ok=True)
+    for name in names:
+        (to / name).write_bytes((folder / name).read_bytes())
+    return to
+
+
+_FILES = ("spec.json", "metrics.jsonl", "summary.json")
+
+
+def _windows(content: bytes) -> bytes:
+    return content.replace(b"\n", b"\r\n")
+
+
+def _cut(content: bytes) -> bytes:
+    return content[:-10]
+
+
+def _rounded(content: bytes) -> bytes:
+    return content.replace(b".0", b"", 1)
+
+
+@pytest.mark.parametrize("change", [_windows, _cut, _rounded])
+def test_metrics_that_were_changed_are_not_shown(
+    capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path, change: Callable[[bytes], bytes]
+):
+    run = _copy(folder / "map <b>", tmp_path / "run", *_FILES)
+    (run / "metrics.jsonl").write_bytes(change((run / "metrics.jsonl").read_bytes()))
+    out, err = run_command(capsys, "report", run, "--out", tmp_path / "page.html", code=1)
+    assert out.startswith("0 runs, 0 grids, 0 scalings, 0 not finished, 1 unreadable; page: ")
+    assert str(run / "metrics.jsonl") in err
+
+
+@pytest.mark.parametrize("others", [("summary.json",), ("spec.json",), ("metrics.jsonl",)])
+def test_files_of_two_runs_are_no_run(
+    capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path, others: tuple[str, ...]
+):
+    run = _copy(folder / "map <b>", tmp_path / "run", *_FILES)
+    _copy(folder / "frugal <b>", run, *others)
+    out, _ = run_command(capsys, "report", run, "--out", tmp_path / "page.html", code=1)
+    assert out.startswith("0 runs, 0 grids, 0 scalings, 0 not finished, 1 unreadable; page: ")
+
+
+def test_a_run_that_is_not_finished_is_listed(capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path):
+    run = _copy(folder / "map <b>", tmp_path / "run", "spec.json", "metrics.jsonl")
+    out, err = run_command(capsys, "report", tmp_path, "--out", tmp_path / "page.html")
+    assert out.startswith("0 runs, 0 grids, 0 scalings, 1 not finished, 0 unreadable; page: ")
+    assert str(run) in err
+    assert str(run) in (tmp_path / "page.html").read_text()
+
+
+def test_a_page_is_replaced_and_nothing_else_is(capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path):
+    page = tmp_path / "new/page.html"
+    run_command(capsys, "report", tmp_path / "nowhere", "--out", page, code=2)
+    run_command(capsys, "report", folder, "--out", "", code=2)
+    assert list(tmp_path.iterdir()) == []
+    run_command(capsys, "report", folder, "--out", page)
+    whole = page.read_bytes()
+    run_command(capsys, "report", folder / "grid", "--out", page)
+    assert page.read_bytes() != whole
+    page.write_text("mine")
+    run_command(capsys, "report", folder, "--out", page, code=2)
+    assert page.read_text() == "mine"
 
 
 def test_lines_of_a_task_of_one_step_are_means_already(
     capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path
 ):
-    its = tmp_path / "regression"
-    its.mkdir()
-    for file in ("summary.json", "spec.json"):
-        (its / file).write_text((folder / "map <b>" / file).read_text().replace('"cartpole"', '"regression"'))
+    summary, about = (json.loads((folder / "map <b>" / name).read_text()) for name in ("summary.json", "spec.json"))
     lines = [{"env_steps": 12_800 * n, "episode": 12_800 * n, "return": n - 10.0, "length": 1} for n in range(1, 10)]
-    (its / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    regression = {"task": "regression"}
+    keep_run(tmp_path / "regression", content_of_run(about["spec"] | regression, lines, summary | regression))
     run_command(capsys, "report", tmp_path, "--out", tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
     np.testing.assert_array_equal(_numbers(_figures(page)[0]["data"][0]["y"]), [n - 10.0 for n in range(1, 10)])
@@ -131,7 +195,7 @@ def test_lines_of_a_task_of_one_step_are_means_already(
     ("name", "message"),
     [
         ("nowhere", "folder: expected a folder of runs; found"),
-        ("", "folder: expected a summary.json, comm.jsonl or scale.jsonl"),
+        ("", "folder: expected a spec.json, comm.jsonl or scale.jsonl"),
     ],
 )
 def test_refusals(capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str, message: str):

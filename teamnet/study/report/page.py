@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -91,14 +91,15 @@ def check_page(path: Path) -> None:
     OwnedFiles(path.parent, "report").check([path.name])
 
 
-def _import_plotly() -> Any:
+def _import_plotly() -> Callable[[], str]:
+    """What returns Plotly's script."""
     try:
-        from plotly import offline
+        from plotly.offline import get_plotlyjs
     except ImportError:
         raise ResourceError(
             "report", expected="Plotly", found="it is not installed", mend="Run: pip install 'teamnet[report]'"
         ) from None
-    return offline
+    return get_plotlyjs
 
 
 def write_page(found: Found, path: Path) -> None:
@@ -119,7 +120,7 @@ def write_page(found: Found, path: Path) -> None:
         "experiments."
     )
     page = _PAGE.format(
-        plotly=_import_plotly().get_plotlyjs(), introduction=introduction, sections="\n".join(parts),
+        plotly=_import_plotly()(), introduction=introduction, sections="\n".join(parts),
         table=_table(found), unfinished=_list("Not finished", found.unfinished),
         unreadable=_list("Could not be read", found.unreadable),
     )
