@@ -17,7 +17,7 @@ from teamnet.team.ray_init import Mode, initialise
 from teamnet.team.token import token_of, token_path
 
 _CONNECT_SECONDS = 10
-_PROBE_SECONDS = 20
+_PROBE_SECONDS = 10
 _EXPECTED = "a Ray cluster that takes this user's token"
 
 
