@@ -261,7 +261,7 @@ def test_a_kept_curve_is_the_running_mean_at_a_figures_points(generator: np.rand
 
 def test_a_report_is_made_again_from_what_is_recorded_of_it(tmp_path: Path, generator: np.random.Generator):
     study, _ = _full_study(tmp_path / "first", generator)
-    GoRecord(study.folder).finished(cpus=2)
+    GoRecord(study.files).finished(cpus=2)
     text = write_report(study, Recorded())[0].read_text()
     again = run_study(Study(tmp_path / "second"), Choice(), report_only=True, recorded=study.folder)
     assert again.report.read_text() == text

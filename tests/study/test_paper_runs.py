@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,15 +11,18 @@ import numpy as np
 import pytest
 
 from teamnet.cli.main import main
-from teamnet.errors import SpecError
+from teamnet.errors import SpecError, TeamnetError
 from teamnet.spec.run import LaunchSpec, RunSpec
-from teamnet.study.paper.execute import RUN_FILES, execute
+from teamnet.study.kept_run import RUN_FILES, content_of_run, keep_run
+from teamnet.study.paper.execute import execute
 from teamnet.study.paper.methods import METHODS, Method, PeerSpec
 from teamnet.study.paper.runs import Study
 from teamnet.study.paper.workflow import Choice, run_study
 from teamnet.team.ray_tasks import Ended, Job, run_jobs
+from teamnet.training.run_files import read_run_files
 from teamnet.training.saving import Saving
 from teamnet.training.session import train
+from tests.study.folders import contents
 from tests.study.studies import table_row
 
 LENGTHS = {"cartpole": 8, "acrobot": 1, "multiplexer": 25_600}
@@ -64,7 +68,7 @@ def _returns(study: Study, task: str, method: str) -> list[list[float]]:
 
 def test_a_run_leaves_its_spec_metrics_and_summary_and_nothing_else(study: Study):
     folder = study.folder / "runs/cartpole/map/seed-1"
-    assert sorted(path.name for path in folder.iterdir()) == sorted(RUN_FILES)
+    assert sorted(path.name for path in folder.iterdir()) == sorted([".teamnet-run.json", *RUN_FILES])
     assert json.loads((folder / "spec.json").read_text())["spec"]["episodes"] == 8
 
 
@@ -102,8 +106,9 @@ def test_a_run_is_the_one_that_train_makes(study: Study, tmp_path: Path):
     folder = study.folder / "runs/cartpole/map/seed-1"
     assert json.loads((folder / "summary.json").read_text())["digest"] == summary["digest"]
     assert (folder / "metrics.jsonl").read_bytes() == (tmp_path / "metrics.jsonl").read_bytes()
-    specs = [json.loads((its / "spec.json").read_text()) for its in (folder, tmp_path)]
-    assert specs[0] == specs[1]
+    abouts = [json.loads((its / "spec.json").read_text()) for its in (folder, tmp_path)]
+    assert abouts[0]["spec"] == abouts[1]["spec"]
+    assert abouts[0]["run"] != abouts[1]["run"]
 
 
 def test_finished_runs_are_not_done_again(study: Study):
@@ -118,7 +123,7 @@ def test_an_interrupted_run_is_done_again_and_comes_out_the_same(study: Study):
     folder = study.folder / "runs/cartpole/reinforce/seed-0"
     (folder / "summary.json").unlink()
     metrics = (folder / "metrics.jsonl").read_bytes()
-    (folder / "metrics.jsonl").write_bytes(metrics[:50])
+    (folder / "metrics.jsonl").unlink()
     outcome = run_study(study, Choice(("cartpole",), ("map", "reinforce"), seeds=2))
     assert [run.label for run in outcome.done] == ["cartpole reinforce seed 0"]
     after = _files(study.folder)
@@ -128,6 +133,46 @@ def test_an_interrupted_run_is_done_again_and_comes_out_the_same(study: Study):
     assert (folder / "metrics.jsonl").read_bytes() == metrics
     changed = {name for name in after if after[name] != before[name]}
     assert {Path(name).parent for name in changed} == {Path("runs/cartpole/reinforce/seed-0")}
+
+
+def test_files_of_others_are_refused_before_anything_is_done(study: Study, tmp_path: Path):
+    folder = study.folder / "runs/cartpole/map"
+    foreign = {
+        "runs/cartpole/map/seed-7/metrics.jsonl": "out", "runs/cartpole/map/seed-8/error.txt": "out",
+        "runs/acrobot/map/seed-0/summary.json": "", "figures/acrobot.png": "out", "docs/results.md": "docs",
+    }
+    before = _files(study.folder)
+    reports = {path: path.read_bytes() for path in study.folder.glob("results.*")}
+    for name, where in foreign.items():
+        path = study.folder / name
+        path.parent.mkdir(exist_ok=True, parents=True)
+        path.write_text("mine")
+        with pytest.raises(TeamnetError) as refused:
+            run_study(study, Choice(("cartpole", "acrobot"), ("map",), seeds=9), docs=study.folder / "docs")
+        assert refused.value.where == where or (not where and str(path.parent) in refused.value.where)
+        assert path.read_text() == "mine"
+        path.unlink()
+        for made in (path.parent, *path.parent.parents):
+            if made != study.folder and not list(made.iterdir()):
+                made.rmdir()
+        assert {path: path.read_bytes() for path in reports} == reports
+    assert _files(study.folder) == before
+    assert sorted(path.name for path in folder.iterdir()) == ["seed-0", "seed-1"]
+
+
+@pytest.mark.parametrize("name", ["results.md", "results.jsonl", "goes.jsonl", "figures/cartpole.png"])
+def test_a_report_that_was_changed_by_hand_is_not_replaced(study: Study, tmp_path: Path, name: str):
+    shutil.copytree(study.folder, tmp_path / "copy")
+    copy = Study(tmp_path / "copy", lengths=LENGTHS)
+    run_study(copy, Choice(("cartpole",), ("map",), seeds=2), report_only=True, docs=tmp_path / "docs")
+    docs = contents(tmp_path / "docs")
+    (copy.folder / name).write_bytes((copy.folder / name).read_bytes() + b"mine")
+    before = contents(copy.folder)
+    with pytest.raises(SpecError) as refused:
+        run_study(copy, Choice(("cartpole",), ("map",), seeds=3), docs=tmp_path / "docs")
+    assert refused.value.where == "out"
+    assert contents(copy.folder) == before
+    assert contents(tmp_path / "docs") == docs
 
 
 def test_another_spec_in_the_same_folder_is_refused_and_nothing_changes(study: Study):
@@ -195,20 +240,22 @@ def test_jobs_end_in_any_order_and_failures_are_theirs_alone():
     assert max(seen) <= 2
 
 
-def test_a_peers_run_is_kept_with_the_spec_that_was_asked_for(monkeypatch: pytest.MonkeyPatch):
+def test_a_peers_run_is_kept_with_the_spec_that_was_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     import sys
     import types
 
-    def train_peer(task: str, algorithm: str, seed: int, folder: Path, episodes: int | None = None) -> None:
-        (folder / "metrics.jsonl").write_text('{"env_steps": 9, "episode": 1, "return": 9.0, "length": 9}\n')
-        (folder / "summary.json").write_text(json.dumps({"episodes": episodes, "seed": seed}))
-        (folder / "spec.json").write_text(json.dumps({"spec": {"policy": "MlpPolicy"}}))
+    def train_peer(task: str, algorithm: str, seed: int, episodes: int | None = None) -> dict[str, bytes]:
+        lines = [{"env_steps": 9, "episode": 1, "return": 9.0, "length": 9}]
+        return content_of_run({"policy": "MlpPolicy"}, lines, {"episodes": episodes, "seed": seed})
 
     peers = types.ModuleType("teamnet.study.peers")
     monkeypatch.setattr(peers, "train_peer", train_peer, raising=False)
     monkeypatch.setitem(sys.modules, "teamnet.study.peers", peers)
     files = execute(PeerSpec("cartpole", "ppo", 5, 12))
-    assert json.loads(files["summary.json"]) == {"episodes": 12, "seed": 5}
-    about = json.loads(files["spec.json"])
+    keep_run(tmp_path, files)
+    kept = read_run_files(tmp_path)
+    assert kept.summary is not None
+    assert (kept.summary["episodes"], kept.summary["seed"]) == (12, 5)
+    about = kept.about
     assert about["spec"] == {"task": "cartpole", "algorithm": "ppo", "seed": 5, "episodes": 12, "env_steps": None}
     assert about["settings"] == {"policy": "MlpPolicy"}

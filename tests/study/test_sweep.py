@@ -29,7 +29,9 @@ from teamnet.study.sweep.session import SweepSpec, read_rows, run_sweep
 from teamnet.study.sweep.table import best_first, result_lines
 from teamnet.study.sweep.trials import REPORTS, draw_trials, train_trial
 from teamnet.study.sweep.vary import parse_variations, vary_spec
+from teamnet.training.owned_files import OwnedFiles
 from teamnet.training.run import Run
+from tests.study.folders import contents
 
 CARTPOLE = Interface(4, 2, "categorical")
 numbers = st.floats(1e-6, 1e6)
@@ -323,7 +325,8 @@ def test_a_sweeps_rows_are_what_the_same_runs_done_by_hand_give(tmp_path: Path):
         assert row["digests"] == digests
         assert (row["episodes"], len(row["curve"]), row["stopped_early"]) == (8, REPORTS, False)
     assert set(Path.home().glob("ray_results/*")) == at_home
-    assert sorted(path.name for path in (tmp_path / "sweep").iterdir()) == ["sweep.json", "trials.jsonl"]
+    names = [".teamnet-sweep.json", "sweep.json", "sweep.png", "trials.jsonl"]
+    assert sorted(path.name for path in (tmp_path / "sweep").iterdir()) == names
     said = (tmp_path / "said").read_text().splitlines()
     assert said[0] == "3 of 3 trials to do"
     assert [line.split(":")[0] for line in said[1:]] == [f"trial {row['trial']}" for row in rows]
@@ -362,8 +365,8 @@ def test_the_command_prints_what_its_folder_holds_and_goes_on(capsys: pytest.Cap
         assert ("stopped early" in line) == row["stopped_early"] == (len(row["curve"]) < REPORTS)
     assert (tmp_path / "sweep.png").read_bytes()[:4] == b"\x89PNG"
 
-    lines = (tmp_path / "trials.jsonl").read_text().splitlines(keepends=True)
-    (tmp_path / "trials.jsonl").write_text("".join(lines[:3]))
+    lines = (tmp_path / "trials.jsonl").read_bytes().splitlines(keepends=True)
+    OwnedFiles(tmp_path, "sweep").write("trials.jsonl", b"".join(lines[:3]))  # as after an interrupt
     code, out, err = _main(capsys, *asked, "--json")
     assert code == 0, err
     assert "1 of 4 trials to do" in err
@@ -374,9 +377,41 @@ def test_the_command_prints_what_its_folder_holds_and_goes_on(capsys: pytest.Cap
     assert (summary["trials"], summary["best"]) == (4, best_first(again)[0])
     assert {its["field"] for its in summary["sensitivity"]} == set(again[0]["values"])
 
-    code, _, err = _main(capsys, *asked[:-3], 2, "--out", tmp_path, "--seed", 1)
-    assert code == 2
-    assert "expected a new folder, or the one of the same sweep" in err
+    (tmp_path / "tune").mkdir()
+    (tmp_path / "tune/notes.txt").write_text("mine")
+    before = contents(tmp_path)
+    other = (*asked[:-3], 2, "--out", tmp_path, "--seed", 1)
+    for arguments in (other, (*other, "--overwrite", "--runs", 0), (*other, "--overwrite")):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("teamnet.team.ray_sweep.run_trials", _no_cluster)
+            code, _, err = _main(capsys, *arguments)
+        assert code == 2, err
+        assert contents(tmp_path) == before, "results stay until there are new ones"
+    code, _, err = _main(capsys, *other, "--overwrite", "--runs", 2)
+    assert code == 0, err
+    assert {row["seeds"][0] for row in read_rows(tmp_path)} == {1, 2}
+    assert (tmp_path / "tune/notes.txt").read_text() == "mine"
+    for changed in (
+        (tmp_path / "trials.jsonl").read_bytes().replace(b"\n", b"\r\n"), (tmp_path / "trials.jsonl").read_bytes()[:-9]
+    ):
+        (tmp_path / "trials.jsonl").write_bytes(changed)
+        before = contents(tmp_path)
+        for more in ((), ("--overwrite",)):
+            assert _main(capsys, *other, "--runs", 2, *more)[0] == 2
+            assert contents(tmp_path) == before
+
+
+def _no_cluster(*given: object, **named: object) -> None:
+    raise ResourceError("address", expected="a cluster", found="none", mend="Start one.")
+
+
+@pytest.mark.parametrize("name", ["sweep.json", "trials.jsonl", "sweep.png"])
+def test_a_file_that_no_sweep_wrote_refuses_the_folder(capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str):
+    (tmp_path / name).write_text("mine")
+    for more in ((), ("--overwrite",)):
+        code, _, err = _main(capsys, "sweep", "cartpole", "--vary", "step_size=0.2..1", "--out", tmp_path, *more)
+        assert (code, contents(tmp_path)) == (2, {name: b"mine"})
+        assert err.startswith("teamnet: out: ")
 
 
 @pytest.mark.parametrize(
@@ -386,13 +421,14 @@ def test_the_command_prints_what_its_folder_holds_and_goes_on(capsys: pytest.Cap
         (("cartpol", "--vary", "step_size=0.1..1"), "teamnet: task: expected a preset"),
         (("cartpole", "--vary", "stepsize=0.1..1"), "Did you mean 'step_size'?"),
         (("cartpole", "--vary", "step_size=0.1..1", "--runs", "0"), "teamnet: runs: expected a whole number from 1 to"),
+        (("cartpole", "--vary", "step_size=0.1..1", "--out", ""), "teamnet: out: expected a name"),
         (("cartpole", "--vary", "step_size=0.1..3"), "teamnet: step_size: expected 0 < step_size < 2"),
     ],
 )
 def test_nonsense_is_refused_before_anything_is_written(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, arguments: tuple[str, ...], message: str
 ):
-    code, _, err = _main(capsys, "sweep", *arguments, "--out", tmp_path / "new")
+    code, _, err = _main(capsys, "sweep", "--out", tmp_path / "new", *arguments)
     assert code == 2
     assert message in err
     assert not (tmp_path / "new").exists()

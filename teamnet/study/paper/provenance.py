@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from teamnet.errors import CheckpointError
 from teamnet.training.owned_files import OwnedFiles
 
 GOES = "goes.jsonl"
@@ -66,9 +67,19 @@ class GoRecord:
 
 
 def read_goes(folder: Path) -> list[Go]:
-    """All goes so far; none if the runs were made in another way."""
+    """All goes so far; none if the runs were made in another way.
+
+    Raises:
+        CheckpointError: the file is damaged.
+    """
     path = folder / GOES
-    return [Go(**json.loads(line)) for line in path.read_text().splitlines()] if path.exists() else []
+    try:
+        return [Go(**json.loads(line)) for line in path.read_text().splitlines()] if path.exists() else []
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise CheckpointError(
+            str(path), expected="a line for each call of the command", found=str(error),
+            mend="Restore the file, or move it elsewhere.",
+        ) from None
 
 
 def write_goes(files: OwnedFiles, goes: Sequence[Go]) -> None:

@@ -124,9 +124,10 @@ def run_sweep(
             )
         finally:
             shutil.rmtree(records, ignore_errors=True)  # it holds nothing that trials.jsonl has not
-    if rows:
-        owned.write(PICTURE, draw_sweep(rows, variations, f"{sweep.task}, {len(rows)} trials"))
-    return rows
+    kept = read_rows(folder)
+    if kept:
+        owned.write(PICTURE, draw_sweep(kept, variations, f"{sweep.task}, {len(kept)} trials"))
+    return kept
 
 
 def _settings_of(sweep: SweepSpec) -> bytes:
