@@ -57,6 +57,14 @@ class ActorLost(TeamnetError):
     """An actor of the team died or stopped answering."""
 
 
+class StepInterrupted(TeamnetError):
+    """A step was ended by force, so that the units stand inside it; only a checkpoint leads back."""
+
+
+class Closed(TeamnetError):
+    """A run is used after it was closed."""
+
+
 class LinkRefused(TeamnetError):
     """Who calls a node's relay, or answers there, is not of this run."""
 

@@ -11,7 +11,9 @@ import tyro
 from teamnet.cli.communication import communication_lines
 from teamnet.cli.options import Keeping, ask_for_task, parse_run_options
 from teamnet.cli.terminal import INTERRUPTED, say
+from teamnet.errors import SpecError
 from teamnet.spec.run import LaunchSpec
+from teamnet.training.saving import IfPresent, Saving
 
 Folder = Annotated[Path, tyro.conf.Positional]
 
@@ -21,12 +23,30 @@ def train(arguments: list[str]) -> int:
     if not arguments or arguments[0].startswith("-"):
         return ask_for_task("train", arguments)
     spec, launch, keeping = parse_run_options("train", "Train a team.", Keeping, arguments[0], arguments[1:])
-    from teamnet.training.saving import Saving
     from teamnet.training.session import train as run_training
 
-    saving = Saving(keeping.save_every, keeping.keep, keeping.recoveries)
-    summary, interrupted = run_training(spec, launch, keeping.out, saving=saving, say=say)
+    saving = Saving(keeping.save_every, keeping.keep, keeping.recoveries, keeping.replay_check)
+    summary, interrupted = run_training(
+        spec, launch, keeping.out, saving=saving, if_present=_if_present(keeping), say=say
+    )
     return _finish(summary, interrupted, keeping.out, as_json=keeping.json)
+
+
+def _if_present(keeping: Keeping) -> IfPresent:
+    """What is to be done where the folder holds a run.
+
+    Raises:
+        SpecError: two different things are asked for, or a folder is needed and not named.
+    """
+    asked = [name for name in ("overwrite", "resume_if_present") if getattr(keeping, name)]
+    if len(asked) > 1 or (asked and keeping.out is None):
+        raise SpecError(
+            asked[0], expected="one of --overwrite and --resume-if-present, with --out",
+            found="both" if len(asked) > 1 else "no --out", mend="Give one of them and the run's folder.",
+        )
+    if keeping.overwrite:
+        return IfPresent.OVERWRITE
+    return IfPresent.RESUME if keeping.resume_if_present else IfPresent.REFUSE
 
 
 def _finish(summary: dict[str, Any], interrupted: bool, out: Path | None, *, as_json: bool) -> int:
@@ -36,7 +56,7 @@ def _finish(summary: dict[str, Any], interrupted: bool, out: Path | None, *, as_
         print(json.dumps(summary))
     else:
         for name, value in summary.items():
-            if name not in ("communication", "recoveries"):
+            if name not in ("communication", "recoveries", "metrics"):
                 print(f"{name:22} {value}")
         for its in summary["recoveries"]:
             how = f"{its['how']} after {its['seconds']:.1f} s, {its['replayed_env_steps']} steps done again"
@@ -55,7 +75,7 @@ def resume(arguments: list[str]) -> int:
         transport: str | None = None, grain: str | None = None, address: str | None = None,
         placement: str | None = None, wait: float | None = None, link_latency: float | None = None,
         link_bandwidth: float | None = None, env_patience: float | None = None, save_every: int = 50_000, keep: int = 2,
-        recoveries: int = 10, json: bool = False,
+        recoveries: int = 10, replay_check: bool = True, json: bool = False,
     ) -> tuple[dict[str, Any], bool, Path, bool]:
         """Go on with a run from its newest checkpoint, bit for bit.
 
@@ -74,10 +94,10 @@ def resume(arguments: list[str]) -> int:
             env_patience: seconds that an environment has for an answer; 0 for as long as it takes.
             save_every: environment steps between checkpoints.
             keep: checkpoints that are kept.
-            recoveries: how often in a row the run takes up its newest checkpoint by itself; 0 for never.
+            recoveries: how often in a row the run goes back to its newest checkpoint by itself; 0 for never.
+            replay_check: try, on a copy of the environments in another process, that checkpoints can be resumed.
             json: print the summary as one JSON object.
         """
-        from teamnet.training.saving import Saving
         from teamnet.training.session import resume as resume_training
 
         places = {
@@ -86,7 +106,7 @@ def resume(arguments: list[str]) -> int:
         }
         changes = {name: value for name, value in places.items() if value is not None}
         summary, interrupted = resume_training(
-            folder, env_steps=env_steps, episodes=episodes, saving=Saving(save_every, keep, recoveries),
+            folder, env_steps=env_steps, episodes=episodes, saving=Saving(save_every, keep, recoveries, replay_check),
             launch_changes=changes, say=say,
         )
         return summary, interrupted, folder, json
@@ -100,7 +120,7 @@ def evaluate(arguments: list[str]) -> int:
 
     def options(
         folder: Folder, episodes: int = 10, greedy: bool = False, render: bool = False, seed: int = 0,
-        json: bool = False,
+        max_steps: int = 100_000, json: bool = False,
     ) -> int:
         """Let the newest checkpoint of a folder act.
 
@@ -110,15 +130,22 @@ def evaluate(arguments: list[str]) -> int:
             greedy: take means and the likeliest action instead of samples.
             render: record videos to videos/ in the folder.
             seed: of the environment and the samples.
+            max_steps: environment steps after which an episode is cut, as some environments have no end.
             json: print the result as one JSON object.
         """
         from json import dumps
 
+        from teamnet.study.evaluate import Asked
         from teamnet.study.evaluate import evaluate as run_evaluation
 
-        result = run_evaluation(folder, episodes=episodes, greedy=greedy, render=render, seed=seed)
+        result = run_evaluation(folder, Asked(episodes, greedy, render, seed, max_steps), say)
+        if result.cut:
+            say(f"{result.cut} of {episodes} episodes were cut after {max_steps:,} steps (--max-steps)")
         if json:
-            print(dumps({"mean_return": result.mean, "std_return": result.std, "returns": result.returns}))
+            print(dumps({
+                "mean_return": result.mean, "std_return": result.std, "returns": result.returns,
+                "lengths": result.lengths, "cut": result.cut,
+            }))
         else:
             print(f"mean return {result.mean:.2f}, standard deviation {result.std:.2f}, {episodes} episodes")
             if result.videos:

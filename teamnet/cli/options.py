@@ -31,17 +31,24 @@ class Keeping:
 
     Args:
         out: the run's folder; nothing is kept without it.
+        overwrite: replace the run that is in the folder.
+        resume_if_present: continue the run that is in the folder, which has to have the same values but for its end;
+            start a new one if there is none.
         save_every: environment steps between checkpoints.
         keep: checkpoints that are kept.
-        recoveries: how often in a row the run takes up its newest checkpoint by itself, after actors or nodes were
+        recoveries: how often in a row the run goes back to its newest checkpoint by itself, after actors or nodes were
             lost, without getting any further; 0 lets it end with the error.
+        replay_check: try, on a copy of the environments in another process, that checkpoints can be resumed.
         json: print the summary as one JSON object on the last line of the standard output.
     """
 
     out: Path | None = None
+    overwrite: bool = False
+    resume_if_present: bool = False
     save_every: int = 50_000
     keep: int = 2
     recoveries: int = 10
+    replay_check: bool = True
     json: bool = False
 
 
@@ -51,7 +58,7 @@ def _options_class(purpose: str, more: type) -> type:
     for part in (Choice, RunSpec, LaunchSpec, more):
         hints = typing.get_type_hints(part)
         fields += [(field.name, hints[field.name], field) for field in dataclasses.fields(part) if field.name != "task"]
-        arguments.append(textwrap.dedent((part.__doc__ or "").split("Args:\n")[1]).rstrip())
+        arguments.append(textwrap.dedent((part.__doc__ or "").partition("Args:\n")[2]).rstrip())  # python -OO has none
     with_defaults = [(name, hint, dataclasses.field(default=its.default)) for name, hint, its in fields]
     options = dataclasses.make_dataclass("Options", with_defaults, frozen=True)
     options.__doc__ = f"{purpose}\n\nArgs:\n" + textwrap.indent("\n".join(arguments), "    ")

@@ -2,34 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import gymnasium
 import numpy as np
 from gymnasium.wrappers import RecordVideo
 
-from teamnet.errors import EnvironmentRefused, SpecError
+from teamnet.errors import CheckpointError, EnvironmentRefused, SpecError
+from teamnet.spec.check import check_count
+from teamnet.spec.files import from_plain
 from teamnet.spec.presets import SINGLE_STEP_TASKS
 from teamnet.spec.resolve import build_teams
-from teamnet.spec.run import RunSpec
+from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.team.state import check_layers
 from teamnet.training.checkpoint import load_checkpoint, newest_checkpoint
 from teamnet.training.environments import misbehaviour
 from teamnet.training.policy import Policy
-from teamnet.training.run import make_task, spec_of_checkpoint
-from teamnet.training.single_step import SingleStepTask
-from teamnet.training.spaces import ActionMap, make_environment
+from teamnet.training.run_folder import VIDEOS
+from teamnet.training.single_step import SingleStepTask, make_single_step_task
+from teamnet.training.statistics import cannot_freeze
+from teamnet.training.trained_policy import TrainedPolicy, trained_environment
 from teamnet.training.watch import Watch
+
+MOST_STEPS = 100_000
+"""Environment steps of an episode, if its end is not given and the environment has none."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Returns of some episodes, and where videos of them were written."""
+    """What a policy came to.
+
+    Args:
+        returns, lengths: of each episode, the sum of its rewards and its environment steps.
+        cut: episodes that were not over after the most steps that one may have.
+        videos: the folder in which videos of them were written, if any.
+    """
 
     returns: list[float]
     lengths: list[int]
-    videos: Path | None
+    cut: int = 0
+    videos: Path | None = None
 
     @property
     def mean(self) -> float:
@@ -42,45 +58,101 @@ class Evaluation:
         return float(np.std(self.returns))
 
 
-def evaluate(folder: Path, *, episodes: int, greedy: bool, render: bool, seed: int) -> Evaluation:
-    """Let the newest checkpoint of a folder act.
+@dataclass(frozen=True)
+class Asked:
+    """How a policy is evaluated.
 
     Args:
-        folder: what ``train`` wrote to.
         episodes: how many; for a single-step task, batches of ``num_envs`` samples.
         greedy: every unit takes its mean and a categorical one its likeliest action, instead of samples.
         render: record videos to ``videos/`` in the folder.
         seed: of the environment and of the samples.
+        max_steps: environment steps after which an episode is cut.
+    """
+
+    episodes: int = 10
+    greedy: bool = False
+    render: bool = False
+    seed: int = 0
+    max_steps: int = MOST_STEPS
+
+
+def evaluate(folder: Path, asked: Asked, say: Callable[[str], None] = lambda message: None) -> Evaluation:
+    """Let the newest checkpoint of a folder act.
+
+    Args:
+        folder: what ``train`` or ``TeamAgent.save`` wrote to.
+        asked: how.
+        say: called with what the reader should know about the environment.
 
     Raises:
-        CheckpointError: there is no checkpoint, or it is damaged.
+        CheckpointError: there is no checkpoint, it is damaged, or the wrappers are others than in training.
         EnvironmentRefused: a video is asked for and cannot be made, or the environment does not answer as it should.
-        SpecError: there is no episode, or the seed is below 0.
+        SpecError: a number makes no sense, or there is nothing to be recorded.
     """
-    for name, number, least in (("episodes", episodes, 1), ("seed", seed, 0)):
-        if number < least:
-            raise SpecError(name, expected=f"{least} or more", found=str(number), mend="Give such a number.")
-    checkpoint = newest_checkpoint(folder)
-    spec, launch = spec_of_checkpoint(checkpoint)
-    state, _ = load_checkpoint(checkpoint)
-    with closing(make_task(spec, launch.env_patience)) as task:
-        layers = build_teams(spec, task.interface)[0]
-        check_layers(layers, state)
-        policy = Policy(layers, state, seed)
-        if spec.task in SINGLE_STEP_TASKS:
-            assert isinstance(task, SingleStepTask)
-            task.draw_from(seed)
-            returns = [_sample(task, policy, layers[-1].family, greedy=greedy) for _ in range(episodes)]
-            return Evaluation(returns, [1] * episodes, None)
-    videos = folder / "videos" if render else None
+    for name, number, least in (
+        ("episodes", asked.episodes, 1), ("seed", asked.seed, 0), ("max_steps", asked.max_steps, 1)
+    ):
+        check_count(name, number, least)
+    path = newest_checkpoint(folder, say)
+    state, about = load_checkpoint(path)
+    spec, launch = from_plain(RunSpec, about["spec"]), from_plain(LaunchSpec, about["launch"])
+    if spec.task in SINGLE_STEP_TASKS:
+        if asked.render:
+            raise SpecError(
+                "render", expected="a task with an environment", found=f"{spec.task}, a task of one step",
+                mend="Leave out --render.",
+            )
+        return _sample(spec, state, asked)
+    policy = TrainedPolicy.of_checkpoint(path, asked.seed)
+    if about.get("replayable") is False:
+        say(
+            f"{spec.task} depends on more than its generator and actions, as training found: what it keeps beyond an "
+            "episode is not in the checkpoint, and the returns need not be those of training"
+        )
+    videos = folder / VIDEOS if asked.render else None
     with closing(Watch(spec.task, launch.env_patience)) as watch:
         try:
-            return _play(spec, policy, watch, videos, episodes=episodes, greedy=greedy, seed=seed)
+            environment = watch.ask(
+                trained_environment, spec, about["statistics"], "rgb_array" if asked.render else None
+            )
+            if environment.observation_space.shape != (policy.observation_size,):
+                raise CheckpointError(
+                    str(path), expected=f"a policy for observations {environment.observation_space.shape}",
+                    found=f"one for ({policy.observation_size},)", mend="Use the task of the training.",
+                )
+            for layer in cannot_freeze(environment):
+                say(f"{layer} has running means that go on changing here: give it the attribute update_running_mean")
+            if videos:
+                environment = _recorded(environment, videos, f"{about['run']}-{about['step']}", spec.task)
+            return _play(environment, policy, watch, asked, videos)
         except Exception as error:
             raise misbehaviour(spec.task, "an environment that answers as it promises", error) from error
 
 
-def _sample(task: SingleStepTask, policy: Policy, family: str, *, greedy: bool) -> float:
+def _recorded(environment: gymnasium.Env[Any, Any], videos: Path, name: str, task: str) -> gymnasium.Env[Any, Any]:
+    """The environment with a camera; the run's identity is in the names of its videos, so that no other is replaced."""
+    try:
+        return RecordVideo(environment, str(videos), episode_trigger=lambda number: True, name_prefix=name)
+    except Exception as error:
+        raise EnvironmentRefused(
+            task, expected="an environment that can be recorded", found=str(error),
+            mend="Run: pip install 'teamnet[video]'",
+        ) from None
+
+
+def _sample(spec: RunSpec, state: dict[str, np.ndarray], asked: Asked) -> Evaluation:
+    """Some batches of a single-step task."""
+    task = make_single_step_task(spec)
+    layers = build_teams(spec, task.interface)[0]
+    check_layers(layers, state)
+    policy = Policy(layers, state, asked.seed)
+    task.draw_from(asked.seed)
+    returns = [_mean_of_batch(task, policy, layers[-1].family, greedy=asked.greedy) for _ in range(asked.episodes)]
+    return Evaluation(returns, [1] * asked.episodes)
+
+
+def _mean_of_batch(task: SingleStepTask, policy: Policy, family: str, *, greedy: bool) -> float:
     """The mean return of one batch of samples."""
     task.begin()
     output = policy.act(task.outcome.observation, greedy=greedy)
@@ -90,28 +162,21 @@ def _sample(task: SingleStepTask, policy: Policy, family: str, *, greedy: bool) 
 
 
 def _play(
-    spec: RunSpec, policy: Policy, watch: Watch, videos: Path | None, *, episodes: int, greedy: bool, seed: int
+    environment: gymnasium.Env[Any, Any], policy: TrainedPolicy, watch: Watch, asked: Asked, videos: Path | None
 ) -> Evaluation:
-    """Some episodes of an environment."""
-    environment = make_environment(spec, render_mode="rgb_array" if videos else None)
-    if videos:
-        try:
-            environment = RecordVideo(environment, str(videos), episode_trigger=lambda number: True)
-        except Exception as error:
-            raise EnvironmentRefused(
-                spec.task, expected="an environment that can be recorded", found=str(error),
-                mend="Run: pip install 'teamnet[video]'",
-            ) from None
-    to_action = ActionMap(spec, environment.action_space)
-    returns, lengths = [], []
-    for number in range(episodes):
-        observation, _ = watch.ask(environment.reset, seed=seed if number == 0 else None)
-        total, length, over = 0.0, 0, False
-        while not over:
-            output = policy.act(np.asarray(observation, np.float64)[None], greedy=greedy)[0]
-            observation, reward, terminated, truncated, _ = watch.ask(environment.step, to_action(output))
-            total, length, over = total + float(reward), length + 1, terminated or truncated
-        returns.append(total)
-        lengths.append(length)
-    watch.ask(environment.close)
-    return Evaluation(returns, lengths, videos)
+    """Some episodes of an environment, which is closed then."""
+    returns, lengths, cut = [], [], 0
+    try:
+        for number in range(asked.episodes):
+            observation, _ = watch.ask(environment.reset, seed=asked.seed if number == 0 else None)
+            total, length, over = 0.0, 0, False
+            while not over and length < asked.max_steps:
+                action = policy.predict(observation, asked.greedy)[0]
+                observation, reward, terminated, truncated, _ = watch.ask(environment.step, action)
+                total, length, over = total + float(reward), length + 1, bool(terminated or truncated)
+            returns.append(total)
+            lengths.append(length)
+            cut += not over
+    finally:
+        watch.ask(environment.close)
+    return Evaluation(returns, lengths, cut, videos)

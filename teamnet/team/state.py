@@ -60,7 +60,7 @@ def split(units: Sequence[UnitSpec], state: Mapping[str, np.ndarray]) -> list[tu
     layers = list(dict.fromkeys(unit.layer for unit in units))
     many = set(state).difference(_key(layer, name) for layer in layers for name in _names(layer))
     for name in sorted(many):
-        raise _unfit(name, "one array for each of the layer's quantities", "an array too many")
+        raise _unfit(f"array {name!r}", "one array for each of the layer's quantities", "an array too many")
     check_layers(layers, state)
     if len({int(state[_key(layer, "counters")][0]) for layer in layers if layer.schedule != "ticks"}) > 1:
         raise _unfit("counters", "one number of steps", "several")

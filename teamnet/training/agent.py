@@ -1,24 +1,36 @@
-"""The Python front: ``learn``, ``predict``, ``save`` and ``load`` as users of Stable-Baselines3 know them."""
+"""The interface for Python: ``learn``, ``predict``, ``save`` and ``load`` as users of Stable-Baselines3 know them."""
 
 from __future__ import annotations
 
+import warnings
+import weakref
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from teamnet.errors import SpecError, nearest
-from teamnet.spec.check import check_count
-from teamnet.spec.presets import SINGLE_STEP_TASKS, method_of
+from teamnet.spec.check import check_count, check_folder
+from teamnet.spec.files import from_plain, to_plain
+from teamnet.spec.presets import method_of
 from teamnet.spec.presets import preset as preset_of
+from teamnet.spec.resolve import Interface, fit_depth
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.team.state import State
-from teamnet.training.checkpoint import newest_checkpoint
-from teamnet.training.policy import Policy
-from teamnet.training.run import Run, spec_of_checkpoint
-from teamnet.training.spaces import ActionMap, make_environment
+from teamnet.training.checkpoint import (
+    check_same_spec,
+    checkpoints_in,
+    load_checkpoint,
+    newest_checkpoint,
+    spec_of_checkpoint,
+)
+from teamnet.training.run import Run
+from teamnet.training.run_files import make_folder, new_run
+from teamnet.training.trained_policy import TrainedPolicy, trained_environment
+
+if TYPE_CHECKING:
+    import gymnasium
 
 
 class TeamAgent:
@@ -35,42 +47,37 @@ class TeamAgent:
     """
 
     def __init__(self, task: str = "cartpole", *, preset: str = "", **options: Any) -> None:
-        spec = preset_of(task, preset or method_of(str(options.get("rule", ""))))
-        _check_options(options, RunSpec, LaunchSpec)
-        launch_names = {field.name for field in fields(LaunchSpec)}
-        self._start(
-            replace(spec, **{name: value for name, value in options.items() if name not in launch_names}),
-            LaunchSpec(**{name: value for name, value in options.items() if name in launch_names}),
-        )
+        self._start(*_specs(task, preset, options))
 
     def _start(self, spec: RunSpec, launch: LaunchSpec) -> None:
         self._run = Run(spec, launch)
-        self._policy: Policy | None = None
-        self._to_action = None
-        if spec.task not in SINGLE_STEP_TASKS:
-            environment = make_environment(spec)
-            self._to_action = ActionMap(spec, environment.action_space)
-            environment.close()
+        self._policy: TrainedPolicy | None = None
+        self._end = weakref.finalize(self, _end_run, self._run)  # with the last reference, or with the process
 
     def learn(self, env_steps: int | None = None, episodes: int | None = None) -> TeamAgent:
         """Train for so many more environment steps or episodes, or to the end of the preset; returns the agent.
 
+        An exception, such as ``KeyboardInterrupt``, leaves the agent between two steps: the next call continues as if
+        nothing had happened.
+
         Raises:
             SpecError: a number is below 0.
+            Closed: the agent is closed.
             TeamnetError: the environment misbehaves, the learning diverges, or an actor is lost.
         """
         for name, number in (("env_steps", env_steps), ("episodes", episodes)):
             if number is not None:
                 check_count(name, number, 0)
-        run = self._run
-        run.stop_asked = False
-        step_end = None if env_steps is None else run.task.env_steps + env_steps
-        episode_end = None if episodes is None else run.task.episodes + episodes
-        if step_end is not None or episode_end is not None:
-            run.spec = replace(run.spec, env_steps=step_end, episodes=episode_end)
-        while not run.done:
-            run.advance()
-        self._policy = None
+        run, self._policy = self._run, None
+        with run.signals:
+            run.stop_asked = False
+            step_end = None if env_steps is None else run.task.env_steps + env_steps
+            episode_end = None if episodes is None else run.task.episodes + episodes
+            if step_end is not None or episode_end is not None:
+                run.spec = replace(run.spec, env_steps=step_end, episodes=episode_end)
+            run.check_open()
+            while not run.done:
+                run.advance()
         return self
 
     def state(self) -> State:
@@ -81,31 +88,42 @@ class TeamAgent:
         """What training came to so far; see the README for the fields."""
         return self._run.summary()
 
-    def predict(self, observation: np.ndarray, deterministic: bool = False) -> tuple[Any, None]:
-        """The action for one observation ``(size,)``, or the actions for a batch ``(rows, size)``.
-
-        The second element stands for the recurrent state that other libraries return.
-        """
+    def predict(self, observation: Any, deterministic: bool = False) -> tuple[Any, None]:
+        """The action for an observation; see :meth:`teamnet.training.trained_policy.TrainedPolicy.predict`."""
+        self._run.check_open()
         if self._policy is None:
-            self._policy = Policy(self._run.teams[0], self._run.state())
-        batch = np.atleast_2d(np.asarray(observation, np.float64))
-        output = self._policy.act(batch, greedy=deterministic)
-        actions = output if self._to_action is None else np.array([self._to_action(row) for row in output])
-        return (actions if np.ndim(observation) == 2 else actions[0]), None
+            self._policy = TrainedPolicy(self._run.teams[0], self._run.state(), self._run.task.to_action)
+        return self._policy.predict(observation, deterministic)
+
+    def make_environment(self, render_mode: str | None = None) -> gymnasium.Env[Any, Any]:
+        """A new environment of the task, whose wrappers normalise as in training and learn nothing more.
+
+        Raises:
+            Closed: the agent is closed.
+            EnvironmentRefused: it cannot be made.
+        """
+        self._run.check_open()
+        return trained_environment(self._run.spec, self._run.task.statistics(), render_mode)
 
     def save(self, folder: str | Path) -> Path:
-        """Write a checkpoint to a folder; returns its path.
+        """Write a checkpoint to a folder; returns its path. The agent's two newest ones there stay.
 
         Raises:
             ResourceError: it cannot be written.
+            SpecError: the folder has no name, or cannot be made.
         """
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        check_folder("folder", folder)
+        self._run.check_open()
+        make_folder(folder, "folder")
         return self._run.save(folder)
 
     @classmethod
     def load(cls, folder: str | Path, **launch: Any) -> TeamAgent:
-        """An agent that goes on where the newest checkpoint of a folder was written.
+        """An agent that continues where the newest checkpoint of a folder was written.
+
+        Where the environment does not come back to where it was, a warning says so; the agent then predicts, but does
+        not learn. :meth:`teamnet.TrainedPolicy.load` needs no environment at all.
 
         Args:
             folder: what ``save`` or ``teamnet train --out`` wrote to.
@@ -118,17 +136,46 @@ class TeamAgent:
         _check_options(launch, LaunchSpec)
         checkpoint = newest_checkpoint(Path(folder))
         spec, where = spec_of_checkpoint(checkpoint)
+        return cls._load(checkpoint, spec, replace(where, **launch))
+
+    @classmethod
+    def load_or_new(cls, folder: str | Path, task: str = "cartpole", *, preset: str = "", **options: Any) -> TeamAgent:
+        """The agent of a folder, or a new one if it holds no checkpoint: one call for a job that may be started again.
+
+        Args:
+            folder: what ``save`` wrote to, or will write to.
+            task, preset, **options: of the agent, as for a new one; a checkpoint has to be of the same spec.
+
+        Raises:
+            CheckpointError: the checkpoint is damaged, or of another spec.
+            TeamnetError: see :class:`TeamAgent`.
+        """
+        if not checkpoints_in(Path(folder)):
+            return cls(task, preset=preset, **options)
+        spec, launch = _specs(task, preset, options)
+        checkpoint = newest_checkpoint(Path(folder))
+        about = load_checkpoint(checkpoint)[1]
+        check_same_spec(checkpoint, to_plain(fit_depth(spec, Interface(**about["interface"]))), about["spec"])
+        return cls._load(checkpoint, from_plain(RunSpec, about["spec"]), launch)
+
+    @classmethod
+    def _load(cls, checkpoint: Path, spec: RunSpec, launch: LaunchSpec) -> TeamAgent:
         agent = cls.__new__(cls)
-        agent._start(spec, replace(where, **launch))
+        agent._start(spec, launch)
         try:
-            agent._run.load(checkpoint)
+            about = agent._run.continue_from(checkpoint)
         except BaseException:
             agent.close()
             raise
+        if agent._run.refusal:
+            warnings.warn(f"the agent predicts, but does not learn: {agent._run.refusal}", UserWarning, stacklevel=3)
+        if "metrics" in about:  # of a run with a folder: what the agent saves is not that run's, whose metrics end here
+            agent._run.identity = new_run()
         return agent
 
     def close(self) -> None:
-        """End the units and the environments."""
+        """End the units and the environments; so does the end of the last reference to the agent."""
+        self._end.detach()
         self._run.close()
 
     def __enter__(self) -> TeamAgent:
@@ -136,6 +183,22 @@ class TeamAgent:
 
     def __exit__(self, *raised: object) -> None:
         self.close()
+
+
+def _end_run(run: Run) -> None:
+    """End what nobody can use any more; there is nobody either to hear of errors."""
+    with suppress(Exception):
+        run.close()
+
+
+def _specs(task: str, preset: str, options: Mapping[str, Any]) -> tuple[RunSpec, LaunchSpec]:
+    _check_options(options, RunSpec, LaunchSpec)
+    launch_names = {field.name for field in fields(LaunchSpec)}
+    spec = preset_of(task, preset or method_of(str(options.get("rule", ""))))
+    return (
+        replace(spec, **{name: value for name, value in options.items() if name not in launch_names}),
+        LaunchSpec(**{name: value for name, value in options.items() if name in launch_names}),
+    )
 
 
 def _check_options(options: Mapping[str, Any], *kinds: type) -> None:

@@ -2,6 +2,9 @@
 
 In a task of many steps the team learns from the reward of the step before, and the environment steps while the team
 settles, because the action is already known. In a task of one step the reward comes first.
+
+A step is done or not done. The units' part cannot be undone, so that nothing but a failure of the team ends it, and a
+run that fails there does not continue. The environment's part can: it is done again by the next call.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from teamnet.errors import Diverged
+from teamnet.errors import Diverged, StepInterrupted, TeamnetError
 from teamnet.kernels.native import native
 from teamnet.spec.layers import LayerSpec
 from teamnet.spec.run import RunSpec
@@ -32,6 +35,10 @@ class Coordinator:
     def __init__(self, spec: RunSpec, teams: Sequence[Sequence[LayerSpec]], task: Task, exchange: Exchange) -> None:
         self.task, self.exchange = task, exchange
         self.step = 0
+        self._action: np.ndarray | None = None
+        self._ended: list[Episode] = []
+        self._inside = False
+        self.failure: TeamnetError | None = None
         self._single_step = task.interface.single_step
         self._reader = OutputReader(exchange.board, teams)
         critic = len(teams) - 1 if teams[-1][-1].gated else None
@@ -49,23 +56,74 @@ class Coordinator:
             self._td_error = native("teamnet.kernels.signal", "find_td_error", "iiiiiiidd")
             self._signals = (spec.num_envs, *(array.ctypes.data for array in arrays), spec.discount, limit)
 
-    def advance(self, until: Callable[[], bool]) -> list[Episode]:
-        """Run environment steps until some episodes have ended or ``until()`` says so; returns those episodes."""
-        exchange, outcome = self.exchange, self.task.outcome
-        while not until():
-            exchange.act(outcome.observation, outcome.keep)
-            if self._single_step:
-                ended = self.task.step(self._output())
-                exchange.learn(outcome.reward)
-                self.task.begin()
-            else:
-                self._find_td_error()
-                exchange.learn(self._delta)
-                ended = self.task.step(self._output())
+    def advance(self, until: Callable[[], bool], between_steps: Callable[[], None] = lambda: None) -> list[Episode]:
+        """Run environment steps until some episodes have ended or ``until()`` says so; returns those episodes.
+
+        Whatever an environment raises leaves its step to be done: the next call begins with it.
+
+        Args:
+            until: called before each step.
+            between_steps: called after each step; what it raises loses no step and no episode.
+
+        Raises:
+            StepInterrupted: an earlier call was ended inside the units' part of a step.
+            TeamnetError: see :class:`teamnet.team.exchange.Exchange` and :class:`teamnet.training.task.Task`.
+        """
+        while not self._ended and not until():
+            self.finish_step()
+            if not self._ended:
+                between_steps()
+        ended, self._ended = self._ended, []
+        return ended
+
+    def finish_step(self, *, only_begun: bool = False) -> None:
+        """Do a step, or what is left of one that has begun.
+
+        Args:
+            only_begun: whether to do nothing where no step has begun.
+        """
+        if self._inside:
+            raise self.failure or _interrupted(self.step)
+        if self._action is None and not only_begun:
+            self._inside = True
+            try:
+                self._do_units()
+            except TeamnetError as error:
+                self.failure = error
+                raise
+            self._inside = False
+        if self._action is not None:
+            self._ended += self.task.step(self._action)
+            self._action = None
             self.step += 1
-            if ended:
-                return ended
-        return []
+
+    def _do_units(self) -> None:
+        """The units' part of a step: after it, all that is left is the environment's answer."""
+        exchange, outcome = self.exchange, self.task.outcome
+        exchange.act(outcome.observation, outcome.keep)
+        if self._single_step:
+            self._ended += self.task.step(self._output())
+            exchange.learn(outcome.reward)
+            self.task.begin()
+            self.step += 1
+        else:
+            self._find_td_error()
+            exchange.learn(self._delta)
+            self._action = self._output()
+
+    def give_back(self, ended: list[Episode]) -> None:
+        """Have the next call of :meth:`advance` return these episodes, which nobody has taken note of."""
+        self._ended = ended + self._ended
+
+    def stand_at(self, step: int, failure: TeamnetError | None = None) -> None:
+        """Begin at a step to which task and units have been brought, whatever was before.
+
+        Args:
+            step: of the run.
+            failure: raised by every step to come, if given.
+        """
+        self.step, self._action, self._ended = step, None, []
+        self._inside, self.failure = failure is not None, failure
 
     def _output(self) -> np.ndarray:
         step = self.step
@@ -80,3 +138,10 @@ class Coordinator:
                 f"TD error, step {self.step}", expected="finite numbers", found=str(self._delta),
                 mend="Rewards or values are too large: set reward_limit or lower the critic's rates.",
             )
+
+
+def _interrupted(step: int) -> StepInterrupted:
+    return StepInterrupted(
+        f"step {step}", expected="units between two steps", found="an exception ended the step inside the units",
+        mend="Load the newest checkpoint, or start anew.",
+    )

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from teamnet.spec.run import LaunchSpec, RunSpec
-from teamnet.training.outputs import MetricsFile, write_spec, write_summary
+from teamnet.training.metrics import MetricsFile
 from teamnet.training.run import Run
+from teamnet.training.run_files import write_spec, write_summary
 
 
 def train_lean(spec: RunSpec, launch: LaunchSpec, out: Path) -> dict[str, Any]:
@@ -23,15 +24,16 @@ def train_lean(spec: RunSpec, launch: LaunchSpec, out: Path) -> dict[str, Any]:
     """
     run = Run(spec, launch)
     try:
-        write_spec(out, run)
+        write_spec(out, run.identity, run.spec, launch)
         metrics = MetricsFile(out)
         try:
             while not run.done:
                 metrics.episodes(run.advance())
+            extent = metrics.extent()
         finally:
             metrics.close()
         summary = run.summary()
-        write_summary(out, summary)
+        write_summary(out, run.identity, summary, extent)
         return summary
     finally:
         run.close()

@@ -1,16 +1,17 @@
-"""One run: spec, task, teams and exchange put together; it advances, saves itself and takes itself up again."""
+"""One run: spec, task, teams and exchange put together; it advances, saves itself and continues from a checkpoint."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from teamnet.errors import CheckpointError, SpecError, TeamnetError
+from teamnet.errors import CheckpointError, Closed, TeamnetError
 from teamnet.spec.files import from_plain, to_plain
 from teamnet.spec.layers import UnitSpec
 from teamnet.spec.presets import SINGLE_STEP_TASKS
@@ -28,27 +29,13 @@ from teamnet.training.checkpoint import (
     save_checkpoint,
 )
 from teamnet.training.coordinator import Coordinator
+from teamnet.training.interrupts import HeldSignals
 from teamnet.training.launch import Progress, check_specs, start_exchange
-from teamnet.training.task import Episode, Task, comes_back
+from teamnet.training.make_task import make_task
+from teamnet.training.replay_check import ReplayCheck
+from teamnet.training.run_files import new_run
+from teamnet.training.task import Episode, comes_back
 from teamnet.training.writer import Writer
-
-
-def make_task(spec: RunSpec, patience: float = LaunchSpec.env_patience) -> Task:
-    """The task of a run; its environments have ``patience`` seconds for every answer, 0 for as long as it takes.
-
-    Raises:
-        EnvironmentRefused: the environment cannot be used.
-    """
-    if spec.task in SINGLE_STEP_TASKS:
-        from teamnet.training.single_step import make_single_step_task
-
-        return make_single_step_task(spec)
-    for name, team in (("actor", spec.actor), ("critic", spec.critic)):
-        if team is None:
-            raise SpecError(name, expected="an actor and a critic", found="none", mend="Use the preset's.")
-    from teamnet.training.environments import Environments
-
-    return Environments(spec, patience)
 
 
 class Run:
@@ -58,6 +45,10 @@ class Run:
         spec: what it computes.
         launch: where its units are.
         say: called with what is being done while it starts.
+
+    Attributes:
+        identity: of the run, in all its files.
+        signals: are held back until the run is between two steps; every method enters it by itself.
 
     Raises:
         TeamnetError: the spec, the environment or the machine does not allow it; nothing has been started then.
@@ -82,7 +73,10 @@ class Run:
             self._coordinator = Coordinator(self.spec, self.teams, self.task, self._exchange)
             self.task.begin()
             unless_started.pop_all()
+        self.identity = new_run()
         self.stop_asked = False
+        self.signals = HeldSignals()
+        self._closed = False
         self.seconds = 0.0
         self.startup_seconds = time.perf_counter() - begun
 
@@ -100,26 +94,58 @@ class Run:
         )
 
     def advance(self, until: Callable[[], bool] = lambda: False) -> list[Episode]:
-        """Train until an episode ends, the run is done, stopping is asked for, or ``until()`` is true."""
-        begun = time.perf_counter()
+        """Train until an episode ends, the run is done, stopping is asked for, or ``until()`` is true.
+
+        Whatever is raised, by a signal's handler too, leaves the run between two steps, or before the environment's
+        answer, with which the next call begins.
+
+        Raises:
+            Closed: the run is closed.
+            StepInterrupted: the run was ended by force inside a step.
+            TeamnetError: the environment misbehaves, the learning diverges, or an actor is lost.
+        """
+        self.check_open()
+        begun, ended = time.perf_counter(), []
         try:
-            return self._coordinator.advance(lambda: self.stop_asked or self.done or until())
+            with self.signals:
+                ended = self._coordinator.advance(
+                    lambda: self.stop_asked or self.done or until(), self.signals.handle
+                )
+        except BaseException:
+            self._coordinator.give_back(ended)
+            raise
         finally:
             self.seconds += time.perf_counter() - begun
+        return ended
+
+    def check_open(self) -> None:
+        """Refuse what cannot be done any more.
+
+        Raises:
+            Closed: the run is closed.
+        """
+        if self._closed:
+            raise Closed("run", expected="an open run", found="one that was closed", mend="Make or load a new one.")
 
     def pause(self) -> None:
         """Let every unit finish the step."""
+        self.check_open()
         begun = time.perf_counter()
-        self._exchange.pause()
+        with self.signals:
+            self._exchange.pause()
         self.seconds += time.perf_counter() - begun
 
     def ledger(self) -> Ledger:
         """What the units have said to each other since the run began or was taken up; the run is paused for it."""
-        return self._exchange.ledger()
+        self.check_open()
+        with self.signals:
+            return self._exchange.ledger()
 
     def laps(self) -> list[np.ndarray]:
         """When each unit did what in the newest timed step; see :meth:`teamnet.units.unit.Unit.laps`."""
-        return self._exchange.laps()
+        self.check_open()
+        with self.signals:
+            return self._exchange.laps()
 
     @property
     def units(self) -> Sequence[UnitSpec]:
@@ -128,7 +154,9 @@ class Run:
 
     def state(self) -> State:
         """Every layer's state; the run is paused for it."""
-        return merge(self._units, self._exchange.snapshot())
+        self.check_open()
+        with self.signals:
+            return merge(self._units, self._exchange.snapshot())
 
     def save(
         self, folder: Path, about: dict[str, Any] | None = None, keep: int = KEPT, writer: Writer | None = None
@@ -138,48 +166,66 @@ class Run:
         Args:
             folder: where.
             about: goes into the JSON file.
-            keep: so many of the newest are kept.
+            keep: so many of the run's newest are kept.
             writer: has written it once it has waited.
 
         Raises:
             ResourceError: it, or with a writer the one before, cannot be written.
+            TeamnetError: the environment's answer is still to come, and does not.
         """
-        outcome = self.task.outcome
-        arrays = arrays_of(
-            observation=outcome.observation, reward=outcome.reward, terminated=outcome.terminated,
-            masked=outcome.masked, keep=outcome.keep, previous_value=self._coordinator.previous_value,
-        )
-        plain = {
-            "spec": to_plain(self.spec), "launch": to_plain(self.launch), "task": self.task.state(),
-            "seconds": self.seconds,
-        }
-        content = folder, self.step, self.state() | arrays, {**plain, **(about or {})}, keep
-        if writer is None:
-            return save_checkpoint(*content)
-        writer.begin(save_checkpoint, *content)
-        return checkpoint_path(folder, self.step)
+        self.check_open()
+        with self.signals:
+            self._coordinator.finish_step(only_begun=True)
+            outcome, actions = self.task.outcome, self.task.to_action
+            arrays = arrays_of(
+                observation=outcome.observation, reward=outcome.reward, terminated=outcome.terminated,
+                masked=outcome.masked, keep=outcome.keep, previous_value=self._coordinator.previous_value,
+            )
+            plain = {
+                "spec": to_plain(self.spec), "launch": to_plain(self.launch), "task": self.task.state(),
+                "interface": asdict(self.task.interface), "actions": actions.as_plain() if actions else None,
+                "statistics": self.task.statistics(), "seconds": self.seconds,
+            }
+            content = folder, self.identity, self.step, self.state() | arrays, {**plain, **(about or {})}, keep
+            if writer is None:
+                return save_checkpoint(*content)
+            writer.begin(save_checkpoint, *content)
+            return checkpoint_path(folder, self.identity, self.step)
 
-    def comes_back(self) -> bool:
-        """Whether a second task, with its own environments, is brought to where this one stands; failing it is not."""
-        try:
-            second = make_task(self.spec, self.launch.env_patience)
-            try:
-                return comes_back(second, self.task.state(), self.task.outcome.observation)
-            finally:
-                second.close()
-        except TeamnetError:
-            return False
+    def check_replay(self) -> ReplayCheck | None:
+        """Begin to try whether a checkpoint of now could be resumed; ``None`` where every one can."""
+        if self.spec.task in SINGLE_STEP_TASKS:
+            return None
+        with self.signals:
+            return ReplayCheck(self.task, self.task.state(), self.task.outcome.observation)
 
     def load(self, path: Path, former: RunSpec | None = None) -> dict[str, Any]:
-        """Take up a checkpoint; returns its JSON.
+        """Continue from a checkpoint; returns its JSON.
 
         Args:
             path: of its JSON file.
             former: the spec that it was written with, if that is another one, on purpose.
 
         Raises:
-            CheckpointError: it is damaged, or of another spec.
+            CheckpointError: it is damaged, of another spec, or the environment does not come back.
         """
+        about = self.continue_from(path, former)
+        if self.refusal:
+            raise self.refusal
+        return about
+
+    def continue_from(self, path: Path, former: RunSpec | None = None) -> dict[str, Any]:
+        """The same, but where the environment does not come back the run only refuses to advance, with ``refusal``."""
+        self.check_open()
+        with self.signals:
+            return self._load(path, former)
+
+    @property
+    def refusal(self) -> TeamnetError | None:
+        """Why the run does not advance; ``None`` if it does."""
+        return self._coordinator.failure
+
+    def _load(self, path: Path, former: RunSpec | None) -> dict[str, Any]:
         arrays, about = load_checkpoint(path)
         written = to_plain(from_plain(RunSpec, about["spec"], str(path)))  # later fields have their usual values
         check_same_spec(path, to_plain(former or self.spec), written)
@@ -188,18 +234,15 @@ class Run:
             raise CheckpointError(
                 str(path), expected=f"observations {own} of this task", found=str(shape), mend="Use its own task.",
             )
-        back = comes_back(self.task, about["task"], arrays.pop("coordinator.observation"))
+        observation = arrays.pop("coordinator.observation")
+        failure = None if comes_back(self.task, about["task"], observation) else _does_not_come_back(path)
         for name in ("reward", "terminated", "masked", "keep"):
             getattr(self.task.outcome, name)[:] = arrays.pop(f"coordinator.{name}")
         self._coordinator.previous_value[:] = arrays.pop("coordinator.previous_value")
-        if not back:
-            raise CheckpointError(
-                str(path), expected="an environment that its generator and actions bring back to the same observation",
-                found="another observation", mend="Such an environment cannot be resumed; start the run anew.",
-            )
         self.seconds = about["seconds"]
         self._exchange.restore(split(self._units, arrays), about["step"])
-        self._coordinator.step = about["step"]
+        self._coordinator.stand_at(about["step"], failure)
+        self.identity = about["run"]
         return about
 
     def mend(self, path: Path) -> tuple[dict[str, Any], str]:
@@ -209,11 +252,13 @@ class Run:
             ActorLost: the team must be started anew.
             CheckpointError: see :meth:`load`.
         """
-        lost = self._exchange.revive()
+        with self.signals:
+            lost = self._exchange.revive()
         return self.load(path), f"{lost} new units" if lost else "the same units"
 
     def summary(self) -> dict[str, Any]:
         """What a run comes to, as JSON types; times in seconds."""
+        self.check_open()
         task, spec, launch = self.task, self.spec, self.launch
         parameters = digest(self.teams, self.state())
         return {
@@ -227,16 +272,20 @@ class Run:
         }
 
     def close(self) -> None:
-        """End the units and the environments."""
-        try:
-            self._exchange.close()
-        finally:
-            self.task.close()
+        """End the units and the environments; a second time nothing happens."""
+        if self._closed:
+            return
+        with self.signals:
+            self._closed = True
+            try:
+                self._exchange.close()
+            finally:
+                self.task.close()
 
 
-def spec_of_checkpoint(path: Path) -> tuple[RunSpec, LaunchSpec]:
-    """The specs that a checkpoint was written with."""
-    _, about = load_checkpoint(path)
-    return from_plain(RunSpec, about["spec"]), from_plain(LaunchSpec, about["launch"])
-
-
+def _does_not_come_back(path: Path) -> CheckpointError:
+    return CheckpointError(
+        str(path), expected="an environment that its generator and actions bring back to the same observation",
+        found="another observation",
+        mend="Such an environment cannot be resumed: start the run anew. teamnet eval and predict do not need it.",
+    )

@@ -1,11 +1,20 @@
-"""How a run provides against losses: what may be done again, and how often it mends itself."""
+"""How a run provides against losses, and what it does where its folder holds a run already."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 from teamnet.errors import SpecError
 from teamnet.training.checkpoint import KEPT
+
+
+class IfPresent(Enum):
+    """What a new run does where its folder holds a run already."""
+
+    REFUSE = "refuse"
+    OVERWRITE = "overwrite"
+    RESUME = "resume"
 
 
 @dataclass(frozen=True)
@@ -15,13 +24,15 @@ class Saving:
     Args:
         every: environment steps between checkpoints.
         keep: checkpoints that are kept.
-        recoveries: how often in a row, without a new environment step, the run takes up its newest checkpoint after
-            actors or nodes were lost; 0 lets it end with the error.
+        recoveries: how often in a row, without a new environment step, the run goes back to its newest checkpoint
+            after actors or nodes were lost; 0 lets it end with the error.
+        replay_check: whether to try, on a copy of the environments in another process, that they can be resumed.
     """
 
     every: int = 50_000
     keep: int = KEPT
     recoveries: int = 10
+    replay_check: bool = True
 
     def __post_init__(self) -> None:
         values = {"save_every": (self.every, 1), "keep": (self.keep, 1), "recoveries": (self.recoveries, 0)}

@@ -12,20 +12,20 @@ from typing import Any
 
 from teamnet.errors import ActorLost, Diverged, LinkLost, LinkRefused, ResourceError, TeamnetError
 from teamnet.spec.run import LaunchSpec, RunSpec, halved
-from teamnet.training.checkpoint import newest_checkpoint
+from teamnet.training.beginning import Beginning, continuation, find_beginning, finished_summary
+from teamnet.training.checkpoint import checkpoints_in, newest_checkpoint
 from teamnet.training.endings import StoppingOnSignals
-from teamnet.training.outputs import (
-    MetricsFile,
-    Observer,
-    ProgressLine,
-    TensorBoardEvents,
-    draw_learning_curve,
-    make_folder,
-    write_spec,
-    write_summary,
-)
-from teamnet.training.run import Run, spec_of_checkpoint
-from teamnet.training.saving import Saving
+from teamnet.training.export import exporter
+from teamnet.training.launch import check_specs
+from teamnet.training.learning_curve import draw_learning_curve
+from teamnet.training.metrics import MetricsFile, extent_of
+from teamnet.training.outputs import Observer, ProgressLine
+from teamnet.training.replay_check import ReplayRecord
+from teamnet.training.run import Run
+from teamnet.training.run_files import write_spec, write_summary
+from teamnet.training.run_folder import check_free, look_into, remove_drafts, take
+from teamnet.training.saving import IfPresent, Saving
+from teamnet.training.tensorboard import TensorBoardEvents
 from teamnet.training.writer import Writer
 
 _SHOWN_EVERY = 0.2
@@ -33,9 +33,6 @@ _EXPORTED_EVERY = 5.0
 """Seconds between two showings of the ledger to Ray, which asks every unit."""
 _PAUSES = (0.0, 1.0, 5.0, 15.0, 30.0)
 """Seconds before each attempt to start anew."""
-
-_TRIED = 3
-"""The first checkpoints, with which it is tried whether the environments come back."""
 
 _LOSSES = ActorLost, LinkLost, LinkRefused
 """What is mended; the nodes of a run refuse each other only where one of them dies in the middle of a handshake."""
@@ -48,24 +45,77 @@ Say = Callable[[str], None]
 
 def train(
     spec: RunSpec, launch: LaunchSpec, out: Path | None, *, saving: Saving | None = None,
-    resume_from: Path | None = None, say: Say = lambda message: None,
+    if_present: IfPresent = IfPresent.REFUSE, say: Say = lambda message: None,
 ) -> tuple[dict[str, Any], bool]:
     """Train to the spec's end and leave everything in ``out``; returns the summary and whether it was interrupted.
+
+    Nothing in ``out`` is touched before the run stands at its first step.
 
     Args:
         spec: the run.
         launch: where its units are.
-        out: the run's folder; ``None`` keeps nothing, and nothing that is lost is mended.
+        out: the run's folder; ``None`` keeps nothing, and a run that loses units ends.
         saving: how it provides against losses.
-        resume_from: a checkpoint to go on from.
-        say: called with what is being done while it starts, and with what is mended.
+        if_present: what to do where ``out`` holds a run already: refuse, replace it, or continue it, which has to have
+            the same spec but for its end.
+        say: called with what is being done while it starts, and with what is recovered.
+
+    Raises:
+        SpecError: ``out`` holds a run, files that no run has written, or the run of another spec.
+        CheckpointError: see :func:`resume`.
+        TeamnetError: the run is refused, or fails.
     """
-    if out:
-        _take_folder(out, new=resume_from is None)
     saving = saving or Saving()
+    if out is None:
+        return _run(Beginning(spec, launch), None, saving, say)
+    check_specs(spec, launch)
+    if if_present is IfPresent.RESUME and look_into(out).runs:
+        if beginning := continuation(out, spec, launch, say):
+            return _continue(beginning, out, saving, say)
+        if_present = IfPresent.OVERWRITE  # it has no checkpoint, and nothing to be continued
+    overwrite = if_present is IfPresent.OVERWRITE
+    check_free(out, overwrite=overwrite)
+    return _run(Beginning(spec, launch, overwrite=overwrite), out, saving, say)
+
+
+def resume(
+    folder: Path, *, env_steps: int | None = None, episodes: int | None = None, saving: Saving | None = None,
+    launch_changes: dict[str, Any] | None = None, say: Say = lambda message: None,
+) -> tuple[dict[str, Any], bool]:
+    """Continue a folder's run from its newest whole checkpoint, bit for bit as if it had never ended.
+
+    Args:
+        folder: what ``train`` or ``TeamAgent.save`` wrote to.
+        env_steps, episodes: a new end, if given.
+        saving: how it provides against losses.
+        launch_changes: fields of the launch that differ, such as another backend.
+        say: called with what is being done while it starts, and with damaged checkpoints.
+
+    Raises:
+        CheckpointError: there is no checkpoint, all are damaged, or the metrics are not the run's.
+        SpecError: ``spec.json`` was changed by hand.
+    """
+    beginning = find_beginning(folder, env_steps=env_steps, episodes=episodes, say=say)
+    beginning = replace(beginning, launch=replace(beginning.launch, **(launch_changes or {})))
+    return _continue(beginning, folder, saving or Saving(), say)
+
+
+def _continue(beginning: Beginning, folder: Path, saving: Saving, say: Say) -> tuple[dict[str, Any], bool]:
+    if summary := finished_summary(folder, beginning):
+        say(f"nothing to do: the run in {folder} is at its end; --env-steps or --episodes set a later one")
+        return summary, False
+    return _run(beginning, folder, saving, say)
+
+
+def _run(beginning: Beginning, out: Path | None, saving: Saving, say: Say) -> tuple[dict[str, Any], bool]:
     with StoppingOnSignals() as signals:
-        run, about = _start(spec, launch, resume_from, say, _PAUSES if out and saving.recoveries else (0.0,))
+        pauses = _PAUSES if out and saving.recoveries else (0.0,)
+        run, about = _start(beginning.spec, beginning.launch, beginning.checkpoint, say, pauses)
         try:
+            if out and beginning.checkpoint:
+                remove_drafts(out, run.identity)
+            elif out:
+                take(out, overwrite=beginning.overwrite)
             session = _Session(run, about, out, saving, say)
         except BaseException:
             _close(run)
@@ -76,18 +126,8 @@ def train(
         finally:
             session.close()
     if out:
-        draw_learning_curve(out, f"{spec.task}, {spec.rule}, seed {spec.seed}")
+        draw_learning_curve(out, run.identity, f"{run.spec.task}, {run.spec.rule}, seed {run.spec.seed}")
     return summary, not session.run.done
-
-
-def _take_folder(out: Path, *, new: bool) -> None:
-    """Make the run's folder, without drafts that a killed driver left; a new run removes all that an older one left.
-
-    Raises:
-        SpecError: it cannot be written to.
-    """
-    old = ("checkpoint-*", "tensorboard/events.out.*", "metrics.jsonl") if new else ()
-    make_folder(out, without=(".*.json.*", ".*.safetensors.*", *old))
 
 
 def _start(
@@ -127,17 +167,17 @@ class _Session:
     def __init__(self, run: Run, about: dict[str, Any], out: Path | None, saving: Saving, say: Say) -> None:
         self.run, self._out, self._saving, self._say = run, out, saving, say
         self._recoveries: list[dict[str, Any]] = about.get("recoveries", [])
-        self._untried, self._comes_back = _TRIED, True
+        self._replay = ReplayRecord(run.spec.task, say, enabled=out is not None and saving.replay_check)
         self._writer = Writer()
         self._observers: list[Observer] = []
         self._metrics: MetricsFile | None = None
         if out:
-            write_spec(out, run)
-            self._metrics = MetricsFile(out, about.get("metrics_bytes", 0))
-            self._observers += [self._metrics, TensorBoardEvents(out)]
+            write_spec(out, run.identity, run.spec, run.launch)
+            self._metrics = MetricsFile(out, extent_of(about) if about else None)
+            self._observers += [self._metrics, TensorBoardEvents(out, run.identity)]
         self._progress = ProgressLine(run, run.spec.task)
         self._observers.append(self._progress)
-        self._export = _exporter(run)
+        self._export = exporter(run)
 
     def train(self) -> dict[str, Any]:
         in_a_row, furthest = 0, -1
@@ -181,32 +221,23 @@ class _Session:
                     export_at = time.perf_counter() + _EXPORTED_EVERY
                 next_save = run.task.env_steps + self._saving.every
 
-    def _save(self) -> None:
+    def _save(self, *, last: bool = False) -> None:
         if self._out and self._metrics:
-            about = {"metrics_bytes": self._metrics.size(), "recoveries": list(self._recoveries)}
-            path = self.run.save(self._out, about, self._saving.keep, self._writer)
-            self._try_environments(path)
-
-    def _try_environments(self, path: Path) -> None:
-        """Say at once, not when all hangs on it, that a checkpoint cannot be taken up."""
-        if not self._untried or not self._comes_back:
-            return
-        self._untried -= 1
-        self._comes_back = self.run.comes_back()
-        if not self._comes_back:
-            self._say(
-                f"{path.name}: {self.run.spec.task} does not come back by its generator and actions, so that neither "
-                "this run nor `teamnet resume` can take up a checkpoint; `teamnet eval` can"
-            )
+            self._replay.begin(self.run.check_replay)
+            about = {
+                "metrics": self._metrics.extent().as_plain(), "recoveries": list(self._recoveries),
+                "replayable": self._replay.look(wait=last),
+            }
+            self.run.save(self._out, about, self._saving.keep, self._writer)
 
     def _finish(self) -> dict[str, Any]:
         self._export()
-        self._save()
+        self._save(last=True)
         self._writer.wait()
-        resumable = self._out is not None and self._comes_back
+        resumable = self._out is not None and self._replay.replayable is not False
         summary = self.run.summary() | {"resumable": resumable, "recoveries": self._recoveries}
-        if self._out:
-            write_summary(self._out, summary)
+        if self._out and self._metrics:
+            write_summary(self._out, self.run.identity, summary, self._metrics.extent())
         return summary
 
     def _recover(self, out: Path, error: TeamnetError) -> None:
@@ -216,7 +247,7 @@ class _Session:
         """
         begun, lost_at = time.perf_counter(), self.run.task.env_steps
         self._writer.wait()
-        path = newest_checkpoint(out, self._say) if any(out.glob("checkpoint-*.json")) else None
+        path = self._newest(out)
         self._say(f"{error.where}: {error.found}; going back to {path.name if path else 'the beginning'}")
         about, how = self._slow_down(out, path) if isinstance(error, Diverged) else self._mend(path)
         for observer in self._observers:
@@ -228,6 +259,12 @@ class _Session:
         })
         self._say(f"going on after {seconds:.1f} s with {how}; {steps} environment steps are done again")
 
+    def _newest(self, out: Path) -> Path | None:
+        """The newest checkpoint of this run; ``None`` if it has none yet."""
+        if not [saved for saved in checkpoints_in(out) if saved.run == self.run.identity]:
+            return None
+        return newest_checkpoint(out, self._say, self.run.identity)
+
     def _mend(self, path: Path | None) -> tuple[dict[str, Any], str]:
         if path:
             for _ in range(_TIMES_IN_PLACE):
@@ -237,9 +274,10 @@ class _Session:
 
     def _slow_down(self, out: Path, path: Path | None) -> tuple[dict[str, Any], str]:
         about = self._start_anew(halved(self.run.spec), path)
-        write_spec(out, self.run)
         if path:  # in the place of the same one, so that whoever resumes has the smaller steps too
-            self.run.save(out, {name: about[name] for name in ("metrics_bytes", "recoveries")}, keep=self._saving.keep)
+            kept = {name: about[name] for name in ("metrics", "recoveries", "replayable")}
+            self.run.save(out, kept, keep=self._saving.keep)
+        write_spec(out, self.run.identity, self.run.spec, self.run.launch)
         return about, "half the step size and half the learning rates"
 
     def _start_anew(self, spec: RunSpec, path: Path | None) -> dict[str, Any]:
@@ -247,48 +285,15 @@ class _Session:
         _close(old)
         passing = (*_LOSSES, ResourceError)  # a cluster takes a while to know that a node is dead
         self.run, about = _start(spec, old.launch, path, self._say, passing=passing, former=old.spec)
+        self.run.identity = old.identity
         if old.stop_asked:
             self.stop()
-        self._export = _exporter(self.run)
+        self._export = exporter(self.run)
         return about
 
     def close(self) -> None:
+        self._replay.close()
         self._writer.close()
         for observer in self._observers:
             observer.close()
         self.run.close()
-
-
-def _exporter(run: Run) -> Callable[[], None]:
-    """Shows the run's ledger as Ray metrics, if it is on Ray."""
-    if run.launch.backend != "ray":
-        return lambda: None
-    from teamnet.team.ray_metrics import RayMetrics
-
-    spec = run.spec
-    metrics = RayMetrics({"task": spec.task, "rule": spec.rule, "seed": str(spec.seed)})
-    return lambda: metrics.show(run.ledger())
-
-
-def resume(
-    folder: Path, *, env_steps: int | None = None, episodes: int | None = None, saving: Saving | None = None,
-    launch_changes: dict[str, Any] | None = None, say: Say = lambda message: None,
-) -> tuple[dict[str, Any], bool]:
-    """Go on from a folder's newest whole checkpoint, bit for bit as if the run had never ended.
-
-    Args:
-        folder: what ``train`` wrote to.
-        env_steps, episodes: a new end, if given.
-        saving: how it provides against losses.
-        launch_changes: fields of the launch that differ, such as another backend.
-        say: called with what is being done while it starts, and with damaged checkpoints.
-
-    Raises:
-        CheckpointError: there is no checkpoint, or all are damaged.
-    """
-    checkpoint = newest_checkpoint(folder, say)
-    spec, launch = spec_of_checkpoint(checkpoint)
-    if env_steps is not None or episodes is not None:
-        spec = replace(spec, env_steps=env_steps, episodes=episodes)
-    launch = replace(launch, **(launch_changes or {}))
-    return train(spec, launch, folder, saving=saving, resume_from=checkpoint, say=say)

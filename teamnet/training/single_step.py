@@ -13,6 +13,7 @@ from teamnet.errors import Diverged, SpecError
 from teamnet.spec.files import shown
 from teamnet.spec.resolve import Interface
 from teamnet.spec.run import RunSpec
+from teamnet.training.spaces import ActionMap
 from teamnet.training.task import Episode, Outcome, finite_number, read_counters, unfit_state
 from teamnet.units.streams import TASK, keyed_generator
 
@@ -25,6 +26,7 @@ class SingleStepTask:
 
     def __init__(self, spec: RunSpec, interface: Interface) -> None:
         self.interface = interface
+        self.to_action: ActionMap | None = None
         self.outcome = Outcome.blank(spec.num_envs, interface.observation_size)
         self.env_steps = 0
         self.episodes = 0
@@ -98,6 +100,10 @@ class SingleStepTask:
         }
         self.env_steps, self.episodes, self.return_sum = counters
         self._batches, self._sum = batches, sum_
+
+    def statistics(self) -> dict[str, Any]:
+        """See :class:`teamnet.training.task.Task`."""
+        return {}
 
     def replayed(self) -> np.ndarray:
         """See :class:`teamnet.training.task.Task`: a stream of samples has no state but its generator."""

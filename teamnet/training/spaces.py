@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import gymnasium
@@ -54,29 +56,64 @@ def find_interface(name: str, observations: spaces.Space[Any] | None, actions: s
     )
 
 
+@dataclass(frozen=True)
 class ActionMap:
     """From a team's output, one row of activations, to an action of the space.
 
     A categorical output is one-hot over ``Discrete`` (which may start above 0); a Gaussian one becomes
     ``clip(scale * output + offset)``, where scale and offset span the space unless the spec gives them.
+
+    Args:
+        first: the action of the first unit of a categorical output; ``None`` for a continuous action.
+        scale, offset, low, high: of a continuous action, float64 ``(size,)`` each.
+        dtype: of a continuous action.
     """
 
-    def __init__(self, spec: RunSpec, actions: spaces.Space[Any]) -> None:
-        self._first = int(actions.start) if isinstance(actions, spaces.Discrete) else None
-        if isinstance(actions, spaces.Box):
-            self._low, self._high = actions.low.astype(float), actions.high.astype(float)
-            with np.errstate(over="ignore", invalid="ignore"):
-                bounded = np.isfinite(self._high - self._low) & np.isfinite(self._high + self._low)
-            low, high = np.where(bounded, self._low, -1.0), np.where(bounded, self._high, 1.0)
-            if actions.dtype is not None and np.issubdtype(actions.dtype, np.integer):  # floats round 2**63 - 1 up
-                self._high = np.minimum(self._high, np.nextafter(float(np.iinfo(actions.dtype).max) + 1.0, 0.0))
-            self._scale = (high - low) / 2 if spec.action_scale is None else spec.action_scale
-            self._offset = (high + low) / 2 if spec.action_offset is None else spec.action_offset
-            self._kind = actions.dtype
+    first: int | None = None
+    scale: np.ndarray | None = None
+    offset: np.ndarray | None = None
+    low: np.ndarray | None = None
+    high: np.ndarray | None = None
+    dtype: str = "float64"
+
+    @classmethod
+    def of_space(cls, spec: RunSpec, actions: spaces.Space[Any]) -> ActionMap:
+        """The map to the actions of an environment.
+
+        Args:
+            spec: of the run, which may give scale and offset.
+            actions: ``Discrete``, or a flat ``Box``.
+        """
+        if not isinstance(actions, spaces.Box):
+            return cls(first=int(getattr(actions, "start", 0)))
+        dtype = np.dtype(actions.dtype or np.float64)
+        low, high = actions.low.astype(float), actions.high.astype(float)
+        with np.errstate(over="ignore", invalid="ignore"):
+            bounded = np.isfinite(high - low) & np.isfinite(high + low)
+        from_, to = np.where(bounded, low, -1.0), np.where(bounded, high, 1.0)
+        if np.issubdtype(dtype, np.integer):  # floats round 2**63 - 1 up
+            high = np.minimum(high, np.nextafter(float(np.iinfo(dtype).max) + 1.0, 0.0))
+        scale = (to - from_) / 2 if spec.action_scale is None else np.full(low.shape, spec.action_scale)
+        offset = (to + from_) / 2 if spec.action_offset is None else np.full(low.shape, spec.action_offset)
+        return cls(None, scale, offset, low, high, dtype.str)
 
     def __call__(self, output: np.ndarray) -> Any:
         """The action for an output ``(size,)``."""
-        if self._first is not None:
-            return self._first + int(output.argmax())
+        if self.first is not None:
+            return self.first + int(output.argmax())
         with np.errstate(over="ignore"):  # beyond all floats is beyond the bounds
-            return np.clip(self._scale * output + self._offset, self._low, self._high).astype(self._kind)
+            return np.clip(self.scale * output + self.offset, self.low, self.high).astype(self.dtype)
+
+    def as_plain(self) -> dict[str, Any]:
+        """The map as JSON types."""
+        return {
+            name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in vars(self).items()
+        }
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> ActionMap:
+        """The map that :meth:`as_plain` wrote."""
+        values: dict[str, Any] = {
+            name: np.array(value, np.float64) if isinstance(value, list) else value for name, value in plain.items()
+        }
+        return cls(**values)

@@ -11,6 +11,7 @@ import numpy as np
 from teamnet.errors import CheckpointError
 from teamnet.spec.files import shown
 from teamnet.spec.resolve import Interface
+from teamnet.training.spaces import ActionMap
 
 
 @dataclass
@@ -21,7 +22,8 @@ class Outcome:
         observation: ``(rows, size)``.
         reward: ``(rows,)``; for a single-step task the learning signal.
         terminated: ``(rows,)``, 1.0 where the episode ended in a terminal state.
-        masked: ``(rows,)``, 1.0 where nothing is learned: the episode was truncated, or has just begun.
+        masked: ``(rows,)``, 1.0 where nothing is learned: the episode was truncated outside a terminal state, or has
+            just begun.
         keep: ``(rows,)``, 0.0 where an episode has just begun, so that its trace starts anew.
     """
 
@@ -59,6 +61,10 @@ class Episode:
 _MOST = 2**62
 
 
+class EndsElsewhere(ValueError):
+    """A replayed episode is over where it was not, or is not where it was."""
+
+
 def read_counters(state: dict[str, Any]) -> tuple[int, int, float]:
     """Environment steps, episodes and the sum of returns of a task's state.
 
@@ -79,7 +85,10 @@ def comes_back(task: Task, state: dict[str, Any], observation: np.ndarray) -> bo
         CheckpointError: it cannot be restored.
     """
     task.outcome.observation[:] = observation
-    task.restore(state)
+    try:
+        task.restore(state)
+    except EndsElsewhere:
+        return False
     return np.array_equal(task.replayed(), observation)
 
 
@@ -106,6 +115,7 @@ class Task(Protocol):
     """A batch of environments; ``return_sum`` adds up the returns of all ``episodes`` that have ended."""
 
     interface: Interface
+    to_action: ActionMap | None
     outcome: Outcome
     env_steps: int
     episodes: int
@@ -133,7 +143,12 @@ class Task(Protocol):
 
         Raises:
             CheckpointError: it cannot be gone to.
+            EndsElsewhere: an episode, replayed, ends elsewhere.
         """
+        ...
+
+    def statistics(self) -> dict[str, Any]:
+        """What the environments keep between episodes, as JSON types; empty for most."""
         ...
 
     def replayed(self) -> np.ndarray:

@@ -68,7 +68,7 @@ def test_next_step_autoreset_is_gymnasiums(generator: np.random.Generator):
     )
     theirs.reset(seed=0)
     for env, row in zip(theirs.envs, ours._rows, strict=True):
-        env.unwrapped.np_random.bit_generator.state = row.generator
+        env.unwrapped.np_random.bit_generator.state = row.origin.generator
     observations, _ = theirs.reset()
     ended = 0
     for step in range(300):
@@ -178,12 +178,12 @@ def test_a_misbehaving_environment_stops_the_run(fault: str, error: type[Excepti
 
 
 def test_actions_by_hand():
-    discrete = ActionMap(preset("cartpole"), spaces.Discrete(3, start=5))
+    discrete = ActionMap.of_space(preset("cartpole"), spaces.Discrete(3, start=5))
     assert discrete(np.array([0.0, 0.0, 1.0])) == 7
-    mountaincar = ActionMap(preset("mountaincar"), spaces.Box(-1, 1, (1,)))
+    mountaincar = ActionMap.of_space(preset("mountaincar"), spaces.Box(-1, 1, (1,)))
     assert mountaincar(np.array([-0.75])).tolist() == [-0.5]
     assert mountaincar(np.array([3.0])).tolist() == [1.0]
-    spanning = ActionMap(preset("Pendulum-v1"), spaces.Box(-2, 6, (1,)))
+    spanning = ActionMap.of_space(preset("Pendulum-v1"), spaces.Box(-2, 6, (1,)))
     assert spanning(np.array([0.5])).tolist() == [4.0]
-    unbounded = ActionMap(preset("Pendulum-v1"), spaces.Box(-np.inf, np.inf, (1,)))
+    unbounded = ActionMap.of_space(preset("Pendulum-v1"), spaces.Box(-np.inf, np.inf, (1,)))
     assert unbounded(np.array([17.0])).tolist() == [17.0]

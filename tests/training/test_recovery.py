@@ -31,9 +31,9 @@ from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.team import exchange
 from teamnet.team.board_exchange import BoardExchange
 from teamnet.team.exchange import non_finite
-from teamnet.training.checkpoint import newest_checkpoint
-from teamnet.training.outputs import MetricsFile
-from teamnet.training.run import Run, spec_of_checkpoint
+from teamnet.training.checkpoint import load_checkpoint, newest_checkpoint, spec_of_checkpoint
+from teamnet.training.metrics import Extent, MetricsFile
+from teamnet.training.run import Run
 from teamnet.training.saving import Saving
 from teamnet.training.session import resume, train
 from tests.chaos.processes import CALLED, UNIT, actors, descendants, is_dead, left_after
@@ -66,7 +66,7 @@ class Losing:
         monkeypatch.setattr(Run, "mend", mending)
 
 
-class Full(io.StringIO):
+class Full(io.BytesIO):
     """A file for which the disk has no room."""
 
     name = "metrics.jsonl"
@@ -197,17 +197,18 @@ def test_a_run_that_diverges_again_and_again_says_where_and_what_it_last_saw(tmp
 def test_metrics_that_find_no_room_end_the_run_and_nothing_is_lost(
     calm: tuple[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    size, left = MetricsFile.size, [0, 0, 0]
+    extent, left = MetricsFile.extent, [0, 0, 0]
 
-    def full(its: MetricsFile) -> int:
+    def full(its: MetricsFile) -> Extent:
         if not left:
+            its.close()
             its._file = Full()
         else:
             left.pop()
-        return size(its)
+        return extent(its)
 
     with monkeypatch.context() as patch:
-        patch.setattr(MetricsFile, "size", full)
+        patch.setattr(MetricsFile, "extent", full)
         with pytest.raises(ResourceError, match="metrics.jsonl: expected room for .*No space left.*teamnet resume"):
             train(SPEC, LOCAL, tmp_path, saving=Saving(100))
     summary, _ = resume(tmp_path, saving=Saving(100))
@@ -227,16 +228,23 @@ def test_metrics_that_find_no_room_while_a_run_goes_back_are_named(tmp_path: Pat
 def test_metrics_that_are_shorter_than_a_checkpoint_knows_are_refused(tmp_path: Path):
     train(SPEC, LOCAL, tmp_path, saving=Saving(100))
     (tmp_path / "metrics.jsonl").write_bytes((tmp_path / "metrics.jsonl").read_bytes()[:40])
-    with pytest.raises(CheckpointError, match="metrics.jsonl: expected the .* bytes that the checkpoint knows of.*40"):
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    with pytest.raises(CheckpointError, match="40 bytes") as refused:
         resume(tmp_path, env_steps=800)
+    assert refused.value.where == str(tmp_path / "metrics.jsonl")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
 
 
 def test_drafts_of_a_killed_driver_are_removed(tmp_path: Path):
     train(replace(SPEC, env_steps=100), LOCAL, tmp_path)
-    (tmp_path / ".checkpoint-000000000200.json.4711").touch()
-    (tmp_path / ".summary.json.4711").touch()
+    run = json.loads((tmp_path / "spec.json").read_text())["run"]
+    (tmp_path / f".checkpoint-000000000200-{run}.json.{run}.0a1b2c3d.draft").touch()
+    (tmp_path / f".summary.json.{run}.0a1b2c3d.draft").touch()
+    others = [".summary.json.bak", ".summary.json.0123456789ab.0a1b2c3d.draft", ".writable", ".x.json.4711"]
+    for name in others:
+        (tmp_path / name).touch()
     resume(tmp_path, env_steps=150)
-    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == sorted(others)
 
 
 @pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped for good"])
@@ -321,13 +329,12 @@ def test_an_environment_that_does_not_come_back_is_named_with_the_first_checkpoi
     finally:
         gymnasium.registry.pop("teamnet/Drifting-v0")
     assert summary["resumable"] is False
-    (line,) = (line for line in said if "does not come back by its generator and actions" in line)
-    first = min(path.name for path in tmp_path.glob("checkpoint-*.json"))
-    assert line.startswith(f"{first}: teamnet/Drifting-v0")
+    assert len([line for line in said if line.startswith("teamnet/Drifting-v0 depends on more than")]) == 1
+    assert load_checkpoint(newest_checkpoint(tmp_path))[1]["replayable"] is False
 
 
 def test_a_usual_environment_comes_back_and_a_run_without_a_folder_cannot_be_resumed(tmp_path: Path):
     said: list[str] = []
     assert train(SPEC, LOCAL, tmp_path, saving=Saving(100), say=said.append)[0]["resumable"] is True
     assert train(SPEC, LOCAL, None)[0]["resumable"] is False
-    assert not [line for line in said if "come back" in line]
+    assert not [line for line in said if "depends on more" in line]

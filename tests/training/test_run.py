@@ -17,7 +17,7 @@ from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.training.checkpoint import checksum, load_checkpoint, newest_checkpoint
 from teamnet.training.run import Run
-from teamnet.training.saving import Saving
+from teamnet.training.saving import IfPresent, Saving
 from teamnet.training.session import resume, train
 from tests.team.exchanges import assert_same
 
@@ -152,7 +152,11 @@ def test_resuming_from_an_older_checkpoint_writes_no_line_twice(tmp_path: Path):
 
 def test_the_folder_holds_everything(tmp_path: Path):
     summary = _train(tmp_path, SMALL)
-    assert json.loads((tmp_path / "summary.json").read_text()) == summary
+    written = json.loads((tmp_path / "summary.json").read_text())
+    assert {name: value for name, value in written.items() if name not in ("run", "metrics")} == summary
+    assert {json.loads((tmp_path / name).read_text())["run"] for name in ("spec.json", newest_checkpoint(tmp_path))} == {
+        written["run"]
+    }
     assert json.loads((tmp_path / "spec.json").read_text())["spec"]["hidden"] == [6, 4]
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [line["episode"] for line in lines] == list(range(1, summary["episodes"] + 1))
@@ -182,8 +186,8 @@ def test_a_checkpoint_of_another_spec_or_a_newer_format_is_refused(tmp_path: Pat
     with pytest.raises(CheckpointError, match=r"expected discount = 0.5; found discount = 0.98"):
         run.load(path)
     run.close()
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 3}))
-    with pytest.raises(CheckpointError, match="expected format 2; found format 3"):
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 4}))
+    with pytest.raises(CheckpointError, match="expected format 3; found format 4"):
         load_checkpoint(path)
 
 
@@ -200,7 +204,7 @@ def test_a_checkpoint_of_before_a_field_was_added_is_taken_up(tmp_path: Path):
 
 
 def test_an_empty_folder_cannot_be_resumed(tmp_path: Path):
-    with pytest.raises(CheckpointError, match="expected a folder with checkpoint"):
+    with pytest.raises(CheckpointError, match="expected a folder with a checkpoint; found none"):
         resume(tmp_path, env_steps=None, episodes=None, saving=Saving(1))
 
 
@@ -211,7 +215,9 @@ def test_training_without_a_folder_goes_past_the_checkpoint_interval():
 
 def test_a_new_run_replaces_an_older_one_in_its_folder(tmp_path: Path):
     _train(tmp_path, SMALL)
-    short = _train(tmp_path, replace(SMALL, env_steps=60), save_every=25)
+    short, _ = train(
+        replace(SMALL, env_steps=60), LOCAL, tmp_path, saving=Saving(25), if_present=IfPresent.OVERWRITE
+    )
     assert load_checkpoint(newest_checkpoint(tmp_path))[1]["task"]["env_steps"] == 60
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == short["episodes"]
     summary, _ = resume(tmp_path, env_steps=400, episodes=None, saving=Saving(10**9))

@@ -16,7 +16,7 @@ from tensorboardX.proto import event_pb2
 from teamnet.errors import ResourceError
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec
-from teamnet.training.outputs import TensorBoardEvents
+from teamnet.training.tensorboard import TensorBoardEvents
 from teamnet.training.run import Run
 from teamnet.training.session import train
 
@@ -42,7 +42,7 @@ def test_tensorboard_is_told_every_return_and_what_is_void(tmp_path: Path):
         (line["env_steps"], f"episode/{name}", line[name]) for line in lines for name in ("return", "length")
     ]
     run = Run(SPEC, LOCAL)
-    events = TensorBoardEvents(tmp_path)
+    events = TensorBoardEvents(tmp_path, path.name.split(".")[-2])
     run.advance(lambda: run.task.env_steps >= 50)
     events.rewind(run, {})
     events.close()

@@ -1,0 +1,135 @@
+"""Where a run begins: at its first step, or at a checkpoint in its folder. Nothing here changes a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from teamnet.errors import CheckpointError, SpecError
+from teamnet.spec.files import from_plain, shown, to_plain
+from teamnet.spec.resolve import Interface, fit_depth
+from teamnet.spec.run import LaunchSpec, RunSpec, halved
+from teamnet.training.checkpoint import check_same_spec, checkpoints_in, load_checkpoint, newest_checkpoint
+from teamnet.training.metrics import METRICS, check_metrics, extent_of
+from teamnet.training.run_files import SPEC, changed_by_hand, read_run_files, run_of
+from teamnet.training.run_folder import look_into
+
+Say = Callable[[str], None]
+_ENDS = "env_steps", "episodes"
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """What a run is started with.
+
+    Args:
+        spec: the run.
+        launch: where its units are.
+        checkpoint: the JSON file that it continues from; ``None`` for its first step.
+        overwrite: whether a run in the folder is replaced.
+    """
+
+    spec: RunSpec
+    launch: LaunchSpec
+    checkpoint: Path | None = None
+    overwrite: bool = False
+
+
+def find_beginning(
+    folder: Path, *, env_steps: int | None = None, episodes: int | None = None, say: Say = lambda message: None
+) -> Beginning:
+    """The newest whole checkpoint of the folder's run, and what it is continued with.
+
+    Args:
+        folder: what ``train`` or ``TeamAgent.save`` wrote to.
+        env_steps, episodes: a new end; that of ``spec.json`` if both are left out, or else the checkpoint's.
+        say: called with each damaged checkpoint that is passed over, and if earlier metrics are missing.
+
+    Raises:
+        CheckpointError: there is no whole checkpoint of the run, or the metrics are not those it knows.
+        SpecError: ``spec.json`` was changed by hand, or the folder holds files that no run has written.
+    """
+    run = run_of(folder / SPEC)
+    path = newest_checkpoint(folder, say, run or None)
+    about = load_checkpoint(path)[1]
+    spec, launch = from_plain(RunSpec, about["spec"]), from_plain(LaunchSpec, about["launch"])
+    if altered := changed_by_hand(folder):
+        raise _changed_by_hand(folder, altered, to_plain(spec))
+    if (env_steps, episodes) != (None, None):
+        spec = replace(spec, env_steps=env_steps, episodes=episodes)
+    elif run:
+        written = json.loads((folder / SPEC).read_bytes())["spec"]
+        spec = replace(spec, **{name: written.get(name) for name in _ENDS})
+    extent = extent_of(about)
+    check_metrics(folder / METRICS, extent)
+    if extent.bytes and not (folder / METRICS).exists():
+        say(f"{METRICS} is missing: it begins anew, without the episodes before {path.name}")
+    look_into(folder, about["run"])
+    return Beginning(spec, launch, path)
+
+
+def _changed_by_hand(folder: Path, altered: dict[str, Any], written: dict[str, Any]) -> SpecError:
+    found: dict[str, Any] = altered["spec"] if isinstance(altered.get("spec"), dict) else {}
+    names = [name for name in written if found and found.get(name) != written[name]]
+    changes = ", ".join(f"{name} = {shown(found.get(name))} instead of {written[name]!r}" for name in names)
+    options = " ".join(f"--{name.replace('_', '-')} {found[name]}" for name in names if name in _ENDS and name in found)
+    return SpecError(
+        str(folder / SPEC), expected="what the run wrote", found=changes or "other content",
+        mend=f"Put it back, and give a new end as an option: teamnet resume {folder} {options or '--env-steps N'}. "
+        "The spec itself cannot be changed in a run.",
+    )
+
+
+def continuation(folder: Path, spec: RunSpec, launch: LaunchSpec, say: Say = lambda message: None) -> Beginning | None:
+    """How a run of a spec continues in a folder that holds a run; ``None`` if that one has no checkpoint yet.
+
+    Args:
+        folder: holds a run.
+        spec: which has to be the run's, but for its end.
+        launch: where its units are to be.
+        say: see :func:`find_beginning`.
+
+    Raises:
+        SpecError, CheckpointError: the run has another spec; or see :func:`find_beginning`.
+    """
+    run = run_of(folder / SPEC)
+    if not [saved for saved in checkpoints_in(folder) if not run or saved.run == run]:
+        _check_alike(folder, spec, from_plain(RunSpec, json.loads((folder / SPEC).read_bytes())["spec"]))
+        return None
+    found = find_beginning(folder, env_steps=spec.env_steps, episodes=spec.episodes, say=say)
+    assert found.checkpoint
+    about = load_checkpoint(found.checkpoint)[1]
+    same = expected = fit_depth(spec, Interface(**about["interface"]))
+    while same.halvings > found.spec.halvings:  # a run that diverged has gone on with smaller steps
+        same = halved(same)
+    expected = same if same.halvings == found.spec.halvings else expected
+    check_same_spec(found.checkpoint, to_plain(expected), to_plain(found.spec))
+    return replace(found, launch=launch)
+
+
+def _check_alike(folder: Path, spec: RunSpec, found: RunSpec) -> None:
+    """Refuse another run, as far as it can be told without its environment, to which the teams' values are fitted."""
+    for field in fields(RunSpec):
+        if field.name not in (*_ENDS, "actor", "critic"):
+            expected, value = getattr(found, field.name), getattr(spec, field.name)
+            if expected != value:
+                raise SpecError(
+                    field.name, expected=f"{expected!r}, as in the run in {folder}", found=repr(value),
+                    mend="Give another --out, or --overwrite to replace the run.",
+                )
+
+
+def finished_summary(folder: Path, beginning: Beginning) -> dict[str, Any] | None:
+    """The summary of a run that has nothing left to do; ``None`` if something is left, or if there is no summary."""
+    assert beginning.checkpoint
+    task, spec = load_checkpoint(beginning.checkpoint)[1]["task"], beginning.spec
+    if not any(end is not None and task[name] >= end for name, end in ((its, getattr(spec, its)) for its in _ENDS)):
+        return None
+    try:
+        summary = read_run_files(folder).summary
+    except CheckpointError:
+        return None
+    return summary if summary and summary.get("env_steps") == task["env_steps"] else None

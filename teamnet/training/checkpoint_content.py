@@ -1,0 +1,72 @@
+"""What the content of a checkpoint has to be, beyond its checksums."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+
+from teamnet.spec.files import shown
+from teamnet.team.state import State
+from teamnet.training.task import finite_number
+from teamnet.units.streams import STATE_WORDS
+
+RUN = re.compile("[0-9a-f]{12}")
+"""What the identity of a run looks like."""
+MOST = 2**62
+"""Of what is counted."""
+
+
+def check_numbers(about: dict[str, Any]) -> None:
+    """Refuse counters that cannot be, which a checksum does not tell; raises ``ValueError`` or what leads to it."""
+    metrics = about.get("metrics", {"bytes": 0, "sha256": ""})
+    for name, count in (("step", about["step"]), ("number", about["number"]), ("bytes", metrics["bytes"])):
+        if type(count) is not int or not 0 <= count <= MOST:
+            raise ValueError(f"{shown(count)} as {name}")
+    if not isinstance(metrics["sha256"], str) or not (isinstance(about["run"], str) and RUN.fullmatch(about["run"])):
+        raise ValueError(f"{shown(about['run'])} as run, {shown(metrics['sha256'])} as digest of its metrics")
+    if finite_number(about["seconds"]) < 0.0:
+        raise ValueError(f"{shown(about['seconds'])} seconds")
+    for its in about.get("recoveries", []):
+        for name in ("seconds", "env_steps", "replayed_env_steps"):
+            finite_number(its[name])
+        if not all(isinstance(its[name], str) for name in ("found", "how")):
+            raise ValueError("a recovery without words")
+
+
+def check_arrays(state: State, about: dict[str, Any]) -> None:
+    """Refuse arrays that do not fit the spec, as far as it tells; raises ``ValueError`` or what leads to it.
+
+    The rest is compared with the units by :func:`teamnet.team.state.split`.
+    """
+    spec = about["spec"]
+    if "num_envs" not in spec or not isinstance(spec["hidden"], list):
+        return
+    observation = 0
+    for team in ("critic", "actor"):
+        if spec[team]:
+            observation = state[f"{team}.1.incoming.value"].shape[0]
+            last = f"{team}.{len(spec['hidden']) + 1}"
+            sizes = [observation, *spec["hidden"], state[f"{last}.biases.value"].shape[-1]]
+            for number in range(1, len(sizes)):
+                _check_layer(state, f"{team}.{number}", sizes[number - 1], sizes[number], about)
+    rows = spec["num_envs"]
+    _check_array(state, "coordinator.observation", (rows, observation))
+    for name in ("reward", "terminated", "masked", "keep", "previous_value"):
+        _check_array(state, f"coordinator.{name}", (rows,))
+
+
+def _check_layer(state: State, layer: str, inputs: int, size: int, about: dict[str, Any]) -> None:
+    _check_array(state, f"{layer}.incoming.value", (inputs, size))
+    _check_array(state, f"{layer}.biases.value", (1, size))
+    if state[f"{layer}.noise"].shape[1] % STATE_WORDS:
+        raise ValueError(f"{layer}.noise is {state[f'{layer}.noise'].shape}, not {STATE_WORDS} words a stream")
+    if state[f"{layer}.counters"][0] != about["step"] and not about["spec"].get("free_running"):
+        raise ValueError(f"{layer} has done {state[f'{layer}.counters'][0]} steps, not {about['step']}")
+
+
+def _check_array(state: State, name: str, shape: tuple[int, ...]) -> None:
+    array = state[name]
+    if array.shape != shape or array.dtype != np.float64 or not np.isfinite(array).all():
+        raise ValueError(f"{name} is {array.dtype} {array.shape}, not finite float64 {shape}")

@@ -1,0 +1,18 @@
+"""The ledger of a run as Ray's metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from teamnet.training.run import Run
+
+
+def exporter(run: Run) -> Callable[[], None]:
+    """What exports the run's ledger as Ray metrics when it is called; nothing for a run that is not on Ray."""
+    if run.launch.backend != "ray":
+        return lambda: None
+    from teamnet.team.ray_metrics import RayMetrics
+
+    spec = run.spec
+    metrics = RayMetrics({"task": spec.task, "rule": spec.rule, "seed": str(spec.seed)})
+    return lambda: metrics.show(run.ledger())

@@ -1,0 +1,95 @@
+"""Signals that arrive inside a step wait for its end, so that what they raise finds a run between two steps."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any
+
+from teamnet.training.watch import Watch
+
+PATIENCE = 2.0
+"""Seconds after which a signal that comes again is no longer held back: the step does not seem to end."""
+
+Handler = Callable[[int, FrameType | None], Any]
+
+
+class HeldSignals:
+    """Holds back the Python handlers of all signals while it is entered, and calls them at safe points.
+
+    Python calls a signal's handler between any two instructions of the main thread, and most handlers raise: Ctrl-C
+    does, and so do timers. Inside a step of a run that would leave some units a step ahead of others. A signal that
+    comes again after :data:`PATIENCE` seconds is handled at once. Threads other than the main one get no signals.
+
+    It can be entered more than once; the outermost exit restores the handlers.
+    """
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._before: dict[int, Handler] = {}
+        self._waiting: dict[int, FrameType | None] = {}
+        self._since = 0.0
+
+    def __enter__(self) -> HeldSignals:
+        self._depth += 1
+        if self._depth > 1 or threading.current_thread() is not threading.main_thread():
+            return self
+        try:
+            for number in signal.valid_signals():
+                handler = signal.getsignal(number)
+                if callable(handler) and not _is_immediate(handler):
+                    self._before[number] = handler
+                    signal.signal(number, self._hold)
+        except BaseException:  # raised by a handler that was still in its place
+            self._depth -= 1
+            self._restore()
+            raise
+        return self
+
+    def _hold(self, number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if number in self._waiting and now - self._since > PATIENCE:
+            self._before[number](number, frame)
+            return
+        self._since = self._since if self._waiting else now
+        self._waiting[number] = frame
+
+    def handle(self) -> None:
+        """Call the handlers of the signals that have come; the caller is between two steps."""
+        while self._waiting:
+            number, frame = self._waiting.popitem()
+            self._before[number](number, frame)
+
+    def _restore(self) -> None:
+        """Put all handlers back, whatever those that are back already raise; raises the last of it."""
+        raised: BaseException | None = None
+        while True:
+            try:
+                for number, handler in self._before.items():
+                    if signal.getsignal(number) == self._hold:  # else the environment has taken the signal over
+                        signal.signal(number, handler)
+                break
+            except BaseException as error:
+                raised = error
+        if raised:
+            raise raised
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._depth -= 1
+        if self._depth:
+            return
+        try:
+            self._restore()
+        finally:
+            self.handle()
+            self._before = {}
+
+
+def _is_immediate(handler: Any) -> bool:
+    """Whether a handler is to interrupt what the environment does: the watch over it."""
+    return isinstance(getattr(handler, "__self__", None), Watch)

@@ -1,0 +1,26 @@
+"""From a spec to its task."""
+
+from __future__ import annotations
+
+from teamnet.errors import SpecError
+from teamnet.spec.presets import SINGLE_STEP_TASKS
+from teamnet.spec.run import LaunchSpec, RunSpec
+from teamnet.training.task import Task
+
+
+def make_task(spec: RunSpec, patience: float = LaunchSpec.env_patience) -> Task:
+    """The task of a run; its environments have ``patience`` seconds for every answer, 0 for as long as it takes.
+
+    Raises:
+        EnvironmentRefused: the environment cannot be used.
+    """
+    if spec.task in SINGLE_STEP_TASKS:
+        from teamnet.training.single_step import make_single_step_task
+
+        return make_single_step_task(spec)
+    for name, team in (("actor", spec.actor), ("critic", spec.critic)):
+        if team is None:
+            raise SpecError(name, expected="an actor and a critic", found="none", mend="Use the preset's.")
+    from teamnet.training.environments import Environments
+
+    return Environments(spec, patience)

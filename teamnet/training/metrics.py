@@ -1,0 +1,181 @@
+"""``metrics.jsonl``: one line for each episode of a run, or for each hundred batches of a single-step task."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from teamnet.errors import CheckpointError, SpecError
+from teamnet.training.atomic import having_room
+from teamnet.training.task import Episode
+
+if TYPE_CHECKING:
+    from teamnet.training.run import Run
+
+METRICS = "metrics.jsonl"
+_NAMES = {"env_steps": int, "episode": int, "return": float, "length": int}
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How much of ``metrics.jsonl`` something knows of.
+
+    Args:
+        bytes: from the beginning of the file.
+        sha256: of these bytes, in hexadecimal digits.
+    """
+
+    bytes: int = 0
+    sha256: str = hashlib.sha256().hexdigest()
+
+    def as_plain(self) -> dict[str, Any]:
+        """The same as JSON types."""
+        return asdict(self)
+
+
+def extent_of(about: Mapping[str, Any]) -> Extent:
+    """What a checkpoint's or a summary's JSON object knows of the metrics; nothing if it does not say."""
+    return Extent(**about.get("metrics", {}))
+
+
+def is_metrics(content: bytes) -> bool:
+    """Whether every line is one that :class:`MetricsFile` writes; the last one may be cut short."""
+    *whole, rest = content.split(b"\n")
+    start = b'{"env_steps": '
+    return all(_is_line(line) for line in whole) and (rest.startswith(start) or start.startswith(rest))
+
+
+def _is_line(line: bytes) -> bool:
+    try:
+        plain = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return (
+        isinstance(plain, dict) and list(plain) == list(_NAMES) and line + b"\n" == _line(plain)
+        and all(type(plain[name]) is kind for name, kind in _NAMES.items())
+    )
+
+
+def _line(plain: Mapping[str, Any]) -> bytes:
+    return json.dumps(plain).encode() + b"\n"
+
+
+def check_metrics(path: Path, extent: Extent) -> None:
+    """Refuse a file that does not begin with the bytes that a checkpoint knows of, or that others have written to.
+
+    Args:
+        path: of the file; one that does not exist is all right, as a run can continue without its earlier lines.
+        extent: what the checkpoint knows.
+
+    Raises:
+        CheckpointError: lines are missing or were altered.
+    """
+    if not path.exists():
+        return
+    with having_room(path):
+        content = path.read_bytes()
+    known, later = content[: extent.bytes], content[extent.bytes :]
+    found = f"{len(content)} bytes" if len(known) < extent.bytes else "other content"
+    if hashlib.sha256(known).hexdigest() != extent.sha256:
+        raise CheckpointError(
+            str(path), expected=f"the {extent.bytes} bytes that the run wrote before its checkpoint", found=found,
+            mend="Restore the file, or move it away: the run then continues with a new one.",
+        )
+    if not is_metrics(later):
+        raise CheckpointError(
+            str(path), expected=f"lines of the run after byte {extent.bytes}", found="lines that it did not write",
+            mend="Remove these lines, or move the file away: the run then continues with a new one.",
+        )
+
+
+class MetricsFile:
+    """The file of a run, open for appending, and locked against other processes.
+
+    Args:
+        folder: of the run.
+        extent: what a checkpoint knows of; what follows is removed, as a resumed run writes it again. Whoever gives
+            it has called :func:`check_metrics`. Without it there must be no such file yet.
+
+    Raises:
+        SpecError: another process writes to it.
+        ResourceError: it cannot be opened.
+    """
+
+    def __init__(self, folder: Path, extent: Extent | None = None) -> None:
+        self._path = folder / METRICS
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | (os.O_EXCL if extent is None else 0)
+        with having_room(self._path):
+            self._file = os.fdopen(os.open(self._path, flags, 0o666), "r+b")
+        try:
+            self._lock()
+            self._digest, self._size = hashlib.sha256(), 0
+            self._cut(extent or Extent())
+        except BaseException:
+            self.close()
+            raise
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SpecError(
+                "out", expected="a folder that no other process trains in", found=f"{self._path} is in use",
+                mend="Wait for the other run to end, or give another --out.",
+            ) from None
+        except OSError:  # a file system without locks
+            return
+
+    def _cut(self, extent: Extent) -> None:
+        with having_room(self._path):
+            self._file.seek(0)
+            known = self._file.read(extent.bytes)
+            self._file.seek(len(known))
+            self._file.truncate()
+        self._digest, self._size = hashlib.sha256(known), len(known)
+
+    def episodes(self, episodes: list[Episode]) -> None:
+        """See :class:`teamnet.training.outputs.Observer`."""
+        for episode in episodes:
+            line = _line({
+                "env_steps": episode.env_steps, "episode": episode.episode, "return": episode.total,
+                "length": episode.length,
+            })
+            with having_room(self._path):
+                self._file.write(line)
+            self._digest.update(line)
+            self._size += len(line)
+
+    def rewind(self, run: Run, about: Mapping[str, Any]) -> None:
+        """See :class:`teamnet.training.outputs.Observer`."""
+        with having_room(self._path):
+            self._file.flush()
+        check_metrics(self._path, extent_of(about))
+        self._cut(extent_of(about))
+
+    def extent(self) -> Extent:
+        """What has been written so far; it is handed to the operating system first."""
+        with having_room(self._path):
+            self._file.flush()
+        return Extent(self._size, self._digest.hexdigest())
+
+    def close(self) -> None:
+        """See :class:`teamnet.training.outputs.Observer`; a resumed run writes what a full disk does not take."""
+        with suppress(OSError):
+            self._file.close()
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """The lines of a run's ``metrics.jsonl``.
+
+    Raises:
+        OSError: there is no such file.
+        ValueError: a line is not JSON.
+    """
+    return [json.loads(line) for line in (folder / METRICS).read_text(encoding="utf-8").splitlines()]

@@ -1,0 +1,153 @@
+"""Whether a checkpoint's episode can be replayed, tried on a copy of the environments in another process.
+
+A resumed run replays the episode in hand from its generator and its actions. An environment that depends on anything
+else does not arrive at the same observation, and that should be known before all depends on it. The copy is a forked
+process: it has the environments as they are, so that none is made, and whatever it does to them or to the process is
+gone with it. Files and connections of this process are closed to it. It ends when its time is over.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import select
+import signal
+import time
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from teamnet.training.task import Task, comes_back
+
+SECONDS = 30.0
+"""The longest that a check takes."""
+_SAME, _OTHER, _UNKNOWN = b"=", b"!", b"?"
+_END_WITH_PARENT = 1
+_TRIED = 3
+"""Checkpoints of a run that are tried."""
+
+
+class ReplayCheck:
+    """A check in the background.
+
+    Args:
+        task: stands where ``state`` says.
+        state: what :meth:`teamnet.training.task.Task.state` returned.
+        observation: float64 ``(rows, size)``, at which the replay has to arrive.
+        seconds: after which the check is given up.
+    """
+
+    def __init__(
+        self, task: Task, state: dict[str, Any], observation: np.ndarray, seconds: float = SECONDS
+    ) -> None:
+        self._deadline = time.monotonic() + seconds
+        self._result: bool | None = None
+        self._pipe, answer = os.pipe()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of threads, none of which the copy needs
+            self._process = os.fork()
+        if self._process == 0:
+            _check_here(answer, task, state, observation)
+        os.close(answer)
+        self.ended = False
+
+    def result(self, *, wait: bool) -> bool | None:
+        """Whether the episode comes back; ``None`` as long as that is not known, or if the check failed.
+
+        Args:
+            wait: until it has ended, or its time is over.
+        """
+        if not self.ended:
+            left = max(0.0, self._deadline - time.monotonic())
+            if select.select([self._pipe], [], [], left if wait else 0.0)[0]:
+                answer = os.read(self._pipe, 1)
+                self._result = {_SAME: True, _OTHER: False}.get(answer)
+                self.close()
+            elif time.monotonic() >= self._deadline:
+                self.close()
+        return self._result
+
+    def close(self) -> None:
+        """End the check."""
+        if self.ended:
+            return
+        self.ended = True
+        os.close(self._pipe)
+        with suppress(ProcessLookupError):
+            os.kill(self._process, signal.SIGKILL)
+        with suppress(ChildProcessError):  # somebody else has waited for it
+            os.waitpid(self._process, 0)
+
+
+class ReplayRecord:
+    """What checks have found out about a run: the first checkpoints are tried, until one does not come back.
+
+    Args:
+        task: whose environments are checked, for the message.
+        say: called once it is known that checkpoints cannot be resumed.
+        enabled: whether to check at all.
+    """
+
+    def __init__(self, task: str, say: Callable[[str], None], *, enabled: bool) -> None:
+        self._left = _TRIED if enabled else 0
+        self._task, self._say = task, say
+        self._running: ReplayCheck | None = None
+        self.replayable: bool | None = None
+
+    def begin(self, check: Callable[[], ReplayCheck | None]) -> None:
+        """Begin a check of the state that is being saved, unless one is running or enough have ended."""
+        self.look()
+        if self._left and not self._running and self.replayable is not False:
+            self._left -= 1
+            self._running = check()
+
+    def look(self, *, wait: bool = False) -> bool | None:
+        """Whether checkpoints can be resumed, as far as it is known; ``wait`` for the check that is running."""
+        if self._running:
+            found = self._running.result(wait=wait)
+            if self._running.ended:
+                self._running = None
+                self.replayable = self.replayable if found is None else found
+                if found is False:
+                    self._say(
+                        f"{self._task} depends on more than its generator and actions, so that neither this run nor "
+                        "`teamnet resume` can continue from a checkpoint; `teamnet eval` can use it"
+                    )
+        return self.replayable
+
+    def close(self) -> None:
+        """End the check that is running."""
+        if self._running:
+            self._running.close()
+
+
+def _check_here(answer: int, task: Task, state: dict[str, Any], observation: np.ndarray) -> None:
+    """Do the check in the forked process, and end it without any clean-up, which is the other process's to do."""
+    found = _UNKNOWN
+    try:
+        gc.disable()
+        ctypes.CDLL(None).prctl(_END_WITH_PARENT, signal.SIGKILL)
+        _close_to_the_outside(answer)
+        found = _SAME if comes_back(task, state, observation) else _OTHER
+    except BaseException:  # the environment does not work in a copy, which tells nothing
+        found = _UNKNOWN
+    finally:
+        with suppress(BaseException):
+            os.write(answer, found)
+        os._exit(0)
+
+
+def _close_to_the_outside(but: int) -> None:
+    """Point every open file but one to nowhere: the other process goes on to use them."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) not in (but, nowhere):
+            with suppress(OSError):
+                os.dup2(nowhere, int(name))
+    for number in signal.valid_signals():
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.SIG_DFL)

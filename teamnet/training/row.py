@@ -1,0 +1,131 @@
+"""One environment of a batch: its episode, and what brings it back to a point of it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import gymnasium
+import numpy as np
+
+from teamnet.errors import EnvironmentRefused
+from teamnet.training import statistics
+from teamnet.training.task import EndsElsewhere
+from teamnet.training.watch import Watch
+
+
+class Answer(NamedTuple):
+    """What an environment has answered to an action, or at a reset."""
+
+    observation: Any
+    reward: float
+    terminated: bool
+    truncated: bool
+
+
+class Origin(NamedTuple):
+    """What an episode is replayed from: the generator, and what the wrappers keep between episodes."""
+
+    generator: dict[str, Any]
+    statistics: dict[str, Any]
+
+
+class Row:
+    """One environment, its episode, and what replays it: its origin and the actions since.
+
+    An answer counts once it is accepted. Until then the environment may be ahead of what is noted here; it is then
+    brought back before it is asked again.
+    """
+
+    def __init__(self, environment: gymnasium.Env[Any, Any], seed: int, watch: Watch) -> None:
+        self.environment, self._watch = environment, watch
+        watch.ask(environment.reset, seed=seed)
+        self.origin = Origin({}, {})
+        self.actions: list[Any] = []
+        self.total = 0.0
+        self.over = True
+        self.observation: Any = None
+        self._next_origin: Origin | None = None
+        self._ahead = False
+
+    def ask(self, action: Any) -> Answer:
+        """Give the environment an action, or begin an episode if the last one is over."""
+        if self._ahead:
+            self._go_back()
+        self._ahead = True
+        if self.over:
+            self._next_origin = self._next_origin or self._where()
+            observation, _ = self._watch.ask(self.environment.reset)
+            return Answer(observation, 0.0, False, False)
+        observation, reward, terminated, truncated, _ = self._watch.ask(self.environment.step, action)
+        return Answer(observation, float(reward), _as_bool(terminated), _as_bool(truncated))
+
+    def accept(self, action: Any, answer: Answer) -> None:
+        """Take note of the answer to an action."""
+        if self.over:
+            assert self._next_origin
+            self.origin, self._next_origin = self._next_origin, None
+            self.actions, self.total, self.over = [], 0.0, False
+        else:
+            self.actions.append(action)
+            self.total += answer.reward
+            self.over = answer.terminated or answer.truncated
+        self.observation = answer.observation
+        self._ahead = False
+
+    def _where(self) -> Origin:
+        generator = dict(self.environment.unwrapped.np_random.bit_generator.state)
+        return Origin(generator, statistics.capture(self.environment))
+
+    def _go_to(self, origin: Origin) -> None:
+        self.environment.unwrapped.np_random.bit_generator.state = origin.generator
+        statistics.restore(self.environment, origin.statistics)
+
+    def _go_back(self) -> None:
+        """Bring the environment to where the last accepted answer left it."""
+        if self.over:
+            if self._next_origin:
+                self._go_to(self._next_origin)
+            return
+        self._go_to(self.origin)
+        observation, _ = self._watch.ask(self.environment.reset)
+        for action in self.actions:
+            observation, *_ = self._watch.ask(self.environment.step, action)
+        if not np.array_equal(np.asarray(observation), np.asarray(self.observation)):
+            raise EnvironmentRefused(
+                "environment", expected="the observation at which its step was interrupted, from its generator and "
+                "actions", found="another one", mend="Such an environment cannot be replayed: start the run anew.",
+            )
+
+    def replay(self, state: dict[str, Any]) -> None:
+        """Go to where another row was; see :meth:`plain`."""
+        self._next_origin = Origin(state["generator"], state.get("statistics", {}))
+        self._go_to(self._next_origin)
+        self.over, self._ahead = True, False
+        self.accept(None, self.ask(None))
+        for action in state["actions"]:
+            action = action if isinstance(action, int) else np.array(action, self.environment.action_space.dtype)
+            self.accept(action, self.ask(action))
+        if self.over is not state["over"]:
+            raise EndsElsewhere("an episode that ends elsewhere")
+
+    def plain(self) -> dict[str, Any]:
+        """What :meth:`replay` takes, as JSON types."""
+        return {
+            "generator": _plain(self.origin.generator), "statistics": self.origin.statistics, "over": self.over,
+            "actions": [action if isinstance(action, int) else action.tolist() for action in self.actions],
+        }
+
+
+def _as_bool(flag: Any) -> bool:
+    if flag not in (0, 1):
+        raise ValueError(f"{flag!r} as an end of an episode")
+    return bool(flag)
+
+
+def _plain(state: Any) -> Any:
+    """A bit generator's state with Python's own numbers."""
+    if isinstance(state, dict):
+        return {key: _plain(value) for key, value in state.items()}
+    if isinstance(state, np.ndarray):
+        return state.tolist()
+    return state.item() if isinstance(state, np.generic) else state

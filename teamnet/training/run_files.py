@@ -1,0 +1,170 @@
+"""The files of a run: each belongs to one run, by an identity that the run has from its beginning to its end.
+
+``spec.json`` and ``summary.json`` hold the identity, checkpoints, event files and drafts have it in their names, and
+the picture has it in a text chunk. ``metrics.jsonl`` holds nothing but the episodes, so that two runs of one spec have
+the same file; the summary and every checkpoint know its length and digest.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import teamnet
+from teamnet.errors import CheckpointError, SpecError
+from teamnet.spec.files import to_plain
+from teamnet.spec.run import LaunchSpec, RunSpec
+from teamnet.training.atomic import write_atomically
+from teamnet.training.checkpoint import checksum
+from teamnet.training.checkpoint_content import RUN
+from teamnet.training.metrics import METRICS, Extent, check_metrics, extent_of, read_metrics
+
+SPEC, SUMMARY = "spec.json", "summary.json"
+_CHECKSUM = "checksum"
+
+
+def new_run() -> str:
+    """An identity that no other run has: twelve hexadecimal digits."""
+    return secrets.token_hex(6)
+
+
+def write_spec(folder: Path, run: str, spec: RunSpec, launch: LaunchSpec) -> None:
+    """``spec.json``: the resolved spec, where it runs, the version, and a digest that shows a change by hand."""
+    content = {
+        "version": teamnet.__version__, "run": run, "spec": to_plain(spec), "launch": to_plain(launch),
+    }
+    content[_CHECKSUM] = checksum(content)
+    write_atomically(folder / SPEC, json.dumps(content, indent=2).encode(), run)
+
+
+def write_summary(folder: Path, run: str, summary: Mapping[str, Any], metrics: Extent) -> None:
+    """``summary.json``: the summary, and which run and which metrics it is of."""
+    content = {**summary, "run": run, "metrics": metrics.as_plain()}
+    write_atomically(folder / SUMMARY, json.dumps(content, indent=2).encode(), run)
+
+
+def run_of(path: Path) -> str:
+    """The run that a JSON file belongs to; empty if it is none of a run, or no file."""
+    try:
+        run = json.loads(path.read_bytes()).get("run") if path.is_file() and not path.is_symlink() else ""
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return ""
+    return run if isinstance(run, str) and RUN.fullmatch(run) else ""
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """What a run has left in its folder.
+
+    Args:
+        run: its identity.
+        about: the object in ``spec.json``; its ``spec`` is the run's.
+        summary: the object in ``summary.json``; ``None`` where the run has not come to its end.
+        lines: of ``metrics.jsonl``.
+    """
+
+    run: str
+    about: dict[str, Any]
+    summary: dict[str, Any] | None
+    lines: list[dict[str, Any]]
+
+
+def read_run_files(folder: Path) -> RunFiles:
+    """Read the files of a run, and make sure that they belong together.
+
+    A summary of an earlier part of the run, which was resumed since, is left out.
+
+    Raises:
+        CheckpointError: a file is missing or damaged, or belongs to another run.
+    """
+    about = _read_object(folder / SPEC)
+    run, path = about.get("run"), folder / METRICS
+    if not isinstance(run, str) or not RUN.fullmatch(run):
+        raise _unfit(folder / SPEC, "the identity of a run", "none")
+    if not isinstance(about.get("spec"), dict):
+        raise _unfit(folder / SPEC, "the spec of a run", "none")
+    summary = _read_object(folder / SUMMARY) if (folder / SUMMARY).exists() else None
+    if summary is not None and summary.get("run") != run:
+        raise _unfit(folder / SUMMARY, f"a summary of run {run}, as {SPEC}", f"one of run {summary.get('run')}")
+    try:
+        content = path.read_bytes()
+        lines = read_metrics(folder)
+        extent = extent_of(summary or {})
+    except (OSError, ValueError, TypeError) as error:
+        raise _unfit(path, "a JSON object a line", str(error)) from None
+    if summary is not None:
+        check_metrics(path, extent)
+        if len(content) > extent.bytes:
+            summary = None
+    return RunFiles(run, about, summary, lines)
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise _unfit(path, "a JSON object", str(error)) from None
+    if not isinstance(content, dict):
+        raise _unfit(path, "a JSON object", type(content).__name__)
+    return content
+
+
+def _unfit(path: Path, expected: str, found: str) -> CheckpointError:
+    return CheckpointError(
+        str(path), expected=expected, found=found,
+        mend="Restore the files of one run, or remove the folder and run it again.",
+    )
+
+
+def changed_by_hand(folder: Path) -> dict[str, Any] | None:
+    """The object in ``spec.json`` if it is not what the run wrote; ``None`` if it is, or if there is no such file."""
+    if not (folder / SPEC).exists():
+        return None
+    about = _read_object(folder / SPEC)
+    content = {name: value for name, value in about.items() if name != _CHECKSUM}
+    return about if about.get(_CHECKSUM) != checksum(content) else None
+
+
+def check_writable(path: Path, option: str = "out") -> None:
+    """Refuse a folder that cannot be made or written to; nothing is made or written.
+
+    Args:
+        path: of the folder.
+        option: that named it, for the message.
+
+    Raises:
+        SpecError: naming the option.
+    """
+    found = ""
+    try:
+        existing = next(its for its in (path, *path.absolute().parents) if os.path.lexists(its))
+        if not existing.is_dir():
+            found = f"{existing} is no folder"
+        elif not os.access(existing, os.W_OK | os.X_OK):
+            found = f"{existing} cannot be written to"
+    except (OSError, ValueError) as error:  # a name that no folder can have
+        found = str(error)
+    if found:
+        raise SpecError(
+            option, expected="a folder that can be written to", found=found, mend=f"Give another --{option}."
+        )
+
+
+def make_folder(path: Path, option: str = "out") -> None:
+    """Make a folder, and those above it.
+
+    Raises:
+        SpecError: it cannot be made; ``option`` is named.
+    """
+    check_writable(path, option)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SpecError(
+            option, expected="a folder that can be made", found=str(error), mend=f"Give another --{option}."
+        ) from None

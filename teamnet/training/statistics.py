@@ -1,0 +1,138 @@
+"""What environments keep from one episode to the next: the statistics of normalising wrappers.
+
+An episode is replayed from its generator and its actions, so that whatever else its observations depend on must be
+known at its reset. These are kept:
+
+- running means of any wrapper: attributes that have ``mean``, ``var`` and ``count``, as in Gymnasium's
+  ``NormalizeObservation`` and ``NormalizeReward``, and the latter's discounted return;
+- what a wrapper or environment itself gives, if it has the two methods of :class:`KeepsState`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, Protocol, runtime_checkable
+
+import gymnasium
+import numpy as np
+
+from teamnet.errors import CheckpointError, EnvironmentRefused
+
+_MOMENTS = ("mean", "var", "count")
+_ACCUMULATED = "discounted_reward"
+
+
+@runtime_checkable
+class KeepsState(Protocol):
+    """A wrapper or environment whose state between episodes is kept in checkpoints.
+
+    If it has an attribute ``training``, this is set to ``False`` where nothing is to be learned from observations:
+    in ``teamnet eval`` and in :meth:`teamnet.TeamAgent.make_environment`.
+    """
+
+    def get_training_state(self) -> Any:
+        """What lasts beyond an episode, as JSON types."""
+        ...
+
+    def set_training_state(self, state: Any) -> None:
+        """Take a state that :meth:`get_training_state` returned."""
+        ...
+
+
+def layers_of(environment: gymnasium.Env[Any, Any]) -> Iterator[tuple[str, Any]]:
+    """An environment's wrappers from the outermost to the environment itself, each with a name of its own."""
+    depth, layer = 0, environment
+    while True:
+        yield f"{depth}.{type(layer).__name__}", layer
+        if not isinstance(layer, gymnasium.Wrapper):
+            return
+        depth, layer = depth + 1, layer.env
+
+
+def capture(environment: gymnasium.Env[Any, Any]) -> dict[str, Any]:
+    """The state between episodes, by layer and attribute, as JSON types; empty for an environment that has none.
+
+    Raises:
+        EnvironmentRefused: a layer's own state is not made of JSON types.
+    """
+    state: dict[str, Any] = {}
+    for name, layer in layers_of(environment):
+        if isinstance(layer, KeepsState):
+            state[name] = _as_json(name, layer.get_training_state())
+            continue
+        for attribute, moments in _running_means(layer):
+            state[f"{name}.{attribute}"] = {part: _plain(getattr(moments, part)) for part in _MOMENTS}
+        if isinstance(layer, gymnasium.wrappers.NormalizeReward):
+            state[f"{name}.{_ACCUMULATED}"] = _plain(layer.discounted_reward)
+    return state
+
+
+def restore(environment: gymnasium.Env[Any, Any], state: dict[str, Any]) -> None:
+    """Give an environment the state that :func:`capture` returned.
+
+    Raises:
+        CheckpointError: the environment has other layers.
+    """
+    own = capture(environment)
+    if own.keys() != state.keys():
+        raise CheckpointError(
+            "environment", expected=f"wrappers with the state {', '.join(sorted(state)) or 'of none'}",
+            found=", ".join(sorted(own)) or "none", mend="Use the wrappers with which the run was trained.",
+        )
+    for name, layer in layers_of(environment) if state else ():
+        if isinstance(layer, KeepsState):
+            layer.set_training_state(_as_json(name, state[name]))
+            continue
+        for attribute, moments in _running_means(layer):
+            for part, value in state[f"{name}.{attribute}"].items():
+                setattr(moments, part, _array(value))
+        if isinstance(layer, gymnasium.wrappers.NormalizeReward):
+            layer.discounted_reward = _array(state[f"{name}.{_ACCUMULATED}"])
+
+
+def freeze(environment: gymnasium.Env[Any, Any]) -> None:
+    """Have the wrappers of an environment learn nothing more from its observations and rewards."""
+    for _, layer in layers_of(environment):
+        if isinstance(layer, gymnasium.wrappers.NormalizeObservation | gymnasium.wrappers.NormalizeReward):
+            layer.update_running_mean = False
+        elif isinstance(layer, KeepsState) and hasattr(layer, "training"):
+            setattr(layer, "training", False)  # noqa: B010 - not every layer with a state has it
+
+
+def cannot_freeze(environment: gymnasium.Env[Any, Any]) -> list[str]:
+    """The layers with running means that :func:`freeze` does not reach."""
+    known = gymnasium.wrappers.NormalizeObservation | gymnasium.wrappers.NormalizeReward
+    return [
+        name for name, layer in layers_of(environment)
+        if any(_running_means(layer)) and not isinstance(layer, known) and not isinstance(layer, KeepsState)
+    ]
+
+
+def _running_means(layer: Any) -> Iterator[tuple[str, Any]]:
+    for attribute, value in vars(layer).items():
+        if all(hasattr(value, part) for part in _MOMENTS) and not isinstance(value, type):
+            yield attribute, value
+
+
+def _plain(value: Any) -> Any:
+    if not isinstance(value, np.ndarray | np.generic):
+        return value
+    return {"dtype": value.dtype.str, "shape": list(value.shape), "values": value.ravel().tolist()}
+
+
+def _array(plain: Any) -> Any:
+    if not isinstance(plain, dict):
+        return plain
+    return np.array(plain["values"], np.dtype(plain["dtype"])).reshape(plain["shape"])
+
+
+def _as_json(name: str, state: Any) -> Any:
+    """A copy of a state, through JSON."""
+    try:
+        return json.loads(json.dumps(state))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise EnvironmentRefused(
+            name, expected="a training state of JSON types", found=f"{type(error).__name__}: {error}",
+            mend="Return numbers, strings, lists and dictionaries from get_training_state.",
+        ) from None

@@ -1,0 +1,134 @@
+"""A trained team that acts without its units and without its environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from teamnet.errors import CheckpointError, NumericalError, SpecError
+from teamnet.spec.files import from_plain, shown
+from teamnet.spec.layers import LayerSpec
+from teamnet.spec.resolve import Interface, build_teams
+from teamnet.spec.run import RunSpec
+from teamnet.team.state import check_layers
+from teamnet.training import statistics
+from teamnet.training.checkpoint import load_checkpoint, newest_checkpoint
+from teamnet.training.policy import Policy
+from teamnet.training.spaces import ActionMap, make_environment
+
+
+class TrainedPolicy:
+    """From observations to actions.
+
+    Args:
+        layers: of the team that acts, from the observation upwards.
+        state: arrays by ``team.layer.name`` as in a checkpoint.
+        to_action: from the output to an action; ``None`` for a single-step task, whose output is the action.
+        seed: of the samples.
+    """
+
+    def __init__(
+        self, layers: Sequence[LayerSpec], state: Mapping[str, np.ndarray], to_action: ActionMap | None, seed: int = 0
+    ) -> None:
+        self._policy = Policy(layers, state, seed)
+        self.observation_size, self._to_action = layers[0].fan_in, to_action
+
+    @classmethod
+    def load(cls, folder: str | Path, seed: int = 0) -> TrainedPolicy:
+        """The policy of the newest checkpoint in a folder; the environment need not be installed.
+
+        Args:
+            folder: what ``teamnet train --out`` or ``TeamAgent.save`` wrote to.
+            seed: of the samples.
+
+        Raises:
+            CheckpointError: there is no checkpoint, or it is damaged.
+        """
+        return cls.of_checkpoint(newest_checkpoint(Path(folder)), seed)
+
+    @classmethod
+    def of_checkpoint(cls, path: Path, seed: int = 0) -> TrainedPolicy:
+        """The policy of a checkpoint.
+
+        Args:
+            path: of its JSON file.
+            seed: of the samples.
+
+        Raises:
+            CheckpointError: it is damaged.
+        """
+        state, about = load_checkpoint(path)
+        try:
+            interface, actions = Interface(**about["interface"]), about["actions"]
+            to_action = ActionMap.from_plain(actions) if actions else None
+            layers = build_teams(from_plain(RunSpec, about["spec"], str(path)), interface)[0]
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(
+                str(path), expected="the task's interface", found=f"{type(error).__name__}: {error}",
+                mend="Use the checkpoint before it.",
+            ) from None
+        check_layers(layers, state)
+        return cls(layers, state, to_action, seed)
+
+    def predict(self, observation: Any, deterministic: bool = False) -> tuple[Any, None]:
+        """The action for one observation ``(size,)``, or the actions for a batch ``(rows, size)``.
+
+        Args:
+            observation: numbers; as the environment of the training gives them, after its wrappers.
+            deterministic: every unit takes its mean and a categorical one its likeliest action, instead of samples.
+
+        Returns:
+            The action or actions, and ``None`` for the recurrent state that other libraries return.
+
+        Raises:
+            SpecError: the observation has another shape, or is not made of numbers.
+            NumericalError: it is not finite.
+        """
+        batch = self._batch_of(observation)
+        output = self._policy.act(batch, greedy=deterministic)
+        actions = output if self._to_action is None else np.array([self._to_action(row) for row in output])
+        return (actions if np.ndim(observation) == 2 else actions[0]), None
+
+    def _batch_of(self, observation: Any) -> np.ndarray:
+        try:
+            given = np.asarray(observation)
+        except ValueError:  # lists of different lengths
+            given = np.array(None)
+        if given.ndim not in (1, 2) or given.shape[-1] != self.observation_size or given.dtype.kind not in "fiub":
+            raise SpecError(
+                "observation", expected=f"numbers ({self.observation_size},) or (rows, {self.observation_size})",
+                found=f"{given.dtype} {given.shape}", mend="Give what the environment of the training returns.",
+            )
+        if not np.isfinite(given).all():
+            raise NumericalError(
+                "observation", expected="finite numbers", found=shown(given.tolist()), mend="Look at its source.",
+            )
+        return np.atleast_2d(given.astype(np.float64))
+
+
+def trained_environment(
+    spec: RunSpec, state: dict[str, Any], render_mode: str | None = None
+) -> gymnasium.Env[Any, Any]:
+    """An environment of a run's task whose wrappers normalise as they did in training, and learn nothing more.
+
+    Args:
+        spec: of the run.
+        state: what its checkpoint has as ``statistics``; see :mod:`teamnet.training.statistics`.
+        render_mode: of the environment.
+
+    Raises:
+        EnvironmentRefused: it cannot be made.
+        CheckpointError: its wrappers are others than in training.
+    """
+    environment = make_environment(spec, render_mode)
+    try:
+        statistics.restore(environment, state)
+    except BaseException:
+        environment.close()
+        raise
+    statistics.freeze(environment)
+    return environment
