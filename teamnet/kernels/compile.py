@@ -5,11 +5,13 @@ Kernels that Python calls (see :mod:`teamnet.kernels.native`) leave here as obje
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numba
 from numba import types
+from numba.core import config
 from numba.extending import intrinsic
 
 _KINDS = {"i": types.int64, "d": types.float64}
@@ -22,7 +24,22 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     :func:`teamnet.kernels.arithmetic.fma` says so; division follows IEEE 754 and never raises.
     """
     compiler: Any = numba.njit  # its overloads do not name these options
-    return compiler(function, nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    with _compiling():
+        return compiler(function, nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+
+@contextmanager
+def _compiling() -> Iterator[None]:
+    """Compile even where ``NUMBA_DISABLE_JIT`` is set: it is meant for the user's own functions, which stay as it says.
+
+    Numba asks for it when a function is declared, and when it compiles its own functions that a kernel calls.
+    """
+    settings: Any = config
+    disabled, settings.DISABLE_JIT = settings.DISABLE_JIT, 0
+    try:
+        yield
+    finally:
+        settings.DISABLE_JIT = disabled
 
 
 def machine_code(generator: Callable[..., Any]) -> Callable[..., Any]:
@@ -41,7 +58,8 @@ def compile_object(function: Callable[..., Any], arguments: str) -> tuple[str, b
         arguments: one letter each: ``i`` for int64 (numbers and addresses), ``d`` for float64.
     """
     signature = types.int64(*(_KINDS[letter] for letter in arguments))
-    function.compile(signature)  # pyright: ignore[reportFunctionMemberAccess] - a numba dispatcher
+    with _compiling():
+        function.compile(signature)  # pyright: ignore[reportFunctionMemberAccess] - a numba dispatcher
     compiled = function.overloads[signature.args]  # pyright: ignore[reportFunctionMemberAccess]
     library = compiled.library
     return compiled.fndesc.llvm_func_name, library.codegen._tm.emit_object(library._final_module)

@@ -8,20 +8,13 @@ needs LLVM's linker alone.
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import importlib
-import os
-import tempfile
 from collections.abc import Callable
-from importlib.metadata import version
-from pathlib import Path
 
 import llvmlite.binding as llvm
 
-_PACKAGE = Path(__file__).resolve().parent.parent
-_COMPILED_FOLDERS = ("kernels", "units", "board", "team")
-_MARKS = b"teamnet.kernels.compile", b"np.dtype("
-"""What a module that is compiled, or that lays out a record for one, has in its source."""
+from teamnet.kernels.cache import Code, object_code
+
 _C_FUNCTIONS = {
     **{name: name for name in (
         "memset", "memcpy", "memmove", "sched_yield", "syscall", "nanosleep", "clock_gettime", "send", "recv",
@@ -33,48 +26,9 @@ address if it cannot find one of them."""
 _KINDS = {"i": ctypes.c_int64, "d": ctypes.c_double}
 
 
-def cache_folder() -> Path:
-    """The folder for object code, named after all that it depends on: the compiled sources, Numba, the processor.
-
-    It lies in ``$TEAMNET_CACHE``, else in the user's cache folder, else in the temporary folder.
-
-    Raises:
-        OSError: none of them can be written to.
-    """
-    contents = hashlib.sha256(f"{version('numba')} {version('llvmlite')} {llvm.get_host_cpu_name()}".encode())
-    contents.update(llvm.get_host_cpu_features().flatten().encode())
-    for folder in _COMPILED_FOLDERS:
-        for module in sorted((_PACKAGE / folder).glob("*.py")):
-            source = module.read_bytes()
-            if folder == "kernels" or any(mark in source for mark in _MARKS):
-                contents.update(source)
-    home = Path(os.environ.get("TEAMNET_CACHE") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    for base in (home, Path(tempfile.gettempdir())):
-        folder = base / "teamnet" / contents.hexdigest()[:16]
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError:
-            continue
-        if os.access(folder, os.W_OK):
-            return folder
-    raise OSError(f"neither {home} nor the temporary folder can be written to")
-
-
-def _object_code(module: str, name: str, arguments: str) -> tuple[str, bytes]:
-    path = cache_folder() / f"{module}.{name}"
-    if not path.exists():
-        compiler = importlib.import_module("teamnet.kernels.compile")
-        symbol, code = compiler.compile_object(getattr(importlib.import_module(module), name), arguments)
-        draft = path.with_name(f"{path.name}.{os.getpid()}")
-        draft.write_bytes(hashlib.sha256(code).digest() + symbol.encode() + b"\0" + code)
-        draft.replace(path)
-    content = path.read_bytes()
-    digest, content = content[:32], content[32:]
-    symbol, _, code = content.partition(b"\0")
-    if hashlib.sha256(code).digest() != digest:
-        path.unlink()
-        return _object_code(module, name, arguments)
-    return symbol.decode(), code
+def _compiled(module: str, name: str, arguments: str) -> Code:
+    compiler = importlib.import_module("teamnet.kernels.compile")
+    return compiler.compile_object(getattr(importlib.import_module(module), name), arguments)
 
 
 def native(module: str, name: str, arguments: str) -> Callable[..., int]:
@@ -84,8 +38,11 @@ def native(module: str, name: str, arguments: str) -> Callable[..., int]:
         module: a module of kernels; it is imported only to be compiled.
         name: of a kernel that returns an integer.
         arguments: one letter each: ``i`` for an integer or an address, ``d`` for a float.
+
+    Raises:
+        ResourceError: compiled code can be kept nowhere.
     """
-    symbol, code = _object_code(module, name, arguments)
+    symbol, code = object_code(f"{module}.{name}", lambda: _compiled(module, name, arguments))
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     program = ctypes.CDLL(None)

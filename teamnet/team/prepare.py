@@ -5,7 +5,8 @@ from __future__ import annotations
 import compileall
 from pathlib import Path
 
-from teamnet.kernels.native import cache_folder, native
+from teamnet.kernels.cache import cache_folder
+from teamnet.kernels.native import native
 
 ENTRIES = (
     ("teamnet.board.relay", "receive_rounds", "i"),

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from teamnet.kernels import native as native_module
+from teamnet.errors import ResourceError
+from teamnet.kernels import cache
 from teamnet.kernels.native import native
 
 _USE = """
@@ -38,11 +41,86 @@ def test_a_damaged_cache_is_compiled_anew(tmp_path: Path):
     assert _run_in_new_process(tmp_path) == "7 1 True\n"
 
 
-def test_an_unwritable_cache_falls_back_to_the_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("TEAMNET_CACHE", str(tmp_path / "file"))
-    monkeypatch.setattr(native_module.tempfile, "gettempdir", lambda: str(tmp_path / "fallback"))
-    assert native_module.cache_folder().is_relative_to(tmp_path / "fallback")
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache with one file in it; the temporary folder is ``tmp_path``, too."""
+    monkeypatch.setenv("TEAMNET_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(cache.tempfile, "gettempdir", lambda: str(tmp_path / "temporary"))
+    assert cache.object_code("code", lambda: ("symbol", b"object")) == ("symbol", b"object")
+    return cache.cache_folder() / "code"
+
+
+def _no_compiler() -> cache.Code:
+    raise AssertionError("it is in the cache")
+
+
+def test_an_unwritable_cache_falls_back_to_the_temporary_folder(kept: Path, monkeypatch: pytest.MonkeyPatch):
+    (kept.parent / "file").touch()
+    monkeypatch.setenv("TEAMNET_CACHE", str(kept.parent / "file"))
+    folder = cache.cache_folder()
+    assert "temporary" in folder.parts
+    assert not folder.parent.parent.stat().st_mode & 0o077, "others could put code there"
+    monkeypatch.setattr(cache.tempfile, "gettempdir", lambda: str(kept.parent / "file"))
+    with pytest.raises(ResourceError) as caught:
+        cache.cache_folder()
+    assert "TEAMNET_CACHE" in caught.value.mend
+
+
+def test_every_damage_is_found_and_mended(kept: Path):
+    whole = kept.read_bytes()
+    assert cache.object_code("code", _no_compiler) == ("symbol", b"object")
+    damages = [whole[:length] for length in range(len(whole))]
+    damages += [whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :] for place in range(len(whole))]
+    for damage in damages:
+        kept.write_bytes(damage)
+        assert cache.object_code("code", lambda: ("symbol", b"object")) == ("symbol", b"object")
+        assert kept.read_bytes() == whole
+
+
+def test_a_folder_in_the_place_of_a_file_is_passed_over(kept: Path):
+    kept.unlink()
+    (kept / "in it").mkdir(parents=True)
+    assert cache.object_code("code", lambda: ("symbol", b"object")) == ("symbol", b"object")
+    assert cache.object_code("code", _no_compiler) == ("symbol", b"object")
+
+
+def test_a_temporary_folder_of_somebody_else_is_not_used(kept: Path, monkeypatch: pytest.MonkeyPatch):
+    (kept.parent / "file").touch()
+    monkeypatch.setenv("TEAMNET_CACHE", str(kept.parent / "file"))
+    folder = cache.cache_folder()
+    owner = os.getuid()
+    monkeypatch.setattr(os, "getuid", lambda: owner + 1)
+    folder.parent.parent.rename(folder.parent.parent.with_name(f"teamnet-{owner + 1}"))
+    with pytest.raises(ResourceError):
+        cache.object_code("code", lambda: ("symbol", b"object"))
+
+
+def test_a_full_disk_is_passed_over_and_two_are_refused(kept: Path, monkeypatch: pytest.MonkeyPatch):
+    """Each file system is full for what is written there, as a tmpfs of one page would be."""
+    kept.unlink()
+    full = {"cache"}
+    write = Path.write_bytes
+
+    def write_or_fail(path: Path, content: bytes) -> int:
+        if full & set(path.parts):
+            write(path, content[:5])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", write_or_fail)
+    assert cache.object_code("code", lambda: ("symbol", b"object")) == ("symbol", b"object")
+    assert cache.object_code("code", _no_compiler) == ("symbol", b"object")
+    full.add("temporary")
+    with pytest.raises(ResourceError) as caught:
+        cache.object_code("other", lambda: ("symbol", b"object"))
+    assert os.strerror(errno.ENOSPC) in caught.value.found
+    assert list(kept.parent.iterdir()) == [], "the drafts are removed"
+
+
+def test_the_compiler_works_whatever_numba_is_told(tmp_path: Path):
+    environment = {"TEAMNET_CACHE": str(tmp_path), "PATH": "", "NUMBA_DISABLE_JIT": "1", "PYTHONOPTIMIZE": "2"}
+    done = subprocess.run([sys.executable, "-c", _USE], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "7 1 True\n"
 
 
 def test_td_error_by_hand():

@@ -1,0 +1,134 @@
+"""Object code on disk: compiled once for a version of the sources, of Numba and of the processor.
+
+A file that is damaged or cannot be read is compiled anew; a folder that is full or read-only is passed over.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+
+import llvmlite.binding as llvm
+
+from teamnet.errors import ResourceError
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+_COMPILED_FOLDERS = ("kernels", "units", "board", "team")
+_MARKS = b"teamnet.kernels.compile", b"np.dtype("
+"""What a module that is compiled, or that lays out a record for one, has in its source."""
+_DIGEST_BYTES = 32
+
+Code = tuple[str, bytes]
+"""The symbol of a kernel and its object code."""
+
+
+def cache_folder() -> Path:
+    """The first folder for object code that can be written to.
+
+    It lies in ``$TEAMNET_CACHE``, else in the user's cache folder, else in the temporary folder in one of the user.
+
+    Raises:
+        ResourceError: there is none.
+    """
+    for folder in filter(_writable, _folders()):
+        return folder
+    raise _no_room("neither can be written to")
+
+
+def object_code(name: str, compiled: Callable[[], Code]) -> Code:
+    """The object code called ``name`` from the cache; if it is not there, ``compiled`` makes it and it is kept.
+
+    Raises:
+        ResourceError: it can be kept nowhere, so that every process would compile it.
+    """
+    for folder in _folders():
+        if code := _read(folder / name):
+            return code
+    code = compiled()
+    failure: object = "neither can be written to"
+    for folder in filter(_writable, _folders()):
+        try:
+            _write(folder / name, code)
+        except OSError as error:
+            failure = error
+        else:
+            return code
+    raise _no_room(failure)
+
+
+def _no_room(found: object) -> ResourceError:
+    return ResourceError(
+        "the cache of compiled code", expected="room in the user's cache folder or the temporary folder",
+        found=str(found), mend="Name a folder that can be written to in TEAMNET_CACHE.",
+    )
+
+
+def _folders() -> Iterator[Path]:
+    """All in which code may be; that of an image is often read-only."""
+    key = _key()
+    return (base / "teamnet" / key for base in _bases())
+
+
+def _writable(folder: Path) -> bool:
+    """Whether it can be written to; it is made if need be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)
+
+
+def _bases() -> Iterator[Path]:
+    if named := os.environ.get("TEAMNET_CACHE") or os.environ.get("XDG_CACHE_HOME"):
+        yield Path(named)
+    else:
+        with suppress(RuntimeError):  # a user without a home folder, as containers have
+            yield Path("~/.cache").expanduser()
+    with suppress(OSError):  # no temporary folder can be written to
+        temporary = Path(tempfile.gettempdir()) / f"teamnet-{os.getuid()}"
+        temporary.mkdir(mode=0o700, parents=True, exist_ok=True)
+        its = temporary.lstat()
+        if stat.S_ISDIR(its.st_mode) and its.st_uid == os.getuid():  # what others put there would be executed
+            yield temporary
+
+
+def _key() -> str:
+    """A name for all that object code depends on."""
+    contents = hashlib.sha256(f"{version('numba')} {version('llvmlite')} {llvm.get_host_cpu_name()}".encode())
+    contents.update(llvm.get_host_cpu_features().flatten().encode())
+    for folder in _COMPILED_FOLDERS:
+        for module in sorted((_PACKAGE / folder).glob("*.py")):
+            source = module.read_bytes()
+            if folder == "kernels" or any(mark in source for mark in _MARKS):
+                contents.update(source)
+    return contents.hexdigest()[:16]
+
+
+def _read(path: Path) -> Code | None:
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    digest, rest = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
+    if hashlib.sha256(rest).digest() != digest:
+        return None
+    symbol, _, code = rest.partition(b"\0")
+    return symbol.decode(), code
+
+
+def _write(path: Path, code: Code) -> None:
+    content = code[0].encode() + b"\0" + code[1]
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        draft.write_bytes(hashlib.sha256(content).digest() + content)
+        draft.replace(path)
+    except OSError:
+        with suppress(OSError):
+            draft.unlink()
+        raise
