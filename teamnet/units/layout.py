@@ -15,7 +15,7 @@ _REALS = (
     "still_activation", "still_error",
 )
 _COUNTERS = (
-    "step", "updates", "noise_index", "below_round", "above_round", "activation_round", "error_round",
+    "step", "updates", "noise_index", "noise_count", "below_round", "above_round", "activation_round", "error_round",
     "learned", "noted",
 )
 LEDGER = (
@@ -53,8 +53,8 @@ turns, in the newest timed step); words are addresses of the board's round count
 units of the layer, ``.._rounds`` how often a slot is published in one environment step, and ``.._round`` is the
 publication that the phase in hand reads or makes. ``learned`` is the number of the observation whose TD error was
 learned from last, where a team runs free, and ``noted`` the last one for which the unit has noted what its neighbours
-say. One step in ``timed_mask + 1`` is timed, none if that is 0. ``still_..`` is by how much a number moves at most that
-is not said again, or negative.
+say. ``noise`` holds ``noise_count`` samples, of which ``noise_index`` are taken. One step in ``timed_mask + 1`` is
+timed, none if that is 0. ``still_..`` is by how much a number moves at most that is not said again, or negative.
 """
 
 PHASE = np.dtype([

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from teamnet.errors import StepInterrupted
 from teamnet.kernels.constants import (
     BETA1,
     BETA2,
@@ -45,7 +46,6 @@ class Unit:
         depth = len(SYNAPSES) + traces
         self.spec = spec
         self._noise = noise or KeyedNoise(spec)
-        self._drawn = 0
         self._block = np.zeros(0)
         self._synapses = {
             "incoming": np.zeros((depth, layer.fan_in, size)),
@@ -109,22 +109,33 @@ class Unit:
             self.record[field] = address
 
     def draw_noise(self, steps: int) -> None:
-        """Lay out the noise of the next ``steps`` steps; what was left of the last block is drawn again."""
-        self._settle_noise()
-        self._drawn = steps * self.spec.layer.draws
-        self._block = np.ascontiguousarray(self._noise.block(self._drawn))
-        self.record["noise"] = self._block.ctypes.data
-        self.record["noise_index"] = 0
+        """Lay out the noise of the next ``steps`` steps; what was left of the last block is drawn again.
 
-    def _settle_noise(self) -> None:
+        Raises:
+            StepInterrupted: more samples were taken than the last block held, as by a step that was done twice.
+        """
         self._noise.restore(self._noise_state())
-        self._drawn = 0
-        self.record["noise_index"] = 0
+        self._forget_noise()
+        samples = steps * self.spec.layer.draws
+        width = 1 if self.spec.layer.family == "categorical" else self.spec.size
+        shape = samples, self.spec.layer.rows, width
+        self._block = np.ascontiguousarray(self._noise.block(samples), np.float64).reshape(shape)
+        self.record["noise"] = self._block.ctypes.data
+        self.record["noise_count"] = samples
+
+    def _forget_noise(self) -> None:
+        """Nothing may be taken of the last block, whose memory may go."""
+        self.record["noise_count"], self.record["noise_index"] = 0, 0
 
     def _noise_state(self) -> np.ndarray:
         """Where the noise would be if no more had been drawn than was used."""
-        used = int(self.record["noise_index"][0])
-        return self._noise.state_after(used) if used < self._drawn else self._noise.state()
+        used, drawn = int(self.record["noise_index"][0]), int(self.record["noise_count"][0])
+        if used > drawn:
+            raise StepInterrupted(
+                self.spec.name, expected=f"at most {drawn} samples taken of the noise", found=f"{used}",
+                mend="Load the newest checkpoint, or start anew.",
+            )
+        return self._noise.state_after(used) if used < drawn else self._noise.state()
 
     def counts(self) -> dict[str, int]:
         """What the unit has published since it was made or restored, and nanoseconds of its timed steps."""
@@ -194,7 +205,7 @@ class Unit:
         for name in _SHOWN:
             self._state[STATE.index(name)] = own[name]
         self._scratch["decay"][:] = 1.0
-        self.record["noise_index"], self._drawn = 0, 0
+        self._forget_noise()
         self._noise.restore(own["noise"])
         step, updates = (int(count) for count in own["counters"])
         for name in (*LEDGER, "noted"):

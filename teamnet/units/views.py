@@ -163,7 +163,12 @@ def _ship(unit, channel):
 
 @kernel
 def take_noise(unit, width):
-    """The next sample's noise ``(rows, width)``."""
-    noise = matrix(unit.noise + 8 * unit.noise_index * unit.rows * width, unit.rows, width)
+    """The next sample's noise ``(rows, width)``; after the last one other memory of the unit, and an error in Python.
+
+    See :meth:`teamnet.units.unit.Unit.draw_noise`.
+    """
+    place = unit.noise + 8 * unit.noise_index * unit.rows * width
+    if unit.noise_index >= unit.noise_count:
+        place = unit.state
     unit.noise_index += 1
-    return noise
+    return matrix(place, unit.rows, width)
