@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from hypothesis import given
@@ -15,16 +15,17 @@ from teamnet.spec.check import check_launch, check_run, check_where
 from teamnet.spec.files import from_plain, to_plain
 from teamnet.spec.presets import METHODS, PRESETS, preset
 from teamnet.spec.resolve import Interface, build_teams, fit_depth
-from teamnet.spec.run import LaunchSpec, RunSpec
+from teamnet.spec.run import LaunchSpec, RunSpec, TeamSpec
 from teamnet.team.partition import block_size
 from teamnet.team.placement import check_placement
-from tests.hostile.law import assert_right, cases, obey
+from tests.hostile.law import assert_right, cases, obey, shows
 from tests.hostile.plain import ANYTHING, damaged, deep
 
 WHOLE = {(task, method): to_plain(preset(task, method)) for task in PRESETS for method in METHODS}
 UNWRITABLE = {"a number of five thousand digits": 10**5000, "a list in a list, and so on": deep(100_000)}
 SMALL = {"hidden": (4, 3), "episodes": 3, "env_steps": 25, "settle_steps": 3, "acting_steps": 2, "address_bits": 2}
 POSITIVE = st.floats(0.0, 1.0) | st.floats(0.0, 1e308) | st.integers(0, 8) | st.sampled_from([5e-324, 1e-200, 1e200])
+BOTH_ENDS = replace(preset("cartpole"), env_steps=9, episodes=9)
 FACES = {"mountaincar": Interface(2, 1, "gaussian"), "regression": Interface(8, 1, "gaussian")}
 
 
@@ -38,13 +39,18 @@ def _resolve(plain: dict[str, Any]) -> RunSpec:
     return spec
 
 
+def _names(kind: type[Any], plain: dict[str, Any]) -> set[str]:
+    """What an error about a damaged spec may be about."""
+    return {"spec"} | {field.name for field in fields(kind)} | set(plain)
+
+
 def test_a_damaged_spec_is_refused_or_resolved():
     outcomes: Counter[str] = Counter()
 
     @cases(1200)
     @given(st.sampled_from(sorted(WHOLE)).flatmap(lambda name: damaged(WHOLE[name])))
     def check(plain: dict[str, Any]):
-        spec, error = obey(lambda: _resolve(plain))
+        spec, error = obey(lambda: _resolve(plain), _names(RunSpec, plain))
         assert error is None or isinstance(error, SpecError)
         if spec is not None:
             assert from_plain(RunSpec, to_plain(spec)) == spec
@@ -70,7 +76,7 @@ def test_a_damaged_launch_is_refused_or_makes_sense():
     @cases(1500)
     @given(damaged(to_plain(LaunchSpec("local"))))
     def check(plain: dict[str, Any]):
-        launch, error = obey(lambda: _launch(plain))
+        launch, error = obey(lambda: _launch(plain), _names(LaunchSpec, plain))
         assert error is None or isinstance(error, SpecError)
         assert launch is None or launch.backend in ("ray", "local")
         outcomes["refused" if error else "right"] += 1
@@ -80,17 +86,25 @@ def test_a_damaged_launch_is_refused_or_makes_sense():
     assert len(outcomes) == 2
 
 
-def test_a_spec_made_in_python_is_refused_or_makes_sense():
+RELATED = {"feedback": "forgetting", "error_feedback": "wire"}
+"""Fields whose values others must fit."""
+
+
+def test_a_spec_made_in_python_is_refused_by_the_name_of_its_field_or_makes_sense():
     outcomes: Counter[str] = Counter()
     names = [field.name for field in fields(RunSpec)]
 
     @cases(1500)
     @given(st.sampled_from(names), ANYTHING)
     def check(name: str, value: Any):
-        spec = replace(preset("cartpole"), **{name: value})
-        _, error = obey(lambda: check_run(spec))
+        spec = replace(BOTH_ENDS, **{name: value})
+        _, error = obey(lambda: check_run(spec), {name, RELATED.get(name, name)})
         assert error is None or isinstance(error, SpecError)
-        assert error or (name in ("actor", "critic")) == (value is None) or value is None
+        if error is not None and error.where.startswith(name):
+            keys = ["variances", "rates", "final_rates"] if error.where in ("actor", "critic") and value == {} else []
+            values = [value, *([getattr(spec, RELATED[name])] if name in RELATED else [])]
+            found = [shows(error.found, its) for its in values]
+            assert all(key in error.found for key in keys) if keys else any(found), error
         outcomes["refused" if error else "right"] += 1
 
     check()
@@ -98,10 +112,54 @@ def test_a_spec_made_in_python_is_refused_or_makes_sense():
     assert len(outcomes) == 2
 
 
+def _hints(kind: type[Any]) -> list[tuple[str, bool]]:
+    """The fields of a class, and whether they may be ``None``."""
+    hints = get_type_hints(kind)
+    return [(field.name, type(None) in get_args(hints[field.name])) for field in fields(kind)]
+
+
+@pytest.mark.parametrize(("name", "optional"), _hints(RunSpec))
+def test_none_is_a_value_of_those_fields_of_a_run_that_are_optional(name: str, optional: bool):
+    for check in (
+        lambda: check_run(replace(BOTH_ENDS, **{name: None})),
+        lambda: check_run(from_plain(RunSpec, {**to_plain(BOTH_ENDS), name: None})),
+    ):
+        _, error = obey(check, [name], None)
+        assert (error is None) is optional
+
+
+@pytest.mark.parametrize(("name", "optional"), _hints(LaunchSpec))
+def test_none_is_a_value_of_those_fields_of_a_launch_that_are_optional(name: str, optional: bool):
+    launch = LaunchSpec("local")
+    for check in (
+        lambda: check_launch(replace(launch, **{name: None})),
+        lambda: check_launch(from_plain(LaunchSpec, {**to_plain(launch), name: None})),
+    ):
+        _, error = obey(check, [name], None)
+        assert (error is None) is optional
+
+
+@pytest.mark.parametrize("team", ["actor", "critic"])
+@pytest.mark.parametrize(("name", "optional"), _hints(TeamSpec))
+def test_none_is_a_value_of_those_fields_of_a_team_that_are_optional(team: str, name: str, optional: bool):
+    spec = preset("cartpole")
+    for check in (
+        lambda: check_run(replace(spec, **{team: replace(getattr(spec, team), **{name: None})})),
+        lambda: check_run(from_plain(RunSpec, {**to_plain(spec), team: {**to_plain(spec)[team], name: None}})),
+    ):
+        _, error = obey(check, [f"{team}.{name}"], None)
+        assert (error is None) is optional
+
+
+def test_a_run_without_any_end_is_refused():
+    _, error = obey(lambda: check_run(replace(BOTH_ENDS, env_steps=None, episodes=None)), ["env_steps"])
+    assert isinstance(error, SpecError)
+
+
 @cases(1500)
 @given(ANYTHING, st.sampled_from([RunSpec, LaunchSpec]))
 def test_what_is_no_spec_at_all_is_refused(plain: Any, kind: type[Any]):
-    _, error = obey(lambda: from_plain(kind, plain))
+    _, error = obey(lambda: from_plain(kind, plain), ["spec"])
     assert isinstance(error, SpecError) or (kind is LaunchSpec and plain == {})
 
 
@@ -109,7 +167,7 @@ def test_what_is_no_spec_at_all_is_refused(plain: Any, kind: type[Any]):
 @pytest.mark.parametrize("field", [*(field.name for field in fields(RunSpec)), "no such field"])
 def test_what_python_cannot_write_is_refused_in_every_field(field: str, name: str):
     for value in (UNWRITABLE[name], [UNWRITABLE[name]], {"rates": UNWRITABLE[name]}):
-        _, error = obey(lambda value=value: _resolve({**WHOLE["cartpole", "map"], field: value}))
+        _, error = obey(lambda value=value: _resolve({**WHOLE["cartpole", "map"], field: value}), [field])
         assert isinstance(error, SpecError)
 
 

@@ -27,7 +27,7 @@ def test_a_name_is_that_of_a_preset_or_is_refused():
     @cases(1200)
     @given(NAMES, st.booleans().flatmap(lambda known: st.sampled_from(sorted(METHODS)) if known else NAMES))
     def check(task: str, method: str):
-        spec, error = obey(lambda: preset(task, method))
+        spec, error = obey(lambda: preset(task, method), ["task", "preset"])
         known = task in PRESETS or "-v" in task or ":" in task or "/" in task
         assert (error is None) == (known and method in METHODS)
         assert error is None or isinstance(error, SpecError)
@@ -52,7 +52,7 @@ def test_a_name_is_that_of_an_environment_or_is_refused():
     @cases(600)
     @given((near(KNOWN, ANY) | st.text(ANY, max_size=9)).map(lambda name: name if "-v" in name else f"{name}-v1"))
     def check(name: str):
-        made, error = obey(lambda: make(name))
+        made, error = obey(lambda: make(name), [name])
         assert error is None or isinstance(error, EnvironmentRefused)
         assert made is None or gymnasium.spec(made).id
         outcomes["refused" if error else "right"] += 1
@@ -68,13 +68,13 @@ def test_what_is_no_name_is_refused():
     @cases(200)
     @given(kinds, kinds)
     def check(task: object, other: object):
-        for action in (
-            lambda: TeamAgent(task, backend="local"),  # type: ignore[arg-type]  # that is the point
-            lambda: TeamAgent("cartpole", backend="local", rule=other),
-            lambda: TeamAgent("cartpole", backend="local", placement=other),
-            lambda: TeamAgent("cartpole", backend=other),
+        for name, value, action in (
+            ("task", task, lambda: TeamAgent(task, backend="local")),  # type: ignore[arg-type]  # that is the point
+            ("rule", other, lambda: TeamAgent("cartpole", backend="local", rule=other)),
+            ("placement", other, lambda: TeamAgent("cartpole", backend="local", placement=other)),
+            ("backend", other, lambda: TeamAgent("cartpole", backend=other)),
         ):
-            _, error = obey(action)
+            _, error = obey(action, [name], value)
             assert isinstance(error, SpecError)
 
     check()
