@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 import llvmlite.binding as llvm
 
@@ -24,8 +25,13 @@ _MARKS = b"teamnet.kernels.compile", b"np.dtype("
 """What a module that is compiled, or that lays out a record for one, has in its source."""
 _DIGEST_BYTES = 32
 
-Code = tuple[str, bytes]
-"""The symbol of a kernel and its object code."""
+
+class Code(NamedTuple):
+    """A kernel's object code, its symbol there, and a letter for each argument: ``i`` for int64, ``d`` for float64."""
+
+    symbol: str
+    arguments: str
+    code: bytes
 
 
 def cache_folder() -> Path:
@@ -118,12 +124,12 @@ def _read(path: Path) -> Code | None:
     digest, rest = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
     if hashlib.sha256(rest).digest() != digest:
         return None
-    symbol, _, code = rest.partition(b"\0")
-    return symbol.decode(), code
+    symbol, arguments, code = rest.split(b"\0", 2)
+    return Code(symbol.decode(), arguments.decode(), code)
 
 
 def _write(path: Path, code: Code) -> None:
-    content = code[0].encode() + b"\0" + code[1]
+    content = b"\0".join((code.symbol.encode(), code.arguments.encode(), code.code))
     draft = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         draft.write_bytes(hashlib.sha256(content).digest() + content)

@@ -5,6 +5,7 @@ Kernels that Python calls (see :mod:`teamnet.kernels.native`) leave here as obje
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,7 +15,9 @@ from numba import types
 from numba.core import config
 from numba.extending import intrinsic
 
-_KINDS = {"i": types.int64, "d": types.float64}
+from teamnet.kernels.cache import Code
+
+_KINDS = {int: ("i", types.int64), float: ("d", types.float64)}
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -50,16 +53,19 @@ def machine_code(generator: Callable[..., Any]) -> Callable[..., Any]:
     return intrinsic(generator)
 
 
-def compile_object(function: Callable[..., Any], arguments: str) -> tuple[str, bytes]:
-    """The symbol and the object code of a kernel that takes ``arguments`` and returns an integer.
+def compile_object(function: Callable[..., Any]) -> Code:
+    """The object code of a kernel for calls from Python; its annotations say what it takes.
 
     Args:
-        function: a :func:`kernel` that makes no arrays and raises nothing, so that its code needs nothing of Numba.
-        arguments: one letter each: ``i`` for int64 (numbers and addresses), ``d`` for float64.
+        function: a :func:`kernel` whose parameters are ``int`` (numbers and addresses) or ``float``, and that returns
+            ``int``. It makes no arrays and raises nothing, so that its code needs nothing of Numba.
     """
-    signature = types.int64(*(_KINDS[letter] for letter in arguments))
+    parameters = inspect.signature(function.py_func, eval_str=True).parameters  # pyright: ignore[reportFunctionMemberAccess]
+    letters, kinds = zip(*(_KINDS[parameter.annotation] for parameter in parameters.values()), strict=True)
+    signature = types.int64(*kinds)
     with _compiling():
         function.compile(signature)  # pyright: ignore[reportFunctionMemberAccess] - a numba dispatcher
     compiled = function.overloads[signature.args]  # pyright: ignore[reportFunctionMemberAccess]
     library = compiled.library
-    return compiled.fndesc.llvm_func_name, library.codegen._tm.emit_object(library._final_module)
+    code = library.codegen._tm.emit_object(library._final_module)
+    return Code(compiled.fndesc.llvm_func_name, "".join(letters), code)

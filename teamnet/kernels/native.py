@@ -26,23 +26,24 @@ address if it cannot find one of them."""
 _KINDS = {"i": ctypes.c_int64, "d": ctypes.c_double}
 
 
-def _compiled(module: str, name: str, arguments: str) -> Code:
+def _compiled(module: str, name: str) -> Code:
     compiler = importlib.import_module("teamnet.kernels.compile")
-    return compiler.compile_object(getattr(importlib.import_module(module), name), arguments)
+    return compiler.compile_object(getattr(importlib.import_module(module), name))
 
 
-def native(module: str, name: str, arguments: str) -> Callable[..., int]:
+def native(module: str, name: str) -> Callable[..., int]:
     """The kernel ``name`` of ``module`` as a function that Python can call; compiled first if the cache has it not.
+
+    The function raises a TypeError for a wrong number of arguments, and ctypes.ArgumentError for wrong ones.
 
     Args:
         module: a module of kernels; it is imported only to be compiled.
-        name: of a kernel that returns an integer.
-        arguments: one letter each: ``i`` for an integer or an address, ``d`` for a float.
+        name: of a kernel whose annotations say what it takes; see :func:`teamnet.kernels.compile.compile_object`.
 
     Raises:
         ResourceError: compiled code can be kept nowhere.
     """
-    symbol, code = object_code(f"{module}.{name}", lambda: _compiled(module, name, arguments))
+    symbol, arguments, code = object_code(f"{module}.{name}", lambda: _compiled(module, name))
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     program = ctypes.CDLL(None)
@@ -59,6 +60,8 @@ def native(module: str, name: str, arguments: str) -> Callable[..., int]:
     function = prototype(engine.get_function_address(symbol))
 
     def call(*values: float) -> int:
+        if len(values) != len(kinds):  # ctypes passes more than there are
+            raise TypeError(f"{module}.{name} takes {len(kinds)} arguments, not {len(values)}")
         result, exception = ctypes.c_int64(), ctypes.c_void_p()
         if function(ctypes.addressof(result), ctypes.addressof(exception), *values):
             raise RuntimeError(f"{module}.{name} failed inside compiled code")

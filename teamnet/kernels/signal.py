@@ -7,7 +7,10 @@ from teamnet.kernels.memory import vector
 
 
 @kernel
-def find_td_error(rows, reward, value, previous, terminated, masked, delta, discount, limit):
+def find_td_error(
+    rows: int, reward: int, value: int, previous: int, terminated: int, masked: int, delta: int, discount: float,
+    limit: float,
+) -> int:
     """``delta_t = r + gamma V(s_t) [not terminal] - V(s_{t-1})``, 0 for masked rows; then ``previous`` is ``V(s_t)``.
 
     Args:

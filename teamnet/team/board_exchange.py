@@ -43,8 +43,8 @@ class BoardExchange:
         self, teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec], crew: Crew, nodes: Nodes | None = None
     ) -> None:
         self.actors = crew.size
-        self._publish = native("teamnet.team.meet", "publish_alone", "ii")
-        self._wait_for_all = native("teamnet.team.meet", "wait_for_all", "iiiii")
+        self._publish = native("teamnet.team.meet", "publish_alone")
+        self._wait_for_all = native("teamnet.team.meet", "wait_for_all")
         self._crew, self._teams, self._units = crew, teams, units
         try:
             nodes = nodes or Nodes(Node(teams, units, [0] * len(units)))

@@ -50,7 +50,7 @@ class CallWorker:
             self._inbox["gate"] = board.gates(layer)
         self._phases = schedule_of(layer)
         self._noise_left = 0
-        self._do_phase = native("teamnet.team.phase", "do_phase", "ii")
+        self._do_phase = native("teamnet.team.phase", "do_phase")
 
     def phase(self, number: int, deliveries: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Take in what neighbours published, do phase ``number``, and return what the unit publishes."""

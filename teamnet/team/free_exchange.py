@@ -33,7 +33,7 @@ class FreeExchange(BoardExchange):
 
     def __init__(self, teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec], crew: Crew) -> None:
         super().__init__(teams, units, crew)
-        self._set_control = native("teamnet.team.meet", "set_control", "ii")
+        self._set_control = native("teamnet.team.meet", "set_control")
         self._output_rounds[:] = 1
         self._clock = self._control + 8
         self._begun = np.zeros(teams[0][0].rows)

@@ -42,7 +42,7 @@ class LocalExchange:
         for number, unit in enumerate(self.units):
             unit.record = self._records[number : number + 1]
         self._units_at = self._records.ctypes.data, self._records.size
-        self._perform = native("teamnet.team.in_turn", "perform_in_turn", "iiii")
+        self._perform = native("teamnet.team.in_turn", "perform_in_turn")
         self._acting, self._rest = (
             np.array([(turn.unit, turn.number) for wave in waves for turn in wave], np.int64)
             for waves in order_of_step(teams, units)

@@ -69,10 +69,10 @@ class Node:
         self._segment: int | None = create_segment(board_size(teams))
         try:
             self.board = Board(teams, map_segment(path_of(self._segment)))
-            self._wake_all = native("teamnet.team.meet", "wake_all", "ii")
+            self._wake_all = native("teamnet.team.meet", "wake_all")
             self._words = np.array(self.board.words(), np.int64)
             if self.routes.count > 1:
-                self._run = {entry: native(*entry, "i") for entry in (SENDING, RECEIVING)}
+                self._run = {entry: native(*entry) for entry in (SENDING, RECEIVING)}
                 self._listener = Listener(host, key, number, self.routes.count)
         except BaseException:
             self._release()
@@ -86,7 +86,7 @@ class Node:
 
     def compile(self, module: str, name: str) -> None:
         """Have the kernel that this node's workers run in the cache, before many of them look for it at once."""
-        native(module, name, "ii")
+        native(module, name)
 
     def _release(self) -> None:
         """Let go of the segment: its memory now lives as long as the processes that have mapped it."""

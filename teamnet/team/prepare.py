@@ -9,17 +9,17 @@ from teamnet.kernels.cache import cache_folder
 from teamnet.kernels.native import native
 
 ENTRIES = (
-    ("teamnet.board.relay", "receive_rounds", "i"),
-    ("teamnet.board.relay", "send_rounds", "i"),
-    ("teamnet.kernels.signal", "find_td_error", "iiiiiiidd"),
-    ("teamnet.team.free_run", "run_free", "ii"),
-    ("teamnet.team.in_turn", "perform_in_turn", "iiii"),
-    ("teamnet.team.meet", "publish_alone", "ii"),
-    ("teamnet.team.meet", "set_control", "ii"),
-    ("teamnet.team.meet", "wait_for_all", "iiiii"),
-    ("teamnet.team.meet", "wake_all", "ii"),
-    ("teamnet.team.phase", "do_phase", "ii"),
-    ("teamnet.team.run", "run", "ii"),
+    ("teamnet.board.relay", "receive_rounds"),
+    ("teamnet.board.relay", "send_rounds"),
+    ("teamnet.kernels.signal", "find_td_error"),
+    ("teamnet.team.free_run", "run_free"),
+    ("teamnet.team.in_turn", "perform_in_turn"),
+    ("teamnet.team.meet", "publish_alone"),
+    ("teamnet.team.meet", "set_control"),
+    ("teamnet.team.meet", "wait_for_all"),
+    ("teamnet.team.meet", "wake_all"),
+    ("teamnet.team.phase", "do_phase"),
+    ("teamnet.team.run", "run"),
 )
 
 

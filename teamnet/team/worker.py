@@ -42,7 +42,7 @@ class BoardWorker:
         self._unit = Unit(unit, None if noise is None else RecordedNoise(noise))
         self._board: Board | None = None
         self._drawing = threading.Lock()
-        self._run = native(*self.kernel, "ii")
+        self._run = native(*self.kernel)
 
     def attach(self, path: Path, peers: int, shared: bool) -> None:
         """Map the board of this node and take the unit's slots.

@@ -53,7 +53,7 @@ class Coordinator:
                 outcome.reward, self._reader.value(critic), self.previous_value, outcome.terminated,
                 outcome.masked, self._delta,
             )
-            self._td_error = native("teamnet.kernels.signal", "find_td_error", "iiiiiiidd")
+            self._td_error = native("teamnet.kernels.signal", "find_td_error")
             self._signals = (spec.num_envs, *(array.ctypes.data for array in arrays), spec.discount, limit)
 
     def advance(self, until: Callable[[], bool], between_steps: Callable[[], None] = lambda: None) -> list[Episode]:

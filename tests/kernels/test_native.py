@@ -18,9 +18,12 @@ import sys
 import numpy as np
 from teamnet.kernels.native import native
 numbers = np.zeros(32, np.uint32)
-native("teamnet.team.meet", "publish_alone", "ii")(numbers.ctypes.data, 7)
+native("teamnet.team.meet", "publish_alone")(numbers.ctypes.data, 7)
 print(int(numbers[0]), int(numbers[4]), "numba" in sys.modules)
 """
+
+
+_CODE = cache.Code("symbol", "id", b"object")
 
 
 def _run_in_new_process(cache: Path) -> str:
@@ -46,7 +49,7 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache with one file in it; the temporary folder is ``tmp_path``, too."""
     monkeypatch.setenv("TEAMNET_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(cache.tempfile, "gettempdir", lambda: str(tmp_path / "temporary"))
-    assert cache.object_code("code", lambda: ("symbol", b"object")) == ("symbol", b"object")
+    assert cache.object_code("code", lambda: _CODE) == _CODE
     return cache.cache_folder() / "code"
 
 
@@ -68,20 +71,20 @@ def test_an_unwritable_cache_falls_back_to_the_temporary_folder(kept: Path, monk
 
 def test_every_damage_is_found_and_mended(kept: Path):
     whole = kept.read_bytes()
-    assert cache.object_code("code", _no_compiler) == ("symbol", b"object")
+    assert cache.object_code("code", _no_compiler) == _CODE
     damages = [whole[:length] for length in range(len(whole))]
     damages += [whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :] for place in range(len(whole))]
     for damage in damages:
         kept.write_bytes(damage)
-        assert cache.object_code("code", lambda: ("symbol", b"object")) == ("symbol", b"object")
+        assert cache.object_code("code", lambda: _CODE) == _CODE
         assert kept.read_bytes() == whole
 
 
 def test_a_folder_in_the_place_of_a_file_is_passed_over(kept: Path):
     kept.unlink()
     (kept / "in it").mkdir(parents=True)
-    assert cache.object_code("code", lambda: ("symbol", b"object")) == ("symbol", b"object")
-    assert cache.object_code("code", _no_compiler) == ("symbol", b"object")
+    assert cache.object_code("code", lambda: _CODE) == _CODE
+    assert cache.object_code("code", _no_compiler) == _CODE
 
 
 def test_a_temporary_folder_of_somebody_else_is_not_used(kept: Path, monkeypatch: pytest.MonkeyPatch):
@@ -92,7 +95,7 @@ def test_a_temporary_folder_of_somebody_else_is_not_used(kept: Path, monkeypatch
     monkeypatch.setattr(os, "getuid", lambda: owner + 1)
     folder.parent.parent.rename(folder.parent.parent.with_name(f"teamnet-{owner + 1}"))
     with pytest.raises(ResourceError):
-        cache.object_code("code", lambda: ("symbol", b"object"))
+        cache.object_code("code", lambda: _CODE)
 
 
 def test_a_full_disk_is_passed_over_and_two_are_refused(kept: Path, monkeypatch: pytest.MonkeyPatch):
@@ -108,11 +111,11 @@ def test_a_full_disk_is_passed_over_and_two_are_refused(kept: Path, monkeypatch:
         return write(path, content)
 
     monkeypatch.setattr(Path, "write_bytes", write_or_fail)
-    assert cache.object_code("code", lambda: ("symbol", b"object")) == ("symbol", b"object")
-    assert cache.object_code("code", _no_compiler) == ("symbol", b"object")
+    assert cache.object_code("code", lambda: _CODE) == _CODE
+    assert cache.object_code("code", _no_compiler) == _CODE
     full.add("temporary")
     with pytest.raises(ResourceError) as caught:
-        cache.object_code("other", lambda: ("symbol", b"object"))
+        cache.object_code("other", lambda: _CODE)
     assert os.strerror(errno.ENOSPC) in caught.value.found
     assert list(kept.parent.iterdir()) == [], "the drafts are removed"
 
@@ -128,6 +131,6 @@ def test_td_error_by_hand():
     previous, delta = np.array([3.0, 3.0, 3.0, 3.0]), np.empty(4)
     terminated, masked = np.array([0.0, 1.0, 0.0, 0.0]), np.array([0.0, 0.0, 1.0, 0.0])
     arrays = (reward, value, previous, terminated, masked, delta)
-    native("teamnet.kernels.signal", "find_td_error", "iiiiiiidd")(4, *(a.ctypes.data for a in arrays), 0.5, 5.0)
+    native("teamnet.kernels.signal", "find_td_error")(4, *(a.ctypes.data for a in arrays), 0.5, 5.0)
     assert delta.tolist() == [1 + 0.5 * 2 - 3, 1 - 3, 0.0, 5 + 0.5 * 2 - 3]
     assert previous.tolist() == value.tolist()

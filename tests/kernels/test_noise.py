@@ -18,7 +18,7 @@ TEAMS = [make_layers((3, 5, 2), rows=3), make_layers((3, 5, 1), team="critic", f
 
 
 def _act_again(exchange: LocalExchange, unit: int) -> None:
-    native("teamnet.team.phase", "do_phase", "ii")(exchange.units[unit].record.ctypes.data, 0)
+    native("teamnet.team.phase", "do_phase")(exchange.units[unit].record.ctypes.data, 0)
 
 
 @pytest.mark.parametrize("unit", range(4))

@@ -69,6 +69,6 @@ def test_a_unit_writes_its_own_columns_only():
     from teamnet.kernels.native import native
 
     unit.draw_noise(1)
-    native("teamnet.team.phase", "do_phase", "ii")(unit.record.ctypes.data, 0)
+    native("teamnet.team.phase", "do_phase")(unit.record.ctypes.data, 0)
     assert np.array_equal(np.delete(slot, np.s_[unit.spec.start : unit.spec.stop], axis=2), others)
     assert not np.array_equal(slot[:, :, unit.spec.start : unit.spec.stop], own)
