@@ -59,7 +59,8 @@ def look_into(folder: Path, metrics_of: str = "") -> Contents:
             raise _foreign(folder / name)
     if os.path.lexists(folder / EVENTS) and ((folder / EVENTS).is_symlink() or not (folder / EVENTS).is_dir()):
         raise _foreign(folder / EVENTS)
-    runs = {*there.values(), *(saved.run for saved in checkpoints_in(folder))}
+    saved = {found.run for found in checkpoints_in(folder) if run_of(found.path) == found.run}  # a name proves nothing
+    runs = {*there.values(), *saved}
     return Contents(run, frozenset(runs - {""}))
 
 
