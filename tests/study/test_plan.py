@@ -192,8 +192,9 @@ def test_processes_that_wait_for_ever_are_found():
     world = build_world(teams, divide_all(teams, "layer", 0), [0] * 6, WORKING, Cluster(), ENVIRONMENT)
     stuck = world._replace(needs=world.needs + np.array([0, 1000]))
     assert np.isnan(simulate(stuck, 3)).all()
-    with pytest.raises(SpecError, match="schedule: expected an order of phases"):
+    with pytest.raises(SpecError) as refusal:
         board_seconds(stuck)
+    assert refusal.value.where == "schedule"
 
 
 def test_costs_are_found_again():
