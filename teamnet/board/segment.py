@@ -20,23 +20,29 @@ def create_segment(size: int) -> int:
     is killed at whatever moment leaves nothing behind.
 
     Raises:
-        ResourceError: shared memory has too little room.
+        ResourceError: shared memory has too little room, or this process may not use it.
     """
-    free = os.statvfs(FOLDER).f_bavail * os.statvfs(FOLDER).f_frsize
-    if free < size:
-        raise ResourceError(
-            str(FOLDER), expected=f"{size} free bytes for the board", found=f"{free}",
-            mend="Free shared memory, enlarge it (containers: --shm-size), or use --transport ray or --backend local.",
-        )
-    handle = os.open(FOLDER, os.O_TMPFILE | os.O_RDWR, 0o600)
+    try:
+        system = os.statvfs(FOLDER)
+        free = system.f_bavail * system.f_frsize
+        if free < size:
+            raise _no_room(size, f"{free}")
+        handle = os.open(FOLDER, os.O_TMPFILE | os.O_RDWR, 0o600)
+    except OSError as error:
+        raise _no_room(size, str(error)) from None
     try:
         os.posix_fallocate(handle, 0, size)
     except OSError as error:
         os.close(handle)
-        raise ResourceError(
-            str(FOLDER), expected=f"room for {size} bytes", found=str(error), mend="Free or enlarge shared memory."
-        ) from error
+        raise _no_room(size, str(error)) from None
     return handle
+
+
+def _no_room(size: int, found: str) -> ResourceError:
+    return ResourceError(
+        str(FOLDER), expected=f"{size} free bytes for the board", found=found,
+        mend="Free shared memory, enlarge it (containers: --shm-size), or use --transport ray or --backend local.",
+    )
 
 
 def path_of(handle: int) -> Path:
@@ -54,5 +60,15 @@ def map_segment(path: Path) -> np.ndarray:
 
 
 def private_memory(size: int) -> np.ndarray:
-    """``size`` zero bytes, uint8, aligned as a segment is."""
-    return np.frombuffer(mmap.mmap(-1, size), np.uint8)
+    """``size`` zero bytes, uint8, aligned as a segment is.
+
+    Raises:
+        ResourceError: the process may not have as much, as under ``ulimit -v``.
+    """
+    try:
+        return np.frombuffer(mmap.mmap(-1, size), np.uint8)
+    except OSError as error:
+        raise ResourceError(
+            "memory", expected=f"{size} bytes for the board", found=str(error),
+            mend="Use smaller layers or fewer environments, or raise the limit of memory.",
+        ) from None

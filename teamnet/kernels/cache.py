@@ -56,6 +56,7 @@ def object_code(name: str, compiled: Callable[[], Code]) -> Code:
     for folder in _folders():
         if code := _read(folder / name):
             return code
+    cache_folder()  # it is refused before the minute that compiling may take
     code = compiled()
     failure: object = "neither can be written to"
     for folder in filter(_writable, _folders()):

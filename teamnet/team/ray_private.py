@@ -17,6 +17,8 @@ from teamnet.team.ray_init import initialise
 from teamnet.team.token import ensure_token
 
 _STORE_BYTES = 80 << 20
+_SHARED = Path("/dev/shm")
+"""Where Ray keeps its objects; where that is read-only, its start would fail after half a minute without the reason."""
 _LONGEST_SOCKET = 107
 """Bytes of a Unix socket's path on Linux."""
 _BELOW = len("/ray-12345678/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store")
@@ -37,7 +39,7 @@ def start_private() -> Callable[[], None]:
         with _allocating_in_one_place():
             restore = initialise(
                 "local", "token", include_dashboard=False, object_store_memory=_STORE_BYTES, num_cpus=processors(),
-                _temp_dir=str(folder),
+                _temp_dir=str(folder), _plasma_directory=None if os.access(_SHARED, os.W_OK) else str(folder),
             )
     except Exception as error:  # which is what Ray raises if a process of its own dies or is slow
         _clear(folder)
