@@ -17,7 +17,7 @@ from weakref import WeakSet
 import ray
 from ray.runtime_context import get_runtime_context  # ray.get_runtime_context would start a Ray where there is none
 
-from teamnet.errors import ActorLost, TeamnetError
+from teamnet.errors import ActorLost, Closed, TeamnetError
 from teamnet.team.ray_cluster import join
 from teamnet.team.ray_private import start_private
 
@@ -64,14 +64,15 @@ class Lease:
         """Refuse to go on where the connection is another one: Ray would start a second cluster by itself.
 
         Raises:
-            ActorLost: Ray was shut down, was started anew, or the lease has been given back.
+            ActorLost: Ray was shut down, or started anew.
+            Closed: the lease has been given back.
         """
+        if not self._open:
+            raise Closed("team", expected="an open team", found="one that was closed", mend="Make or load a new one.")
         now = _identity()
-        if self._open and now == self.identity:
+        if now == self.identity:
             return
         found = "none, since Ray was shut down" if now is None else "another one, since Ray was started anew"
-        if not self._open:
-            found = "a team that is closed"
         raise ActorLost(
             "Ray", expected="the connection with which the team was started", found=found,
             mend="Make a new agent, or continue from the last checkpoint with teamnet resume.",

@@ -52,7 +52,7 @@ def start_on_ray(
     worker: Any = FreeWorker if free_running else BoardWorker
     kernel: tuple[str, str] = ("teamnet.team.phase", "do_phase") if launch.transport == "ray" else worker.kernel
     with ThreadPoolExecutor(1) as compiler, ExitStack() as unless_started:
-        compiled = compiler.submit(native, *kernel, "ii")  # takes seconds the first time, as starting Ray does
+        compiled = compiler.submit(native, *kernel)  # takes seconds the first time, as starting Ray does
         lease = acquire(address)
         unless_started.callback(lease.release)
         compiled.result()
