@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 
-.PHONY: train test test-cluster test-browser chaos chaos-hosts endurance bench-cluster bench-plan lint bench clean
+.PHONY: train test test-cluster test-browser chaos chaos-hosts chaos-exceptions endurance bench-cluster bench-plan lint bench clean
 
 train: $(READY)
 	$(VENV)/bin/teamnet train cartpole --out runs/cartpole
@@ -22,6 +22,10 @@ chaos: $(READY)
 
 chaos-hosts: $(READY)
 	$(VENV)/bin/python -m tests.chaos.campaign --hosts 3 --faults 100 --at-once 10
+
+chaos-exceptions: $(READY)
+	$(VENV)/bin/python -m tests.chaos.exceptions --backend local
+	$(VENV)/bin/python -m tests.chaos.exceptions --backend ray
 
 endurance: $(READY)
 	$(VENV)/bin/python -m tests.chaos.endurance

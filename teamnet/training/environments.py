@@ -105,7 +105,7 @@ class Environments:
         ended: list[Episode] = []
         for number, (row, action, answer) in enumerate(zip(self._rows, actions, answers, strict=True)):
             begins = row.over
-            row.accept(action, answer)
+            row.accept(action, answer, observations[number])
             self._write(number, answer, begins=begins)
             if not begins:
                 self.env_steps += 1

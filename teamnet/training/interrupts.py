@@ -34,19 +34,17 @@ class HeldSignals:
         self._since = 0.0
 
     def __enter__(self) -> HeldSignals:
-        self._depth += 1
-        if self._depth > 1 or threading.current_thread() is not threading.main_thread():
-            return self
-        try:
-            for number in signal.valid_signals():
-                handler = signal.getsignal(number)
-                if callable(handler) and not _is_immediate(handler):
-                    self._before[number] = handler
-                    signal.signal(number, self._hold)
-        except BaseException:  # raised by a handler that was still in its place
-            self._depth -= 1
-            self._restore()
-            raise
+        if self._depth == 0 and threading.current_thread() is threading.main_thread():
+            try:
+                for number in signal.valid_signals():
+                    handler = signal.getsignal(number)
+                    if callable(handler) and not _is_immediate(handler):
+                        self._before[number] = handler
+                        signal.signal(number, self._hold)
+            except BaseException:  # raised by a handler that was still in its place
+                self._restore()
+                raise
+        self._depth += 1  # last: an exception before leaves everything as it was
         return self
 
     def _hold(self, number: int, frame: FrameType | None) -> None:

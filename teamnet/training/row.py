@@ -43,7 +43,7 @@ class Row:
         self.actions: list[Any] = []
         self.total = 0.0
         self.over = True
-        self.observation: Any = None
+        self.first = self.observation = np.zeros(0)
         self._next_origin: Origin | None = None
         self._ahead = False
 
@@ -59,17 +59,17 @@ class Row:
         observation, reward, terminated, truncated, _ = self._watch.ask(self.environment.step, action)
         return Answer(observation, float(reward), _as_bool(terminated), _as_bool(truncated))
 
-    def accept(self, action: Any, answer: Answer) -> None:
-        """Take note of the answer to an action."""
+    def accept(self, action: Any, answer: Answer, observation: np.ndarray) -> None:
+        """Take note of the answer to an action, and of its observation as an array that stays as it is."""
         if self.over:
             assert self._next_origin
             self.origin, self._next_origin = self._next_origin, None
-            self.actions, self.total, self.over = [], 0.0, False
+            self.actions, self.total, self.over, self.first = [], 0.0, False, observation
         else:
             self.actions.append(action)
             self.total += answer.reward
             self.over = answer.terminated or answer.truncated
-        self.observation = answer.observation
+        self.observation = observation
         self._ahead = False
 
     def _where(self) -> Origin:
@@ -90,7 +90,7 @@ class Row:
         observation, _ = self._watch.ask(self.environment.reset)
         for action in self.actions:
             observation, *_ = self._watch.ask(self.environment.step, action)
-        if not np.array_equal(np.asarray(observation), np.asarray(self.observation)):
+        if not np.array_equal(_numbers(observation), self.observation):
             raise EnvironmentRefused(
                 "environment", expected="the observation at which its step was interrupted, from its generator and "
                 "actions", found="another one", mend="Such an environment cannot be replayed: start the run anew.",
@@ -101,19 +101,31 @@ class Row:
         self._next_origin = Origin(state["generator"], state.get("statistics", {}))
         self._go_to(self._next_origin)
         self.over, self._ahead = True, False
-        self.accept(None, self.ask(None))
+        self._do(None)
+        if not np.array_equal(self.first, state["first"]):
+            raise EndsElsewhere("an episode that begins elsewhere")
         for action in state["actions"]:
             action = action if isinstance(action, int) else np.array(action, self.environment.action_space.dtype)
-            self.accept(action, self.ask(action))
+            self._do(action)
         if self.over is not state["over"]:
             raise EndsElsewhere("an episode that ends elsewhere")
+
+    def _do(self, action: Any) -> None:
+        answer = self.ask(action)
+        self.accept(action, answer, _numbers(answer.observation))
 
     def plain(self) -> dict[str, Any]:
         """What :meth:`replay` takes, as JSON types."""
         return {
             "generator": _plain(self.origin.generator), "statistics": self.origin.statistics, "over": self.over,
+            "first": self.first.tolist(),
             "actions": [action if isinstance(action, int) else action.tolist() for action in self.actions],
         }
+
+
+def _numbers(observation: Any) -> np.ndarray:
+    """A copy of an observation, float64: environments may change the array that they have returned."""
+    return np.array(observation, np.float64)
 
 
 def _as_bool(flag: Any) -> bool:

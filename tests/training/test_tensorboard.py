@@ -16,9 +16,9 @@ from tensorboardX.proto import event_pb2
 from teamnet.errors import ResourceError
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec
-from teamnet.training.tensorboard import TensorBoardEvents
 from teamnet.training.run import Run
 from teamnet.training.session import train
+from teamnet.training.tensorboard import TensorBoardEvents
 
 SPEC, LOCAL = replace(preset("cartpole"), hidden=(6,), env_steps=300, episodes=None), LaunchSpec("local")
 

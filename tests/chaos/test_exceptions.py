@@ -1,0 +1,182 @@
+"""Exceptions at random points of ``learn`` cost nothing; ``make chaos-exceptions`` raises five hundred."""
+
+from __future__ import annotations
+
+import collections
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from teamnet import TeamAgent
+from teamnet.errors import ActorLost, Closed, StepInterrupted
+from teamnet.training import interrupts
+from teamnet.training.interrupts import HeldSignals
+from teamnet.training.run import Run
+from tests.chaos.exceptions import KINDS, UNDER_RAY, campaign
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_agent_in_this_process_goes_on_as_if_nothing_had_happened(kind: str, tmp_path: Path):
+    outcomes = campaign(25, 7, tmp_path, (kind,), backend="local")
+    assert outcomes["environment steps"] > 100
+
+
+@pytest.mark.parametrize("transport", ["board", "ray"])
+def test_an_agent_under_ray_goes_on_as_if_nothing_had_happened(transport: str, tmp_path: Path, shared_ray: None):
+    outcomes = campaign(25, 8, tmp_path, UNDER_RAY, transport=transport)
+    assert outcomes["environment steps"] > 100
+    assert not outcomes["loaded"], "it did not have to go back to a checkpoint"
+
+
+def test_two_hundred_timers_change_no_bit():
+    def ring(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def agent() -> TeamAgent:
+        return TeamAgent("cartpole", backend="local", hidden=(8,), seed=1, settle_steps=4)
+
+    before, rung = signal.signal(signal.SIGALRM, ring), 0
+    with agent() as disturbed, agent() as calm:
+        try:
+            while rung < 200:
+                signal.setitimer(signal.ITIMER_REAL, 0.004)
+                try:
+                    disturbed.learn(env_steps=5000)
+                except KeyboardInterrupt:
+                    rung += 1
+                finally:
+                    signal.setitimer(signal.ITIMER_REAL, 0.0)
+        finally:
+            signal.signal(signal.SIGALRM, before)
+        disturbed.learn(env_steps=10)  # one that was stopped at a reset has as many environment steps as before it
+        calm.learn(env_steps=disturbed.summary()["env_steps"])
+        assert disturbed.summary()["digest"] == calm.summary()["digest"]
+        assert disturbed.summary()["episodes"] == calm.summary()["episodes"]
+
+
+def test_no_episode_is_lost_to_a_signal_at_its_end(monkeypatch: pytest.MonkeyPatch):
+    with TeamAgent("cartpole", backend="local", hidden=(4,), settle_steps=2) as agent:
+        run, step = agent._run, agent._run.task.step
+
+        def ending(output):
+            ended = step(output)
+            if ended:
+                signal.raise_signal(signal.SIGINT)
+            return ended
+
+        monkeypatch.setattr(run.task, "step", ending)
+        with pytest.raises(KeyboardInterrupt):
+            run.advance()
+        monkeypatch.undo()
+        assert [episode.episode for episode in run.advance()] == [1]
+
+
+def test_a_callback_that_raises_is_called_between_two_steps():
+    with TeamAgent("cartpole", backend="local", hidden=(4,), settle_steps=2) as agent, TeamAgent(
+        "cartpole", backend="local", hidden=(4,), settle_steps=2
+    ) as calm:
+        for steps in range(0, 60, 3):
+            def until(steps: int = steps) -> bool:
+                if agent._run.task.env_steps >= steps:
+                    raise LookupError
+                return False
+
+            with pytest.raises(LookupError):
+                collections.deque(iter(lambda until=until: agent._run.advance(until), None), maxlen=0)
+        agent.learn(env_steps=10)
+        calm.learn(env_steps=agent.summary()["env_steps"])
+        assert calm.summary()["digest"] == agent.summary()["digest"]
+
+
+def test_who_insists_ends_a_step_that_does_not_end(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(interrupts, "PATIENCE", 0.05)
+    with TeamAgent("cartpole", backend="local", hidden=(4,), settle_steps=2) as agent:
+        agent.learn(env_steps=10)
+        act = agent._run._exchange.act
+
+        def never(*arguments):
+            act(*arguments)
+            for _ in range(100):
+                signal.raise_signal(signal.SIGINT)
+                time.sleep(0.01)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(agent._run._exchange, "act", never)
+            with pytest.raises(KeyboardInterrupt):
+                agent.learn(env_steps=10)
+        with pytest.raises(StepInterrupted):
+            agent.learn(env_steps=10)
+
+
+def _raise_while_held(numbers: tuple[signal.Signals, ...], calls: list[int]) -> None:
+    held = HeldSignals()
+    with held, held:
+        for number in numbers:
+            signal.raise_signal(number)
+        assert not calls
+
+
+def test_handlers_are_put_back_whatever_they_raise():
+    calls: list[int] = []
+
+    def raising(number: int, frame: object) -> None:
+        calls.append(number)
+        raise LookupError
+
+    numbers = (signal.SIGALRM, signal.SIGUSR1, signal.SIGHUP)
+    before = {number: signal.signal(number, raising) for number in numbers}
+    try:
+        with pytest.raises(LookupError):
+            _raise_while_held(numbers, calls)
+        assert {signal.getsignal(number) for number in numbers} == {raising}
+        with pytest.raises(LookupError):
+            signal.raise_signal(signal.SIGUSR1)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def test_a_team_that_failed_refuses_to_go_on(monkeypatch: pytest.MonkeyPatch):
+    with TeamAgent("cartpole", backend="local", hidden=(4,), settle_steps=2) as agent:
+        lost = ActorLost("team", expected="all actors alive", found="a test", mend="Go on.")
+
+        def losing(*arguments: object) -> None:
+            raise lost
+
+        with monkeypatch.context() as patch:
+            patch.setattr(agent._run._exchange, "learn", losing)
+            with pytest.raises(ActorLost):
+                agent.learn(env_steps=10)
+        with pytest.raises(ActorLost) as again:
+            agent.learn(env_steps=10)
+        assert again.value is lost
+
+
+@pytest.mark.parametrize("use", [
+    lambda agent: agent.learn(env_steps=1), lambda agent: agent.predict([0.0] * 4), lambda agent: agent.state(),
+    lambda agent: agent.summary(), lambda agent: agent.save("x"), lambda agent: agent.make_environment(),
+    lambda agent: agent._run.advance(), lambda agent: agent._run.ledger(),
+])
+def test_a_closed_agent_refuses(use, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    agent = TeamAgent("cartpole", backend="local", hidden=(4,))
+    agent.predict([0.0] * 4)
+    agent.close()
+    agent.close()
+    with pytest.raises(Closed):
+        use(agent)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_agent_ends_with_its_last_reference(monkeypatch: pytest.MonkeyPatch):
+    ended: list[Run] = []
+    close = Run.close
+    monkeypatch.setattr(Run, "close", lambda run: (ended.append(run), close(run)))
+    for number in range(3):
+        agent = TeamAgent("cartpole", backend="local", hidden=(4,), seed=number)
+        agent.learn(env_steps=5)
+        assert len(ended) == number, "the one before, whose name was given to this one"
+    del agent
+    assert len(ended) == 3
