@@ -1,8 +1,8 @@
 """``python -m tests.chaos.exceptions --count 500 --backend local``: exceptions at random points of ``learn``.
 
 An agent trains on CartPole. Signals raise, other threads put exceptions into this one, the environment raises or
-answers what is not finite, the disk is full. After each of them the agent continues, or, after a documented refusal, is loaded
-from its last checkpoint; in the end it has the digest of an agent that nothing disturbed.
+answers what is not finite, the disk is full. After each of them the agent continues, or, after a documented refusal, is
+loaded from its last checkpoint; in the end it has the digest of an agent that nothing disturbed.
 """
 
 from __future__ import annotations
