@@ -21,6 +21,7 @@ from teamnet import TeamAgent
 from teamnet.errors import ActorLost, ResourceError
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec
+from teamnet.team import ray_private
 from teamnet.team.ray_session import acquire
 from teamnet.team.ray_tasks import Job, run_jobs
 from teamnet.training.run import Run
@@ -52,7 +53,9 @@ def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def test_what_cells_of_a_notebook_do_to_each_other(temporary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """One after the other, as each part needs a Ray: a private one, the user's, a private one."""
+    monkeypatch.setattr(ray_private, "processors", lambda: 3)
     team = _agents_share_a_private_ray(temporary)
+    assert ray.cluster_resources()["CPU"] == 3, "as many as limits leave"
     ray.shutdown()
     _no_call_starts_a_second_ray(team)
     with ray.init(include_dashboard=False, log_to_driver=False, logging_level="error", num_cpus=1):
@@ -95,9 +98,12 @@ def _a_ray_of_the_user_stays(early: TeamAgent) -> None:
     closing.start()
     closing.join()
     early.close()
-    with _agent() as later:
+    for _ in range(3):  # a cell that is run again
+        later = _agent()
         later.learn(env_steps=10)
-        assert _alive() == later.summary()["actors"]
+    assert _alive() == later.summary()["actors"]
+    later.close()
+    assert _alive() == 0
     assert ray.is_initialized()
 
 

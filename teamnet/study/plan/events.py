@@ -48,7 +48,11 @@ class _State(NamedTuple):
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Inlined, because handing over so many arrays would take longer than what most of these functions do."""
-    return numba.njit(function, cache=True, forceinline=True)  # pyright: ignore[reportCallIssue]
+    compiler: Any = numba.njit  # its overloads do not name these options
+    try:
+        return compiler(function, cache=True, forceinline=True)
+    except RuntimeError:  # there is no folder in which Numba could keep it
+        return compiler(function, forceinline=True)
 
 
 @_compiled
