@@ -170,7 +170,8 @@ def _rounds(teams: Sequence[Team]) -> dict[tuple[object, ...], int]:
     return found
 
 
-def _lay_out(teams: Sequence[Team]) -> tuple[dict[tuple[object, ...], int], int]:
+def _numbers(teams: Sequence[Team]) -> dict[tuple[object, ...], int]:
+    """How many numbers each slot holds."""
     rows = teams[0][0].rows
     numbers: dict[tuple[object, ...], int] = {
         ("observation",): 2 * rows * teams[0][0].fan_in, ("delta",): 2 * rows, ("keep",): 2 * rows
@@ -182,6 +183,11 @@ def _lay_out(teams: Sequence[Team]) -> tuple[dict[tuple[object, ...], int], int]
             numbers["error", layer.team, layer.number] = 2 * rows * layer.error_size * layer.channels
         numbers["value", team[0].team] = rows
         numbers["gate", team[0].team] = rows * published["gate", team[0].team]
+    return numbers
+
+
+def _lay_out(teams: Sequence[Team]) -> tuple[dict[tuple[object, ...], int], int]:
+    numbers = _numbers(teams)
     offsets: dict[tuple[object, ...], int] = {("control",): 0, ("bell",): LINE}
     end = 2 * LINE
     for name in numbers:
