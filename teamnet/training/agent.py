@@ -92,7 +92,7 @@ class TeamAgent:
         """The action for an observation; see :meth:`teamnet.training.trained_policy.TrainedPolicy.predict`."""
         self._run.check_open()
         if self._policy is None:
-            self._policy = TrainedPolicy(self._run.teams[0], self._run.state(), self._run.task.to_action)
+            self._policy = TrainedPolicy(self._run.teams[0], self._run.state(), self._run.task.actions)
         return self._policy.predict(observation, deterministic)
 
     def make_environment(self, render_mode: str | None = None) -> gymnasium.Env[Any, Any]:

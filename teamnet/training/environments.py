@@ -18,7 +18,6 @@ import numpy as np
 from teamnet.errors import EnvironmentRefused, NumericalError, TeamnetError
 from teamnet.spec.presets import environment_id
 from teamnet.spec.run import LaunchSpec, RunSpec
-from teamnet.training import statistics
 from teamnet.training.row import Answer, Row
 from teamnet.training.spaces import ActionMap, find_interface, make_environment
 from teamnet.training.task import EndsElsewhere, Episode, Outcome, read_counters, unfit_state
@@ -55,7 +54,9 @@ class Environments:
     def _begin_with(self, made: Sequence[gymnasium.Env[Any, Any]], spec: RunSpec) -> None:
         self.interface = find_interface(self._name, made[0].observation_space, made[0].action_space)
         self.outcome = Outcome.blank(spec.num_envs, self.interface.observation_size)
-        self.to_action: ActionMap | None = ActionMap.of_space(spec, made[0].action_space)
+        self._shape = (self.interface.observation_size,)
+        self._fresh, self._accepted = (_buffer(self.outcome.observation.shape) for _ in range(2))
+        self._to_action = ActionMap.of_space(spec, made[0].action_space)
         seeds = keyed_generator(spec.seed, ENVIRONMENT).integers(0, 2**31, spec.num_envs)
         for number, (environment, seed) in enumerate(zip(made, seeds, strict=True)):
             try:
@@ -63,13 +64,18 @@ class Environments:
             except Exception as error:
                 raise self._misbehaves(number, error) from error
 
+    @property
+    def actions(self) -> ActionMap:
+        """See :class:`teamnet.training.task.Task`."""
+        return self._to_action
+
     def statistics(self) -> dict[str, Any]:
         """What the wrappers of the first environment keep now; see :mod:`teamnet.training.statistics`."""
-        return statistics.capture(self._rows[0].environment)
+        return self._rows[0].statistics.capture()
 
     def begin(self) -> None:
         """See :class:`teamnet.training.task.Task`."""
-        self._answer([None] * len(self._rows))
+        self.step(np.zeros((len(self._rows), 0)))  # no episode has begun, and no action is asked for
 
     def _misbehaves(self, number: int, error: Exception) -> TeamnetError:
         where = f"{self._name}, environment {number}, step {self.env_steps}"
@@ -77,36 +83,39 @@ class Environments:
 
     def _row_of(self, observation: Any) -> np.ndarray:
         """An observation as an array; numpy would stretch one of another shape, and cut off imaginary parts."""
-        given, shape = np.asarray(observation), self.outcome.observation.shape[1:]
-        if given.shape != shape or given.dtype.kind not in "fiub":
-            raise ValueError(f"{given.dtype} {given.shape} instead of numbers {shape}")
-        return given.astype(np.float64)
+        given = np.asarray(observation)
+        if given.shape != self._shape or given.dtype.kind not in "fiub":
+            raise ValueError(f"{given.dtype} {given.shape} instead of numbers {self._shape}")
+        return given
 
     def step(self, output: np.ndarray) -> list[Episode]:
-        """See :class:`teamnet.training.task.Task`."""
-        to_action = self.to_action
-        assert to_action
-        return self._answer([
-            None if row.over else to_action(activation) for row, activation in zip(self._rows, output, strict=True)
-        ])
+        """See :class:`teamnet.training.task.Task`.
 
-    def _answer(self, actions: list[Any]) -> list[Episode]:
-        """Ask all environments, then accept all answers: whatever is raised before has changed nothing here."""
-        answers: list[Answer] = []
-        observations = np.empty_like(self.outcome.observation)
-        for number, (row, action) in enumerate(zip(self._rows, actions, strict=True)):
+        All environments are asked, and then all answers are accepted: whatever is raised before has changed nothing.
+        """
+        answers, to_action, rewards = [], self._to_action, self.return_sum
+        fresh, views = self._fresh
+        for number, row in enumerate(self._rows):
             try:
-                answers.append(row.ask(action))
-                observations[number] = self._row_of(answers[-1].observation)
+                action = None if row.over else to_action(output[number])
+                answer = row.ask(action)
+                views[number][:] = self._row_of(answer.observation)
             except Exception as error:
                 raise self._misbehaves(number, error) from error
-        self._check(answers, observations)
-        self.outcome.observation[:] = observations
-        ended: list[Episode] = []
-        for number, (row, action, answer) in enumerate(zip(self._rows, actions, answers, strict=True)):
-            begins = row.over
-            row.accept(action, answer, observations[number])
-            self._write(number, answer, begins=begins)
+            answers.append((action, answer))
+            rewards += answer.reward + row.total
+        if not (math.isfinite(rewards) and np.isfinite(fresh).all()):
+            self._check([answer for _, answer in answers], fresh)
+        self._fresh, self._accepted = self._accepted, self._fresh
+        outcome, ended = self.outcome, []
+        outcome.observation[:] = fresh
+        for number, row in enumerate(self._rows):
+            (action, answer), begins = answers[number], row.over
+            row.accept(action, answer, views[number])
+            outcome.reward[number], outcome.terminated[number] = answer.reward, answer.terminated
+            # a terminal state is one, whether or not a time limit falls on the same step
+            outcome.masked[number] = begins or (answer.truncated and not answer.terminated)
+            outcome.keep[number] = not begins
             if not begins:
                 self.env_steps += 1
                 if row.over:
@@ -115,16 +124,8 @@ class Environments:
                     ended.append(Episode(self.env_steps, self.episodes, row.total, len(row.actions)))
         return ended
 
-    def _write(self, number: int, answer: Answer, *, begins: bool) -> None:
-        outcome = self.outcome
-        outcome.reward[number] = answer.reward
-        outcome.terminated[number] = answer.terminated
-        # a terminal state is one, whether or not a time limit falls on the same step
-        outcome.masked[number] = begins or (answer.truncated and not answer.terminated)
-        outcome.keep[number] = not begins
-
     def _check(self, answers: Sequence[Answer], observations: np.ndarray) -> None:
-        """Refuse numbers that are not finite.
+        """Refuse numbers that are not finite, or lead to a sum that is not.
 
         Raises:
             NumericalError: naming them.
@@ -134,7 +135,7 @@ class Environments:
             step += not row.over
             if not math.isfinite(answer.reward):
                 raise self._not_finite("reward", step, [answer.reward for answer in answers])
-            if not row.over and (answer.terminated or answer.truncated):
+            if answer.terminated or answer.truncated:
                 return_sum += row.total + answer.reward
                 if not math.isfinite(return_sum):
                     raise self._not_finite("sum of rewards", step, [answer.reward for answer in answers])
@@ -177,6 +178,12 @@ class Environments:
                     raise self._misbehaves(number, error) from error
         finally:
             self._watch.close()
+
+
+def _buffer(shape: tuple[int, ...]) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Observations of a step, and the rows of that array."""
+    observations = np.zeros(shape)
+    return observations, list(observations)
 
 
 def misbehaviour(where: str, expected: str, error: Exception) -> TeamnetError:

@@ -8,7 +8,7 @@ import gymnasium
 import numpy as np
 
 from teamnet.errors import EnvironmentRefused
-from teamnet.training import statistics
+from teamnet.training.statistics import Statistics
 from teamnet.training.task import EndsElsewhere
 from teamnet.training.watch import Watch
 
@@ -39,6 +39,7 @@ class Row:
     def __init__(self, environment: gymnasium.Env[Any, Any], seed: int, watch: Watch) -> None:
         self.environment, self._watch = environment, watch
         watch.ask(environment.reset, seed=seed)
+        self.statistics = Statistics(environment)
         self.origin = Origin({}, {})
         self.actions: list[Any] = []
         self.total = 0.0
@@ -60,11 +61,17 @@ class Row:
         return Answer(observation, float(reward), _as_bool(terminated), _as_bool(truncated))
 
     def accept(self, action: Any, answer: Answer, observation: np.ndarray) -> None:
-        """Take note of the answer to an action, and of its observation as an array that stays as it is."""
+        """Take note of the answer to an action.
+
+        Args:
+            action: what the environment was given.
+            answer: to it.
+            observation: of the answer, float64; an array that stays as it is until the next answer is accepted.
+        """
         if self.over:
             assert self._next_origin
             self.origin, self._next_origin = self._next_origin, None
-            self.actions, self.total, self.over, self.first = [], 0.0, False, observation
+            self.actions, self.total, self.over, self.first = [], 0.0, False, observation.copy()
         else:
             self.actions.append(action)
             self.total += answer.reward
@@ -74,11 +81,11 @@ class Row:
 
     def _where(self) -> Origin:
         generator = dict(self.environment.unwrapped.np_random.bit_generator.state)
-        return Origin(generator, statistics.capture(self.environment))
+        return Origin(generator, self.statistics.capture())
 
     def _go_to(self, origin: Origin) -> None:
         self.environment.unwrapped.np_random.bit_generator.state = origin.generator
-        statistics.restore(self.environment, origin.statistics)
+        self.statistics.restore(origin.statistics)
 
     def _go_back(self) -> None:
         """Bring the environment to where the last accepted answer left it."""

@@ -176,7 +176,7 @@ class Run:
         self.check_open()
         with self.signals:
             self._coordinator.finish_step(only_begun=True)
-            outcome, actions = self.task.outcome, self.task.to_action
+            outcome, actions = self.task.outcome, self.task.actions
             arrays = arrays_of(
                 observation=outcome.observation, reward=outcome.reward, terminated=outcome.terminated,
                 masked=outcome.masked, keep=outcome.keep, previous_value=self._coordinator.previous_value,

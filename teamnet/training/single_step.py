@@ -26,7 +26,6 @@ class SingleStepTask:
 
     def __init__(self, spec: RunSpec, interface: Interface) -> None:
         self.interface = interface
-        self.to_action: ActionMap | None = None
         self.outcome = Outcome.blank(spec.num_envs, interface.observation_size)
         self.env_steps = 0
         self.episodes = 0
@@ -100,6 +99,11 @@ class SingleStepTask:
         }
         self.env_steps, self.episodes, self.return_sum = counters
         self._batches, self._sum = batches, sum_
+
+    @property
+    def actions(self) -> ActionMap | None:
+        """See :class:`teamnet.training.task.Task`."""
+        return None
 
     def statistics(self) -> dict[str, Any]:
         """See :class:`teamnet.training.task.Task`."""

@@ -21,6 +21,8 @@ from teamnet.errors import CheckpointError, EnvironmentRefused
 
 _MOMENTS = ("mean", "var", "count")
 _ACCUMULATED = "discounted_reward"
+_REWARDS = gymnasium.wrappers.NormalizeReward
+_NORMALISING = (gymnasium.wrappers.NormalizeObservation, _REWARDS)
 
 
 @runtime_checkable
@@ -40,7 +42,57 @@ class KeepsState(Protocol):
         ...
 
 
-def layers_of(environment: gymnasium.Env[Any, Any]) -> Iterator[tuple[str, Any]]:
+class Statistics:
+    """The state that an environment and its wrappers have between episodes.
+
+    Args:
+        environment: which has been reset once, so that its wrappers have what they keep.
+    """
+
+    def __init__(self, environment: gymnasium.Env[Any, Any]) -> None:
+        layers = list(_layers_of(environment))
+        self._givers = [(name, layer) for name, layer in layers if isinstance(layer, KeepsState)]
+        self._moments = [
+            (f"{name}.{attribute}", layer, attribute)
+            for name, layer in layers if not isinstance(layer, KeepsState) for attribute in _running_means(layer)
+        ]
+        self._rewards = [(f"{name}.{_ACCUMULATED}", layer) for name, layer in layers if isinstance(layer, _REWARDS)]
+
+    def capture(self) -> dict[str, Any]:
+        """The state by layer and attribute, as JSON types; empty for an environment that has none.
+
+        Raises:
+            EnvironmentRefused: a layer's own state is not made of JSON types.
+        """
+        state = {name: _as_json(name, layer.get_training_state()) for name, layer in self._givers}
+        for name, layer, attribute in self._moments:
+            state[name] = {part: _plain(getattr(getattr(layer, attribute), part)) for part in _MOMENTS}
+        for name, layer in self._rewards:
+            state[name] = _plain(layer.discounted_reward)
+        return state
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Give the environment what :meth:`capture` returned.
+
+        Raises:
+            CheckpointError: the environment has other layers.
+        """
+        own = [name for name, *_ in (*self._givers, *self._moments, *self._rewards)]
+        if set(own) != set(state):
+            raise CheckpointError(
+                "environment", expected=f"wrappers with the state {', '.join(sorted(state)) or 'of none'}",
+                found=", ".join(sorted(own)) or "none", mend="Use the wrappers with which the run was trained.",
+            )
+        for name, layer in self._givers:
+            layer.set_training_state(_as_json(name, state[name]))
+        for name, layer, attribute in self._moments:
+            for part, value in state[name].items():
+                setattr(getattr(layer, attribute), part, _array(value))
+        for name, layer in self._rewards:
+            layer.discounted_reward = _array(state[name])
+
+
+def _layers_of(environment: gymnasium.Env[Any, Any]) -> Iterator[tuple[str, Any]]:
     """An environment's wrappers from the outermost to the environment itself, each with a name of its own."""
     depth, layer = 0, environment
     while True:
@@ -50,51 +102,10 @@ def layers_of(environment: gymnasium.Env[Any, Any]) -> Iterator[tuple[str, Any]]
         depth, layer = depth + 1, layer.env
 
 
-def capture(environment: gymnasium.Env[Any, Any]) -> dict[str, Any]:
-    """The state between episodes, by layer and attribute, as JSON types; empty for an environment that has none.
-
-    Raises:
-        EnvironmentRefused: a layer's own state is not made of JSON types.
-    """
-    state: dict[str, Any] = {}
-    for name, layer in layers_of(environment):
-        if isinstance(layer, KeepsState):
-            state[name] = _as_json(name, layer.get_training_state())
-            continue
-        for attribute, moments in _running_means(layer):
-            state[f"{name}.{attribute}"] = {part: _plain(getattr(moments, part)) for part in _MOMENTS}
-        if isinstance(layer, gymnasium.wrappers.NormalizeReward):
-            state[f"{name}.{_ACCUMULATED}"] = _plain(layer.discounted_reward)
-    return state
-
-
-def restore(environment: gymnasium.Env[Any, Any], state: dict[str, Any]) -> None:
-    """Give an environment the state that :func:`capture` returned.
-
-    Raises:
-        CheckpointError: the environment has other layers.
-    """
-    own = capture(environment)
-    if own.keys() != state.keys():
-        raise CheckpointError(
-            "environment", expected=f"wrappers with the state {', '.join(sorted(state)) or 'of none'}",
-            found=", ".join(sorted(own)) or "none", mend="Use the wrappers with which the run was trained.",
-        )
-    for name, layer in layers_of(environment) if state else ():
-        if isinstance(layer, KeepsState):
-            layer.set_training_state(_as_json(name, state[name]))
-            continue
-        for attribute, moments in _running_means(layer):
-            for part, value in state[f"{name}.{attribute}"].items():
-                setattr(moments, part, _array(value))
-        if isinstance(layer, gymnasium.wrappers.NormalizeReward):
-            layer.discounted_reward = _array(state[f"{name}.{_ACCUMULATED}"])
-
-
 def freeze(environment: gymnasium.Env[Any, Any]) -> None:
     """Have the wrappers of an environment learn nothing more from its observations and rewards."""
-    for _, layer in layers_of(environment):
-        if isinstance(layer, gymnasium.wrappers.NormalizeObservation | gymnasium.wrappers.NormalizeReward):
+    for _, layer in _layers_of(environment):
+        if isinstance(layer, _NORMALISING):
             layer.update_running_mean = False
         elif isinstance(layer, KeepsState) and hasattr(layer, "training"):
             setattr(layer, "training", False)  # noqa: B010 - not every layer with a state has it
@@ -102,17 +113,17 @@ def freeze(environment: gymnasium.Env[Any, Any]) -> None:
 
 def cannot_freeze(environment: gymnasium.Env[Any, Any]) -> list[str]:
     """The layers with running means that :func:`freeze` does not reach."""
-    known = gymnasium.wrappers.NormalizeObservation | gymnasium.wrappers.NormalizeReward
     return [
-        name for name, layer in layers_of(environment)
-        if any(_running_means(layer)) and not isinstance(layer, known) and not isinstance(layer, KeepsState)
+        name for name, layer in _layers_of(environment)
+        if any(_running_means(layer)) and not isinstance(layer, _NORMALISING) and not isinstance(layer, KeepsState)
     ]
 
 
-def _running_means(layer: Any) -> Iterator[tuple[str, Any]]:
+def _running_means(layer: Any) -> Iterator[str]:
+    """The names of a layer's attributes that are running means."""
     for attribute, value in vars(layer).items():
         if all(hasattr(value, part) for part in _MOMENTS) and not isinstance(value, type):
-            yield attribute, value
+            yield attribute
 
 
 def _plain(value: Any) -> Any:

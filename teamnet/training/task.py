@@ -115,7 +115,6 @@ class Task(Protocol):
     """A batch of environments; ``return_sum`` adds up the returns of all ``episodes`` that have ended."""
 
     interface: Interface
-    to_action: ActionMap | None
     outcome: Outcome
     env_steps: int
     episodes: int
@@ -145,6 +144,11 @@ class Task(Protocol):
             CheckpointError: it cannot be gone to.
             EndsElsewhere: an episode, replayed, ends elsewhere.
         """
+        ...
+
+    @property
+    def actions(self) -> ActionMap | None:
+        """From outputs to the environments' actions; ``None`` for a task of our own."""
         ...
 
     def statistics(self) -> dict[str, Any]:

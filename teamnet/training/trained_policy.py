@@ -15,10 +15,10 @@ from teamnet.spec.layers import LayerSpec
 from teamnet.spec.resolve import Interface, build_teams
 from teamnet.spec.run import RunSpec
 from teamnet.team.state import check_layers
-from teamnet.training import statistics
 from teamnet.training.checkpoint import load_checkpoint, newest_checkpoint
 from teamnet.training.policy import Policy
 from teamnet.training.spaces import ActionMap, make_environment
+from teamnet.training.statistics import Statistics, freeze
 
 
 class TrainedPolicy:
@@ -126,9 +126,9 @@ def trained_environment(
     """
     environment = make_environment(spec, render_mode)
     try:
-        statistics.restore(environment, state)
+        Statistics(environment).restore(state)
     except BaseException:
         environment.close()
         raise
-    statistics.freeze(environment)
+    freeze(environment)
     return environment

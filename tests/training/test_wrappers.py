@@ -19,10 +19,10 @@ from teamnet.errors import CheckpointError, EnvironmentRefused, NumericalError, 
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec
 from teamnet.study.evaluate import Asked, evaluate
-from teamnet.training import statistics
 from teamnet.training.checkpoint import load_checkpoint, newest_checkpoint
 from teamnet.training.saving import Saving
 from teamnet.training.session import resume, train
+from teamnet.training.statistics import Statistics
 
 LOCAL = LaunchSpec("local")
 
@@ -126,7 +126,7 @@ def test_statistics_are_those_of_training_and_frozen_in_evaluation(
 
     def closing(environment: gymnasium.Wrapper) -> None:
         if "Order" in type(environment).__name__ or "TimeLimit" in type(environment).__name__:
-            seen.append(statistics.capture(environment))
+            seen.append(Statistics(environment).capture())
         close(environment)
 
     monkeypatch.setattr(gymnasium.Wrapper, "close", closing)
@@ -152,7 +152,7 @@ def test_evaluation_sees_what_training_saw(tmp_path: Path):
         returns.append(total)
     with TeamAgent.load(tmp_path) as agent:
         environment = agent.make_environment()
-        assert statistics.capture(environment) == load_checkpoint(newest_checkpoint(tmp_path))[1]["statistics"]
+        assert Statistics(environment).capture() == load_checkpoint(newest_checkpoint(tmp_path))[1]["statistics"]
         assert not environment.get_wrapper_attr("update_running_mean")
         environment.close()
 
