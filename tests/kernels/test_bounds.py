@@ -6,10 +6,17 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from teamnet.kernels.native import native
+from teamnet.study.plan.build import build_world
+from teamnet.study.plan.cluster import Cluster
+from teamnet.study.plan.events import simulate
+from teamnet.study.plan.predict import teams_of
+from teamnet.team.partition import divide_all
 from teamnet.team.prepare import ENTRIES
+from tests.study.test_plan import ENVIRONMENT, USUAL, small
 
 
 @pytest.mark.parametrize("side", ["after", "before"])
@@ -24,3 +31,14 @@ def test_no_kernel_goes_out_of_bounds(side: str):
     assert sum(case["expected"] == 0 for case in cases) > 150
     assert sum(case["expected"] != 0 for case in cases) > 20, "what must crash does"
     assert {name for case in cases for name in case["called"]} == {".".join(entry) for entry in ENTRIES}
+
+
+def test_more_messages_than_a_simulation_has_room_for_are_an_error():
+    """No protocol has so many: here nobody waits for what is sent, and nothing ever arrives."""
+    teams = teams_of(small())
+    units = divide_all(teams, "layer", 0)
+    world = build_world(teams, units, [0, 1, 0, 1, 0, 1], USUAL, Cluster(2, 1), ENVIRONMENT)
+    costs = world.costs.copy()
+    costs[5] = 1e9
+    with pytest.raises(RuntimeError, match="messages"):
+        simulate(world._replace(costs=costs, needs=world.needs * np.array([1, 0])), 2000)

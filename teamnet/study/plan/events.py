@@ -190,6 +190,8 @@ def _publish(heap, world, state, time, process, slot):
     for number in range(world.target[slot], world.target[slot + 1]):
         target = world.targets[number]
         if target != node:
+            if state.counts[1] == 0:
+                raise RuntimeError("more messages are under way than there is room for")
             state.counts[1] -= 1
             message = state.unused[state.counts[1]]
             state.message[message] = slot, node, target, publication
