@@ -21,8 +21,8 @@ from teamnet.errors import ActorLost, Closed, TeamnetError
 from teamnet.team.ray_cluster import join
 from teamnet.team.ray_private import start_private
 
-Identity = tuple[str, str]
-"""The Ray node and the Ray job of a connection: no other connection has both."""
+Identity = tuple[str, str, int]
+"""The Ray node and the Ray job of a connection, which no other has, and the process: a fork of it may not use it."""
 
 
 def acquire(address: str) -> Lease:
@@ -72,7 +72,7 @@ class Lease:
         now = _identity()
         if now == self.identity:
             return
-        found = "none, since Ray was shut down" if now is None else "another one, since Ray was started anew"
+        found = "none: Ray was shut down" if now is None else "another one: Ray was started anew, or the process forked"
         raise ActorLost(
             "Ray", expected="the connection with which the team was started", found=found,
             mend="Make a new agent, or continue from the last checkpoint with teamnet resume.",
@@ -102,7 +102,7 @@ def _identity() -> Identity | None:
         return None
     try:
         context = get_runtime_context()
-        return context.get_node_id(), context.get_job_id()
+        return context.get_node_id(), context.get_job_id(), os.getpid()
     except Exception:  # another thread is shutting Ray down; what is raised depends on how far it is
         return None
 

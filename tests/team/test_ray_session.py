@@ -72,6 +72,11 @@ def _agents_share_a_private_ray(temporary: Path) -> TeamAgent:
     first, second = _agent(), _agent()
     assert len(list(temporary.glob("ray-*"))) == 2
     first.learn(env_steps=20)
+    lease = first._run._exchange._crew._lease
+    with pytest.MonkeyPatch.context() as forked:
+        forked.setattr(os, "getpid", lambda: -1)
+        assert not lease.valid, "a forked process would end the actors of its parent"
+    assert lease.valid
     first.close()
     first.close()
     assert second.learn(env_steps=60).summary()["digest"] == digest
