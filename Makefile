@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 .PHONY: train test test-cluster test-browser chaos chaos-hosts chaos-exceptions endurance bench-cluster bench-plan lint bench clean
 
 train: $(READY)
-	$(VENV)/bin/teamnet train cartpole --out runs/cartpole
+	$(VENV)/bin/teamnet train cartpole --out runs/cartpole --resume-if-present
 
 test: $(READY)
 	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile

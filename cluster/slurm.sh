@@ -1,6 +1,7 @@
 #!/bin/bash
 # A Ray cluster over the nodes of a Slurm job, and one teamnet command on it:
-#   sbatch --nodes 2 cluster/slurm.sh train cartpole --placement by-team --out runs/cartpole
+#   sbatch --nodes 2 --requeue cluster/slurm.sh train cartpole --placement by-team --out runs/cartpole --resume-if-present
+# With --resume-if-present a job that is started again continues.
 # Needs an environment with teamnet that all nodes see; TEAMNET_ENVIRONMENT is its folder, the active one if not set.
 #SBATCH --job-name=teamnet
 #SBATCH --nodes=2

@@ -89,5 +89,6 @@ class Watch:
             self._over.set()
             self._thread.join()
             self._thread = None
-            if signal.getsignal(_SIGNAL) == self._hear:  # else somebody has taken over who asks us
+            here = threading.current_thread() is threading.main_thread()  # else our handler stays, and does nothing
+            if here and signal.getsignal(_SIGNAL) == self._hear:  # else somebody has taken over who asks us
                 signal.signal(_SIGNAL, self._before)

@@ -145,3 +145,24 @@ def test_without_patience_or_in_another_thread_nobody_watches(patience: float):
     assert made[0]._thread is None
     assert Watch("x", 0.0)._thread is None
     assert made[0].ask(lambda: 3) == 3
+
+
+def test_a_watch_is_closed_by_another_thread():
+    """The last reference to an agent may end anywhere."""
+    before = signal.getsignal(signal.SIGUSR2)
+    watch = Watch("somewhere", 5.0)
+    errors: list[BaseException] = []
+
+    def close() -> None:
+        try:
+            watch.close()
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=close)
+    thread.start()
+    thread.join()
+    assert not errors
+    assert [thread.name for thread in threading.enumerate() if thread.name == "watch"] == []
+    assert watch.ask(lambda: 3) == 3
+    signal.signal(signal.SIGUSR2, before)
