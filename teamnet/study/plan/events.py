@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numba
 import numpy as np
 
 from teamnet.kernels.constants import YIELDS
+from teamnet.study.plan.state import NOBODY, first_state
 from teamnet.study.plan.world import World
 
 READY, LOOKS, WORKED, GOES_ON, SENT, ARRIVED, RECEIVED, LEAVES = range(8)
@@ -21,29 +22,6 @@ READY, LOOKS, WORKED, GOES_ON, SENT, ARRIVED, RECEIVED, LEAVES = range(8)
 there, is taken; a core is left."""
 _ASLEEP, _LOOKING, _BUSY = range(3)
 """A process that cannot go on looks a few times and yields its core to who queues for it in between; then it sleeps."""
-_NOBODY, _SEED = -1, 1
-
-
-class _State(NamedTuple):
-    """What changes; ``next`` chains what waits for a core, ``head`` and ``tail`` are the ends of each core's queue."""
-
-    place: np.ndarray
-    step: np.ndarray
-    doing: np.ndarray
-    looks: np.ndarray
-    written: np.ndarray
-    arrived: np.ndarray
-    word: np.ndarray
-    pool: np.ndarray
-    core: np.ndarray
-    free: np.ndarray
-    head: np.ndarray
-    tail: np.ndarray
-    next: np.ndarray
-    outwards: np.ndarray
-    message: np.ndarray
-    unused: np.ndarray
-    counts: np.ndarray
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -94,8 +72,8 @@ def _begin(heap, world, state, time, task, was_idle):
 def _queue(state, core, task):
     """Queue for a core."""
     state.core[task] = core
-    state.next[task] = _NOBODY
-    if state.head[core] == _NOBODY:
+    state.next[task] = NOBODY
+    if state.head[core] == NOBODY:
         state.head[core] = task
     else:
         state.next[state.tail[core]] = task
@@ -108,7 +86,7 @@ def _ask(heap, world, state, time, node, task):
     pool = world.pool[node]
     first, count = world.cores[pool], world.cores[pool + 1] - world.cores[pool]
     home = state.core[task]
-    if home == _NOBODY:
+    if home == NOBODY:
         home = first + task % count
     for number in range(count):
         core = first + (home - first + number) % count
@@ -128,7 +106,7 @@ def _leave(heap, world, state, time, core):
     for number in range(count):
         other = first + (core - first + number) % count
         task = state.head[other]
-        if task != _NOBODY:
+        if task != NOBODY:
             state.head[other] = state.next[task]
             state.core[task] = core
             _begin(heap, world, state, time, task, False)
@@ -196,7 +174,7 @@ def _publish(heap, world, state, time, process, slot):
             message = state.unused[state.counts[1]]
             state.message[message] = slot, node, target, publication
             task = len(world.node) + 2 * message
-            state.core[task] = state.core[task + 1] = _NOBODY
+            state.core[task] = state.core[task + 1] = NOBODY
             _ask(heap, world, state, time, node, task)
             woken += 1
     return woken
@@ -229,7 +207,7 @@ def _look(heap, world, state, time, process):
     else:
         state.doing[process] = _LOOKING
         state.looks[process] += 1
-        if state.head[core] == _NOBODY:
+        if state.head[core] == NOBODY:
             _tell(heap, state, time + world.costs[8], LOOKS, process)
         else:
             _queue(state, core, process)
@@ -286,20 +264,4 @@ def simulate(world: World, steps: int) -> np.ndarray:
 
     A step that never ends, because processes wait for each other, has NaN.
     """
-    processes, (slots, nodes), cores = len(world.node), world.writers.shape, int(world.cores[-1])
-    reached = np.diff(world.target)
-    messages = 1 + 4 * int((world.parts * reached).sum())  # of a slot hardly more than two are under way
-    tasks = processes + 2 * messages
-
-    def zeros(*shape: int) -> np.ndarray:
-        return np.zeros(shape, np.int64)
-
-    state = _State(
-        place=zeros(processes), step=zeros(processes), doing=zeros(processes), looks=zeros(processes),
-        written=zeros(slots, nodes), arrived=zeros(slots, nodes), word=zeros(slots, nodes),
-        pool=np.repeat(np.arange(len(world.cores) - 1), np.diff(world.cores)), core=np.full(tasks, _NOBODY),
-        free=np.ones(cores, np.int64), head=np.full(cores, _NOBODY), tail=np.full(cores, _NOBODY),
-        next=np.full(tasks, _NOBODY), outwards=np.zeros(nodes), message=zeros(messages, 4),
-        unused=np.arange(messages), counts=np.array([0, messages, _SEED]),
-    )
-    return _step_times(world, state, steps)
+    return _step_times(world, first_state(world), steps)
