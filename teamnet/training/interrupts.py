@@ -12,7 +12,9 @@ from typing import Any
 from teamnet.training.watch import Watch
 
 PATIENCE = 2.0
-"""Seconds after which a signal that comes again is no longer held back: the step does not seem to end."""
+"""Seconds after which a signal that comes again is no longer held back."""
+LONGEST = 10.0
+"""Seconds that a signal is held back at most: the step does not seem to end."""
 
 Handler = Callable[[int, FrameType | None], Any]
 
@@ -21,8 +23,9 @@ class HeldSignals:
     """Holds back the Python handlers of all signals while it is entered, and calls them at safe points.
 
     Python calls a signal's handler between any two instructions of the main thread, and most handlers raise: Ctrl-C
-    does, and so do timers. Inside a step of a run that would leave some units a step ahead of others. A signal that
-    comes again after :data:`PATIENCE` seconds is handled at once. Threads other than the main one get no signals.
+    does, and so do timers. Inside a step of a run that would leave some units a step ahead of others. In a step that
+    does not end, a signal is handled after :data:`LONGEST` seconds, or when it comes again after :data:`PATIENCE`
+    seconds. Threads other than the main one get no signals.
 
     It can be entered more than once; the outermost exit restores the handlers.
     """
@@ -32,6 +35,7 @@ class HeldSignals:
         self._before: dict[int, Handler] = {}
         self._waiting: dict[int, FrameType | None] = {}
         self._since = 0.0
+        self._reminder: threading.Timer | None = None
 
     def __enter__(self) -> HeldSignals:
         if self._depth == 0 and threading.current_thread() is threading.main_thread():
@@ -50,13 +54,25 @@ class HeldSignals:
     def _hold(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
         if number in self._waiting and now - self._since > PATIENCE:
+            del self._waiting[number]
             self._before[number](number, frame)
             return
-        self._since = self._since if self._waiting else now
+        if not self._waiting:
+            self._since = now
+            self._reminder = threading.Timer(LONGEST, self._remind, (threading.get_ident(), number))
+            self._reminder.daemon = True
+            self._reminder.start()
         self._waiting[number] = frame
+
+    def _remind(self, thread: int, number: int) -> None:
+        if number in self._waiting:
+            signal.pthread_kill(thread, number)
 
     def handle(self) -> None:
         """Call the handlers of the signals that have come; the caller is between two steps."""
+        if self._reminder:
+            self._reminder.cancel()
+            self._reminder = None
         while self._waiting:
             number, frame = self._waiting.popitem()
             self._before[number](number, frame)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -90,16 +91,19 @@ def test_a_callback_that_raises_is_called_between_two_steps():
         assert calm.summary()["digest"] == agent.summary()["digest"]
 
 
-def test_who_insists_ends_a_step_that_does_not_end(monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("times", [1, 100], ids=["once", "again and again"])
+def test_a_step_that_does_not_end_is_ended(times: int, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(interrupts, "PATIENCE", 0.05)
+    monkeypatch.setattr(interrupts, "LONGEST", 0.3)
     with TeamAgent("cartpole", backend="local", hidden=(4,), settle_steps=2) as agent:
         agent.learn(env_steps=10)
         act = agent._run._exchange.act
 
         def never(*arguments):
             act(*arguments)
-            for _ in range(100):
-                signal.raise_signal(signal.SIGINT)
+            for number in range(1000):
+                if number < times:
+                    signal.raise_signal(signal.SIGINT)
                 time.sleep(0.01)
 
         with monkeypatch.context() as patch:
@@ -108,6 +112,7 @@ def test_who_insists_ends_a_step_that_does_not_end(monkeypatch: pytest.MonkeyPat
                 agent.learn(env_steps=10)
         with pytest.raises(StepInterrupted):
             agent.learn(env_steps=10)
+    assert not [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)], "nor any reminder"
 
 
 def _raise_while_held(numbers: tuple[signal.Signals, ...], calls: list[int]) -> None:
