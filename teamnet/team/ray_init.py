@@ -17,6 +17,8 @@ from ray._raylet import (  # pyright: ignore[reportAttributeAccessIssue] - compi
     Config,  # pyright: ignore[reportAttributeAccessIssue]
 )
 
+from teamnet.team.held_signals import HeldSignals
+
 _MODE = "RAY_AUTH_MODE"
 
 Mode = Literal["token", "disabled"]
@@ -36,7 +38,7 @@ def initialise(address: str, mode: Mode, **options: Any) -> Callable[[], None]:
     former = os.environ.get(_MODE)
     _set_mode(mode)
     try:
-        with _leaving_signals():
+        with _leaving_signals(), HeldSignals():  # an exception inside Ray's native code can leave it waiting for ever
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
     except BaseException:
         ray.shutdown()

@@ -17,6 +17,7 @@ from teamnet.spec.layers import UnitSpec
 from teamnet.spec.presets import SINGLE_STEP_TASKS
 from teamnet.spec.resolve import build_teams, fit_depth
 from teamnet.spec.run import LaunchSpec, RunSpec
+from teamnet.team.held_signals import HeldSignals
 from teamnet.team.ledger import Ledger
 from teamnet.team.partition import divide_all
 from teamnet.team.state import State, digest, merge, split
@@ -29,7 +30,6 @@ from teamnet.training.checkpoint import (
     save_checkpoint,
 )
 from teamnet.training.coordinator import Coordinator
-from teamnet.training.interrupts import HeldSignals
 from teamnet.training.launch import Progress, check_specs, start_exchange
 from teamnet.training.make_task import make_task
 from teamnet.training.replay_check import ReplayCheck

@@ -33,6 +33,9 @@ class Watch:
         patience: seconds for each call; 0 for as long as it takes.
     """
 
+    immediate = True
+    """Its signal is not held back: it is to interrupt what the environment does."""
+
     def __init__(self, where: str, patience: float) -> None:
         self._where, self._patience = where, patience
         self._since = 0.0

@@ -6,14 +6,15 @@ import collections
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from teamnet import TeamAgent
 from teamnet.errors import ActorLost, Closed, StepInterrupted
-from teamnet.training import interrupts
-from teamnet.training.interrupts import HeldSignals
+from teamnet.team import held_signals
+from teamnet.team.held_signals import HeldSignals
 from teamnet.training.run import Run
 from tests.chaos.exceptions import KINDS, UNDER_RAY, campaign
 
@@ -57,6 +58,15 @@ def test_two_hundred_timers_change_no_bit():
         assert disturbed.summary()["episodes"] == calm.summary()["episodes"]
 
 
+@pytest.fixture
+def _interrupts() -> Iterator[None]:
+    """Ctrl-C as Python has it, which some who run tests ignore."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interrupts")
 def test_no_episode_is_lost_to_a_signal_at_its_end(monkeypatch: pytest.MonkeyPatch):
     with TeamAgent("cartpole", backend="local", hidden=(4,), settle_steps=2) as agent:
         run, step = agent._run, agent._run.task.step
@@ -91,10 +101,11 @@ def test_a_callback_that_raises_is_called_between_two_steps():
         assert calm.summary()["digest"] == agent.summary()["digest"]
 
 
+@pytest.mark.usefixtures("_interrupts")
 @pytest.mark.parametrize("times", [1, 100], ids=["once", "again and again"])
 def test_a_step_that_does_not_end_is_ended(times: int, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(interrupts, "PATIENCE", 0.05)
-    monkeypatch.setattr(interrupts, "LONGEST", 0.3)
+    monkeypatch.setattr(held_signals, "PATIENCE", 0.05)
+    monkeypatch.setattr(held_signals, "LONGEST", 0.3)
     with TeamAgent("cartpole", backend="local", hidden=(4,), settle_steps=2) as agent:
         agent.learn(env_steps=10)
         act = agent._run._exchange.act

@@ -1,4 +1,4 @@
-"""Signals that arrive inside a step wait for its end, so that what they raise finds a run between two steps."""
+"""Signals that arrive inside what must not be left half done, such as a step of a run, wait for its end."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ import time
 from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
-
-from teamnet.training.watch import Watch
 
 PATIENCE = 2.0
 """Seconds after which a signal that comes again is no longer held back."""
@@ -105,5 +103,5 @@ class HeldSignals:
 
 
 def _is_immediate(handler: Any) -> bool:
-    """Whether a handler is to interrupt what the environment does: the watch over it."""
-    return isinstance(getattr(handler, "__self__", None), Watch)
+    """Whether a handler is a method of an object that says that its signals are not held back."""
+    return getattr(getattr(handler, "__self__", None), "immediate", False) is True
