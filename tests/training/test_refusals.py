@@ -1,4 +1,4 @@
-"""Every refusal of a spec, by its message, before anything is started."""
+"""Every refusal of a spec, by the field that it names, before anything is started."""
 
 from __future__ import annotations
 
@@ -27,105 +27,111 @@ LOCAL = LaunchSpec("local")
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "where", "meant"),
     [
-        ({"rule": "mapp"}, r"rule: expected one of map, map-async, .*; found 'mapp'. Did you mean 'map'\?"),
-        ({"function": "softpluss"}, "function: .*Did you mean 'softplus'"),
-        ({"seed": -1}, "seed: expected a whole number from 0"),
-        ({"env_steps": 0}, "env_steps: expected a whole number from 1"),
-        ({"env_steps": None, "episodes": None}, "expected an end of the run"),
-        ({"num_envs": 0}, "num_envs: expected a whole number from 1"),
-        ({"settle_steps": -1}, "settle_steps: expected a whole number from 0"),
-        ({"hidden": (1,) * 1001}, "hidden layers: expected a whole number from 0 to 1000; found 1001"),
-        ({"hidden": (64, 0)}, r"hidden\[2\]: expected a whole number from 1"),
-        ({"step_size": 0.0}, "step_size: expected 0 < step_size < 2"),
-        ({"step_size": 2.5}, "step_size: expected 0 < step_size < 2"),
-        ({"discount": 1.1}, "discount: expected 0 <= discount <= 1"),
-        ({"discount": float("nan")}, "discount: .*found nan"),
-        ({"reward_limit": 0.0}, "reward_limit: expected more than 0"),
-        ({"action_scale": float("inf")}, "action_scale: expected a finite number"),
-        ({"halvings": -1}, "halvings: expected a whole number from 0"),
-        ({"address_bits": 17}, "address_bits: expected a whole number from 1 to 16"),
-        ({"schedule": "sweep"}, "schedule: expected one of jacobi, sweeps.*Did you mean 'sweeps'"),
-        ({"schedule": "sweeps", "settle_steps": 0}, "settle_steps: expected a whole number from 1"),
-        ({"schedule": "sweeps", "rule": "backprop"}, "schedule: .*Only --rule map settles by choice"),
-        ({"feedback": "mirrors"}, "feedback: expected one of .*Did you mean 'mirror'"),
-        ({"feedback": "kolen-pollack"}, "forgetting: expected between 0 and 1; found 0.0.*try 1e-4"),
-        ({"forgetting": 1.0}, "forgetting: expected 0 or more and below 1"),
-        ({"feedback": "random", "rule": "reinforce"}, "feedback: .*REINFORCE sends nothing down"),
-        ({"feedback": "shipped", "tolerance": 0.1}, "tolerance: .*shipped products are not what a neuron says"),
-        ({"wire": "float16"}, "wire: expected one of float64, float32, bfloat16, int8"),
-        ({"error_feedback": True}, "error_feedback: expected a --wire that leaves something out; found float64"),
-        ({"tolerance": -0.1}, "tolerance: expected 0 or more"),
-        ({"tolerance": 0.1, "rule": "backprop"}, "tolerance: .*Only --rule map settles"),
-        ({"tolerance": 0.1, "wire": "int8", "error_feedback": True}, "tolerance: .*--error-feedback would move"),
-        ({"exchange_every": 0}, "exchange_every: expected a whole number from 1"),
-        ({"exchange_every": 2, "rule": "backprop"}, "exchange_every: .*Only the schedule jacobi settles between"),
-        ({"td_error": "shouted"}, "td_error: expected one of broadcast, passed-down; found 'shouted'"),
-        ({"td_error": "passed-down"}, "td_error: .*It comes down with the first errors of sweeps or descents of all"),
-        ({"td_error": "passed-down", "schedule": "sweeps", "tolerance": 0.1}, "td_error: .*use --td-error broadcast"),
-        ({"td_error": "passed-down", "schedule": "sweeps", "task": "multiplexer"}, "td_error: .*use --td-error broad"),
-        ({"exchange_every": 2, "schedule": "sweeps"}, "exchange_every: .*Only the schedule jacobi settles between"),
-        ({"exploring": 1.5}, "exploring: expected 0 <= exploring <= 1"),
-        ({"entropy": -0.1, "rule": "backprop"}, "entropy: expected 0 or more"),
-        ({"entropy": 0.1}, "entropy: .*Only --rule backprop carries the gradient of the entropy"),
-        ({"acting_steps": 0}, "acting_steps: expected a whole number from 1"),
-        ({"signal": "rewards"}, "signal: expected one of target, reward.*Did you mean 'reward'"),
-        ({"signal": "reward"}, "signal: .*Only regression has a known target"),
+        ({"rule": "mapp"}, "rule", "map"),
+        ({"function": "softpluss"}, "function", "softplus"),
+        ({"seed": -1}, "seed", ""),
+        ({"env_steps": 0}, "env_steps", ""),
+        ({"env_steps": None, "episodes": None}, "env_steps", ""),
+        ({"num_envs": 0}, "num_envs", ""),
+        ({"settle_steps": -1}, "settle_steps", ""),
+        ({"hidden": (1,) * 1001}, "hidden layers", ""),
+        ({"hidden": (64, 0)}, "hidden[2]", ""),
+        ({"step_size": 0.0}, "step_size", ""),
+        ({"step_size": 2.5}, "step_size", ""),
+        ({"discount": 1.1}, "discount", ""),
+        ({"discount": float("nan")}, "discount", ""),
+        ({"reward_limit": 0.0}, "reward_limit", ""),
+        ({"action_scale": float("inf")}, "action_scale", ""),
+        ({"halvings": -1}, "halvings", ""),
+        ({"address_bits": 17}, "address_bits", ""),
+        ({"schedule": "sweep"}, "schedule", "sweeps"),
+        ({"schedule": "sweeps", "settle_steps": 0}, "settle_steps", ""),
+        ({"schedule": "sweeps", "rule": "backprop"}, "schedule", ""),
+        ({"feedback": "mirrors"}, "feedback", "mirror"),
+        ({"feedback": "kolen-pollack"}, "forgetting", ""),
+        ({"forgetting": 1.0}, "forgetting", ""),
+        ({"feedback": "random", "rule": "reinforce"}, "feedback", ""),
+        ({"feedback": "shipped", "tolerance": 0.1}, "tolerance", ""),
+        ({"wire": "float16"}, "wire", ""),
+        ({"error_feedback": True}, "error_feedback", ""),
+        ({"tolerance": -0.1}, "tolerance", ""),
+        ({"tolerance": 0.1, "rule": "backprop"}, "tolerance", ""),
+        ({"tolerance": 0.1, "wire": "int8", "error_feedback": True}, "tolerance", ""),
+        ({"exchange_every": 0}, "exchange_every", ""),
+        ({"exchange_every": 2, "rule": "backprop"}, "exchange_every", ""),
+        ({"td_error": "shouted"}, "td_error", ""),
+        ({"td_error": "passed-down"}, "td_error", ""),
+        ({"td_error": "passed-down", "schedule": "sweeps", "tolerance": 0.1}, "td_error", ""),
+        ({"td_error": "passed-down", "schedule": "sweeps", "task": "multiplexer"}, "td_error", ""),
+        ({"exchange_every": 2, "schedule": "sweeps"}, "exchange_every", ""),
+        ({"exploring": 1.5}, "exploring", ""),
+        ({"entropy": -0.1, "rule": "backprop"}, "entropy", ""),
+        ({"entropy": 0.1}, "entropy", ""),
+        ({"acting_steps": 0}, "acting_steps", ""),
+        ({"signal": "rewards"}, "signal", "reward"),
+        ({"signal": "reward"}, "signal", ""),
         (
             {**vars(preset("regression")), "signal": "reward", "num_envs": 1},
-            "num_envs: expected 2 or more with --signal reward; found 1",
+            "num_envs", "",
         ),
-        ({"task": "multiplexer", "rule": "map-async"}, "rule: expected map, reinforce or backprop for a task"),
+        ({"task": "multiplexer", "rule": "map-async"}, "rule", ""),
     ],
 )
-def test_run_values(change: dict[str, Any], message: str):
-    with pytest.raises(SpecError, match=message):
+def test_run_values(change: dict[str, Any], where: str, meant: str):
+    with pytest.raises(SpecError) as refused:
         Run(replace(CARTPOLE, **change), LOCAL)
+    assert refused.value.where == where
+    assert meant in refused.value.mend
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "where", "meant"),
     [
-        ({"variances": (0.03, 0.0)}, "actor.variances: expected numbers above 0; found 0.0"),
-        ({"variances": (0.03, 0.1, 0.1)}, "actor.variances: expected 2 values, one for each layer.*; found 3"),
-        ({"rates": (0.1, -0.1, 0.1)}, "actor.rates: expected numbers of 0 or more"),
-        ({"rates": (0.1,)}, "actor.rates: expected 3 values"),
-        ({"final_rates": (0.1,) * 4}, "actor.final_rates: expected 3 values"),
-        ({"trace_lambda": 1.5}, "actor.trace_lambda: expected 0 <= lambda <= 1"),
-        ({"temperature": 0.0}, "actor.temperature: expected more than 0"),
-        ({"rule": "backrop"}, r"actor.rule: expected one of map.*Did you mean 'backprop'\?"),
-        ({"rule": "map-async"}, "actor.rule: expected the run's rule, map; .*for all teams of a run or for none"),
-        ({"rule": "reinforce", "schedule": "sweeps"}, "actor.schedule: expected none with this rule"),
-        ({"schedule": "sweep"}, r"actor.schedule: expected one of jacobi, sweeps.*Did you mean 'sweeps'\?"),
-        ({"schedule": "sweeps", "settle_steps": 0}, "actor.settle_steps: expected a whole number from 1"),
-        ({"exploring": -0.5}, "actor.exploring: expected 0 <= exploring <= 1"),
+        ({"variances": (0.03, 0.0)}, "actor.variances", ""),
+        ({"variances": (0.03, 0.1, 0.1)}, "actor.variances", ""),
+        ({"rates": (0.1, -0.1, 0.1)}, "actor.rates", ""),
+        ({"rates": (0.1,)}, "actor.rates", ""),
+        ({"final_rates": (0.1,) * 4}, "actor.final_rates", ""),
+        ({"trace_lambda": 1.5}, "actor.trace_lambda", ""),
+        ({"temperature": 0.0}, "actor.temperature", ""),
+        ({"rule": "backrop"}, "actor.rule", "backprop"),
+        ({"rule": "map-async"}, "actor.rule", ""),
+        ({"rule": "reinforce", "schedule": "sweeps"}, "actor.schedule", ""),
+        ({"schedule": "sweep"}, "actor.schedule", "sweeps"),
+        ({"schedule": "sweeps", "settle_steps": 0}, "actor.settle_steps", ""),
+        ({"exploring": -0.5}, "actor.exploring", ""),
     ],
 )
-def test_team_values(change: dict[str, Any], message: str):
+def test_team_values(change: dict[str, Any], where: str, meant: str):
     assert CARTPOLE.actor is not None
-    with pytest.raises(SpecError, match=message):
+    with pytest.raises(SpecError) as refused:
         Run(replace(CARTPOLE, actor=replace(CARTPOLE.actor, **change)), LOCAL)
+    assert refused.value.where == where
+    assert meant in refused.value.mend
 
 
 @pytest.mark.parametrize(
-    ("launch", "message"),
+    ("launch", "where", "meant"),
     [
-        (LaunchSpec("rai"), "backend: expected one of ray, local; found 'rai'. Did you mean 'ray'"),
-        (LaunchSpec(transport="bord"), "transport: .*Did you mean 'board'"),
-        (LaunchSpec(grain="layers"), "grain: expected layer, block:K .*; found 'layers'. Did you mean 'layer'"),
-        (LaunchSpec(grain="block:0"), "grain: expected layer, block:K"),
-        (LaunchSpec(placement="by-laier"), "placement: expected one of pack, .*Did you mean 'by-layer'"),
-        (LaunchSpec("local", link_latency=0.1), "link_latency: expected 0 for a run on one node"),
-        (LaunchSpec(wait=-1.0), "wait: expected 0 or more"),
-        (LaunchSpec(env_patience=-1.0), "env_patience: expected 0 or more"),
-        (LaunchSpec(link_latency=-1.0), "link_latency: expected 0 or more"),
-        (LaunchSpec(link_bandwidth=float("inf")), "link_bandwidth: expected 0 or more; found inf"),
+        (LaunchSpec("rai"), "backend", "ray"),
+        (LaunchSpec(transport="bord"), "transport", "board"),
+        (LaunchSpec(grain="layers"), "grain", "layer"),
+        (LaunchSpec(grain="block:0"), "grain", ""),
+        (LaunchSpec(placement="by-laier"), "placement", "by-layer"),
+        (LaunchSpec("local", link_latency=0.1), "link_latency", ""),
+        (LaunchSpec(wait=-1.0), "wait", ""),
+        (LaunchSpec(env_patience=-1.0), "env_patience", ""),
+        (LaunchSpec(link_latency=-1.0), "link_latency", ""),
+        (LaunchSpec(link_bandwidth=float("inf")), "link_bandwidth", ""),
     ],
 )
-def test_launch_values(launch: LaunchSpec, message: str):
-    with pytest.raises(SpecError, match=message):
+def test_launch_values(launch: LaunchSpec, where: str, meant: str):
+    with pytest.raises(SpecError) as refused:
         Run(CARTPOLE, launch)
+    assert refused.value.where == where
+    assert meant in refused.value.mend
 
 
 def test_a_run_that_is_refused_leaves_no_environment():
