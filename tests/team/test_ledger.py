@@ -175,8 +175,8 @@ def test_a_link_carries_no_more_bytes_than_are_said(wire: str, tolerance: float)
     messages = STEPS * (4 * (N + 1) + 1)
     assert relay["messages"] == messages
     most = STEPS * times * sum(said) + 8 * ROWS * 2 * STEPS + 8 * messages
-    assert relay["bytes"] == most or wire in ("bfloat16", "int8")
-    assert 0.95 * most < relay["bytes"] <= most, "few bits may happen to say the same again"
+    least = 0.95 * most if wire in ("bfloat16", "int8") else most  # few bits may happen to be the same again
+    assert least <= relay["bytes"] <= most
 
 
 @pytest.mark.parametrize(
