@@ -116,16 +116,19 @@ def evaluate(folder: Path, asked: Asked, say: Callable[[str], None] = lambda mes
             environment = watch.ask(
                 trained_environment, spec, about["statistics"], "rgb_array" if asked.render else None
             )
-            if environment.observation_space.shape != (policy.observation_size,):
-                raise CheckpointError(
-                    str(path), expected=f"a policy for observations {environment.observation_space.shape}",
-                    found=f"one for ({policy.observation_size},)", mend="Use the task of the training.",
-                )
-            for layer in cannot_freeze(environment):
-                say(f"{layer} has running means that go on changing here: give it the attribute update_running_mean")
-            if videos:
-                environment = _recorded(environment, videos, f"{about['run']}-{about['step']}", spec.task)
-            return _play(environment, policy, watch, asked, videos)
+            try:
+                if environment.observation_space.shape != (policy.observation_size,):
+                    raise CheckpointError(
+                        str(path), expected=f"a policy for observations {environment.observation_space.shape}",
+                        found=f"one for ({policy.observation_size},)", mend="Use the task of the training.",
+                    )
+                for layer in cannot_freeze(environment):
+                    say(f"{layer} has running means that change here too: give it the attribute update_running_mean")
+                if videos:
+                    environment = _recorded(environment, videos, f"{about['run']}-{about['step']}", spec.task)
+                return _play(environment, policy, watch, asked, videos)
+            finally:
+                watch.ask(environment.close)
         except Exception as error:
             raise misbehaviour(spec.task, "an environment that answers as it promises", error) from error
 
@@ -136,8 +139,8 @@ def _recorded(environment: gymnasium.Env[Any, Any], videos: Path, name: str, tas
         return RecordVideo(environment, str(videos), episode_trigger=lambda number: True, name_prefix=name)
     except Exception as error:
         raise EnvironmentRefused(
-            task, expected="an environment that can be recorded", found=str(error),
-            mend="Run: pip install 'teamnet[video]'",
+            task, expected="an environment that can be recorded, and a folder for it", found=str(error),
+            mend=f"Run: pip install 'teamnet[video]', and see that {videos} is a folder.",
         ) from None
 
 
@@ -164,19 +167,16 @@ def _mean_of_batch(task: SingleStepTask, policy: Policy, family: str, *, greedy:
 def _play(
     environment: gymnasium.Env[Any, Any], policy: TrainedPolicy, watch: Watch, asked: Asked, videos: Path | None
 ) -> Evaluation:
-    """Some episodes of an environment, which is closed then."""
+    """Some episodes of an environment."""
     returns, lengths, cut = [], [], 0
-    try:
-        for number in range(asked.episodes):
-            observation, _ = watch.ask(environment.reset, seed=asked.seed if number == 0 else None)
-            total, length, over = 0.0, 0, False
-            while not over and length < asked.max_steps:
-                action = policy.predict(observation, asked.greedy)[0]
-                observation, reward, terminated, truncated, _ = watch.ask(environment.step, action)
-                total, length, over = total + float(reward), length + 1, bool(terminated or truncated)
-            returns.append(total)
-            lengths.append(length)
-            cut += not over
-    finally:
-        watch.ask(environment.close)
+    for number in range(asked.episodes):
+        observation, _ = watch.ask(environment.reset, seed=asked.seed if number == 0 else None)
+        total, length, over = 0.0, 0, False
+        while not over and length < asked.max_steps:
+            action = policy.predict(observation, asked.greedy)[0]
+            observation, reward, terminated, truncated, _ = watch.ask(environment.step, action)
+            total, length, over = total + float(reward), length + 1, bool(terminated or truncated)
+        returns.append(total)
+        lengths.append(length)
+        cut += not over
     return Evaluation(returns, lengths, cut, videos)

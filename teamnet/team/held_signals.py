@@ -56,6 +56,9 @@ class HeldSignals:
 
     def _hold(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
+        if not self._depth:  # somebody has put this handler back who found it while signals were held
+            self._before[number](number, frame)
+            return
         if number in self._waiting and now - self._since > PATIENCE:
             del self._waiting[number]
             self._before[number](number, frame)
@@ -104,7 +107,6 @@ class HeldSignals:
             self._restore()
         finally:
             self.handle()
-            self._before = {}
 
 
 def _is_immediate(handler: Any) -> bool:

@@ -155,8 +155,9 @@ class TeamAgent:
         spec, launch = _specs(task, preset, options)
         checkpoint = newest_checkpoint(Path(folder))
         about = load_checkpoint(checkpoint)[1]
-        check_same_spec(checkpoint, to_plain(fit_depth(spec, Interface(**about["interface"]))), about["spec"])
-        return cls._load(checkpoint, from_plain(RunSpec, about["spec"]), launch)
+        written = from_plain(RunSpec, about["spec"], str(checkpoint))
+        check_same_spec(checkpoint, to_plain(fit_depth(spec, Interface(**about["interface"]))), to_plain(written))
+        return cls._load(checkpoint, written, launch)
 
     @classmethod
     def _load(cls, checkpoint: Path, spec: RunSpec, launch: LaunchSpec) -> TeamAgent:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from teamnet.spec.resolve import Interface, fit_depth
 from teamnet.spec.run import LaunchSpec, RunSpec, halved
 from teamnet.training.checkpoint import check_same_spec, checkpoints_in, load_checkpoint, newest_checkpoint
 from teamnet.training.metrics import METRICS, check_metrics, extent_of
-from teamnet.training.run_files import SPEC, changed_by_hand, read_run_files, run_of
+from teamnet.training.run_files import SPEC, changed_by_hand, read_object, read_run_files, run_of
 from teamnet.training.run_folder import look_into
 
 Say = Callable[[str], None]
@@ -61,10 +60,15 @@ def find_beginning(
     if (env_steps, episodes) != (None, None):
         spec = replace(spec, env_steps=env_steps, episodes=episodes)
     elif run:
-        written = json.loads((folder / SPEC).read_bytes())["spec"]
+        written = read_object(folder / SPEC).get("spec", {})
         spec = replace(spec, **{name: written.get(name) for name in _ENDS})
-    extent = extent_of(about)
-    check_metrics(folder / METRICS, extent)
+    extent, path_of_metrics = extent_of(about), folder / METRICS
+    if "metrics" not in about and path_of_metrics.exists() and path_of_metrics.stat().st_size:
+        raise CheckpointError(
+            str(path), expected="a checkpoint that knows the metrics in its folder", found="one that an agent saved",
+            mend=f"Restore {SPEC} of the run that wrote {METRICS}, or move that file away.",
+        )
+    check_metrics(path_of_metrics, extent)
     if extent.bytes and not (folder / METRICS).exists():
         say(f"{METRICS} is missing: it begins anew, without the episodes before {path.name}")
     look_into(folder, about["run"])
@@ -97,17 +101,32 @@ def continuation(folder: Path, spec: RunSpec, launch: LaunchSpec, say: Say = lam
     """
     run = run_of(folder / SPEC)
     if not [saved for saved in checkpoints_in(folder) if not run or saved.run == run]:
-        _check_alike(folder, spec, from_plain(RunSpec, json.loads((folder / SPEC).read_bytes())["spec"]))
+        contents = look_into(folder)
+        if contents.runs != {run}:
+            raise SpecError(
+                "out", expected=f"the folder of one run with its {SPEC}",
+                found=f"files of {', '.join(sorted(contents.runs))}",
+                mend="Give another --out, or --overwrite to replace all of them.",
+            )
+        if altered := changed_by_hand(folder):
+            raise _changed_by_hand(folder, altered, {})
+        found = from_plain(RunSpec, read_object(folder / SPEC).get("spec"), str(folder / SPEC))
+        _check_alike(folder, _as_often_halved(spec, found), found)
         return None
     found = find_beginning(folder, env_steps=spec.env_steps, episodes=spec.episodes, say=say)
     assert found.checkpoint
     about = load_checkpoint(found.checkpoint)[1]
-    same = expected = fit_depth(spec, Interface(**about["interface"]))
-    while same.halvings > found.spec.halvings:  # a run that diverged has gone on with smaller steps
-        same = halved(same)
-    expected = same if same.halvings == found.spec.halvings else expected
+    expected = _as_often_halved(fit_depth(spec, Interface(**about["interface"])), found.spec)
     check_same_spec(found.checkpoint, to_plain(expected), to_plain(found.spec))
     return replace(found, launch=launch)
+
+
+def _as_often_halved(spec: RunSpec, found: RunSpec) -> RunSpec:
+    """The spec with as many halvings behind it as ``found``: a run that diverged continues with smaller steps."""
+    same = spec
+    while same.halvings > found.halvings:
+        same = halved(same)
+    return same if same.halvings == found.halvings else spec
 
 
 def _check_alike(folder: Path, spec: RunSpec, found: RunSpec) -> None:
@@ -126,7 +145,8 @@ def finished_summary(folder: Path, beginning: Beginning) -> dict[str, Any] | Non
     """The summary of a run that has nothing left to do; ``None`` if something is left, or if there is no summary."""
     assert beginning.checkpoint
     task, spec = load_checkpoint(beginning.checkpoint)[1]["task"], beginning.spec
-    if not any(end is not None and task[name] >= end for name, end in ((its, getattr(spec, its)) for its in _ENDS)):
+    ends = {name: getattr(spec, name) for name in _ENDS}
+    if not any(end is not None and task[name] >= end for name, end in ends.items()):
         return None
     try:
         summary = read_run_files(folder).summary

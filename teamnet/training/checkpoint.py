@@ -23,13 +23,17 @@ from teamnet.spec.files import from_plain, shown
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.team.state import State
 from teamnet.training.atomic import write_atomically
-from teamnet.training.checkpoint_content import MOST, check_arrays, check_numbers
+from teamnet.training.checkpoint_content import check_arrays, check_numbers
+from teamnet.training.task import MOST
 
 FORMAT = 3
 KEPT = 2
 """Checkpoints that a run keeps, if it is not told otherwise."""
 _NAME = re.compile(r"checkpoint-(\d{12,})(?:-([0-9a-f]{12}))?\.json")
 _CHECKSUM = "checksum"
+_NEEDED = (
+    "run", "number", "step", "sha256", "spec", "launch", "task", "interface", "actions", "statistics", "seconds",
+)
 
 @dataclass(frozen=True)
 class Saved:
@@ -72,7 +76,8 @@ def _number(path: Path) -> int:
 
 
 def save_checkpoint(
-    folder: Path, run: str, step: int, state: State, about: dict[str, Any], keep: int = KEPT
+    folder: Path, run: str, step: int, state: State, about: dict[str, Any], keep: int = KEPT,
+    may_remove: Callable[[Saved], bool] = lambda saved: True,
 ) -> Path:
     """Write the two files of a checkpoint and remove old checkpoints of the same run.
 
@@ -83,6 +88,7 @@ def save_checkpoint(
         state: the arrays.
         about: goes into the JSON file.
         keep: checkpoints of the run that stay, this one included.
+        may_remove: which of the run's own checkpoints may go: two agents can have been loaded from the same one.
 
     Returns:
         The path of the JSON file.
@@ -98,7 +104,7 @@ def save_checkpoint(
     }
     write_atomically(path.with_suffix(".safetensors"), arrays, run)
     write_atomically(path, json.dumps(about | {_CHECKSUM: checksum(about)}).encode(), run)
-    own = [saved for saved in others if saved.run == run and saved.path != path]
+    own = [saved for saved in others if saved.run == run and saved.path != path and may_remove(saved)]
     for old in own[: max(0, len(own) - keep + 1)]:
         old.path.unlink(missing_ok=True)
         old.arrays.unlink(missing_ok=True)
@@ -164,7 +170,7 @@ def load_checkpoint(path: Path) -> tuple[State, dict[str, Any]]:
         found = about["format"]
         if found == FORMAT and about.pop(_CHECKSUM, None) != checksum(about):
             raise ValueError("other content than was written")
-        missing = {"run", "number", "step", "sha256", "spec", "launch", "task", "seconds"} - set(about)
+        missing = set(_NEEDED) - set(about)
         if found == FORMAT and missing:
             raise ValueError(f"no {', '.join(sorted(missing))}")
         if found == FORMAT:

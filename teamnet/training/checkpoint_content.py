@@ -8,31 +8,52 @@ from typing import Any
 import numpy as np
 
 from teamnet.spec.files import shown
+from teamnet.spec.resolve import Interface
 from teamnet.team.state import State
-from teamnet.training.task import finite_number
+from teamnet.training.metrics import extent_of
+from teamnet.training.spaces import ActionMap
+from teamnet.training.task import MOST, finite_number, read_counters
 from teamnet.units.streams import STATE_WORDS
 
 RUN = re.compile("[0-9a-f]{12}")
 """What the identity of a run looks like."""
-MOST = 2**62
-"""Of what is counted."""
 
 
 def check_numbers(about: dict[str, Any]) -> None:
-    """Refuse counters that cannot be, which a checksum does not tell; raises ``ValueError`` or what leads to it."""
-    metrics = about.get("metrics", {"bytes": 0, "sha256": ""})
-    for name, count in (("step", about["step"]), ("number", about["number"]), ("bytes", metrics["bytes"])):
+    """Refuse what cannot be, which a checksum does not tell; raises ``ValueError`` or what leads to it."""
+    for name, count in (("step", about["step"]), ("number", about["number"])):
         if type(count) is not int or not 0 <= count <= MOST:
             raise ValueError(f"{shown(count)} as {name}")
-    if not isinstance(metrics["sha256"], str) or not (isinstance(about["run"], str) and RUN.fullmatch(about["run"])):
-        raise ValueError(f"{shown(about['run'])} as run, {shown(metrics['sha256'])} as digest of its metrics")
+    if not (isinstance(about["run"], str) and RUN.fullmatch(about["run"])):
+        raise ValueError(f"{shown(about['run'])} as run")
+    if not isinstance(about["spec"], dict):
+        raise ValueError(f"{shown(about['spec'])} as spec")
     if finite_number(about["seconds"]) < 0.0:
         raise ValueError(f"{shown(about['seconds'])} seconds")
-    for its in about.get("recoveries", []):
+    extent_of(about)
+    read_counters(about["task"])
+    _check_interface(about["interface"])
+    if about["actions"] is not None:
+        ActionMap.from_plain(about["actions"])
+    if not isinstance(about["statistics"], dict):
+        raise ValueError(f"{shown(about['statistics'])} as statistics")
+    recoveries = about.get("recoveries", [])
+    if not isinstance(recoveries, list):
+        raise ValueError(f"{shown(recoveries)} as recoveries")
+    for recovery in recoveries:
         for name in ("seconds", "env_steps", "replayed_env_steps"):
-            finite_number(its[name])
-        if not all(isinstance(its[name], str) for name in ("found", "how")):
+            finite_number(recovery[name])
+        if not all(isinstance(recovery[name], str) for name in ("found", "how")):
             raise ValueError("a recovery without words")
+
+
+def _check_interface(plain: Any) -> None:
+    interface = Interface(**plain)
+    for size in (interface.observation_size, interface.action_size):
+        if type(size) is not int or not 1 <= size <= MOST:
+            raise ValueError(f"{shown(size)} as a size of the task's interface")
+    if interface.action_family not in ("categorical", "gaussian") or type(interface.single_step) is not bool:
+        raise ValueError(f"{shown(plain)} as the task's interface")
 
 
 def check_arrays(state: State, about: dict[str, Any]) -> None:

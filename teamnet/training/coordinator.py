@@ -71,8 +71,7 @@ class Coordinator:
         """
         while not self._ended and not until():
             self.finish_step()
-            if not self._ended:
-                between_steps()
+            between_steps()
         ended, self._ended = self._ended, []
         return ended
 
@@ -82,8 +81,9 @@ class Coordinator:
         Args:
             only_begun: whether to do nothing where no step has begun.
         """
-        if self._inside:
-            raise self.failure or _interrupted(self.step)
+        self.check_whole()
+        if self.failure:
+            raise self.failure
         if self._action is None and not only_begun:
             self._inside = True
             try:
@@ -96,6 +96,16 @@ class Coordinator:
             self._ended += self.task.step(self._action)
             self._action = None
             self.step += 1
+
+    def check_whole(self) -> None:
+        """Refuse a team, or a task, that stands inside a step.
+
+        Raises:
+            StepInterrupted: an exception ended a step there.
+            TeamnetError: the failure that did.
+        """
+        if self._inside or self.task.accepted != self.step:
+            raise self.failure or _interrupted(self.step)
 
     def _do_units(self) -> None:
         """The units' part of a step: after it, all that is left is the environment's answer."""
@@ -122,8 +132,8 @@ class Coordinator:
             step: of the run.
             failure: raised by every step to come, if given.
         """
-        self.step, self._action, self._ended = step, None, []
-        self._inside, self.failure = failure is not None, failure
+        self.step = self.task.accepted = step
+        self._action, self._ended, self._inside, self.failure = None, [], False, failure
 
     def _output(self) -> np.ndarray:
         step = self.step
@@ -142,6 +152,6 @@ class Coordinator:
 
 def _interrupted(step: int) -> StepInterrupted:
     return StepInterrupted(
-        f"step {step}", expected="units between two steps", found="an exception ended the step inside the units",
+        f"step {step}", expected="a run between two steps", found="an exception that ended the step inside",
         mend="Load the newest checkpoint, or start anew.",
     )

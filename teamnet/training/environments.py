@@ -36,8 +36,7 @@ class Environments:
     def __init__(self, spec: RunSpec, patience: float = LaunchSpec.env_patience) -> None:
         self._name = environment_id(spec.task)
         self._rows: list[Row] = []
-        self.env_steps = 0
-        self.episodes = 0
+        self.accepted = self.env_steps = self.episodes = 0
         self.return_sum = 0.0
         self._watch = Watch(self._name, patience)
         made: list[gymnasium.Env[Any, Any]] = []
@@ -76,6 +75,7 @@ class Environments:
     def begin(self) -> None:
         """See :class:`teamnet.training.task.Task`."""
         self.step(np.zeros((len(self._rows), 0)))  # no episode has begun, and no action is asked for
+        self.accepted = 0
 
     def _misbehaves(self, number: int, error: Exception) -> TeamnetError:
         where = f"{self._name}, environment {number}, step {self.env_steps}"
@@ -107,6 +107,7 @@ class Environments:
         if not (math.isfinite(rewards) and np.isfinite(fresh).all()):
             self._check([answer for _, answer in answers], fresh)
         self._fresh, self._accepted = self._accepted, self._fresh
+        self.accepted += 1  # before anything is changed: who comes back to a step half accepted sees it
         outcome, ended = self.outcome, []
         outcome.observation[:] = fresh
         for number, row in enumerate(self._rows):
@@ -159,7 +160,7 @@ class Environments:
             self.env_steps, self.episodes, self.return_sum = read_counters(state)
             for row, its in zip(self._rows, state["rows"], strict=True):
                 row.replay(its)
-        except (EnvironmentRefused, EndsElsewhere):
+        except (TeamnetError, EndsElsewhere):
             raise
         except Exception as error:  # what an environment says to actions that it never had can be anything
             raise unfit_state(self._name, error) from error

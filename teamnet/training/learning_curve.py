@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from teamnet.training.atomic import write_atomically
+from teamnet.training.checkpoint_content import RUN
 from teamnet.training.metrics import read_metrics
 
 CURVE = "learning_curve.png"
@@ -61,8 +62,11 @@ def run_of_curve(path: Path) -> str:
     """The run that drew a picture; empty for any other file."""
     from PIL import Image, UnidentifiedImageError  # late: most commands look at no picture
 
+    if path.is_symlink() or not path.is_file():
+        return ""
     try:
         with Image.open(path) as picture:
-            return str(picture.info.get(_OWNER, ""))
+            run = str(picture.info.get(_OWNER, ""))
+            return run if RUN.fullmatch(run) else ""
     except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError):
         return ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -12,9 +11,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from teamnet.errors import CheckpointError, SpecError
+from teamnet.errors import CheckpointError
+from teamnet.spec.files import shown
 from teamnet.training.atomic import having_room
-from teamnet.training.task import Episode
+from teamnet.training.task import MOST, Episode
 
 if TYPE_CHECKING:
     from teamnet.training.run import Run
@@ -41,8 +41,20 @@ class Extent:
 
 
 def extent_of(about: Mapping[str, Any]) -> Extent:
-    """What a checkpoint's or a summary's JSON object knows of the metrics; nothing if it does not say."""
-    return Extent(**about.get("metrics", {}))
+    """What a checkpoint's or a summary's JSON object knows of the metrics; nothing if it does not say.
+
+    Raises:
+        ValueError: it says what no metrics can be.
+    """
+    if "metrics" not in about:
+        return Extent()
+    plain = about["metrics"]
+    if not isinstance(plain, dict) or plain.keys() != {"bytes", "sha256"}:
+        raise ValueError(f"{shown(plain)} as the extent of the metrics")
+    size, digest = plain["bytes"], plain["sha256"]
+    if type(size) is not int or not 0 <= size <= MOST or not isinstance(digest, str):
+        raise ValueError(f"{shown(plain)} as the extent of the metrics")
+    return Extent(size, digest)
 
 
 def is_metrics(content: bytes) -> bool:
@@ -96,7 +108,7 @@ def check_metrics(path: Path, extent: Extent) -> None:
 
 
 class MetricsFile:
-    """The file of a run, open for appending, and locked against other processes.
+    """The file of a run, open for appending.
 
     Args:
         folder: of the run.
@@ -104,7 +116,6 @@ class MetricsFile:
             it has called :func:`check_metrics`. Without it there must be no such file yet.
 
     Raises:
-        SpecError: another process writes to it.
         ResourceError: it cannot be opened.
     """
 
@@ -114,23 +125,11 @@ class MetricsFile:
         with having_room(self._path):
             self._file = os.fdopen(os.open(self._path, flags, 0o666), "r+b")
         try:
-            self._lock()
             self._digest, self._size = hashlib.sha256(), 0
             self._cut(extent or Extent())
         except BaseException:
             self.close()
             raise
-
-    def _lock(self) -> None:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise SpecError(
-                "out", expected="a folder that no other process trains in", found=f"{self._path} is in use",
-                mend="Wait for the other run to end, or give another --out.",
-            ) from None
-        except OSError:  # a file system without locks
-            return
 
     def _cut(self, extent: Extent) -> None:
         with having_room(self._path):

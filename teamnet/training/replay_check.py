@@ -47,13 +47,19 @@ class ReplayCheck:
         self._deadline = time.monotonic() + seconds
         self._result: bool | None = None
         self._pipe, answer = os.pipe()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of threads, none of which the copy needs
-            self._process = os.fork()
-        if self._process == 0:
-            _check_here(answer, task, state, observation)
-        os.close(answer)
         self.ended = False
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # of threads, none of which the copy needs
+                self._process = os.fork()
+        except OSError:  # the machine allows no more processes, and the check tells nothing
+            os.close(answer)
+            os.close(self._pipe)
+            self.ended = True
+            return
+        if self._process == 0:
+            _check_here(answer, task, state, observation, seconds)
+        os.close(answer)
 
     def result(self, *, wait: bool) -> bool | None:
         """Whether the episode comes back; ``None`` as long as that is not known, or if the check failed.
@@ -62,8 +68,10 @@ class ReplayCheck:
             wait: until it has ended, or its time is over.
         """
         if not self.ended:
-            left = max(0.0, self._deadline - time.monotonic())
-            if select.select([self._pipe], [], [], left if wait else 0.0)[0]:
+            left = max(0.0, self._deadline - time.monotonic()) if wait else 0.0
+            answered = select.poll()  # unlike select.select, for any number of open files
+            answered.register(self._pipe, select.POLLIN | select.POLLHUP)
+            if answered.poll(1000 * left):
                 answer = os.read(self._pipe, 1)
                 self._result = {_SAME: True, _OTHER: False}.get(answer)
                 self.close()
@@ -77,10 +85,10 @@ class ReplayCheck:
             return
         self.ended = True
         os.close(self._pipe)
-        with suppress(ProcessLookupError):
-            os.kill(self._process, signal.SIGKILL)
-        with suppress(ChildProcessError):  # somebody else has waited for it
-            os.waitpid(self._process, 0)
+        with suppress(ChildProcessError):  # somebody else has waited for it, and its number may be another process's
+            if os.waitpid(self._process, os.WNOHANG)[0] == 0:
+                os.kill(self._process, signal.SIGKILL)
+                os.waitpid(self._process, 0)
 
 
 class ReplayRecord:
@@ -125,13 +133,16 @@ class ReplayRecord:
             self._running.close()
 
 
-def _check_here(answer: int, task: Task, state: dict[str, Any], observation: np.ndarray) -> None:
+def _check_here(
+    answer: int, task: Task, state: dict[str, Any], observation: np.ndarray, seconds: float
+) -> None:
     """Do the check in the forked process, and end it without any clean-up, which is the other process's to do."""
     found = _UNKNOWN
     try:
         gc.disable()
         ctypes.CDLL(None).prctl(_END_WITH_PARENT, signal.SIGKILL)
         _close_to_the_outside(answer)
+        signal.setitimer(signal.ITIMER_REAL, seconds)  # whose handler is the default one, which ends the process
         found = _SAME if comes_back(task, state, observation) else _OTHER
     except BaseException:  # the environment does not work in a copy, which tells nothing
         found = _UNKNOWN

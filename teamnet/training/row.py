@@ -57,7 +57,7 @@ class Row:
             self._next_origin = self._next_origin or self._where()
             observation, _ = self._watch.ask(self.environment.reset)
             return Answer(observation, 0.0, False, False)
-        observation, reward, terminated, truncated, _ = self._watch.ask(self.environment.step, action)
+        observation, reward, terminated, truncated, _ = self._watch.ask(self.environment.step, _given(action))
         return Answer(observation, float(reward), _as_bool(terminated), _as_bool(truncated))
 
     def accept(self, action: Any, answer: Answer, observation: np.ndarray) -> None:
@@ -96,7 +96,7 @@ class Row:
         self._go_to(self.origin)
         observation, _ = self._watch.ask(self.environment.reset)
         for action in self.actions:
-            observation, *_ = self._watch.ask(self.environment.step, action)
+            observation, *_ = self._watch.ask(self.environment.step, _given(action))
         if not np.array_equal(_numbers(observation), self.observation):
             raise EnvironmentRefused(
                 "environment", expected="the observation at which its step was interrupted, from its generator and "
@@ -128,6 +128,11 @@ class Row:
             "first": self.first.tolist(),
             "actions": [action if isinstance(action, int) else action.tolist() for action in self.actions],
         }
+
+
+def _given(action: Any) -> Any:
+    """What the environment gets of an action: it may change an array in place."""
+    return action if isinstance(action, int) else action.copy()
 
 
 def _numbers(observation: Any) -> np.ndarray:

@@ -23,6 +23,7 @@ from teamnet.team.partition import divide_all
 from teamnet.team.state import State, digest, merge, split
 from teamnet.training.checkpoint import (
     KEPT,
+    Saved,
     arrays_of,
     check_same_spec,
     checkpoint_path,
@@ -34,7 +35,7 @@ from teamnet.training.launch import Progress, check_specs, start_exchange
 from teamnet.training.make_task import make_task
 from teamnet.training.replay_check import ReplayCheck
 from teamnet.training.run_files import new_run
-from teamnet.training.task import Episode, comes_back
+from teamnet.training.task import Episode, comes_back, does_not_come_back
 from teamnet.training.writer import Writer
 
 
@@ -48,6 +49,8 @@ class Run:
 
     Attributes:
         identity: of the run, in all its files.
+        owns_folder: whether nobody else saves this run: then all its old checkpoints are removed, else those that this
+            object wrote, and those up to the one that it was loaded from.
         signals: are held back until the run is between two steps; every method enters it by itself.
 
     Raises:
@@ -74,6 +77,9 @@ class Run:
             self.task.begin()
             unless_started.pop_all()
         self.identity = new_run()
+        self.owns_folder = False
+        self._written: set[Path] = set()
+        self._loaded = 0
         self.stop_asked = False
         self.signals = HeldSignals()
         self._closed = False
@@ -155,6 +161,7 @@ class Run:
     def state(self) -> State:
         """Every layer's state; the run is paused for it."""
         self.check_open()
+        self._coordinator.check_whole()
         with self.signals:
             return merge(self._units, self._exchange.snapshot())
 
@@ -186,11 +193,18 @@ class Run:
                 "interface": asdict(self.task.interface), "actions": actions.as_plain() if actions else None,
                 "statistics": self.task.statistics(), "seconds": self.seconds,
             }
-            content = folder, self.identity, self.step, self.state() | arrays, {**plain, **(about or {})}, keep
+            content = {**plain, **(about or {})}
+            arguments = folder, self.identity, self.step, self.state() | arrays, content, keep, self._may_remove
+            path = checkpoint_path(folder, self.identity, self.step)
+            self._written.add(path)
             if writer is None:
-                return save_checkpoint(*content)
-            writer.begin(save_checkpoint, *content)
-            return checkpoint_path(folder, self.identity, self.step)
+                return save_checkpoint(*arguments)
+            writer.begin(save_checkpoint, *arguments)
+            return path
+
+    def _may_remove(self, saved: Saved) -> bool:
+        """Whether a checkpoint of this identity is not another object's, which was loaded from the same one."""
+        return self.owns_folder or saved.path in self._written or saved.number <= self._loaded
 
     def check_replay(self) -> ReplayCheck | None:
         """Begin to try whether a checkpoint of now could be resumed; ``None`` where every one can."""
@@ -235,14 +249,14 @@ class Run:
                 str(path), expected=f"observations {own} of this task", found=str(shape), mend="Use its own task.",
             )
         observation = arrays.pop("coordinator.observation")
-        failure = None if comes_back(self.task, about["task"], observation) else _does_not_come_back(path)
+        failure = None if comes_back(self.task, about["task"], observation) else does_not_come_back(path)
         for name in ("reward", "terminated", "masked", "keep"):
             getattr(self.task.outcome, name)[:] = arrays.pop(f"coordinator.{name}")
         self._coordinator.previous_value[:] = arrays.pop("coordinator.previous_value")
         self.seconds = about["seconds"]
         self._exchange.restore(split(self._units, arrays), about["step"])
         self._coordinator.stand_at(about["step"], failure)
-        self.identity = about["run"]
+        self.identity, self._loaded = about["run"], about["number"]
         return about
 
     def mend(self, path: Path) -> tuple[dict[str, Any], str]:
@@ -281,11 +295,3 @@ class Run:
                 self._exchange.close()
             finally:
                 self.task.close()
-
-
-def _does_not_come_back(path: Path) -> CheckpointError:
-    return CheckpointError(
-        str(path), expected="an environment that its generator and actions bring back to the same observation",
-        found="another observation",
-        mend="Such an environment cannot be resumed: start the run anew. teamnet eval and predict do not need it.",
-    )

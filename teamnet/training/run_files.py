@@ -82,20 +82,20 @@ def read_run_files(folder: Path) -> RunFiles:
     Raises:
         CheckpointError: a file is missing or damaged, or belongs to another run.
     """
-    about = _read_object(folder / SPEC)
+    about = read_object(folder / SPEC)
     run, path = about.get("run"), folder / METRICS
     if not isinstance(run, str) or not RUN.fullmatch(run):
         raise _unfit(folder / SPEC, "the identity of a run", "none")
     if not isinstance(about.get("spec"), dict):
         raise _unfit(folder / SPEC, "the spec of a run", "none")
-    summary = _read_object(folder / SUMMARY) if (folder / SUMMARY).exists() else None
+    summary = read_object(folder / SUMMARY) if (folder / SUMMARY).exists() else None
     if summary is not None and summary.get("run") != run:
         raise _unfit(folder / SUMMARY, f"a summary of run {run}, as {SPEC}", f"one of run {summary.get('run')}")
     try:
         content = path.read_bytes()
         lines = read_metrics(folder)
         extent = extent_of(summary or {})
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise _unfit(path, "a JSON object a line", str(error)) from None
     if summary is not None:
         check_metrics(path, extent)
@@ -104,7 +104,12 @@ def read_run_files(folder: Path) -> RunFiles:
     return RunFiles(run, about, summary, lines)
 
 
-def _read_object(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file of a run.
+
+    Raises:
+        CheckpointError: there is none.
+    """
     try:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
@@ -125,7 +130,7 @@ def changed_by_hand(folder: Path) -> dict[str, Any] | None:
     """The object in ``spec.json`` if it is not what the run wrote; ``None`` if it is, or if there is no such file."""
     if not (folder / SPEC).exists():
         return None
-    about = _read_object(folder / SPEC)
+    about = read_object(folder / SPEC)
     content = {name: value for name, value in about.items() if name != _CHECKSUM}
     return about if about.get(_CHECKSUM) != checksum(content) else None
 

@@ -6,8 +6,9 @@ a run, refuses the folder. Files of other names stay as they are.
 
 from __future__ import annotations
 
+import fcntl
 import os
-from collections.abc import Iterator
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from teamnet.training.atomic import DRAFT, having_room
 from teamnet.training.checkpoint import checkpoints_in
 from teamnet.training.learning_curve import CURVE, run_of_curve
 from teamnet.training.metrics import METRICS, is_metrics
-from teamnet.training.run_files import SPEC, SUMMARY, check_writable, make_folder, run_of
+from teamnet.training.run_files import SPEC, SUMMARY, check_writable, run_of
 from teamnet.training.tensorboard import EVENTS, event_files
 
 VIDEOS = "videos"
@@ -36,12 +37,12 @@ class Contents:
     runs: frozenset[str]
 
 
-def look_into(folder: Path, metrics_of: str = "") -> Contents:
+def look_into(folder: Path, only: str = "") -> Contents:
     """Find the runs in a folder.
 
     Args:
         folder: of a run.
-        metrics_of: the run that the metrics belong to, where a checkpoint tells; else that of ``spec.json``.
+        only: the run to which all files have to belong, where a checkpoint tells; its metrics are known to be its own.
 
     Raises:
         SpecError: the folder cannot be written to, or a file that no run wrote has a name that a run needs.
@@ -49,13 +50,13 @@ def look_into(folder: Path, metrics_of: str = "") -> Contents:
     check_folder("out", folder)
     check_writable(folder)
     run = run_of(folder / SPEC)
-    own_metrics = metrics_of or (run if _is_own_metrics(folder / METRICS) else "")
+    own_metrics = only or (run if _is_own_metrics(folder / METRICS) else "")
     owners = {
         SPEC: run, SUMMARY: run_of(folder / SUMMARY), METRICS: own_metrics, CURVE: run_of_curve(folder / CURVE),
     }
     there = {name: owner for name, owner in owners.items() if os.path.lexists(folder / name)}
     for name, owner in there.items():
-        if not owner:
+        if not owner or only not in ("", owner):
             raise _foreign(folder / name)
     if os.path.lexists(folder / EVENTS) and ((folder / EVENTS).is_symlink() or not (folder / EVENTS).is_dir()):
         raise _foreign(folder / EVENTS)
@@ -78,8 +79,8 @@ def _foreign(path: Path) -> SpecError:
     )
 
 
-def check_free(folder: Path, *, overwrite: bool) -> None:
-    """Refuse a folder in which a new run would meet an old one; nothing is touched.
+def check_free(folder: Path, *, overwrite: bool) -> Contents:
+    """Refuse a folder in which a new run would meet an old one; nothing is touched. Returns what is in the folder.
 
     Raises:
         SpecError: there is a run in it, or what :func:`look_into` refuses.
@@ -90,19 +91,22 @@ def check_free(folder: Path, *, overwrite: bool) -> None:
             "out", expected="a folder without a run", found=f"run {', '.join(sorted(contents.runs))} in {folder}",
             mend="Give another --out, --resume-if-present to continue the run, or --overwrite to replace it.",
         )
+    return contents
 
 
-def take(folder: Path, *, overwrite: bool) -> None:
-    """Make the folder of a new run, and remove the runs that it replaces.
+def clear(folder: Path, *, overwrite: bool) -> None:
+    """Remove the runs that a new one replaces.
+
+    Args:
+        folder: which this process has locked; see :class:`FolderLock`.
+        overwrite: whether there may be any.
 
     Raises:
         SpecError: see :func:`check_free`.
         ResourceError: a file cannot be removed.
     """
-    check_free(folder, overwrite=overwrite)
-    contents = look_into(folder)
-    make_folder(folder)
-    replaced = [path for run in contents.runs for path in _files_of(folder, run) if not path.is_dir()]
+    contents = check_free(folder, overwrite=overwrite)
+    replaced = [path for run in contents.runs for path in _files_of(folder, run)]
     if contents.run:  # the last to go, so that a crash before leaves a folder in which the run is still seen
         replaced += [folder / METRICS, folder / SPEC]
     for path in replaced:
@@ -110,26 +114,67 @@ def take(folder: Path, *, overwrite: bool) -> None:
             path.unlink(missing_ok=True)
 
 
-def _files_of(folder: Path, run: str) -> Iterator[Path]:
+def _files_of(folder: Path, run: str) -> list[Path]:
     """The files of a run but for its spec and its metrics."""
+    found = [saved.path for saved in checkpoints_in(folder) if saved.run == run]
+    found += [path.with_suffix(".safetensors") for path in found]
     if run_of(folder / SUMMARY) == run:
-        yield folder / SUMMARY
+        found.append(folder / SUMMARY)
     if run_of_curve(folder / CURVE) == run:
-        yield folder / CURVE
-    yield from event_files(folder, run)
-    yield from (folder / VIDEOS).glob(f"{run}-*")
-    for path in folder.glob(f"checkpoint-*-{run}.*"):
-        if path.suffix in (".json", ".safetensors"):
-            yield path
-    yield from drafts_of(folder, run)
+        found.append(folder / CURVE)
+    found += event_files(folder, run)
+    video = re.compile(rf"{run}-\d+-episode-\d+\.mp4")
+    found += [path for path in (folder / VIDEOS).glob(f"{run}-*") if video.fullmatch(path.name)]
+    return [path for path in [*found, *drafts_of(folder, run)] if not path.is_dir() or path.is_symlink()]
 
 
 def drafts_of(folder: Path, run: str) -> list[Path]:
     """Files that a process of the run had not written to their end when it was killed."""
-    return list(folder.glob(f".*.{run}.*{DRAFT}"))
+    draft = re.compile(rf"\..+\.{run}\.[0-9a-f]{{8}}{re.escape(DRAFT)}")
+    return [path for path in folder.glob(f".*{DRAFT}") if draft.fullmatch(path.name)]
 
 
 def remove_drafts(folder: Path, run: str) -> None:
-    """Remove them; nobody else trains the run."""
-    for path in drafts_of(folder, run):
-        path.unlink(missing_ok=True)
+    """Remove them, and arrays whose checkpoint was never finished, from a folder that this process has locked."""
+    arrays = re.compile(rf"checkpoint-\d{{12,}}-{run}\.safetensors")
+    unfinished = [
+        path for path in folder.glob("checkpoint-*.safetensors")
+        if arrays.fullmatch(path.name) and not path.with_suffix(".json").exists()
+    ]
+    for path in [*drafts_of(folder, run), *unfinished]:
+        with having_room(path):
+            path.unlink(missing_ok=True)
+
+
+class FolderLock:
+    """Keeps other processes from training in a folder, without a file there; until it is closed."""
+
+    def __init__(self) -> None:
+        self._handle: int | None = None
+
+    def take(self, folder: Path) -> None:
+        """Lock a folder, if it exists and is not locked by this object already.
+
+        Raises:
+            SpecError: somebody else trains there.
+        """
+        if self._handle is not None or not folder.is_dir():
+            return
+        self._handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SpecError(
+                "out", expected="a folder in which nobody else trains", found=f"{folder} is in use",
+                mend="Wait for the other run to end, or give another --out.",
+            ) from None
+        except OSError:  # a file system without locks
+            return
+
+    def __enter__(self) -> FolderLock:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None

@@ -12,7 +12,8 @@ from teamnet.training.beginning import Beginning, continuation, find_beginning, 
 from teamnet.training.endings import StoppingOnSignals
 from teamnet.training.launch import check_specs
 from teamnet.training.learning_curve import draw_learning_curve
-from teamnet.training.run_folder import check_free, look_into, remove_drafts, take
+from teamnet.training.run_files import SUMMARY, make_folder
+from teamnet.training.run_folder import FolderLock, check_free, clear, look_into, remove_drafts
 from teamnet.training.saving import IfPresent, Saving
 from teamnet.training.supervisor import PAUSES, Supervisor, close_lost, start
 
@@ -37,21 +38,23 @@ def train(
         say: called with what is being done while it starts, and with what is recovered.
 
     Raises:
-        SpecError: ``out`` holds a run, files that no run has written, or the run of another spec.
+        SpecError: ``out`` holds a run, files that no run has written, or the run of another spec, or is in use.
         CheckpointError: see :func:`resume`.
         TeamnetError: the run is refused, or fails.
     """
     saving = saving or Saving()
-    if out is None:
-        return _run(Beginning(spec, launch), None, saving, say)
-    check_specs(spec, launch)
-    if if_present is IfPresent.RESUME and look_into(out).runs:
-        if beginning := continuation(out, spec, launch, say):
-            return _continue(beginning, out, saving, say)
-        if_present = IfPresent.OVERWRITE  # it has no checkpoint, and nothing to be continued
-    overwrite = if_present is IfPresent.OVERWRITE
-    check_free(out, overwrite=overwrite)
-    return _run(Beginning(spec, launch, overwrite=overwrite), out, saving, say)
+    with FolderLock() as lock:
+        if out is None:
+            return _run(Beginning(spec, launch), None, saving, say, lock)
+        check_specs(spec, launch)
+        lock.take(out)
+        if if_present is IfPresent.RESUME and look_into(out).runs:
+            if beginning := continuation(out, spec, launch, say):
+                return _continue(beginning, out, saving, say, lock)
+            if_present = IfPresent.OVERWRITE  # it has no checkpoint, and nothing to be continued
+        overwrite = if_present is IfPresent.OVERWRITE
+        check_free(out, overwrite=overwrite)
+        return _run(Beginning(spec, launch, overwrite=overwrite), out, saving, say, lock)
 
 
 def resume(
@@ -71,27 +74,36 @@ def resume(
         CheckpointError: there is no checkpoint, all are damaged, or the metrics are not the run's.
         SpecError: ``spec.json`` was changed by hand.
     """
-    beginning = find_beginning(folder, env_steps=env_steps, episodes=episodes, say=say)
-    beginning = replace(beginning, launch=replace(beginning.launch, **(launch_changes or {})))
-    return _continue(beginning, folder, saving or Saving(), say)
+    with FolderLock() as lock:
+        lock.take(folder)
+        beginning = find_beginning(folder, env_steps=env_steps, episodes=episodes, say=say)
+        beginning = replace(beginning, launch=replace(beginning.launch, **(launch_changes or {})))
+        return _continue(beginning, folder, saving or Saving(), say, lock)
 
 
-def _continue(beginning: Beginning, folder: Path, saving: Saving, say: Say) -> tuple[dict[str, Any], bool]:
+def _continue(
+    beginning: Beginning, folder: Path, saving: Saving, say: Say, lock: FolderLock
+) -> tuple[dict[str, Any], bool]:
     if summary := finished_summary(folder, beginning):
         say(f"nothing to do: the run in {folder} is at its end; --env-steps or --episodes set a later one")
         return summary, False
-    return _run(beginning, folder, saving, say)
+    return _run(beginning, folder, saving, say, lock)
 
 
-def _run(beginning: Beginning, out: Path | None, saving: Saving, say: Say) -> tuple[dict[str, Any], bool]:
+def _run(
+    beginning: Beginning, out: Path | None, saving: Saving, say: Say, lock: FolderLock
+) -> tuple[dict[str, Any], bool]:
     with StoppingOnSignals() as signals:
         pauses = PAUSES if out and saving.recoveries else (0.0,)
         run, about = start(beginning.spec, beginning.launch, beginning.checkpoint, say, pauses)
         try:
             if out and beginning.checkpoint:
                 remove_drafts(out, run.identity)
+                (out / SUMMARY).unlink(missing_ok=True)  # its own, of the end that it goes beyond
             elif out:
-                take(out, overwrite=beginning.overwrite)
+                make_folder(out)
+                lock.take(out)
+                clear(out, overwrite=beginning.overwrite)
             session = Supervisor(run, about, out, saving, say)
         except BaseException:
             close_lost(run)

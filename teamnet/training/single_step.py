@@ -27,8 +27,7 @@ class SingleStepTask:
     def __init__(self, spec: RunSpec, interface: Interface) -> None:
         self.interface = interface
         self.outcome = Outcome.blank(spec.num_envs, interface.observation_size)
-        self.env_steps = 0
-        self.episodes = 0
+        self.accepted = self.env_steps = self.episodes = 0
         self.return_sum = 0.0
         self._generator = keyed_generator(spec.seed, TASK)
         self._rows = spec.num_envs
@@ -56,6 +55,7 @@ class SingleStepTask:
                 f"reward, environment step {self.env_steps}", expected="finite numbers", found="NaN or infinity",
                 mend="The learning diverged: lower the learning rates or the step size.",
             )
+        self.accepted += 1
         self.env_steps += self._rows
         self.episodes += self._rows
         self._batches += 1

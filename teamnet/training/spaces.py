@@ -11,6 +11,7 @@ import numpy as np
 from gymnasium import spaces
 
 from teamnet.errors import EnvironmentRefused
+from teamnet.spec.files import shown
 from teamnet.spec.presets import environment_id
 from teamnet.spec.resolve import Interface
 from teamnet.spec.run import RunSpec
@@ -112,8 +113,22 @@ class ActionMap:
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> ActionMap:
-        """The map that :meth:`as_plain` wrote."""
+        """The map that :meth:`as_plain` wrote.
+
+        Raises:
+            ValueError: it did not write this; or ``TypeError``, which that leads to.
+        """
         values: dict[str, Any] = {
             name: np.array(value, np.float64) if isinstance(value, list) else value for name, value in plain.items()
         }
-        return cls(**values)
+        found = cls(**values)
+        arrays = [values.get(name) for name in ("scale", "offset", "low", "high")]
+        if found.first is None:
+            shapes = {array.shape for array in arrays if isinstance(array, np.ndarray) and array.ndim == 1}
+            right = len(shapes) == 1 and all(isinstance(array, np.ndarray) for array in arrays)
+            right = right and not any(np.isnan(array).any() for array in arrays if array is not None)
+        else:
+            right = type(found.first) is int and abs(found.first) < 2**63 and arrays == [None] * 4
+        if not right or not isinstance(found.dtype, str) or np.dtype(found.dtype).kind not in "fiu":
+            raise ValueError(f"{shown(dict(plain))} as a map to actions")
+        return found

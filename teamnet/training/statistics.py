@@ -3,7 +3,7 @@
 An episode is replayed from its generator and its actions, so that whatever else its observations depend on must be
 known at its reset. These are kept:
 
-- running means of any wrapper: attributes that have ``mean``, ``var`` and ``count``, as in Gymnasium's
+- running means of any wrapper: attributes with the numbers or arrays ``mean``, ``var`` and ``count``, as in Gymnasium's
   ``NormalizeObservation`` and ``NormalizeReward``, and the latter's discounted return;
 - what a wrapper or environment itself gives, if it has the two methods of :class:`KeepsState`.
 """
@@ -22,7 +22,9 @@ from teamnet.errors import CheckpointError, EnvironmentRefused
 _MOMENTS = ("mean", "var", "count")
 _ACCUMULATED = "discounted_reward"
 _REWARDS = gymnasium.wrappers.NormalizeReward
-_NORMALISING = (gymnasium.wrappers.NormalizeObservation, _REWARDS)
+_FREEZES = "update_running_mean"
+"""The attribute of Gymnasium's wrappers that says whether they learn."""
+_NUMBERS = (int, float, np.ndarray, np.generic)
 
 
 @runtime_checkable
@@ -105,7 +107,7 @@ def _layers_of(environment: gymnasium.Env[Any, Any]) -> Iterator[tuple[str, Any]
 def freeze(environment: gymnasium.Env[Any, Any]) -> None:
     """Have the wrappers of an environment learn nothing more from its observations and rewards."""
     for _, layer in _layers_of(environment):
-        if isinstance(layer, _NORMALISING):
+        if _can_freeze(layer):
             layer.update_running_mean = False
         elif isinstance(layer, KeepsState) and hasattr(layer, "training"):
             setattr(layer, "training", False)  # noqa: B010 - not every layer with a state has it
@@ -115,15 +117,23 @@ def cannot_freeze(environment: gymnasium.Env[Any, Any]) -> list[str]:
     """The layers with running means that :func:`freeze` does not reach."""
     return [
         name for name, layer in _layers_of(environment)
-        if any(_running_means(layer)) and not isinstance(layer, _NORMALISING) and not isinstance(layer, KeepsState)
+        if any(_running_means(layer)) and not _can_freeze(layer) and not isinstance(layer, KeepsState)
     ]
 
 
 def _running_means(layer: Any) -> Iterator[str]:
     """The names of a layer's attributes that are running means."""
     for attribute, value in vars(layer).items():
-        if all(hasattr(value, part) for part in _MOMENTS) and not isinstance(value, type):
+        try:
+            parts = object.__getattribute__(value, "__dict__")  # nobody's own __getattr__ is to be called
+        except AttributeError:
+            continue
+        if all(isinstance(parts.get(part), _NUMBERS) for part in _MOMENTS):
             yield attribute
+
+
+def _can_freeze(layer: Any) -> bool:
+    return _FREEZES in vars(layer) or hasattr(type(layer), _FREEZES)
 
 
 def _plain(value: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -89,10 +89,9 @@ class Supervisor:
         self._observers: list[Observer] = []
         self._metrics: MetricsFile | None = None
         if out:
-            if about:  # refuses a second process, before anything is written
-                self._metrics = MetricsFile(out, extent_of(about))
+            run.owns_folder = True
             write_spec(out, run.identity, run.spec, run.launch)
-            self._metrics = self._metrics or MetricsFile(out)
+            self._metrics = MetricsFile(out, extent_of(about) if about else None)
             self._observers += [self._metrics, TensorBoardEvents(out, run.identity)]
         self._progress = ProgressLine(run, run.spec.task)
         self._observers.append(self._progress)
@@ -200,7 +199,7 @@ class Supervisor:
     def _slow_down(self, out: Path, path: Path | None) -> tuple[dict[str, Any], str]:
         about = self._start_anew(halved(self.run.spec), path)
         if path:  # in the place of the same one, so that whoever resumes has the smaller steps too
-            kept = {name: about[name] for name in ("metrics", "recoveries", "replayable")}
+            kept = {name: about[name] for name in ("metrics", "recoveries", "replayable") if name in about}
             self.run.save(out, kept, keep=self._saving.keep)
         write_spec(out, self.run.identity, self.run.spec, self.run.launch)
         return about, "half the step size and half the learning rates"
@@ -210,7 +209,7 @@ class Supervisor:
         close_lost(old)
         passing = (*_LOSSES, ResourceError)  # a cluster takes a while to know that a node is dead
         self.run, about = start(spec, old.launch, path, self._say, passing=passing, former=old.spec)
-        self.run.identity = old.identity
+        self.run.identity, self.run.owns_folder = old.identity, old.owns_folder
         if old.stop_asked:
             self.stop()
         self._export = exporter(self.run)
@@ -218,8 +217,9 @@ class Supervisor:
 
     def close(self) -> None:
         """End the run, and close its files."""
-        self._replay.close()
-        self._writer.close()
-        for observer in self._observers:
-            observer.close()
-        self.run.close()
+        with ExitStack() as until_end:  # the run ends last, whatever its files raise
+            until_end.callback(self.run.close)
+            for observer in self._observers:
+                until_end.callback(observer.close)
+            until_end.callback(self._writer.close)
+            until_end.callback(self._replay.close)

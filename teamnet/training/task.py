@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -58,7 +59,8 @@ class Episode:
     length: int
 
 
-_MOST = 2**62
+MOST = 2**62
+"""Of what is counted."""
 
 
 class EndsElsewhere(ValueError):
@@ -73,7 +75,7 @@ def read_counters(state: dict[str, Any]) -> tuple[int, int, float]:
         ValueError: one makes no sense.
     """
     env_steps, episodes, return_sum = (state[name] for name in ("env_steps", "episodes", "return_sum"))
-    if not all(type(count) is int and 0 <= count <= _MOST for count in (env_steps, episodes)):
+    if not all(type(count) is int and 0 <= count <= MOST for count in (env_steps, episodes)):
         raise ValueError(f"{shown(env_steps)} steps and {shown(episodes)} episodes")
     return env_steps, episodes, finite_number(return_sum)
 
@@ -90,6 +92,15 @@ def comes_back(task: Task, state: dict[str, Any], observation: np.ndarray) -> bo
     except EndsElsewhere:
         return False
     return np.array_equal(task.replayed(), observation)
+
+
+def does_not_come_back(path: Path) -> CheckpointError:
+    """The error of a checkpoint whose environment arrives elsewhere."""
+    return CheckpointError(
+        str(path), expected="an environment that its generator and actions bring back to the same observation",
+        found="another observation",
+        mend="Such an environment cannot be resumed: start the run anew. teamnet eval and predict do not need it.",
+    )
 
 
 def finite_number(value: Any) -> float:
@@ -112,10 +123,15 @@ def unfit_state(where: str, error: Exception) -> CheckpointError:
 
 
 class Task(Protocol):
-    """A batch of environments; ``return_sum`` adds up the returns of all ``episodes`` that have ended."""
+    """A batch of environments.
+
+    ``return_sum`` adds up the returns of all ``episodes`` that have ended. ``accepted`` counts steps of the batch; one
+    that has changed the task is counted, even if an exception ends it before it returns.
+    """
 
     interface: Interface
     outcome: Outcome
+    accepted: int
     env_steps: int
     episodes: int
     return_sum: float

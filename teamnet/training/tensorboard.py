@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -70,7 +71,8 @@ class TensorBoardEvents:
 
 def event_files(folder: Path, run: str) -> list[Path]:
     """The event files of a run in its folder, in the order of their names."""
-    return sorted((folder / EVENTS).glob(f"events.out.tfevents.*.{run}.*"))
+    own = re.compile(rf"events\.out\.tfevents\.\d+\..+\.{run}\.\d+")
+    return sorted(path for path in (folder / EVENTS).glob("events.*") if own.fullmatch(path.name))
 
 
 def _event_protocol() -> Any:

@@ -10,6 +10,7 @@ import gymnasium
 import numpy as np
 
 from teamnet.errors import CheckpointError, NumericalError, SpecError
+from teamnet.spec.check import check_run
 from teamnet.spec.files import from_plain, shown
 from teamnet.spec.layers import LayerSpec
 from teamnet.spec.resolve import Interface, build_teams
@@ -65,7 +66,9 @@ class TrainedPolicy:
         try:
             interface, actions = Interface(**about["interface"]), about["actions"]
             to_action = ActionMap.from_plain(actions) if actions else None
-            layers = build_teams(from_plain(RunSpec, about["spec"], str(path)), interface)[0]
+            spec = from_plain(RunSpec, about["spec"], str(path))
+            check_run(spec)
+            layers = build_teams(spec, interface)[0]
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(
                 str(path), expected="the task's interface", found=f"{type(error).__name__}: {error}",
@@ -126,6 +129,7 @@ def trained_environment(
     """
     environment = make_environment(spec, render_mode)
     try:
+        environment.reset()  # wrappers may have what they keep only then
         Statistics(environment).restore(state)
     except BaseException:
         environment.close()

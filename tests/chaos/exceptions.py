@@ -168,7 +168,7 @@ def campaign(
             end = _one(agent, KINDS[kind], choice, folder)
             outcomes[f"{kind}, {end}" if end in _ENDS else "nothing came"] += 1
             Fragile.fault = None
-            if agent._run.refusal or agent._run._coordinator._inside:
+            if _stands_inside_a_step(agent):
                 agent.close()
                 agent = TeamAgent.load(folder)
                 outcomes["loaded"] += 1
@@ -191,6 +191,14 @@ def campaign(
 
 
 _ENDS = "raised", "refused"
+
+
+def _stands_inside_a_step(agent: TeamAgent) -> bool:
+    try:
+        agent.state()
+    except StepInterrupted:
+        return True
+    return False
 
 
 def _one(agent: TeamAgent, disturb: Callable[[random.Random], Any], choice: random.Random, folder: Path) -> str:

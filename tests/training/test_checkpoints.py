@@ -18,7 +18,11 @@ from teamnet.training.saving import Saving
 from teamnet.training.session import resume, train
 
 RUN = "0123456789ab"
-ABOUT = {"spec": {"task": "cartpole", "seed": 3}, "launch": {}, "task": {"env_steps": 1.5}, "seconds": 0.25}
+ABOUT = {
+    "spec": {"task": "cartpole", "seed": 3}, "launch": {}, "seconds": 0.25, "actions": None, "statistics": {},
+    "task": {"env_steps": 1, "episodes": 0, "return_sum": 1.5},
+    "interface": {"observation_size": 4, "action_size": 2, "action_family": "categorical", "single_step": True},
+}
 STATE = {"actor.1.incoming.value": np.arange(6.0).reshape(2, 3), "actor.1.noise": np.array([2**63], np.uint64)}
 SPEC = replace(preset("cartpole"), hidden=(6,), env_steps=300, episodes=None)
 

@@ -16,11 +16,12 @@ import pytest
 
 from teamnet import TeamAgent
 from teamnet.cli.main import main
-from teamnet.errors import CheckpointError, SpecError
+from teamnet.errors import CheckpointError, ResourceError, SpecError
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec
 from teamnet.training.checkpoint import load_checkpoint, newest_checkpoint
 from teamnet.training.run_files import read_run_files
+from teamnet.training.run_folder import FolderLock
 from teamnet.training.saving import IfPresent, Saving
 from teamnet.training.session import resume, train
 
@@ -296,17 +297,140 @@ def test_a_new_end_is_kept_by_a_run_that_is_killed_before_it_saves(run: Path):
 
 
 def test_a_folder_is_trained_in_by_one_process_at_a_time(run: Path, monkeypatch: pytest.MonkeyPatch):
-    from teamnet.training.metrics import MetricsFile, extent_of
-
-    about = load_checkpoint(newest_checkpoint(run))[1]
-    other = MetricsFile(run, extent_of(about))
+    draft = next(run.glob("checkpoint-*.json"))
+    draft = run / f".{draft.name}.{read_run_files(run).run}.0a1b2c3d.draft"
+    draft.touch()
     before = _tree(run)
-    with pytest.raises(SpecError) as refused:
-        resume(run, env_steps=400)
-    assert refused.value.where == "out"
-    assert _tree(run) == before
-    other.close()
+    with FolderLock() as lock:
+        lock.take(run)
+        for again in (
+            lambda: resume(run, env_steps=400), lambda: train(SPEC, LOCAL, run, if_present=IfPresent.OVERWRITE),
+            lambda: train(replace(SPEC, env_steps=400), LOCAL, run, if_present=IfPresent.RESUME),
+        ):
+            with pytest.raises(SpecError) as refused:
+                again()
+            assert refused.value.where == "out"
+            assert _tree(run) == before
     assert resume(run, env_steps=400)[0]["env_steps"] == 400
+    assert not draft.exists()
+
+
+def test_two_processes_that_begin_in_one_new_folder_do_not_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from teamnet.training import session
+
+    begun, make = [], session.make_folder
+
+    def make_after_another(folder: Path) -> None:
+        make(folder)
+        if not begun:
+            begun.append(FolderLock())
+            begun[0].take(folder)
+
+    monkeypatch.setattr(session, "make_folder", make_after_another)
+    with pytest.raises(SpecError) as refused:
+        train(SPEC, LOCAL, tmp_path / "run")
+    assert refused.value.where == "out"
+    assert not list((tmp_path / "run").iterdir())
+    begun[0].__exit__()
+
+
+def test_the_run_of_another_is_not_replaced_by_a_job_that_starts_again(run: Path):
+    with TeamAgent("cartpole", backend="local", hidden=(4,), seed=9) as agent:
+        agent.learn(env_steps=20)
+        agent.save(run)
+    own = read_run_files(run).run
+    for path in run.glob(f"checkpoint-*-{own}.*"):
+        path.unlink()
+    before = _tree(run)
+    with pytest.raises(SpecError):
+        train(SPEC, LOCAL, run, if_present=IfPresent.RESUME)
+    assert _tree(run) == before
+
+
+@pytest.mark.parametrize("kept", ["summary.json", "learning_curve.png"])
+def test_what_is_left_of_a_run_without_its_spec_is_refused(kept: str, run: Path):
+    for path in run.iterdir():
+        if path.is_file() and path.name != kept:
+            path.unlink()
+    before = _tree(run)
+    with pytest.raises(SpecError):
+        train(SPEC, LOCAL, run, if_present=IfPresent.RESUME)
+    assert _tree(run) == before
+
+
+def test_copies_that_a_user_made_stay(run: Path):
+    own = read_run_files(run).run
+    copies = {
+        f"checkpoint-best-{own}.safetensors": b"w", f"checkpoint-notes-{own}.json": b"my notes",
+        f"videos/{own}-notes.txt": b"n", f".notes.{own}.draft": b"d", f"tensorboard/events.notes.{own}.1": b"e",
+    }
+    _put(run, copies)
+    train(SPEC, LOCAL, run, if_present=IfPresent.OVERWRITE)
+    after = _tree(run)
+    assert {name: after.get(name) for name in copies} == copies
+
+
+def test_a_picture_says_nothing_but_an_identity(tmp_path: Path):
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    chunk = PngInfo()
+    chunk.add_text("teamnet run", "*")
+    Image.new("RGB", (1, 1)).save(tmp_path / "learning_curve.png", pnginfo=chunk)
+    (tmp_path / "checkpoint-best-model.json").write_bytes(b"{}")
+    before = _tree(tmp_path)
+    with pytest.raises(SpecError):
+        train(SPEC, LOCAL, tmp_path, if_present=IfPresent.OVERWRITE)
+    assert _tree(tmp_path) == before
+
+
+def test_metrics_of_another_run_are_not_cut(run: Path):
+    with TeamAgent("cartpole", backend="local", hidden=(4,), seed=9) as agent:
+        agent.learn(env_steps=20)
+        agent.save(run)
+    (run / "spec.json").unlink()
+    before = _tree(run)
+    with pytest.raises(CheckpointError):
+        resume(run, env_steps=500)
+    assert _tree(run) == before
+
+
+def test_agents_of_one_checkpoint_do_not_remove_each_others(tmp_path: Path):
+    with TeamAgent("cartpole", backend="local", hidden=(4,), seed=1) as first:
+        first.learn(env_steps=50).save(tmp_path)
+        with TeamAgent.load(tmp_path) as second:
+            newest = first.learn(env_steps=100).save(tmp_path)
+            for steps in (7, 9, 11):
+                second.learn(env_steps=steps).save(tmp_path)
+            assert newest.exists()
+            assert len(list(tmp_path.glob("*.json"))) == 3, "the first one's newest, and the second one's newest two"
+
+
+def test_a_summary_of_an_earlier_end_is_not_believed(run: Path, monkeypatch: pytest.MonkeyPatch):
+    from teamnet.training.run import Run
+
+    def failing(run: Run, *arguments: object) -> None:
+        raise ResourceError("disk", expected="room", found="none", mend="Make room.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "advance", failing)
+        with pytest.raises(ResourceError):
+            resume(run, env_steps=10_000)
+    assert read_run_files(run).summary is None
+    assert resume(run, env_steps=310)[0]["env_steps"] == 310
+
+
+def test_a_run_that_was_halved_before_its_first_checkpoint_begins_again(run: Path):
+    from teamnet.spec.run import halved
+    from teamnet.training.run_files import write_spec
+
+    files = read_run_files(run)
+    spec = replace(SPEC, halvings=2)
+    write_spec(run, files.run, halved(spec), LOCAL)
+    for path in run.iterdir():
+        if path.name.startswith(("checkpoint", "summary")):
+            path.unlink()
+    assert train(spec, LOCAL, run, if_present=IfPresent.RESUME)[0]["env_steps"] == 300
 
 
 def test_a_folder_without_leave_to_write_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
