@@ -15,7 +15,9 @@ from teamnet import TeamAgent
 from teamnet.errors import ActorLost, Closed, StepInterrupted
 from teamnet.team import held_signals
 from teamnet.team.held_signals import HeldSignals
+from teamnet.training.row import Row
 from teamnet.training.run import Run
+from teamnet.training.task import Episode
 from tests.chaos.exceptions import KINDS, UNDER_RAY, campaign
 
 
@@ -132,6 +134,40 @@ def _raise_while_held(numbers: tuple[signal.Signals, ...], calls: list[int]) -> 
         for number in numbers:
             signal.raise_signal(number)
         assert not calls
+
+
+def test_answers_that_are_half_accepted_are_refused(monkeypatch: pytest.MonkeyPatch):
+    accept, left = Row.accept, [11]
+
+    def interrupted(row: Row, *arguments: object) -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            raise KeyboardInterrupt
+        accept(row, *arguments)
+
+    with TeamAgent("cartpole", backend="local", hidden=(4,), settle_steps=2, num_envs=4) as agent:
+        monkeypatch.setattr(Row, "accept", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            agent.learn(env_steps=100)
+        for use in (agent.state, agent.summary, lambda: agent.learn(env_steps=1), lambda: agent.predict([0.0] * 4)):
+            with pytest.raises(StepInterrupted):
+                use()
+
+
+@pytest.mark.usefixtures("_interrupts")
+def test_a_signal_is_handled_although_an_episode_ends_in_every_step(monkeypatch: pytest.MonkeyPatch):
+    with TeamAgent("cartpole", backend="local", hidden=(4,), settle_steps=2) as agent:
+        task, step = agent._run.task, agent._run.task.step
+
+        def ending(output: object) -> list[Episode]:
+            if task.env_steps == 5:
+                signal.raise_signal(signal.SIGINT)
+            return [*step(output), Episode(0, 0, 0.0, 1)]
+
+        monkeypatch.setattr(task, "step", ending)
+        with pytest.raises(KeyboardInterrupt):
+            agent.learn(env_steps=50)
+        assert task.env_steps == 6
 
 
 def test_handlers_are_put_back_whatever_they_raise():

@@ -20,7 +20,8 @@ from teamnet.spec.presets import preset
 from teamnet.study.evaluate import Asked, evaluate
 from teamnet.training.agent import TeamAgent
 from teamnet.training.checkpoint import load_checkpoint, newest_checkpoint, save_checkpoint
-from teamnet.training.session import train
+from teamnet.training.session import resume, train
+from teamnet.training.trained_policy import TrainedPolicy
 from tests.hostile.golden_files import damaged_array
 from tests.hostile.law import LOCAL, cases, obey
 from tests.hostile.plain import ANYTHING, damaged
@@ -32,6 +33,9 @@ TASKS = {
     "mountaincar": preset("mountaincar", "tuned"),
     "multiplexer": replace(preset("multiplexer"), address_bits=1, num_envs=2),
 }
+FIELDS = (
+    "step", "seconds", "recoveries", "launch", "spec", "interface", "actions", "statistics", "metrics", "replayable",
+)
 KINDS = ("array", "array", "array", "missing", "extra", "renamed", "swapped", "counters", "counters", "task")
 
 
@@ -54,8 +58,9 @@ def _unfit(draw: st.DrawFn, arrays: dict[str, np.ndarray], about: dict[str, Any]
     elif how == "task":
         about["task"] = draw(damaged(about["task"], most=2) | ANYTHING)
     else:
-        field = draw(st.sampled_from(["step", "seconds", "recoveries", "launch", "spec"]))
-        about[field] = draw(ANYTHING | st.integers(0, 60))
+        field = draw(st.sampled_from(FIELDS))
+        within = isinstance(about[field], dict) and draw(st.booleans())
+        about[field] = draw(damaged(about[field], most=2) if within else ANYTHING | st.integers(0, 60))
     return arrays, about, about.pop("step")
 
 
@@ -81,7 +86,7 @@ def test_what_does_not_fit_is_refused_or_gone_on_from(task: str, tmp_path: Path)
     arrays, about = load_checkpoint(newest_checkpoint(tmp_path / "run"))
     about = {name: value for name, value in about.items() if name not in ("format", "run", "number", "sha256")}
     assert json.loads(json.dumps(about)) == about
-    whole = _go_on(tmp_path / "run")
+    whole = _go_on(tmp_path / "run") | {"size": about["interface"]["observation_size"]}
     outcomes: Counter[str] = Counter()
     folder = tmp_path / "unfit"
 
@@ -91,7 +96,9 @@ def test_what_does_not_fit_is_refused_or_gone_on_from(task: str, tmp_path: Path)
         _write(folder, *its)
         summary, error = obey(lambda: _go_on(folder))
         _, judged = obey(lambda: evaluate(folder, Asked(1, greedy=True, max_steps=500)))
-        for refusal in (error, judged):
+        _, acted = obey(lambda: TrainedPolicy.load(folder).predict(np.zeros(whole["size"])))
+        _, resumed = obey(lambda: resume(folder, env_steps=END))
+        for refusal in (error, judged, acted, resumed):
             assert refusal is None or isinstance(refusal, REFUSALS), refusal
         if summary is not None:
             assert summary["env_steps"] >= END

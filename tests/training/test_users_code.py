@@ -173,6 +173,28 @@ def test_a_check_can_be_switched_off(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert train(_spec(), LOCAL, tmp_path, saving=Saving(50, replay_check=False))[0]["resumable"]
 
 
+def test_a_machine_without_room_for_a_process_is_no_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def full() -> int:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(replay_check.os, "fork", full)
+    before = len(os.listdir("/proc/self/fd"))
+    assert train(_spec(), LOCAL, tmp_path, saving=Saving(50))[0]["resumable"]
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_copy_ends_though_nobody_looks(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Users, "behaviour", "slow in a copy")
+    run = Run(_spec(), LOCAL)
+    run.advance(lambda: run.task.env_steps >= 4)
+    check = ReplayCheck(run.task, run.task.state(), run.task.outcome.observation, seconds=0.3)
+    stat = Path(f"/proc/{check._process}/stat")
+    while stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z":
+        time.sleep(0.02)
+    check.close()
+    run.close()
+
+
 def test_environments_of_a_refused_run_are_closed(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(Users, "behaviour", "once")
     with pytest.raises(EnvironmentRefused) as refused:

@@ -67,6 +67,47 @@ class Home(gymnasium.Wrapper):
         return observation - self.own.mean, info
 
 
+class Late(NormalizeObservation):
+    """Has its running means from the first reset on, and a table whose methods are called as their parts are."""
+
+    def __init__(self, env: gymnasium.Env) -> None:
+        super().__init__(env)
+        del self.obs_rms
+        self.table = Table()
+
+    def reset(self, **options: Any) -> Any:
+        if "obs_rms" not in vars(self):
+            self.obs_rms = RunningMeanStd(shape=(4,))
+        return super().reset(**options)
+
+
+class Table:
+    """What pandas' tables have, and a remote client's answer to every name."""
+
+    def __init__(self) -> None:
+        self.count = 3
+
+    def mean(self) -> float:
+        raise AssertionError("nobody asked for it")
+
+    var = mean
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(f"nobody asked for {name}")
+
+
+class Freezing(Home):
+    """The same, and it knows when not to learn."""
+
+    update_running_mean = True
+
+    def reset(self, **options: Any) -> Any:
+        observation, info = self.env.reset(**options)
+        if self.update_running_mean:
+            self.own.update(observation[None])
+        return observation - self.own.mean, info
+
+
 class Counting(gymnasium.Wrapper):
     """Depends on how many episodes there were, which nobody can know."""
 
@@ -81,7 +122,7 @@ class Counting(gymnasium.Wrapper):
 WRAPPED = {
     "observation": lambda env: NormalizeObservation(env), "reward": lambda env: NormalizeReward(env),
     "both": lambda env: NormalizeReward(NormalizeObservation(env)), "own": Centred, "unknown": Home,
-    "counting": Counting,
+    "counting": Counting, "late": Late, "freezing": Freezing,
 }
 
 
@@ -103,7 +144,7 @@ def _registered():
         gymnasium.registry.pop(f"teamnet/Wrapped-{name}-v0")
 
 
-@pytest.mark.parametrize("name", ["observation", "reward", "both", "own", "unknown"])
+@pytest.mark.parametrize("name", ["observation", "reward", "both", "own", "unknown", "late", "freezing"])
 @pytest.mark.parametrize("rows", [1, 2])
 def test_a_resumed_run_is_the_run_that_never_stopped(name: str, rows: int, tmp_path: Path):
     spec = _spec(name, num_envs=rows)
@@ -115,7 +156,7 @@ def test_a_resumed_run_is_the_run_that_never_stopped(name: str, rows: int, tmp_p
     assert (tmp_path / "parts/metrics.jsonl").read_bytes() == (tmp_path / "whole/metrics.jsonl").read_bytes()
 
 
-@pytest.mark.parametrize("name", ["observation", "own"])
+@pytest.mark.parametrize("name", ["observation", "own", "late", "freezing"])
 def test_statistics_are_those_of_training_and_frozen_in_evaluation(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -191,6 +232,10 @@ def test_running_means_that_cannot_be_frozen_are_named(tmp_path: Path):
     train(_spec("unknown"), LOCAL, tmp_path)
     evaluate(tmp_path, Asked(1), messages.append)
     assert [line for line in messages if "Home" in line]
+    messages.clear()
+    train(_spec("freezing"), LOCAL, tmp_path / "freezing")
+    evaluate(tmp_path / "freezing", Asked(1), messages.append)
+    assert not messages
 
 
 def test_a_state_that_is_not_json_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
