@@ -135,10 +135,10 @@ def evaluate(arguments: list[str]) -> int:
         """
         from json import dumps
 
-        from teamnet.study.evaluate import Asked
+        from teamnet.study.evaluate import EvaluationSettings
         from teamnet.study.evaluate import evaluate as run_evaluation
 
-        result = run_evaluation(folder, Asked(episodes, greedy, render, seed, max_steps), say)
+        result = run_evaluation(folder, EvaluationSettings(episodes, greedy, render, seed, max_steps), say)
         if result.cut:
             say(f"{result.cut} of {episodes} episodes were cut after {max_steps:,} steps (--max-steps)")
         if json:

@@ -59,7 +59,7 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class Asked:
+class EvaluationSettings:
     """How a policy is evaluated.
 
     Args:
@@ -77,12 +77,14 @@ class Asked:
     max_steps: int = MOST_STEPS
 
 
-def evaluate(folder: Path, asked: Asked, say: Callable[[str], None] = lambda message: None) -> Evaluation:
+def evaluate(
+    folder: Path, settings: EvaluationSettings, say: Callable[[str], None] = lambda message: None
+) -> Evaluation:
     """Let the newest checkpoint of a folder act.
 
     Args:
         folder: what ``train`` or ``TeamAgent.save`` wrote to.
-        asked: how.
+        settings: how.
         say: called with what the reader should know about the environment.
 
     Raises:
@@ -91,30 +93,30 @@ def evaluate(folder: Path, asked: Asked, say: Callable[[str], None] = lambda mes
         SpecError: a number makes no sense, or there is nothing to be recorded.
     """
     for name, number, least in (
-        ("episodes", asked.episodes, 1), ("seed", asked.seed, 0), ("max_steps", asked.max_steps, 1)
+        ("episodes", settings.episodes, 1), ("seed", settings.seed, 0), ("max_steps", settings.max_steps, 1)
     ):
         check_count(name, number, least)
     path = newest_checkpoint(folder, say)
     state, about = load_checkpoint(path)
     spec, launch = from_plain(RunSpec, about["spec"]), from_plain(LaunchSpec, about["launch"])
     if spec.task in SINGLE_STEP_TASKS:
-        if asked.render:
+        if settings.render:
             raise SpecError(
                 "render", expected="a task with an environment", found=f"{spec.task}, a task of one step",
                 mend="Leave out --render.",
             )
-        return _sample(spec, state, asked)
-    policy = TrainedPolicy.of_checkpoint(path, asked.seed)
+        return _sample(spec, state, settings)
+    policy = TrainedPolicy.of_checkpoint(path, settings.seed)
     if about.get("replayable") is False:
         say(
             f"{spec.task} depends on more than its generator and actions, as training found: what it keeps beyond an "
             "episode is not in the checkpoint, and the returns need not be those of training"
         )
-    videos = folder / VIDEOS if asked.render else None
+    videos = folder / VIDEOS if settings.render else None
     with closing(Watch(spec.task, launch.env_patience)) as watch:
         try:
             environment = watch.ask(
-                trained_environment, spec, about["statistics"], "rgb_array" if asked.render else None
+                trained_environment, spec, about["statistics"], "rgb_array" if settings.render else None
             )
             try:
                 if environment.observation_space.shape != (policy.observation_size,):
@@ -126,7 +128,7 @@ def evaluate(folder: Path, asked: Asked, say: Callable[[str], None] = lambda mes
                     say(f"{layer} has running means that change here too: give it the attribute update_running_mean")
                 if videos:
                     environment = _recorded(environment, videos, f"{about['run']}-{about['step']}", spec.task)
-                return _play(environment, policy, watch, asked, videos)
+                return _play(environment, policy, watch, settings, videos)
             finally:
                 watch.ask(environment.close)
         except Exception as error:
@@ -144,15 +146,16 @@ def _recorded(environment: gymnasium.Env[Any, Any], videos: Path, name: str, tas
         ) from None
 
 
-def _sample(spec: RunSpec, state: dict[str, np.ndarray], asked: Asked) -> Evaluation:
+def _sample(spec: RunSpec, state: dict[str, np.ndarray], settings: EvaluationSettings) -> Evaluation:
     """Some batches of a single-step task."""
     task = make_single_step_task(spec)
     layers = build_teams(spec, task.interface)[0]
     check_layers(layers, state)
-    policy = Policy(layers, state, asked.seed)
-    task.draw_from(asked.seed)
-    returns = [_mean_of_batch(task, policy, layers[-1].family, greedy=asked.greedy) for _ in range(asked.episodes)]
-    return Evaluation(returns, [1] * asked.episodes)
+    policy = Policy(layers, state, settings.seed)
+    task.draw_from(settings.seed)
+    family = layers[-1].family
+    returns = [_mean_of_batch(task, policy, family, greedy=settings.greedy) for _ in range(settings.episodes)]
+    return Evaluation(returns, [1] * settings.episodes)
 
 
 def _mean_of_batch(task: SingleStepTask, policy: Policy, family: str, *, greedy: bool) -> float:
@@ -165,15 +168,16 @@ def _mean_of_batch(task: SingleStepTask, policy: Policy, family: str, *, greedy:
 
 
 def _play(
-    environment: gymnasium.Env[Any, Any], policy: TrainedPolicy, watch: Watch, asked: Asked, videos: Path | None
+    environment: gymnasium.Env[Any, Any], policy: TrainedPolicy, watch: Watch, settings: EvaluationSettings,
+    videos: Path | None,
 ) -> Evaluation:
     """Some episodes of an environment."""
     returns, lengths, cut = [], [], 0
-    for number in range(asked.episodes):
-        observation, _ = watch.ask(environment.reset, seed=asked.seed if number == 0 else None)
+    for number in range(settings.episodes):
+        observation, _ = watch.ask(environment.reset, seed=settings.seed if number == 0 else None)
         total, length, over = 0.0, 0, False
-        while not over and length < asked.max_steps:
-            action = policy.predict(observation, asked.greedy)[0]
+        while not over and length < settings.max_steps:
+            action = policy.predict(observation, settings.greedy)[0]
             observation, reward, terminated, truncated, _ = watch.ask(environment.step, action)
             total, length, over = total + float(reward), length + 1, bool(terminated or truncated)
         returns.append(total)

@@ -14,7 +14,7 @@ from teamnet.spec.run import LaunchSpec, RunSpec, halved
 from teamnet.training.checkpoint import check_same_spec, checkpoints_in, load_checkpoint, newest_checkpoint
 from teamnet.training.metrics import METRICS, check_metrics, extent_of
 from teamnet.training.run_files import SPEC, changed_by_hand, read_object, read_run_files, run_of
-from teamnet.training.run_folder import look_into
+from teamnet.training.run_folder import contents_of
 
 Say = Callable[[str], None]
 _ENDS = "env_steps", "episodes"
@@ -71,7 +71,7 @@ def find_beginning(
     check_metrics(path_of_metrics, extent)
     if extent.bytes and not (folder / METRICS).exists():
         say(f"{METRICS} is missing: it begins anew, without the episodes before {path.name}")
-    look_into(folder, about["run"])
+    contents_of(folder, about["run"])
     return Beginning(spec, launch, path)
 
 
@@ -101,7 +101,7 @@ def continuation(folder: Path, spec: RunSpec, launch: LaunchSpec, say: Say = lam
     """
     run = run_of(folder / SPEC)
     if not [saved for saved in checkpoints_in(folder) if not run or saved.run == run]:
-        contents = look_into(folder)
+        contents = contents_of(folder)
         if contents.runs != {run}:
             raise SpecError(
                 "out", expected=f"the folder of one run with its {SPEC}",

@@ -121,11 +121,11 @@ class Coordinator:
             exchange.learn(self._delta)
             self._action = self._output()
 
-    def give_back(self, ended: list[Episode]) -> None:
+    def keep_episodes(self, ended: list[Episode]) -> None:
         """Have the next call of :meth:`advance` return these episodes, which nobody has taken note of."""
         self._ended = ended + self._ended
 
-    def stand_at(self, step: int, failure: TeamnetError | None = None) -> None:
+    def continue_at(self, step: int, failure: TeamnetError | None = None) -> None:
         """Begin at a step to which task and units have been brought, whatever was before.
 
         Args:

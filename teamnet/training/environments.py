@@ -20,7 +20,7 @@ from teamnet.spec.presets import environment_id
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.training.row import Answer, Row
 from teamnet.training.spaces import ActionMap, find_interface, make_environment
-from teamnet.training.task import EndsElsewhere, Episode, Outcome, read_counters, unfit_state
+from teamnet.training.task import Episode, Outcome, ReplayDiffers, read_counters, unfit_state
 from teamnet.training.watch import Watch
 from teamnet.units.streams import ENVIRONMENT, keyed_generator
 
@@ -160,7 +160,7 @@ class Environments:
             self.env_steps, self.episodes, self.return_sum = read_counters(state)
             for row, its in zip(self._rows, state["rows"], strict=True):
                 row.replay(its)
-        except (TeamnetError, EndsElsewhere):
+        except (TeamnetError, ReplayDiffers):
             raise
         except Exception as error:  # what an environment says to actions that it never had can be anything
             raise unfit_state(self._name, error) from error

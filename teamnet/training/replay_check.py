@@ -141,7 +141,7 @@ def _check_here(
     try:
         gc.disable()
         ctypes.CDLL(None).prctl(_END_WITH_PARENT, signal.SIGKILL)
-        _close_to_the_outside(answer)
+        _close_files(answer)
         signal.setitimer(signal.ITIMER_REAL, seconds)  # whose handler is the default one, which ends the process
         found = _SAME if comes_back(task, state, observation) else _OTHER
     except BaseException:  # the environment does not work in a copy, which tells nothing
@@ -152,7 +152,7 @@ def _check_here(
         os._exit(0)
 
 
-def _close_to_the_outside(but: int) -> None:
+def _close_files(but: int) -> None:
     """Point every open file but one to nowhere: the other process goes on to use them."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     for name in os.listdir("/proc/self/fd"):

@@ -9,7 +9,7 @@ import numpy as np
 
 from teamnet.errors import EnvironmentRefused
 from teamnet.training.statistics import Statistics
-from teamnet.training.task import EndsElsewhere
+from teamnet.training.task import ReplayDiffers
 from teamnet.training.watch import Watch
 
 
@@ -110,12 +110,12 @@ class Row:
         self.over, self._ahead = True, False
         self._do(None)
         if not np.array_equal(self.first, state["first"]):
-            raise EndsElsewhere("an episode that begins elsewhere")
+            raise ReplayDiffers("an episode that begins elsewhere")
         for action in state["actions"]:
             action = action if isinstance(action, int) else np.array(action, self.environment.action_space.dtype)
             self._do(action)
         if self.over is not state["over"]:
-            raise EndsElsewhere("an episode that ends elsewhere")
+            raise ReplayDiffers("an episode that ends elsewhere")
 
     def _do(self, action: Any) -> None:
         answer = self.ask(action)

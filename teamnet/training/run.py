@@ -35,7 +35,7 @@ from teamnet.training.launch import Progress, check_specs, start_exchange
 from teamnet.training.make_task import make_task
 from teamnet.training.replay_check import ReplayCheck
 from teamnet.training.run_files import new_run
-from teamnet.training.task import Episode, comes_back, does_not_come_back
+from teamnet.training.task import Episode, cannot_be_replayed, comes_back
 from teamnet.training.writer import Writer
 
 
@@ -118,7 +118,7 @@ class Run:
                     lambda: self.stop_asked or self.done or until(), self.signals.handle
                 )
         except BaseException:
-            self._coordinator.give_back(ended)
+            self._coordinator.keep_episodes(ended)
             raise
         finally:
             self.seconds += time.perf_counter() - begun
@@ -249,13 +249,13 @@ class Run:
                 str(path), expected=f"observations {own} of this task", found=str(shape), mend="Use its own task.",
             )
         observation = arrays.pop("coordinator.observation")
-        failure = None if comes_back(self.task, about["task"], observation) else does_not_come_back(path)
+        failure = None if comes_back(self.task, about["task"], observation) else cannot_be_replayed(path)
         for name in ("reward", "terminated", "masked", "keep"):
             getattr(self.task.outcome, name)[:] = arrays.pop(f"coordinator.{name}")
         self._coordinator.previous_value[:] = arrays.pop("coordinator.previous_value")
         self.seconds = about["seconds"]
         self._exchange.restore(split(self._units, arrays), about["step"])
-        self._coordinator.stand_at(about["step"], failure)
+        self._coordinator.continue_at(about["step"], failure)
         self.identity, self._loaded = about["run"], about["number"]
         return about
 

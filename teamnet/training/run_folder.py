@@ -37,7 +37,7 @@ class Contents:
     runs: frozenset[str]
 
 
-def look_into(folder: Path, only: str = "") -> Contents:
+def contents_of(folder: Path, only: str = "") -> Contents:
     """Find the runs in a folder.
 
     Args:
@@ -83,9 +83,9 @@ def check_free(folder: Path, *, overwrite: bool) -> Contents:
     """Refuse a folder in which a new run would meet an old one; nothing is touched. Returns what is in the folder.
 
     Raises:
-        SpecError: there is a run in it, or what :func:`look_into` refuses.
+        SpecError: there is a run in it, or what :func:`contents_of` refuses.
     """
-    contents = look_into(folder)
+    contents = contents_of(folder)
     if contents.runs and not overwrite:
         raise SpecError(
             "out", expected="a folder without a run", found=f"run {', '.join(sorted(contents.runs))} in {folder}",

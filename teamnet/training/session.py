@@ -13,7 +13,7 @@ from teamnet.training.endings import StoppingOnSignals
 from teamnet.training.launch import check_specs
 from teamnet.training.learning_curve import draw_learning_curve
 from teamnet.training.run_files import SUMMARY, make_folder
-from teamnet.training.run_folder import FolderLock, check_free, clear, look_into, remove_drafts
+from teamnet.training.run_folder import FolderLock, check_free, clear, contents_of, remove_drafts
 from teamnet.training.saving import IfPresent, Saving
 from teamnet.training.supervisor import PAUSES, Supervisor, close_lost, start
 
@@ -48,7 +48,7 @@ def train(
             return _run(Beginning(spec, launch), None, saving, say, lock)
         check_specs(spec, launch)
         lock.take(out)
-        if if_present is IfPresent.RESUME and look_into(out).runs:
+        if if_present is IfPresent.RESUME and contents_of(out).runs:
             if beginning := continuation(out, spec, launch, say):
                 return _continue(beginning, out, saving, say, lock)
             if_present = IfPresent.OVERWRITE  # it has no checkpoint, and nothing to be continued

@@ -63,7 +63,7 @@ MOST = 2**62
 """Of what is counted."""
 
 
-class EndsElsewhere(ValueError):
+class ReplayDiffers(ValueError):
     """A replayed episode is over where it was not, or is not where it was."""
 
 
@@ -89,12 +89,12 @@ def comes_back(task: Task, state: dict[str, Any], observation: np.ndarray) -> bo
     task.outcome.observation[:] = observation
     try:
         task.restore(state)
-    except EndsElsewhere:
+    except ReplayDiffers:
         return False
     return np.array_equal(task.replayed(), observation)
 
 
-def does_not_come_back(path: Path) -> CheckpointError:
+def cannot_be_replayed(path: Path) -> CheckpointError:
     """The error of a checkpoint whose environment arrives elsewhere."""
     return CheckpointError(
         str(path), expected="an environment that its generator and actions bring back to the same observation",
@@ -158,7 +158,7 @@ class Task(Protocol):
 
         Raises:
             CheckpointError: it cannot be gone to.
-            EndsElsewhere: an episode, replayed, ends elsewhere.
+            ReplayDiffers: an episode, replayed, ends elsewhere.
         """
         ...
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from teamnet.errors import CheckpointError, EnvironmentRefused, NumericalError, ResourceError, SpecError
 from teamnet.spec.presets import preset
-from teamnet.study.evaluate import Asked, evaluate
+from teamnet.study.evaluate import EvaluationSettings, evaluate
 from teamnet.training.agent import TeamAgent
 from teamnet.training.checkpoint import load_checkpoint, newest_checkpoint, save_checkpoint
 from teamnet.training.session import resume, train
@@ -95,7 +95,7 @@ def test_what_does_not_fit_is_refused_or_gone_on_from(task: str, tmp_path: Path)
     def check(its: tuple[Any, Any, Any]):
         _write(folder, *its)
         summary, error = obey(lambda: _go_on(folder))
-        _, judged = obey(lambda: evaluate(folder, Asked(1, greedy=True, max_steps=500)))
+        _, judged = obey(lambda: evaluate(folder, EvaluationSettings(1, greedy=True, max_steps=500)))
         _, acted = obey(lambda: TrainedPolicy.load(folder).predict(np.zeros(whole["size"])))
         _, resumed = obey(lambda: resume(folder, env_steps=END))
         for refusal in (error, judged, acted, resumed):

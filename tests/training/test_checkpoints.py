@@ -12,7 +12,7 @@ import pytest
 from teamnet.errors import CheckpointError, ResourceError, SpecError
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec
-from teamnet.study.evaluate import Asked, evaluate
+from teamnet.study.evaluate import EvaluationSettings, evaluate
 from teamnet.training.checkpoint import load_checkpoint, newest_checkpoint, save_checkpoint
 from teamnet.training.saving import Saving
 from teamnet.training.session import resume, train
@@ -109,6 +109,6 @@ def test_a_checkpoint_that_says_another_task_is_not_evaluated(tmp_path: Path):
     about = {name: value for name, value in about.items() if name not in ("format", "run", "number", "sha256")}
     save_checkpoint(tmp_path, RUN, 10**6, state, about | {"spec": about["spec"] | {"task": "acrobot"}})
     with pytest.raises(CheckpointError) as refused:
-        evaluate(tmp_path, Asked(1, greedy=True))
+        evaluate(tmp_path, EvaluationSettings(1, greedy=True))
     assert refused.value.where == str(newest_checkpoint(tmp_path))
     assert "(4,)" in refused.value.found

@@ -19,7 +19,7 @@ from teamnet import TeamAgent
 from teamnet.errors import EnvironmentRefused
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec
-from teamnet.study.evaluate import Asked, evaluate
+from teamnet.study.evaluate import EvaluationSettings, evaluate
 from teamnet.training import replay_check
 from teamnet.training.replay_check import ReplayCheck
 from teamnet.training.run import Run
@@ -104,7 +104,7 @@ def test_an_agent_makes_one_environment_for_each_row(monkeypatch: pytest.MonkeyP
         agent.predict([0.0, 0.0])
         agent.save(tmp_path)
     assert len(count) == 2
-    evaluate(tmp_path, Asked(2))
+    evaluate(tmp_path, EvaluationSettings(2))
     assert len(count) == 3
     train(_spec(), LOCAL, tmp_path / "run", saving=Saving(50))
     assert len(count) == 4

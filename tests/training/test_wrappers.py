@@ -18,7 +18,7 @@ from teamnet import TeamAgent, TrainedPolicy
 from teamnet.errors import CheckpointError, EnvironmentRefused, NumericalError, SpecError
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec
-from teamnet.study.evaluate import Asked, evaluate
+from teamnet.study.evaluate import EvaluationSettings, evaluate
 from teamnet.training.checkpoint import load_checkpoint, newest_checkpoint
 from teamnet.training.saving import Saving
 from teamnet.training.session import resume, train
@@ -171,7 +171,7 @@ def test_statistics_are_those_of_training_and_frozen_in_evaluation(
         close(environment)
 
     monkeypatch.setattr(gymnasium.Wrapper, "close", closing)
-    evaluate(tmp_path, Asked(3))
+    evaluate(tmp_path, EvaluationSettings(3))
     assert about["statistics"]
     assert seen[0].keys() == about["statistics"].keys()
     assert seen[0] == about["statistics"], "after three episodes nothing has changed"
@@ -182,7 +182,7 @@ def test_evaluation_sees_what_training_saw(tmp_path: Path):
     spec = replace(preset("teamnet/Wrapped-observation-v0", "tuned"), episodes=150)
     summary, _ = train(spec, LOCAL, tmp_path, say=print)
     assert summary["mean_return"] > 30
-    assert evaluate(tmp_path, Asked(20)).mean > 40, "of at most 50"
+    assert evaluate(tmp_path, EvaluationSettings(20)).mean > 40, "of at most 50"
     fresh = NormalizeObservation(CartPoleEnv())
     policy, returns = TrainedPolicy.load(tmp_path), []
     for seed in range(20):
@@ -202,7 +202,7 @@ def test_other_wrappers_than_in_training_are_refused(tmp_path: Path):
     train(_spec("observation"), LOCAL, tmp_path)
     gymnasium.registry["teamnet/Wrapped-observation-v0"].entry_point = CartPoleEnv
     with pytest.raises(CheckpointError) as refused:
-        evaluate(tmp_path, Asked(1))
+        evaluate(tmp_path, EvaluationSettings(1))
     assert "NormalizeObservation" in refused.value.expected
     with pytest.raises(CheckpointError):
         resume(tmp_path, env_steps=500)
@@ -214,7 +214,7 @@ def test_what_cannot_be_kept_is_told_by_training_evaluation_and_loading(tmp_path
     assert summary["resumable"] is False
     assert len([line for line in messages if "depends on more than" in line]) == 1
     messages.clear()
-    evaluate(tmp_path, Asked(1), messages.append)
+    evaluate(tmp_path, EvaluationSettings(1), messages.append)
     assert len([line for line in messages if "depends on more than" in line]) == 1
     with pytest.raises(CheckpointError):
         resume(tmp_path, env_steps=500)
@@ -230,11 +230,11 @@ def test_what_cannot_be_kept_is_told_by_training_evaluation_and_loading(tmp_path
 def test_running_means_that_cannot_be_frozen_are_named(tmp_path: Path):
     messages: list[str] = []
     train(_spec("unknown"), LOCAL, tmp_path)
-    evaluate(tmp_path, Asked(1), messages.append)
+    evaluate(tmp_path, EvaluationSettings(1), messages.append)
     assert [line for line in messages if "Home" in line]
     messages.clear()
     train(_spec("freezing"), LOCAL, tmp_path / "freezing")
-    evaluate(tmp_path / "freezing", Asked(1), messages.append)
+    evaluate(tmp_path / "freezing", EvaluationSettings(1), messages.append)
     assert not messages
 
 
@@ -308,10 +308,10 @@ def test_evaluation_has_an_end(tmp_path: Path):
     gymnasium.register("teamnet/Endless-v0", Endless)
     try:
         train(replace(preset("teamnet/Endless-v0"), hidden=(3,), env_steps=30, episodes=None), LOCAL, tmp_path)
-        result = evaluate(tmp_path, Asked(2, max_steps=70))
+        result = evaluate(tmp_path, EvaluationSettings(2, max_steps=70))
         assert (result.lengths, result.cut) == ([70, 70], 2)
         with pytest.raises(SpecError) as refused:
-            evaluate(tmp_path, Asked(2, max_steps=0))
+            evaluate(tmp_path, EvaluationSettings(2, max_steps=0))
         assert refused.value.where == "max_steps"
     finally:
         gymnasium.registry.pop("teamnet/Endless-v0")
@@ -320,8 +320,8 @@ def test_evaluation_has_an_end(tmp_path: Path):
 def test_a_task_of_one_step_has_no_video(tmp_path: Path):
     train(replace(preset("multiplexer"), address_bits=1, hidden=(3,), env_steps=256), LOCAL, tmp_path)
     with pytest.raises(SpecError) as refused:
-        evaluate(tmp_path, Asked(1, render=True))
+        evaluate(tmp_path, EvaluationSettings(1, render=True))
     assert refused.value.where == "render"
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert -1.0 <= evaluate(tmp_path, Asked(3)).mean <= 1.0
+        assert -1.0 <= evaluate(tmp_path, EvaluationSettings(3)).mean <= 1.0
