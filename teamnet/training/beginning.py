@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +28,14 @@ class Beginning:
         spec: the run.
         launch: where its units are.
         checkpoint: the JSON file that it continues from; ``None`` for its first step.
+        about: the content of that file; empty without it.
         overwrite: whether a run in the folder is replaced.
     """
 
     spec: RunSpec
     launch: LaunchSpec
     checkpoint: Path | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
     overwrite: bool = False
 
 
@@ -69,10 +71,10 @@ def find_beginning(
             mend=f"Restore {SPEC} of the run that wrote {METRICS}, or move that file away.",
         )
     check_metrics(path_of_metrics, extent)
-    if extent.bytes and not (folder / METRICS).exists():
+    if extent.bytes and not path_of_metrics.exists():
         say(f"{METRICS} is missing: it begins anew, without the episodes before {path.name}")
     contents_of(folder, about["run"])
-    return Beginning(spec, launch, path)
+    return Beginning(spec, launch, path, about)
 
 
 def _changed_by_hand(folder: Path, altered: dict[str, Any], written: dict[str, Any]) -> SpecError:
@@ -115,8 +117,7 @@ def continuation(folder: Path, spec: RunSpec, launch: LaunchSpec, say: Say = lam
         return None
     found = find_beginning(folder, env_steps=spec.env_steps, episodes=spec.episodes, say=say)
     assert found.checkpoint
-    about = load_checkpoint(found.checkpoint)[1]
-    expected = _as_often_halved(fit_depth(spec, Interface(**about["interface"])), found.spec)
+    expected = _as_often_halved(fit_depth(spec, Interface(**found.about["interface"])), found.spec)
     check_same_spec(found.checkpoint, to_plain(expected), to_plain(found.spec))
     return replace(found, launch=launch)
 
@@ -131,20 +132,19 @@ def _as_often_halved(spec: RunSpec, found: RunSpec) -> RunSpec:
 
 def _check_alike(folder: Path, spec: RunSpec, found: RunSpec) -> None:
     """Refuse another run, as far as it can be told without its environment, to which the teams' values are fitted."""
-    for field in fields(RunSpec):
-        if field.name not in (*_ENDS, "actor", "critic"):
-            expected, value = getattr(found, field.name), getattr(spec, field.name)
+    for known in fields(RunSpec):
+        if known.name not in (*_ENDS, "actor", "critic"):
+            expected, value = getattr(found, known.name), getattr(spec, known.name)
             if expected != value:
                 raise SpecError(
-                    field.name, expected=f"{expected!r}, as in the run in {folder}", found=repr(value),
+                    known.name, expected=f"{expected!r}, as in the run in {folder}", found=repr(value),
                     mend="Give another --out, or --overwrite to replace the run.",
                 )
 
 
 def finished_summary(folder: Path, beginning: Beginning) -> dict[str, Any] | None:
     """The summary of a run that has nothing left to do; ``None`` if something is left, or if there is no summary."""
-    assert beginning.checkpoint
-    task, spec = load_checkpoint(beginning.checkpoint)[1]["task"], beginning.spec
+    task, spec = beginning.about["task"], beginning.spec
     ends = {name: getattr(spec, name) for name in _ENDS}
     if not any(end is not None and task[name] >= end for name, end in ends.items()):
         return None
