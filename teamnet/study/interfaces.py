@@ -5,8 +5,8 @@ from __future__ import annotations
 from teamnet.spec.presets import ENVIRONMENTS
 from teamnet.spec.resolve import Interface
 from teamnet.spec.run import RunSpec
+from teamnet.training.make_task import make_task
 from teamnet.training.registry import check_installed
-from teamnet.training.run import make_task
 
 INTERFACES = {
     "cartpole": Interface(4, 2, "categorical"), "acrobot": Interface(6, 3, "categorical"),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from teamnet import TeamAgent
 from teamnet.errors import EnvironmentRefused, SpecError
 from teamnet.spec.presets import ENVIRONMENTS, METHODS, PRESETS, preset
-from teamnet.training.run import make_task
+from teamnet.training.make_task import make_task
 from tests.hostile.law import cases, obey
 from tests.hostile.names import LETTERS, ODD_LETTERS, near
 

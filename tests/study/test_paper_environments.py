@@ -17,8 +17,8 @@ from teamnet.study.paper.runs import Study
 from teamnet.study.paper.workflow import Choice, run_study
 from teamnet.study.race import race
 from teamnet.study.sweep.session import SweepSpec, run_sweep
+from teamnet.training.make_task import make_task
 from teamnet.training.registry import reward_threshold
-from teamnet.training.run import make_task
 
 
 class Made(Exception):

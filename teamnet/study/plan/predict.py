@@ -26,7 +26,7 @@ from teamnet.team.partition import divide_all
 from teamnet.team.placement import needs, place
 from teamnet.team.resources import array_bytes, unit_bytes
 from teamnet.training.launch import check_specs
-from teamnet.training.run import make_task
+from teamnet.training.make_task import make_task
 from teamnet.units.schedules import schedule_of
 
 _WARM_UP, _STEPS_OF_MANY, _STEPS = 1, 3, 40
