@@ -11,7 +11,7 @@ from typing import Any
 import teamnet
 from teamnet.training.metrics import METRICS, Extent
 from teamnet.training.owned_files import OwnedFiles
-from teamnet.training.run_files import SPEC, SUMMARY, new_run
+from teamnet.training.run_files import SPEC, SUMMARY, new_run, summary_content
 
 RUN_FILES = (SPEC, METRICS, SUMMARY)
 """What a run leaves, in the order in which it is written: the summary, which makes it a finished run, comes last."""
@@ -34,7 +34,7 @@ def content_of_run(
     return {
         SPEC: json.dumps(about, indent=2).encode(),
         METRICS: metrics,
-        SUMMARY: json.dumps({**summary, "run": run, "metrics": extent.as_plain()}, indent=2).encode(),
+        SUMMARY: summary_content(run, summary, extent),
     }
 
 

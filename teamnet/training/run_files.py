@@ -43,9 +43,13 @@ def write_spec(folder: Path, run: str, spec: RunSpec, launch: LaunchSpec) -> Non
 
 
 def write_summary(folder: Path, run: str, summary: Mapping[str, Any], metrics: Extent) -> None:
-    """``summary.json``: the summary, and which run and which metrics it is of."""
-    content = {**summary, "run": run, "metrics": metrics.as_plain()}
-    write_atomically(folder / SUMMARY, json.dumps(content, indent=2).encode(), run)
+    """``summary.json``; see :func:`summary_content`."""
+    write_atomically(folder / SUMMARY, summary_content(run, summary, metrics), run)
+
+
+def summary_content(run: str, summary: Mapping[str, Any], metrics: Extent) -> bytes:
+    """The content of ``summary.json``: the summary, and which run and which metrics it is of."""
+    return json.dumps({**summary, "run": run, "metrics": metrics.as_plain()}, indent=2).encode()
 
 
 def run_of(path: Path) -> str:
