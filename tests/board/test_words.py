@@ -125,12 +125,17 @@ def _asleep(board: Board, waiting: Callable[[], int], threads: ThreadPoolExecuto
     return status
 
 
-def test_publishing_wakes_who_sleeps_on_the_counter(board: Board, threads: ThreadPoolExecutor):
+def _check_wakes(board: Board, threads: ThreadPoolExecutor, asleep_on: int) -> None:
+    """Every publication on the first counter wakes who sleeps on one."""
     for target in range(1, 20):
-        status = _asleep(board, lambda target=target: board.wait(0, target), threads)
+        status = _asleep(board, lambda target=target: board.wait(asleep_on, target), threads)
         board.publish(0, target)
         assert status.result() == READY
     assert (board.sleeps.lost, board.sleeps.unannounced) == (0, 0)
+
+
+def test_publishing_wakes_who_sleeps_on_the_counter(board: Board, threads: ThreadPoolExecutor):
+    _check_wakes(board, threads, asleep_on=0)
 
 
 def test_the_last_node_to_arrive_wakes_who_sleeps_on_the_whole_slot(board: Board, threads: ThreadPoolExecutor):
@@ -147,11 +152,7 @@ def test_the_last_node_to_arrive_wakes_who_sleeps_on_the_whole_slot(board: Board
 
 def test_the_bell_wakes_the_relay(board: Board, threads: ThreadPoolExecutor):
     board.line(0)[BELL] = LINE
-    for target in range(1, 20):
-        status = _asleep(board, lambda target=target: board.wait(1, target), threads)
-        board.publish(0, target)
-        assert status.result() == READY
-    assert (board.sleeps.lost, board.sleeps.unannounced) == (0, 0)
+    _check_wakes(board, threads, asleep_on=1)
 
 
 def test_an_abort_wakes_who_sleeps_on_a_counter(board: Board, threads: ThreadPoolExecutor):
