@@ -61,6 +61,10 @@ class StepInterrupted(TeamnetError):
     """A step was ended by force, so that the units stand inside it; only a checkpoint leads back."""
 
 
+class OperationFailed(TeamnetError):
+    """An operation of a rule ended in an exception, or is none of the rule."""
+
+
 class Closed(TeamnetError):
     """A run is used after it was closed."""
 

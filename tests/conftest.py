@@ -1,13 +1,18 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import settings
 
-from teamnet.spec.layers import LayerSpec, Rate
+from teamnet.dataflow.layers import LayerSpec, Rate
+from teamnet.rules.asynchronous import AsynchronousMapPropagation
+from teamnet.rules.backpropagation import Backpropagation
+from teamnet.rules.map_propagation import MapPropagation
+from teamnet.rules.reinforce import Reinforce
+from teamnet.rules.rule import Rule
 from tests.segments import held_segments
 
 settings.register_profile("teamnet", deadline=None, derandomize=True, max_examples=25)
@@ -26,15 +31,26 @@ def make_layers(
 ) -> list[LayerSpec]:
     """A small team; ``sizes`` from the observation to the output."""
     last = len(sizes) - 1
+    down = {"feedback": feedback, "forgetting": forgetting, "td_error": td_error}
+    settling = {"settle_steps": settle_steps, "step_size": 0.5}
+    rules: dict[str, Callable[[], Rule]] = {
+        "chain": lambda: Backpropagation(entropy=entropy, **down),
+        "ticks": lambda: AsynchronousMapPropagation(acting_steps=acting_steps, **settling, **down),
+        "reinforce": Reinforce,
+    }
+    rule = rules.get(
+        schedule, lambda: MapPropagation(schedule=schedule, exchange_every=exchange_every, **settling, **down)
+    )()
     return [
         LayerSpec(
-            team, 0 if team == "actor" else 1, number, sizes[number - 1], sizes[number],
-            0 if number == last else sizes[number + 1],
-            "categorical" if number == last and family == "categorical" else "gaussian",
-            "linear" if number == last else function, variance * number, temperature, 0.5, settle_steps, trace_decay,
-            Rate(rate, rate / 10, 100), Rate(0.0, 0.0) if number == last else Rate(rate, rate / 10, 100),
-            team == "critic", single_step, rows, schedule, acting_steps, exploring, entropy,
-            exchange_every, feedback, forgetting, wire, error_feedback, tolerance, td_error,
+            team=team, team_number=0 if team == "actor" else 1, number=number, depth=last, fan_in=sizes[number - 1],
+            size=sizes[number], fan_out=0 if number == last else sizes[number + 1],
+            family="categorical" if number == last and family == "categorical" else "gaussian",
+            function="linear" if number == last else function, variance=variance * number, temperature=temperature,
+            trace_decay=trace_decay, rate=Rate(rate, rate / 10, 100),
+            rate_above=Rate(0.0, 0.0) if number == last else Rate(rate, rate / 10, 100), gated=team == "critic",
+            single_step=single_step, rows=rows, rule=rule, exploring=exploring, wire=wire,
+            error_feedback=error_feedback, tolerance=tolerance,
         )
         for number in range(1, last + 1)
     ]

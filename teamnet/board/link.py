@@ -9,6 +9,7 @@ import numpy as np
 
 from teamnet.board.board import Board
 from teamnet.board.routes import Route
+from teamnet.kernels.view import View
 
 HEADER = 8
 """Bytes before each round of a route: its number among the link's routes, and the round, uint32 each."""
@@ -17,10 +18,10 @@ UNCHANGED = 1 << 31
 BATCHES = 16
 """Batches that a link with a delay holds back at most."""
 
-LINK = np.dtype([(name, np.int64) for name in (
+LINK = View("link", dict.fromkeys((
     "socket", "stop", "bell", "routes", "count", "buffer", "batch", "latency", "picoseconds", "due", "sizes",
     "messages", "bytes", "writes",
-)])
+), "i"))
 """One direction of a link.
 
 ``socket`` is a file descriptor; ``stop`` is not 0 once the link is to end; ``bell``, ``routes``, ``buffer``, ``due``
@@ -29,11 +30,11 @@ and ``sizes`` are addresses; a ``batch`` is the most bytes that can be under way
 done.
 """
 
-ROUTE = np.dtype([(name, np.int64) for name in ("word", "peers", "every", "pieces", "count", "size", "done", "first")])
+ROUTE = View("route", dict.fromkeys(("word", "peers", "every", "pieces", "count", "size", "done", "first"), "i"))
 """A route: its counter here, who arrives there and at which rounds, its pieces and bytes, the last round carried, and
 that before the first one."""
 
-PIECE = np.dtype([(name, np.int64) for name in ("address", "size", "buffers", "stride", "wire", "packed", "kept")])
+PIECE = View("piece", dict.fromkeys(("address", "size", "buffers", "stride", "wire", "packed", "kept"), "i"))
 """Bytes of a slot; see :class:`teamnet.board.routes.Piece`. A sender has ``kept``, an address, those of the last round.
 """
 
@@ -67,22 +68,22 @@ class LinkEnd:
         self, board: Board, routes: Sequence[Route], socket: int, step: int, *, sending: bool,
         emulation: Emulation | None = None,
     ) -> None:
-        start = board.address("control") - board.offset("control")
+        start = board.start
         pieces = [piece for route in routes for piece in route.pieces]
         self._kept = np.zeros(sum(piece.size for piece in pieces) if sending else 0, np.uint8)
         places = self._kept.ctypes.data + np.cumsum([0, *(piece.size for piece in pieces)])
         self._pieces = np.array([
             (start + piece.offset, *piece[1:], piece.packed, place)
             for piece, place in zip(pieces, places[:-1], strict=True)
-        ], PIECE)
-        self._routes = np.zeros(len(routes), ROUTE)
+        ], PIECE.dtype)
+        self._routes = np.zeros(len(routes), ROUTE.dtype)
         first = 0
         for record, route in zip(self._routes, routes, strict=True):
             counter = route.source if sending else route.target
             address = self._pieces[first:].ctypes.data
-            done = step * board.published(*route.slot)
+            done = step * board.flow.rounds(route.slot)
             for field, value in zip(
-                ROUTE.names or (), (
+                ROUTE.scalars, (
                     start + counter, route.arrivals, route.every, address, len(route.pieces), route.size, done, done
                 ), strict=True,
             ):
@@ -91,10 +92,10 @@ class LinkEnd:
         batch = max(4096, 4 * sum(HEADER + route.size for route in routes))
         self._buffer = np.zeros(batch * (BATCHES if sending else 2), np.uint8)
         self._due = np.zeros((2, BATCHES), np.int64)
-        self.record = np.zeros(1, LINK)
+        self.record = np.zeros(1, LINK.dtype)
         slower = emulation or Emulation()
         values = {
-            "socket": socket, "bell": board.address("bell"), "routes": self._routes.ctypes.data, "count": len(routes),
+            "socket": socket, "bell": start + board.doorbell, "routes": self._routes.ctypes.data, "count": len(routes),
             "buffer": self._buffer.ctypes.data, "batch": batch, "latency": round(1e9 * slower.latency),
             "picoseconds": round(1e12 / slower.bandwidth) if slower.bandwidth else 0,
             "due": self._due[0].ctypes.data, "sizes": self._due[1].ctypes.data,

@@ -17,11 +17,11 @@ from teamnet.board.sockets import receive, send
 from teamnet.board.words import NAP, load_acquire, publish, sleep_while
 from teamnet.kernels.compile import kernel
 from teamnet.kernels.constants import ENDED, GARBLED, LOST
-from teamnet.kernels.memory import array_of, copy, integers, vector
+from teamnet.kernels.memory import copy, integers, vector
 from teamnet.kernels.processor import nanoseconds, yield_processor
 from teamnet.kernels.wire import pack, unpack
 
-_links, _routes, _pieces = array_of(LINK), array_of(ROUTE), array_of(PIECE)
+_ROUTE, _PIECE = ROUTE.size, PIECE.size
 _SOON = 100_000  # nanoseconds that are too short to sleep: who sleeps wakes up about so much too late
 _TURNS = 4
 
@@ -35,9 +35,8 @@ def _place(route, piece, back):
 @kernel
 def _carry(route, at, outwards):
     """Copy a route's next round between the board and the bytes at an address."""
-    pieces = _pieces(route.pieces, route.count)
     for number in range(route.count):
-        piece = pieces[number]
+        piece = PIECE(route.pieces + _PIECE * number)
         if outwards:
             numbers, place = piece.size // 8, _place(route, piece, 0)
             pack(place, at, numbers, piece.wire)
@@ -55,9 +54,8 @@ def _repeats(route):
     """
     if route.done == route.first or route.every > 1:
         return False
-    pieces = _pieces(route.pieces, route.count)
     for number in range(route.count):
-        piece = pieces[number]
+        piece = PIECE(route.pieces + _PIECE * number)
         if piece.buffers < 2:
             return False
         size = piece.size // 8
@@ -71,19 +69,17 @@ def _repeats(route):
 @kernel
 def _repeat(route):
     """Put a route's last round into the place of the next one."""
-    pieces = _pieces(route.pieces, route.count)
     for number in range(route.count):
-        piece = pieces[number]
+        piece = PIECE(route.pieces + _PIECE * number)
         copy(vector(_place(route, piece, 1), piece.size // 8), vector(_place(route, piece, 0), piece.size // 8))
 
 
 @kernel
 def _gather(link, start):
     """Put every new round of every route behind an address; returns the number of bytes."""
-    routes = _routes(link.routes, link.count)
     at = start
     for number in range(link.count):
-        route = routes[number]
+        route = ROUTE(link.routes + _ROUTE * number)
         ready = load_acquire(route.word)
         while ((ready - route.done) & 0xFFFFFFFF) >= route.every and at - start + HEADER + route.size <= link.batch:
             unchanged = _repeats(route)
@@ -122,7 +118,7 @@ def _idle(link, rung, left, turns):
 @kernel
 def send_rounds(address: int) -> int:
     """Send rounds until the link ends: ``ENDED`` if it was told to, ``LOST`` if the other end is gone."""
-    link = _links(address, 1)[0]
+    link = LINK(address)
     due, sizes = integers(link.due, BATCHES), integers(link.sizes, BATCHES)
     first, after, free_at, turns = 0, 0, 0, 0
     while load_acquire(address + 8) == 0:
@@ -148,14 +144,13 @@ def send_rounds(address: int) -> int:
 @kernel
 def _take(link, have):
     """Carry all whole rounds in the buffer to the board; returns the bytes used, or -1 if they make no sense."""
-    routes = _routes(link.routes, link.count)
     used = 0
     while have - used >= HEADER:
         header = integers(link.buffer + used, 1)[0]
         number, size = header & (UNCHANGED - 1), 0
         if number >= link.count:
             return -1
-        route = routes[number]
+        route = ROUTE(link.routes + _ROUTE * number)
         if ((header >> 32) & 0xFFFFFFFF) != ((route.done + route.every) & 0xFFFFFFFF):
             return -1
         if header & UNCHANGED:
@@ -175,7 +170,7 @@ def _take(link, have):
 @kernel
 def receive_rounds(address: int) -> int:
     """Receive rounds until the link ends: ``ENDED``, ``LOST``, or ``GARBLED`` if what was sent makes no sense."""
-    link = _links(address, 1)[0]
+    link = LINK(address)
     have = 0
     while True:
         got = receive(link.socket, link.buffer + have, 2 * link.batch - have)

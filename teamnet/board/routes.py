@@ -6,32 +6,32 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from teamnet.board.board import Board, Team
-from teamnet.kernels.constants import BELL, EVERY, FLOAT64, NODES, WHOLE, WIRE_FORMATS, packed_size
-from teamnet.spec.layers import UnitSpec
+from teamnet.board.board import Board
+from teamnet.dataflow.graph import Dataflow
+from teamnet.dataflow.layers import UnitSpec
+from teamnet.dataflow.slots import COORDINATOR, Group, Key, Slot
+from teamnet.kernels.constants import BELL, DTYPES, EVERY, FLOAT64, NODES, WHOLE, packed_size
 
-Slot = tuple[object, ...]
 Columns = tuple[int, int]
-_ALONE = 0, 0
-"""The columns of a slot that one writer fills alone."""
+_NUMBER = 8
 
 
 class Piece(NamedTuple):
     """Some bytes of a slot: where they lie in its first buffer, how many, and its buffers, ``stride`` bytes apart.
 
-    ``wire`` is the format in which they travel, one of :data:`teamnet.kernels.constants.WIRE_FORMATS`.
+    ``dtype`` is that in which they travel, a place in :data:`teamnet.kernels.constants.DTYPES`.
     """
 
     offset: int
     size: int
     buffers: int
     stride: int
-    wire: int = FLOAT64
+    dtype: int = FLOAT64
 
     @property
     def packed(self) -> int:
         """Bytes that travel."""
-        return packed_size(self.size // 8, self.wire)
+        return packed_size(self.size // _NUMBER, self.dtype)
 
 
 @dataclass(frozen=True)
@@ -39,15 +39,15 @@ class Route:
     """One slot's way from a node to another.
 
     Args:
-        slot: its name.
+        slot: which.
         source: offset of the counter that says at the source that the slot is complete, as far as it is written there.
         target: offset of the counter of the whole slot at the target.
         arrivals: nodes that arrive at the target's counter.
-        every: rounds of which one travels: of a team's output the last of each step, all that the coordinator reads.
+        every: publications of which one travels.
         pieces: the bytes.
     """
 
-    slot: Slot
+    slot: Key
     source: int
     target: int
     arrivals: int
@@ -56,47 +56,25 @@ class Route:
 
     @property
     def size(self) -> int:
-        """Bytes of one round, as they travel."""
+        """Bytes of one publication, as they travel."""
         return sum(piece.packed for piece in self.pieces)
 
 
 class Routes:
-    """Who writes and who reads which slot, when units are spread over nodes; node 0 has the coordinator.
+    """Which slots travel between nodes when units are spread over them; node 0 has the coordinator.
 
     Args:
-        teams: the layers of every team.
+        flow: the dataflow of the run.
         units: all units in canonical order.
         nodes: each unit's node.
-
-    Attributes:
-        writers: of each slot the columns that each node writes.
-        readers: of each slot the nodes that read it.
     """
 
-    def __init__(self, teams: Sequence[Team], units: Sequence[UnitSpec], nodes: Sequence[int]) -> None:
-        self.teams, self.units, self.nodes = teams, tuple(units), tuple(nodes)
-        coordinated: tuple[Slot, ...] = ("observation",), ("delta",)
-        self.writers: dict[Slot, dict[int, list[Columns]]] = {slot: {0: [_ALONE]} for slot in coordinated}
-        self.readers: dict[Slot, set[int]] = {slot: set() for slot in coordinated}
+    def __init__(self, flow: Dataflow, units: Sequence[UnitSpec], nodes: Sequence[int]) -> None:
+        self.flow, self.units, self.nodes = flow, tuple(units), tuple(nodes)
+        self._groups: dict[Group, dict[int, list[UnitSpec]]] = {COORDINATOR: {0: []}}
         for unit, node in zip(units, nodes, strict=True):
-            layer, team, number = unit.layer, unit.layer.team, unit.layer.number
-            for kind in ("activation", "error"):
-                _add(self.writers.setdefault((kind, team, number), {}).setdefault(node, []), unit)
-            above = ("error", team, number + 1)
-            self.readers.setdefault(above, set()).add(node)
-            if layer.is_first or layer.begins_anew:
-                self.readers["observation",].add(node)
-            if not layer.is_told_from_above:
-                self.readers["delta",].add(node)
-            if not layer.is_first:
-                self.readers.setdefault(("activation", team, number - 1), set()).add(node)
-            if layer.is_last:
-                self.readers.setdefault(("activation", team, number), set()).add(0)
-            if layer.gated:
-                if not layer.is_told_from_above:
-                    self.readers.setdefault(("gate", team), set()).add(node)
-                if layer.is_last:
-                    self.writers["gate", team] = {node: [_ALONE]}
+            of_group = self._groups.setdefault((unit.layer.team, unit.layer.number), {})
+            of_group.setdefault(node, []).append(unit)
 
     @property
     def count(self) -> int:
@@ -105,98 +83,94 @@ class Routes:
 
     def peers(self, number: int) -> int:
         """Units of a unit's layer on its own node, itself included."""
-        unit, node = self.units[number], self.nodes[number]
-        return sum(
-            other.layer is unit.layer and its == node for other, its in zip(self.units, self.nodes, strict=True)
-        )
+        layer = self.units[number].layer
+        return len(self._groups[layer.team, layer.number][self.nodes[number]])
 
     def shared(self, unit: UnitSpec) -> bool:
         """Whether units of its layer are on several nodes."""
-        return len(self.writers["activation", unit.layer.team, unit.layer.number]) > 1
+        return len(self._groups[unit.layer.team, unit.layer.number]) > 1
+
+    def writers(self, slot: Slot) -> list[int]:
+        """The nodes that write a slot."""
+        return list(self._groups[slot.writer])
+
+    def readers(self, slot: Slot) -> set[int]:
+        """The nodes that read a slot."""
+        return {node for group in self.flow.readers(slot.key) for node in self._groups[group]}
 
     def between(self, board: Board, source: int, target: int) -> list[Route]:
         """The routes from one node to another; any node's board will do, as all are laid out alike."""
+        if source == target:
+            return []
         return [
             Route(
-                slot, board.offset(self._counter(slot), *slot), board.offset("word", *slot),
-                len(columns), self._every(board, slot), tuple(self._pieces(board, slot, columns[source], target)),
+                slot.key, board.counter(slot.key, part=self._has_parts(slot)), board.counter(slot.key),
+                len(self.writers(slot)), self.flow.travelling(slot.key),
+                tuple(self._pieces(board, slot, source, target)),
             )
-            for slot, columns in self.writers.items()
-            if source in columns and self._is_read(slot, target) and board.published(*slot) and source != target
+            for slot in self.flow.published()
+            if source in self.writers(slot) and target in self.readers(slot)
         ]
 
-    def _is_read(self, slot: Slot, node: int) -> bool:
-        return node in self.readers.get(slot, ())
-
     def connect(self, board: Board, node: int) -> None:
-        """Write into the counters of a node's board where a new round goes from there."""
-        for slot, columns in self.writers.items():
-            if node not in columns:
+        """Write into the counters of a node's board where a new publication goes from there."""
+        for slot in self.flow.published():
+            if node not in self.writers(slot):
                 continue
-            readers = self.readers.get(slot, set())
-            line = board.line(self._counter(slot), *slot)
-            here = board.offset(self._counter(slot), *slot)
+            readers, here = self.readers(slot), board.counter(slot.key, part=self._has_parts(slot))
+            line = board.line(slot.key, part=self._has_parts(slot))
             if readers - {node}:
-                line[BELL] = board.offset("bell") - here
-            if len(columns) > 1 and self._is_read(slot, node):
-                line[WHOLE] = board.offset("word", *slot) - here
-                line[NODES], line[EVERY] = len(columns), self._every(board, slot)
+                line[BELL] = board.doorbell - here
+            if self._has_parts(slot) and node in readers:
+                line[WHOLE] = board.counter(slot.key) - here
+                line[NODES], line[EVERY] = len(self.writers(slot)), self.flow.travelling(slot.key)
 
-    def _every(self, board: Board, slot: Slot) -> int:
-        last = {("activation", team[-1].team, team[-1].number) for team in self.teams}
-        return board.published(*slot) if slot in last else 1
+    def _has_parts(self, slot: Slot) -> bool:
+        return len(self.writers(slot)) > 1
 
-    def _counter(self, slot: Slot) -> str:
-        return "part" if len(self.writers[slot]) > 1 else "word"
+    def _pieces(self, board: Board, slot: Slot, source: int, target: int) -> Iterator[Piece]:
+        """What a reader at the target takes of a publication, and of the slots that it carries."""
+        groups = [group for group in self.flow.readers(slot.key) if target in self._groups[group]]
+        needed = {key for group in groups for key in self.flow.taken(slot.key, group)}
+        for its in (slot, *self.flow.carried_with(slot)):
+            if its.key in needed:
+                yield from self._columns(board, its, source if its.writer == slot.writer else 0)
 
-    def _pieces(self, board: Board, slot: Slot, columns: Sequence[Columns], target: int) -> Iterator[Piece]:
-        first = self.teams[0][0]
-        rows = first.rows
-        start = board.offset(*slot)
-        if slot == ("delta",):
-            yield self._signals(board)
-        elif slot == ("observation",):
-            if first.begins_anew:
-                yield Piece(board.offset("keep"), 8 * rows, 2, 8 * rows)
-            if any(unit.layer.is_first for unit, node in zip(self.units, self.nodes, strict=True) if node == target):
-                size = 8 * rows * first.fan_in
-                yield Piece(start, size, 2, size)
-        elif slot[0] == "gate":
-            yield Piece(start, 8 * rows, board.published(*slot), 8 * rows)
-        else:
-            yield from self._block(board, slot, columns)
+    def packed_bytes(self, slot: Slot, node: int) -> int:
+        """Bytes of what a node's units publish in a slot at once, with what goes along that anybody takes."""
+        groups = self.flow.readers(slot.key)
+        needed = {key for group in groups for key in self.flow.taken(slot.key, group)}
+        return sum(
+            packed_size(numbers, DTYPES.index(part.channel.dtype))
+            for part in (slot, *self.flow.carried_with(slot)) if part.key in needed
+            for _, numbers in self._runs(part, node if part.writer == slot.writer else 0)
+        )
 
-    def _signals(self, board: Board) -> Piece:
-        first = self.teams[0][0]
-        return Piece(board.offset("delta"), 8 * first.rows * first.signals, 1, 0)
+    def _runs(self, slot: Slot, node: int) -> Iterator[tuple[int, int]]:
+        """Where runs of numbers that a node writes begin in a buffer of a slot, and how many numbers they have."""
+        for begin, end in self.columns(slot, node):
+            if (begin, end) == (0, slot.size):
+                yield 0, slot.numbers
+            else:
+                yield from ((row * slot.size + begin, end - begin) for row in range(slot.rows))
 
-    def _block(self, board: Board, slot: Slot, columns: Sequence[Columns]) -> Iterator[Piece]:
-        """Some columns of a layer's activations or errors.
+    def _columns(self, board: Board, slot: Slot, source: int) -> Iterator[Piece]:
+        start, stride = board.offset(slot.key), _NUMBER * slot.numbers
+        dtype = DTYPES.index(slot.channel.dtype)
+        for first, numbers in self._runs(slot, source):
+            yield Piece(start + _NUMBER * first, _NUMBER * numbers, slot.buffers, stride, dtype)
 
-        A critic's value estimate goes with its output, and with errors what is passed down.
+    def columns(self, slot: Slot, node: int) -> list[Columns]:
+        """The columns of a slot that the units of a node write.
+
+        Neighbouring units are one run of columns, unless each has a scale of its own.
         """
-        kind, team, number = slot
-        layer = next(layer for its in self.teams for layer in its if (layer.team, layer.number) == (team, number))
-        is_output = kind == "activation" and layer.is_last
-        wire = FLOAT64 if is_output else WIRE_FORMATS[layer.wire]
-        rows = layer.rows * (layer.channels if kind == "error" else 1)
-        start, width = board.offset(*slot), 8 * (layer.error_size if kind == "error" else layer.size)
-        for begin, end in columns:
-            whole = (begin, end) == (0, layer.size)
-            for row in range(1 if whole else rows):
-                size = rows * width if whole else 8 * (end - begin)
-                yield Piece(start + row * width + 8 * begin, size, 2, rows * width, wire)
-        if is_output and layer.gated:
-            yield Piece(board.offset("value", team), 8 * layer.rows, 1, 0)
-        if kind == "error" and layer.passes_down:
-            yield self._signals(board)
-            if layer.gated:
-                yield Piece(board.offset("gate", team), 8 * layer.rows, 1, 0)
-
-
-def _add(columns: list[Columns], unit: UnitSpec) -> None:
-    """Neighbouring units on a node are one run of columns, unless each has a scale of its own."""
-    if columns and columns[-1][1] == unit.start and unit.layer.wire != "int8":
-        columns[-1] = columns[-1][0], unit.stop
-    else:
-        columns.append((unit.start, unit.stop))
+        if not slot.split:
+            return [(0, slot.size)]
+        found: list[Columns] = []
+        for unit in self._groups[slot.writer][node]:
+            if found and found[-1][1] == unit.start and slot.channel.dtype != "int8":
+                found[-1] = found[-1][0], unit.stop
+            else:
+                found.append((unit.start, unit.stop))
+        return found

@@ -20,8 +20,6 @@ import platform
 from typing import Any
 
 from llvmlite import ir
-from numba import types
-from numba.core import cgutils
 
 from teamnet.kernels.compile import kernel, machine_code
 from teamnet.kernels.constants import (
@@ -47,41 +45,30 @@ NAP = 50_000_000  # nanoseconds; sleepers look up this often, whatever happens t
 
 
 def _pointer(builder: Any, address: Any, kind: Any) -> Any:
-    return builder.inttoptr(address, kind.as_pointer())
+    return builder.llvm.inttoptr(address, kind.as_pointer())
 
 
-@machine_code
-def load_acquire(typing_context, address):
+@machine_code("int64(int64)")
+def load_acquire(builder: Any, address: Any) -> Any:
     """The uint32 at ``address`` as int64; later reads see what was written before it was stored."""
-
-    def generate(context, builder, signature, arguments):
-        value = builder.load_atomic(_pointer(builder, arguments[0], _I32), "seq_cst", 4)
-        return builder.zext(value, _I64)
-
-    return types.int64(types.int64), generate
+    value = builder.llvm.load_atomic(_pointer(builder, address, _I32), "seq_cst", 4)
+    return builder.llvm.zext(value, _I64)
 
 
-@machine_code
-def store_release(typing_context, address, value):
+@machine_code("void(int64, int64)")
+def store_release(builder: Any, address: Any, value: Any) -> None:
     """Store the low 32 bits of ``value`` at ``address``, after all writes before it."""
-
-    def generate(context, builder, signature, arguments):
-        word = builder.trunc(arguments[1], _I32)
-        builder.store_atomic(word, _pointer(builder, arguments[0], _I32), "seq_cst", 4)
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64), generate
+    word = builder.llvm.trunc(value, _I32)
+    builder.llvm.store_atomic(word, _pointer(builder, address, _I32), "seq_cst", 4)
 
 
 def _adder(kind: Any) -> Any:
-    @machine_code
-    def add(typing_context, address, amount):
-        def generate(context, builder, signature, arguments):
-            amount = builder.trunc(arguments[1], kind) if kind != _I64 else arguments[1]
-            old = builder.atomic_rmw("add", _pointer(builder, arguments[0], kind), amount, "seq_cst")
-            return builder.zext(old, _I64) if kind != _I64 else old
-
-        return types.int64(types.int64, types.int64), generate
+    @machine_code("int64(int64, int64)")
+    def add(builder: Any, address: Any, amount: Any) -> Any:
+        llvm, short = builder.llvm, kind != _I64
+        amount = llvm.trunc(amount, kind) if short else amount
+        old = llvm.atomic_rmw("add", _pointer(builder, address, kind), amount, "seq_cst")
+        return llvm.zext(old, _I64) if short else old
 
     return add
 
@@ -89,21 +76,14 @@ def _adder(kind: Any) -> Any:
 _add_32, _add_64 = _adder(_I32), _adder(_I64)
 
 
-@machine_code
-def _futex(typing_context, address, operation, value, nanoseconds):
+@machine_code("void(int64, int64, int64, int64)")
+def _futex(builder: Any, address: Any, operation: Any, value: Any, nanoseconds: Any) -> None:
     """Linux ``futex``: sleep while the word is ``value`` (less than a second), or wake ``value`` sleepers."""
-
-    def generate(context, builder, signature, arguments):
-        kind = ir.FunctionType(_I64, [_I64], var_arg=True)
-        function = cgutils.get_or_insert_function(builder.module, kind, "syscall")
-        nap = cgutils.alloca_once_value(builder, ir.Constant(ir.ArrayType(_I64, 2), [0, 0]))
-        address, operation, value, nanoseconds = arguments
-        builder.store(nanoseconds, builder.gep(nap, [_I32(0), _I32(1)]))
-        zero = _I64(0)
-        builder.call(function, [_I64(_FUTEX), address, operation, value, builder.ptrtoint(nap, _I64), zero, zero])
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64, types.int64, types.int64), generate
+    llvm, zero = builder.llvm, _I64(0)
+    nap = builder.variable(ir.Constant(ir.ArrayType(_I64, 2), [0, 0]))
+    llvm.store(nanoseconds, llvm.gep(nap, [_I32(0), _I32(1)]))
+    arguments = [_I64(_FUTEX), address, operation, value, llvm.ptrtoint(nap, _I64), zero, zero]
+    builder.call("syscall", _I64, [_I64], arguments, var_arg=True)
 
 
 @kernel

@@ -5,11 +5,15 @@ from __future__ import annotations
 import dataclasses
 import textwrap
 import typing
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import tyro
 
+from teamnet.rules.loading import find_rule
+from teamnet.rules.registry import built_in_rules
+from teamnet.rules.rule import Rule
 from teamnet.spec.presets import PRESETS, method_of, preset
 from teamnet.spec.run import LaunchSpec, RunSpec
 
@@ -52,12 +56,18 @@ class Keeping:
     json: bool = False
 
 
-def _options_class(purpose: str, more: type) -> type:
+_NO_OPTIONS = ("task", "settings", "source")
+
+
+def _options_class(purpose: str, parts: Sequence[type]) -> type:
     fields: list[Any] = []
     arguments = []
-    for part in (Choice, RunSpec, LaunchSpec, more):
-        hints = typing.get_type_hints(part)
-        fields += [(field.name, hints[field.name], field) for field in dataclasses.fields(part) if field.name != "task"]
+    for part in parts:
+        hints, taken = typing.get_type_hints(part), {name for name, _, _ in fields}
+        fields += [
+            (field.name, hints[field.name], field) for field in dataclasses.fields(part)
+            if field.name not in _NO_OPTIONS and field.name not in taken
+        ]
         arguments.append(textwrap.dedent((part.__doc__ or "").partition("Args:\n")[2]).rstrip())  # python -OO has none
     with_defaults = [(name, hint, dataclasses.field(default=its.default)) for name, hint, its in fields]
     options = dataclasses.make_dataclass("Options", with_defaults, frozen=True)
@@ -65,14 +75,25 @@ def _options_class(purpose: str, more: type) -> type:
     return options
 
 
+def _named(arguments: list[str], option: str) -> str:
+    """The value that the arguments give to an option; empty for none."""
+    value = ""
+    for place, argument in enumerate(arguments):
+        name, equals, given = argument.removeprefix("--").partition("=")
+        if argument.startswith("--") and name == option:
+            value = given if equals else " ".join(arguments[place + 1 : place + 2])
+    return value
+
+
 def _method(arguments: list[str]) -> str:
     """The preset that the arguments name: it decides the values with which they are then read."""
-    named = {"preset": "", "rule": ""}
-    for place, argument in enumerate(arguments):
-        name, equals, value = argument.removeprefix("--").partition("=")
-        if argument.startswith("--") and name in named:
-            named[name] = value if equals else " ".join(arguments[place + 1 : place + 2])
-    return named["preset"] or method_of(named["rule"])
+    return _named(arguments, "preset") or method_of(_named(arguments, "rule"))
+
+
+def _own_rule(arguments: list[str]) -> type[Rule] | None:
+    """The rule of a user that the arguments name: its settings are options."""
+    name = _named(arguments, "rule")
+    return None if not name or name in built_in_rules() else find_rule(name)
 
 
 def ask_for_task(command: str, arguments: list[str]) -> int:
@@ -102,8 +123,13 @@ def parse_run_options(
         SystemExit: an option is unknown or has no such value; the nearest known one has been named.
     """
     usual = preset(task, _method(arguments))
-    kind = _options_class(purpose, more)
-    defaults = {field.name: getattr(usual, field.name) for field in dataclasses.fields(RunSpec) if field.name != "task"}
+    own = _own_rule(arguments)
+    kind = _options_class(purpose, (*([own] if own else []), Choice, RunSpec, LaunchSpec, more))
+    rules = set(typing.get_type_hints(own)) & set(own().settings()) if own else set[str]()
+    defaults = {
+        field.name: getattr(usual, field.name) for field in dataclasses.fields(RunSpec)
+        if field.name not in _NO_OPTIONS and field.name not in rules
+    }
     ends = {name: defaults.pop(name) for name in ("env_steps", "episodes")}
     options = tyro.cli(
         kind, prog=f"teamnet {command} {task}", args=arguments, default=kind(**defaults),
@@ -114,6 +140,10 @@ def parse_run_options(
         values |= ends
 
     def take(part: type) -> dict[str, Any]:
-        return {field.name: values[field.name] for field in dataclasses.fields(part) if field.name in values}
+        return {
+            field.name: values[field.name] for field in dataclasses.fields(part)
+            if field.name in values and (part is more or field.name not in rules)
+        }
 
-    return RunSpec(task=task, **take(RunSpec)), LaunchSpec(**take(LaunchSpec)), more(**take(more))
+    settings = tuple((name, str(values[name])) for name in sorted(rules))
+    return RunSpec(task=task, settings=settings, **take(RunSpec)), LaunchSpec(**take(LaunchSpec)), more(**take(more))

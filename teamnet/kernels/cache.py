@@ -20,9 +20,9 @@ import llvmlite.binding as llvm
 from teamnet.errors import ResourceError
 
 _PACKAGE = Path(__file__).resolve().parent.parent
-_COMPILED_FOLDERS = ("kernels", "units", "board", "team")
-_MARKS = b"teamnet.kernels.compile", b"np.dtype("
-"""What a module that is compiled, or that lays out a record for one, has in its source."""
+_COMPILED_FOLDERS = ("kernels", "dataflow", "units", "board", "team")
+_MARKS = b"teamnet.kernels.compile", b"teamnet.kernels.view", b"\nFREE_STEPS = "
+"""What a module that is compiled, that lays out a record for one, or that numbers its steps, has in its source."""
 _DIGEST_BYTES = 32
 
 
@@ -109,12 +109,18 @@ def _key() -> str:
     """A name for all that object code depends on."""
     contents = hashlib.sha256(f"{version('numba')} {version('llvmlite')} {llvm.get_host_cpu_name()}".encode())
     contents.update(llvm.get_host_cpu_features().flatten().encode())
+    for module in compiled_modules():
+        contents.update(module.read_bytes())
+    return contents.hexdigest()[:16]
+
+
+def compiled_modules() -> Iterator[Path]:
+    """All of whose sources the object code of :func:`teamnet.kernels.native.native` is made, in one order."""
     for folder in _COMPILED_FOLDERS:
         for module in sorted((_PACKAGE / folder).glob("*.py")):
             source = module.read_bytes()
             if folder == "kernels" or any(mark in source for mark in _MARKS):
-                contents.update(source)
-    return contents.hexdigest()[:16]
+                yield module
 
 
 def _read(path: Path) -> Code | None:

@@ -1,71 +1,89 @@
-"""How kernels are compiled: exact arithmetic, and no code for calls from Python.
+"""How kernels are declared and compiled: exact arithmetic, and no code for calls from Python.
 
-Kernels that Python calls (see :mod:`teamnet.kernels.native`) leave here as object code.
+A kernel is a plain function until another one that is compiled calls it: importing one does not import Numba, and
+calling one from Python runs it as Python. Kernels that Python calls (see :mod:`teamnet.kernels.native`) leave here as
+object code.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
-
-import numba
-from numba import types
-from numba.core import config
-from numba.extending import intrinsic
 
 from teamnet.kernels.cache import Code
 
-_KINDS = {int: ("i", types.int64), float: ("d", types.float64)}
+
+class Kernel:
+    """A function that compiled code calls.
+
+    Args:
+        function: what is compiled.
+        plain: what a call from Python does; ``function`` itself if left out.
+    """
+
+    def __init__(self, function: Callable[..., Any], plain: Callable[..., Any] | None = None) -> None:
+        self.function, self._plain = function, plain or function
+        self.__name__, self.__doc__ = function.__name__, function.__doc__
+        self.compiled: Any = None
+
+    def __call__(self, *arguments: Any) -> Any:  # noqa: D102
+        return self._plain(*arguments)
 
 
-def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile a function, when another kernel calls it, to arithmetic whose bits do not depend on the grouping of work.
+def kernel(function: Callable[..., Any]) -> Kernel:
+    """Have a function compiled, when another kernel calls it, to arithmetic whose bits do not depend on grouping.
 
     No fast-math, so sums keep the order in which they are written and no multiply-add is fused unless
     :func:`teamnet.kernels.arithmetic.fma` says so; division follows IEEE 754 and never raises.
     """
-    compiler: Any = numba.njit  # its overloads do not name these options
-    with _compiling():
-        return compiler(function, nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    return Kernel(function)
 
 
-@contextmanager
-def _compiling() -> Iterator[None]:
-    """Compile even where ``NUMBA_DISABLE_JIT`` is set: it is meant for the user's own functions, which stay as it says.
+def kernel_with_plain_form(plain: Callable[..., Any]) -> Callable[[Callable[..., Any]], Kernel]:
+    """The same for a function that Python cannot call, or only slowly; ``plain`` is what it calls instead."""
+    return lambda function: Kernel(function, plain)
 
-    Numba asks for it when a function is declared, and when it compiles its own functions that a kernel calls.
+
+class MachineCode:
+    """An operation that is written in LLVM's own instructions.
+
+    Args:
+        signature: in Numba's notation, such as ``int64(int64)``.
+        generate: called with a :class:`teamnet.kernels.numba_types.Builder` and the arguments, LLVM values; returns
+            the result, ``None`` if there is none.
+        plain: what a call from Python does.
     """
-    settings: Any = config
-    disabled, settings.DISABLE_JIT = settings.DISABLE_JIT, 0
-    try:
-        yield
-    finally:
-        settings.DISABLE_JIT = disabled
+
+    def __init__(
+        self, signature: str | Callable[[], Any], generate: Callable[..., Any], plain: Callable[..., Any] | None
+    ) -> None:
+        self.signature, self.generate, self._plain = signature, generate, plain
+        self.compiled: Any = None
+
+    def __call__(self, *arguments: Any) -> Any:  # noqa: D102
+        if self._plain is None:
+            raise TypeError(f"{self.generate.__name__} is called by compiled code only")
+        return self._plain(*arguments)
 
 
-def machine_code(generator: Callable[..., Any]) -> Callable[..., Any]:
-    """An operation that is written in LLVM's own instructions; callable from kernels only.
+def machine_code(
+    signature: str | Callable[[], Any], plain: Callable[..., Any] | None = None
+) -> Callable[[Callable[..., Any]], MachineCode]:
+    """Declare an operation that is written in LLVM's own instructions; see :class:`MachineCode`."""
+    return lambda generate: MachineCode(signature, generate, plain)
 
-    ``generator(typing_context, ...)`` returns a signature and what builds the instructions, as numba asks of it.
-    """
-    return intrinsic(generator)
 
-
-def compile_object(function: Callable[..., Any]) -> Code:
+def compile_object(declared: Kernel) -> Code:
     """The object code of a kernel for calls from Python; its annotations say what it takes.
 
     Args:
-        function: a :func:`kernel` whose parameters are ``int`` (numbers and addresses) or ``float``, and that returns
+        declared: a :func:`kernel` whose parameters are ``int`` (numbers and addresses) or ``float``, and that returns
             ``int``. It makes no arrays and raises nothing, so that its code needs nothing of Numba.
     """
-    parameters = inspect.signature(function.py_func, eval_str=True).parameters  # pyright: ignore[reportFunctionMemberAccess]
-    letters, kinds = zip(*(_KINDS[parameter.annotation] for parameter in parameters.values()), strict=True)
-    signature = types.int64(*kinds)
-    with _compiling():
-        function.compile(signature)  # pyright: ignore[reportFunctionMemberAccess] - a numba dispatcher
-    compiled = function.overloads[signature.args]  # pyright: ignore[reportFunctionMemberAccess]
-    library = compiled.library
-    code = library.codegen._tm.emit_object(library._final_module)
-    return Code(compiled.fndesc.llvm_func_name, "".join(letters), code)
+    from teamnet.kernels.numba_types import compiled_library
+
+    parameters = inspect.signature(declared.function, eval_str=True).parameters
+    letters = "".join({int: "i", float: "d"}[parameter.annotation] for parameter in parameters.values())
+    symbol, code = compiled_library(declared, letters)
+    return Code(symbol, letters, code)

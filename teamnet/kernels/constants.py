@@ -1,17 +1,14 @@
-"""Numbers that compiled and plain code share; importing them does not import Numba."""
+"""Numbers that compiled and plain code share."""
 
 from __future__ import annotations
 
-from teamnet.spec.check import FUNCTIONS, WIRES
-
-SOFTPLUS, RELU, LINEAR, LOGISTIC, TANH = range(5)
-HIDDEN_FUNCTIONS = {name: number for number, name in enumerate(FUNCTIONS)}
-
 GAUSSIAN, CATEGORICAL = range(2)
+FAMILIES = ("gaussian", "categorical")
 
 FLOAT64, FLOAT32, BFLOAT16, INT8 = range(4)
-WIRE_FORMATS = {name: number for number, name in enumerate(WIRES)}
-BYTES_OF_NUMBER: dict[str, int] = dict(zip(WIRES, (8, 4, 2, 1), strict=True))
+DTYPES = ("float64", "float32", "bfloat16", "int8")
+"""Of messages."""
+BYTES_OF_NUMBER: dict[str, int] = dict(zip(DTYPES, (8, 4, 2, 1), strict=True))
 """Of one number in a message; ``int8`` has a scale of 8 bytes beside them."""
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-9
@@ -32,23 +29,13 @@ YIELDS = 4
 """Times that a waiter yields its core before it sleeps: the compromise between a quiet machine and a busy core, for
 which docs/performance.md has the figures."""
 
-READY, ENDED, ABORTED, TIMED_OUT, BROKEN, LOST, GARBLED = range(7)
-"""How a wait, a run of steps or a link ended; ``BROKEN``: an activation or mean is no longer finite."""
-
-(
-    ACT, LEARN, SETTLE, REFRESH, PREDICT, FIND_ERROR, SHOW_GATE, TRACE, LEARN_AT_ONCE,
-    CHAIN, SOLVE_FIRST, SOLVE, ASCEND, SHOW_SOLVED_GATE, BEGIN, EXPECT, RESAMPLE,
-) = range(17)
-"""The operations of which the schedules of all rules are made."""
-OPERATIONS = (
-    "act", "learn", "settle", "refresh", "predict", "find error", "show gate", "trace", "learn at once", "chain",
-    "solve first", "solve", "ascend", "show solved gate", "begin", "expect", "resample",
-)
-"""What readers know them as."""
+READY, ENDED, ABORTED, TIMED_OUT, BROKEN, LOST, GARBLED, FAILED = range(8)
+"""How a wait, a run of steps or a link ended; ``BROKEN``: an activation or mean is no longer
+finite; ``FAILED``: an operation could not be done."""
 
 
 def packed_size(count: int, kind: int) -> int:
-    """Bytes of ``count`` numbers in a wire format, in whole words of 8; ``INT8`` has one more, for the scale."""
+    """Bytes of ``count`` numbers of a message dtype, in whole words of 8; ``INT8`` has one more, for the scale."""
     if kind == FLOAT64:
         return 8 * count
     if kind == INT8:

@@ -1,4 +1,4 @@
-"""Hidden functions with their slopes, and softmax, on one fixed polynomial ``exp`` and ``log1p``.
+"""``exp``, ``log1p`` and softmax on fixed polynomials.
 
 C libraries and vector libraries round ``exp`` differently; these do not depend on either, and LLVM vectorises them.
 Absolute and relative errors stay below 4e-16 times a small factor (``tests/kernels/test_functions.py`` measures them).
@@ -6,13 +6,13 @@ Absolute and relative errors stay below 4e-16 times a small factor (``tests/kern
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 from llvmlite import ir
-from numba import types
 
 from teamnet.kernels.arithmetic import fma
-from teamnet.kernels.compile import kernel, machine_code
-from teamnet.kernels.constants import LINEAR, LOGISTIC, RELU, SOFTPLUS
-from teamnet.kernels.memory import flat
+from teamnet.kernels.compile import kernel, kernel_with_plain_form, machine_code
 
 _LOG2_E = 1.4426950408889634
 _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10  # their sum is ln 2 to 86 bits
@@ -20,19 +20,15 @@ _ROUNDER = 6755399441055744.0  # 1.5 * 2**52: adding and subtracting it rounds t
 _SMALLEST = -708.0  # exp of less is below the smallest normal number and taken as 0
 
 
-@machine_code
-def _power_of_two(typing_context, rounded):
+@machine_code("float64(float64)")
+def _power_of_two(builder: Any, rounded: Any) -> Any:
     """``2**n`` from ``n + _ROUNDER``, whose lowest bits hold ``n``: integer arithmetic that every vector unit has."""
-
-    def generate(context, builder, signature, arguments):
-        integer = ir.IntType(64)
-        bits = builder.add(builder.bitcast(arguments[0], integer), integer(1023))
-        return builder.bitcast(builder.shl(bits, integer(52)), ir.DoubleType())
-
-    return types.float64(types.float64), generate
+    llvm, integer = builder.llvm, ir.IntType(64)
+    bits = llvm.add(llvm.bitcast(rounded, integer), integer(1023))
+    return llvm.bitcast(llvm.shl(bits, integer(52)), ir.DoubleType())
 
 
-@kernel
+@kernel_with_plain_form(np.exp)
 def exp_negative(x):
     """``exp(x)`` for ``x <= 0``: ``2**n * exp(r)`` with ``|r| <= ln(2)/2`` and a Taylor polynomial of degree 13."""
     below = x < _SMALLEST
@@ -57,7 +53,7 @@ def exp_negative(x):
     return 0.0 if below else p * _power_of_two(rounded)
 
 
-@kernel
+@kernel_with_plain_form(np.log1p)
 def log1p_fraction(u):
     """``log(1 + u)`` for ``0 <= u <= 1``: ``2 artanh(s)`` with ``s = u / (2 + u) <= 1/3``, seventeen terms."""
     s = u / (2.0 + u)
@@ -81,47 +77,10 @@ def log1p_fraction(u):
     return 2.0 * fma(p * q, s, s)
 
 
-@kernel
-def mean_and_slope(function, potential, mean, slope):
-    """Write ``f(p)`` and ``f'(p)`` of every unit.
-
-    Args:
-        function: one of ``HIDDEN_FUNCTIONS``.
-        potential: float64 ``(rows, size)``.
-        mean, slope: float64 ``(rows, size)``, written.
-    """
-    potential, mean, slope = flat(potential), flat(mean), flat(slope)
-    if function == SOFTPLUS:
-        for j in range(potential.size):
-            p = potential[j]
-            u = exp_negative(-abs(p))
-            share = 1.0 / (1.0 + u)
-            mean[j] = max(p, 0.0) + log1p_fraction(u)
-            slope[j] = share if p >= 0.0 else u * share
-    elif function == RELU:
-        for j in range(potential.size):
-            p = potential[j]
-            mean[j] = 0.0 if p <= 0.0 else p  # in this order NaN stays NaN and is noticed
-            slope[j] = 1.0 if p >= 0.0 else 0.0
-    elif function == LINEAR:
-        for j in range(potential.size):
-            mean[j] = potential[j]
-            slope[j] = 1.0
-    elif function == LOGISTIC:
-        for j in range(potential.size):
-            p = potential[j]
-            u = exp_negative(-abs(p))
-            share = 1.0 / (1.0 + u)
-            mean[j] = share if p >= 0.0 else u * share
-            slope[j] = u * share * share
-    else:
-        for j in range(potential.size):
-            p = potential[j]
-            u = exp_negative(-2.0 * abs(p))
-            share = 1.0 / (1.0 + u)
-            size = (1.0 - u) * share
-            mean[j] = size if p >= 0.0 else -size
-            slope[j] = 4.0 * u * share * share
+@machine_code("float64(boolean, float64, float64)", np.where)
+def select(builder: Any, condition: Any, one: Any, other: Any) -> Any:
+    """``one`` where the condition holds, else ``other``."""
+    return builder.llvm.select(condition, one, other)
 
 
 @kernel

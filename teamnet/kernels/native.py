@@ -8,12 +8,16 @@ needs LLVM's linker alone.
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import importlib
 from collections.abc import Callable
+from functools import cached_property
 
 import llvmlite.binding as llvm
 
 from teamnet.kernels.cache import Code, object_code
+from teamnet.kernels.compile import Kernel, compile_object
+from teamnet.kernels.sources import sources_of
 
 _C_FUNCTIONS = {
     **{name: name for name in (
@@ -26,15 +30,50 @@ address if it cannot find one of them."""
 _KINDS = {"i": ctypes.c_int64, "d": ctypes.c_double}
 
 
-def _compiled(module: str, name: str) -> Code:
-    compiler = importlib.import_module("teamnet.kernels.compile")
-    return compiler.compile_object(getattr(importlib.import_module(module), name))
+class Native:
+    """A kernel's object code, loaded; callable from Python.
+
+    A call raises a TypeError for a wrong number of arguments, and ctypes.ArgumentError for wrong ones.
+
+    Args:
+        name: for messages.
+        code: what was compiled.
+
+    Attributes:
+        address: by which other compiled code calls it, as long as this object lives.
+    """
+
+    def __init__(self, name: str, code: Code) -> None:
+        self._name, self._code = name, code
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+        program = ctypes.CDLL(None)
+        for needed, provided in _C_FUNCTIONS.items():
+            address = ctypes.cast(getattr(program, provided), ctypes.c_void_p).value
+            assert address is not None
+            llvm.add_symbol(needed, address)
+        machine = llvm.Target.from_default_triple().create_target_machine()
+        self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+        self._engine.add_object_file(llvm.ObjectFileRef.from_data(code.code))
+        self._engine.finalize_object()
+        self.address: int = self._engine.get_function_address(code.symbol)
+
+    @cached_property
+    def _function(self) -> Callable[..., int]:
+        kinds = [_KINDS[letter] for letter in self._code.arguments]
+        return ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, *kinds)(self.address)
+
+    def __call__(self, *values: float) -> int:  # noqa: D102
+        if len(values) != len(self._code.arguments):  # ctypes passes more than there are
+            raise TypeError(f"{self._name} takes {len(self._code.arguments)} arguments, not {len(values)}")
+        result, exception = ctypes.c_int64(), ctypes.c_void_p()
+        if self._function(ctypes.addressof(result), ctypes.addressof(exception), *values):
+            raise RuntimeError(f"{self._name} failed inside compiled code")
+        return result.value
 
 
-def native(module: str, name: str) -> Callable[..., int]:
+def native(module: str, name: str) -> Native:
     """The kernel ``name`` of ``module`` as a function that Python can call; compiled first if the cache has it not.
-
-    The function raises a TypeError for a wrong number of arguments, and ctypes.ArgumentError for wrong ones.
 
     Args:
         module: a module of kernels; it is imported only to be compiled.
@@ -43,29 +82,22 @@ def native(module: str, name: str) -> Callable[..., int]:
     Raises:
         ResourceError: compiled code can be kept nowhere.
     """
-    symbol, arguments, code = object_code(f"{module}.{name}", lambda: _compiled(module, name))
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    program = ctypes.CDLL(None)
-    for needed, provided in _C_FUNCTIONS.items():
-        address = ctypes.cast(getattr(program, provided), ctypes.c_void_p).value
-        assert address is not None
-        llvm.add_symbol(needed, address)
-    machine = llvm.Target.from_default_triple().create_target_machine()
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
-    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-    engine.finalize_object()
-    kinds = [_KINDS[letter] for letter in arguments]
-    prototype = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, *kinds)
-    function = prototype(engine.get_function_address(symbol))
 
-    def call(*values: float) -> int:
-        if len(values) != len(kinds):  # ctypes passes more than there are
-            raise TypeError(f"{module}.{name} takes {len(kinds)} arguments, not {len(values)}")
-        result, exception = ctypes.c_int64(), ctypes.c_void_p()
-        if function(ctypes.addressof(result), ctypes.addressof(exception), *values):
-            raise RuntimeError(f"{module}.{name} failed inside compiled code")
-        return result.value
+    def compiled() -> Code:
+        return compile_object(getattr(importlib.import_module(module), name))
 
-    setattr(call, "engine", engine)  # noqa: B010 - the code lives as long as its engine
-    return call
+    return Native(f"{module}.{name}", object_code(f"{module}.{name}", compiled))
+
+
+def native_of(name: str, declared: Kernel) -> Native:
+    """The same for a kernel that is made at run time, from the parts of a rule or from a function.
+
+    Args:
+        name: for messages and in the cache, beside a digest of the sources of all that it calls.
+        declared: the kernel.
+
+    Raises:
+        ResourceError: compiled code can be kept nowhere.
+    """
+    digest = hashlib.sha256("\n".join(sources_of(declared)).encode()).hexdigest()[:16]
+    return Native(name, object_code(f"{name}.{digest}", lambda: compile_object(declared)))

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba import types
-from numba.core import cgutils
 
 from teamnet.kernels.compile import kernel, machine_code
 
@@ -16,45 +14,26 @@ _LOST = 500_000  # nanoseconds; a yield that takes longer has lost the core to s
 _NAPS = 100  # ticks that then end in a nap instead
 
 
-def _call(builder: Any, name: str, kinds: list[Any], arguments: list[Any]) -> None:
-    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_I32, kinds), name)
-    builder.call(function, arguments)
-
-
-@machine_code
-def yield_processor(typing_context):
+@machine_code("void()")
+def yield_processor(builder: Any) -> None:
     """Let another thread have the core: ``sched_yield``."""
-
-    def generate(context, builder, signature, arguments):
-        _call(builder, "sched_yield", [], [])
-        return context.get_dummy_value()
-
-    return types.void(), generate
+    builder.call("sched_yield", _I32, [], [])
 
 
-@machine_code
-def _nap(typing_context):
+@machine_code("void()")
+def _nap(builder: Any) -> None:
     """Sleep for as short as the system can, some 60 microseconds on Linux."""
-
-    def generate(context, builder, signature, arguments):
-        time = cgutils.alloca_once_value(builder, ir.Constant(ir.ArrayType(_I64, 2), [0, 1]))
-        _call(builder, "nanosleep", [_I64, _I64], [builder.ptrtoint(time, _I64), _I64(0)])
-        return context.get_dummy_value()
-
-    return types.void(), generate
+    time = builder.variable(ir.Constant(ir.ArrayType(_I64, 2), [0, 1]))
+    builder.call("nanosleep", _I32, [_I64, _I64], [builder.llvm.ptrtoint(time, _I64), _I64(0)])
 
 
-@machine_code
-def nanoseconds(typing_context):
+@machine_code("int64()")
+def nanoseconds(builder: Any) -> Any:
     """A clock that only goes forwards."""
-
-    def generate(context, builder, signature, arguments):
-        time = cgutils.alloca_once_value(builder, ir.Constant(ir.ArrayType(_I64, 2), [0, 0]))
-        _call(builder, "clock_gettime", [_I32, _I64], [_I32(_MONOTONIC), builder.ptrtoint(time, _I64)])
-        seconds, rest = builder.extract_value(builder.load(time), 0), builder.extract_value(builder.load(time), 1)
-        return builder.add(builder.mul(seconds, _I64(1_000_000_000)), rest)
-
-    return types.int64(), generate
+    llvm, time = builder.llvm, builder.variable(ir.Constant(ir.ArrayType(_I64, 2), [0, 0]))
+    builder.call("clock_gettime", _I32, [_I32, _I64], [_I32(_MONOTONIC), llvm.ptrtoint(time, _I64)])
+    seconds, rest = llvm.extract_value(llvm.load(time), 0), llvm.extract_value(llvm.load(time), 1)
+    return llvm.add(llvm.mul(seconds, _I64(1_000_000_000)), rest)
 
 
 @kernel

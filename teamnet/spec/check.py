@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import math
 import re
+import typing
 from collections.abc import Sequence
 from pathlib import Path
 
 from teamnet.errors import SpecError, nearest
+from teamnet.kernels.constants import DTYPES
+from teamnet.kernels.hidden import ALIASES, FUNCTIONS
+from teamnet.rules.feedback import ErrorsDown
+from teamnet.rules.map_propagation import MapPropagation
+from teamnet.rules.registry import built_in_rules
 from teamnet.spec.files import check_types, shown
-from teamnet.spec.run import LaunchSpec, RunSpec, TeamSpec, spec_of_team
+from teamnet.spec.rules import rule_of
+from teamnet.spec.run import RunSpec, TeamSpec, spec_of_team
 
-RULES = ("map", "map-async", "reinforce", "backprop")
-WIRES = ("float64", "float32", "bfloat16", "int8")
-FEEDBACKS = ("mirror", "kolen-pollack", "random", "shipped")
-SCHEDULES = ("jacobi", "sweeps", "descents")
-TD_ERRORS = ("broadcast", "passed-down")
 SIGNALS = ("target", "reward")
-FUNCTIONS = ("softplus", "relu", "linear", "logistic", "tanh")
 _MOST_NEURONS = 1_000_000
 MOST_LAYERS = 1_000
 """Hidden layers that a team can have."""
 MOST_SEEDS = 10_000
 """Runs of one kind in a study."""
-_LONGEST_GRAIN = 30
+
+
+def choices(kind: type, field: str) -> tuple[str, ...]:
+    """The values that a field of a dataclass may have, of those whose type names them."""
+    return typing.get_args(typing.get_type_hints(kind)[field])
 
 
 def check_choice(where: str, value: str, known: Sequence[str]) -> None:
@@ -37,7 +42,12 @@ def check_choice(where: str, value: str, known: Sequence[str]) -> None:
         raise SpecError(where, expected=f"one of {', '.join(known)}", found=shown(value), mend=mend)
 
 
-def _check_number(where: str, value: float, expected: str, right: bool, mend: str) -> None:
+def check_number(where: str, value: float, expected: str, right: bool, mend: str) -> None:
+    """Refuse what is no finite number, or not ``right``.
+
+    Raises:
+        SpecError: saying what was expected and how to fix it.
+    """
     if not right or isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise SpecError(where, expected=expected, found=shown(value), mend=mend)
 
@@ -49,7 +59,7 @@ def check_count(where: str, value: int, least: int, most: int = 2**40) -> None:
         SpecError: naming the range.
     """
     right = isinstance(value, int) and least <= value <= most
-    _check_number(where, value, f"a whole number from {least} to {most}", right, "Give such a number.")
+    check_number(where, value, f"a whole number from {least} to {most}", right, "Give such a number.")
 
 
 def check_folder(where: str, path: Path | str) -> None:
@@ -78,61 +88,6 @@ def whole_numbers(where: str, texts: Sequence[str]) -> tuple[int, ...]:
     return tuple(int(text) for text in texts)
 
 
-def check_launch(launch: LaunchSpec) -> None:
-    """Refuse an unknown backend or transport; the grain is checked where it is parsed, but for its length.
-
-    Raises:
-        SpecError: naming the field.
-    """
-    check_types(launch)
-    check_choice("backend", launch.backend, ("ray", "local"))
-    check_choice("transport", launch.transport, ("board", "ray"))
-    for name, value in (
-        ("wait", launch.wait), ("link_latency", launch.link_latency), ("link_bandwidth", launch.link_bandwidth),
-        ("env_patience", launch.env_patience),
-    ):
-        _check_number(name, value, "0 or more", value >= 0, "Leave it out for none.")
-    if len(launch.grain) > _LONGEST_GRAIN:
-        raise SpecError(
-            "grain", expected="layer, block:K or neuron", found=shown(launch.grain), mend="Use a smaller K."
-        )
-
-
-def check_no_link(launch: LaunchSpec) -> None:
-    """Refuse an emulated link where there is none.
-
-    Raises:
-        SpecError: naming the field.
-    """
-    for name in ("link_latency", "link_bandwidth"):
-        if getattr(launch, name) > 0:
-            raise SpecError(
-                name, expected="0 for a run on one node, or without a board", found=str(getattr(launch, name)),
-                mend="Links are between the nodes of a cluster: give --address, and for instance --placement by-team.",
-            )
-
-
-def check_where(spec: RunSpec, launch: LaunchSpec) -> None:
-    """Refuse a run where it cannot run: one that runs free without a board, shipped products of parts of a layer.
-
-    Raises:
-        SpecError: naming the field of the launch.
-    """
-    if spec.feedback == "shipped" and launch.grain != "layer":
-        raise SpecError(
-            "grain", expected="layer where products are shipped", found=repr(launch.grain),
-            mend="Use --grain layer, or --feedback mirror: products of parts of a layer would have to be added up.",
-        )
-    if not spec.free_running:
-        return
-    for field, value, needed in (("backend", launch.backend, "ray"), ("transport", launch.transport, "board")):
-        if value != needed:
-            raise SpecError(
-                field, expected=f"{needed} for a team that runs free", found=repr(value),
-                mend=f"Use --{field} {needed}, or leave out --free-running: the ticked form runs everywhere.",
-            )
-
-
 def check_run(spec: RunSpec) -> None:
     """Refuse values that make no sense; the number of values for each layer is checked by :func:`check_depth`.
 
@@ -140,11 +95,12 @@ def check_run(spec: RunSpec) -> None:
         SpecError: naming the field, what was expected and what was found.
     """
     check_types(spec)
-    check_choice("rule", spec.rule, RULES)
-    check_choice("function", spec.function, FUNCTIONS)
-    check_choice("schedule", spec.schedule, SCHEDULES)
+    if spec.rule not in built_in_rules():
+        rule_of(spec)
+    check_choice("function", spec.function, (*FUNCTIONS, *ALIASES))
+    check_choice("schedule", spec.schedule, choices(MapPropagation, "schedule"))
     check_choice("signal", spec.signal, SIGNALS)
-    check_choice("td_error", spec.td_error, TD_ERRORS)
+    check_choice("td_error", spec.td_error, choices(ErrorsDown, "td_error"))
     check_count("seed", spec.seed, 0, 2**63 - 1)
     for name, bound in (("env_steps", spec.env_steps), ("episodes", spec.episodes)):
         if bound is not None:
@@ -163,12 +119,12 @@ def check_run(spec: RunSpec) -> None:
     check_count("hidden layers", len(spec.hidden), 0, MOST_LAYERS)
     for number, size in enumerate(spec.hidden, 1):
         check_count(f"hidden[{number}]", size, 1, _MOST_NEURONS)
-    _check_number(
+    check_number(
         "step_size", spec.step_size, "0 < step_size < 2", 0 < spec.step_size < 2,
         "Use 0.5, as the paper does; from 2 on settling always diverges.",
     )
-    check_choice("feedback", spec.feedback, FEEDBACKS)
-    check_choice("wire", spec.wire, WIRES)
+    check_choice("feedback", spec.feedback, choices(ErrorsDown, "feedback"))
+    check_choice("wire", spec.wire, DTYPES)
     if spec.error_feedback and spec.wire == "float64":
         raise SpecError(
             "error_feedback", expected="a --wire that leaves something out", found="float64",
@@ -176,21 +132,21 @@ def check_run(spec: RunSpec) -> None:
         )
     if spec.feedback == "kolen-pollack":
         mend = "Forgetting is what brings both ends of a synapse together; try 1e-4."
-        _check_number("forgetting", spec.forgetting, "between 0 and 1", 0 < spec.forgetting < 1, mend)
+        check_number("forgetting", spec.forgetting, "between 0 and 1", 0 < spec.forgetting < 1, mend)
     else:
         right = 0 <= spec.forgetting < 1
-        _check_number("forgetting", spec.forgetting, "0 or more and below 1", right, "Use 0 to forget nothing.")
-    _check_number("tolerance", spec.tolerance, "0 or more", spec.tolerance >= 0, "Use 0 for none, or try 0.01.")
+        check_number("forgetting", spec.forgetting, "0 or more and below 1", right, "Use 0 to forget nothing.")
+    check_number("tolerance", spec.tolerance, "0 or more", spec.tolerance >= 0, "Use 0 for none, or try 0.01.")
     check_count("exchange_every", spec.exchange_every, 1, 100_000)
-    _check_number("discount", spec.discount, "0 <= discount <= 1", 0 <= spec.discount <= 1, "Use 0.98, as the paper.")
+    check_number("discount", spec.discount, "0 <= discount <= 1", 0 <= spec.discount <= 1, "Use 0.98, as the paper.")
     _check_share("exploring", spec.exploring)
-    _check_number("entropy", spec.entropy, "0 or more", spec.entropy >= 0, "Use 0 for no regularisation.")
+    check_number("entropy", spec.entropy, "0 or more", spec.entropy >= 0, "Use 0 for no regularisation.")
     _check_combination(spec)
     if spec.reward_limit is not None:
-        _check_number("reward_limit", spec.reward_limit, "more than 0", spec.reward_limit > 0, "Leave it out for none.")
+        check_number("reward_limit", spec.reward_limit, "more than 0", spec.reward_limit > 0, "Leave it out for none.")
     for name, value in (("action_scale", spec.action_scale), ("action_offset", spec.action_offset)):
         if value is not None:
-            _check_number(name, value, "a finite number", True, "Leave it out to span the action space.")
+            check_number(name, value, "a finite number", True, "Leave it out to span the action space.")
     for name, team in (("actor", spec.actor), ("critic", spec.critic)):
         if team is not None:
             _check_team(name, team)
@@ -244,14 +200,14 @@ def _check_combination(spec: RunSpec) -> None:
 def _check_rule_of_team(name: str, spec: RunSpec, team: TeamSpec) -> None:
     """Refuse a team's own rule or schedule that its run would not carry out."""
     if team.rule is not None:
-        check_choice(f"{name}.rule", team.rule, RULES)
+        check_choice(f"{name}.rule", team.rule, tuple(built_in_rules()))
         if "map-async" in (team.rule, spec.rule) and team.rule != spec.rule:
             raise SpecError(
                 f"{name}.rule", expected=f"the run's rule, {spec.rule}", found=repr(team.rule),
                 mend="Give all teams of the run the same rule: map-async is for all or for none.",
             )
     if team.schedule is not None:
-        check_choice(f"{name}.schedule", team.schedule, SCHEDULES)
+        check_choice(f"{name}.schedule", team.schedule, choices(MapPropagation, "schedule"))
     own = spec_of_team(spec, team)
     if team.schedule is not None and own.rule != "map":
         raise SpecError(
@@ -264,19 +220,19 @@ def _check_rule_of_team(name: str, spec: RunSpec, team: TeamSpec) -> None:
 
 
 def _check_share(where: str, value: float) -> None:
-    _check_number(where, value, "0 <= exploring <= 1", 0 <= value <= 1, "Use 1 for every unit to explore.")
+    check_number(where, value, "0 <= exploring <= 1", 0 <= value <= 1, "Use 1 for every unit to explore.")
 
 
 def _check_team(name: str, team: TeamSpec) -> None:
     for value in team.variances:
-        _check_number(f"{name}.variances", value, "numbers above 0", value > 0, "Use 0.1: every unit must explore.")
+        check_number(f"{name}.variances", value, "numbers above 0", value > 0, "Use 0.1: every unit must explore.")
     for field, rates in (("rates", team.rates), ("final_rates", team.final_rates)):
         for value in rates:
-            _check_number(f"{name}.{field}", value, "numbers of 0 or more", value >= 0, "Use 0 to freeze a layer.")
-    _check_number(
+            check_number(f"{name}.{field}", value, "numbers of 0 or more", value >= 0, "Use 0 to freeze a layer.")
+    check_number(
         f"{name}.trace_lambda", team.trace_lambda, "0 <= lambda <= 1", 0 <= team.trace_lambda <= 1, "Use 0 for none."
     )
-    _check_number(
+    check_number(
         f"{name}.temperature", team.temperature, "more than 0", team.temperature > 0, "Use more to explore more."
     )
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from teamnet.dataflow.layers import Family, LayerSpec, Rate
 from teamnet.spec.check import check_depth
-from teamnet.spec.layers import Family, LayerSpec, Rate
 from teamnet.spec.presets import METHODS, preset
+from teamnet.spec.rules import rule_of
 from teamnet.spec.run import RunSpec, TeamSpec, spec_of_team
-
-_SCHEDULES = {"map-async": "ticks", "reinforce": "jacobi", "backprop": "chain"}
-"""The schedule that goes with a rule; MAP propagation can choose."""
 
 
 @dataclass(frozen=True)
@@ -91,22 +89,20 @@ def _layers(
     sizes = (interface.observation_size, *spec.hidden, outputs)
     rates = [Rate(start, end, spec.anneal_steps) for start, end in zip(team.rates, team.final_rates, strict=True)]
     last = len(sizes) - 1
+    regular = name == "actor" and family == "categorical"
+    rule = rule_of(spec if regular else replace(spec, entropy=0.0))
     return [
         LayerSpec(
-            team=name, team_number=number, number=layer, fan_in=sizes[layer - 1], size=sizes[layer],
+            team=name, team_number=number, number=layer, depth=last, fan_in=sizes[layer - 1], size=sizes[layer],
             fan_out=0 if layer == last else sizes[layer + 1],
             family=family if layer == last else "gaussian",
             function="linear" if layer == last else spec.function,
             variance=team.variances[layer - 1] if layer <= len(team.variances) else 1.0,
-            temperature=team.temperature, step_size=spec.step_size,
-            settle_steps=0 if spec.rule in ("reinforce", "backprop") else spec.settle_steps,
-            trace_decay=spec.discount * team.trace_lambda,
+            temperature=team.temperature, trace_decay=spec.discount * team.trace_lambda,
             rate=rates[layer - 1], rate_above=Rate(0.0, 0.0) if layer == last else rates[layer],
             gated=name == "critic" and spec.signal == "target", single_step=interface.single_step, rows=spec.num_envs,
-            schedule=_SCHEDULES.get(spec.rule, spec.schedule), acting_steps=spec.acting_steps,
-            exploring=spec.exploring, entropy=spec.entropy if name == "actor" and family == "categorical" else 0.0,
-            exchange_every=spec.exchange_every, feedback=spec.feedback, forgetting=spec.forgetting,
-            wire=spec.wire, error_feedback=spec.error_feedback, tolerance=spec.tolerance, td_error=spec.td_error,
+            rule=rule, exploring=spec.exploring, wire=spec.wire, error_feedback=spec.error_feedback,
+            tolerance=spec.tolerance,
         )
         for layer in range(1, last + 1)
     ]

@@ -38,8 +38,9 @@ class RunSpec:
 
     Args:
         task: a preset's name or a Gymnasium id.
-        rule: ``map``, ``map-async`` (every unit updates all the time), ``reinforce`` (MAP propagation without settle
-            steps) or ``backprop`` (output units by REINFORCE, hidden units by the chain rule).
+        rule: map, map-async, reinforce or backprop, or a rule of your own: FILE.py, FILE.py:Class or module:Class.
+        settings: of a rule of your own: names and values, as texts.
+        source: the text of its file, which is kept with the run.
         seed: of all random streams.
         env_steps: when the run is over, or with the episodes; the first that is reached, ``None`` for no such bound.
         episodes: when the run is over, or with the environment steps.
@@ -87,6 +88,8 @@ class RunSpec:
 
     task: str
     rule: str = "map"
+    settings: tuple[tuple[str, str], ...] = ()
+    source: str = ""
     seed: int = 0
     env_steps: int | None = None
     episodes: int | None = None
@@ -135,6 +138,8 @@ class LaunchSpec:
         link_bandwidth: bytes per second that an emulated link carries in each direction; 0 for no limit.
         env_patience: seconds that an environment has for an answer, after which the run ends; 0 for as long as it
             takes.
+        interpret: operations run as plain Python on NumPy arrays, for breakpoints and prints; in this process only,
+            slow, and equal to the compiled form to about 1e-9.
     """
 
     backend: str = "ray"
@@ -146,6 +151,7 @@ class LaunchSpec:
     link_latency: float = 0.0
     link_bandwidth: float = 0.0
     env_patience: float = 300.0
+    interpret: bool = False
 
 
 def halved(spec: RunSpec) -> RunSpec:

@@ -19,9 +19,9 @@ from dataclasses import dataclass, replace
 import gymnasium
 import numpy as np
 
+from teamnet.dataflow.layers import LayerSpec
 from teamnet.kernels.constants import TIMED_EVERY
 from teamnet.spec.check import check_choice, check_count
-from teamnet.spec.layers import LayerSpec
 from teamnet.spec.presets import preset
 from teamnet.spec.resolve import build_teams
 from teamnet.spec.run import LaunchSpec, RunSpec

@@ -15,10 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from teamnet.dataflow.layers import LayerSpec, Rate, UnitSpec
 from teamnet.errors import CheckpointError
-from teamnet.spec.check import FUNCTIONS, check_launch
+from teamnet.kernels.hidden import ALIASES, FUNCTIONS
+from teamnet.rules.map_propagation import MapPropagation
+from teamnet.spec.check_launch import check_launch
 from teamnet.spec.files import shown
-from teamnet.spec.layers import LayerSpec, Rate, UnitSpec
 from teamnet.spec.run import LaunchSpec
 from teamnet.team.partition import divide_all
 from teamnet.team.state import State, merge, split
@@ -63,15 +65,16 @@ def golden_layers(meta: Mapping[str, Any]) -> list[LayerSpec]:
     _check_meta(meta)
     sizes, last = meta["sizes"], len(meta["sizes"]) - 1
     rates = [Rate(rate, rate) for rate in meta["learning_rate"]]
+    shares = [step / variance for step, variance in zip(meta["step_size"], meta["variance"], strict=True)]
     return [
         LayerSpec(
-            team="critic" if meta["critic_gate"] else "actor", team_number=0, number=number,
+            team="critic" if meta["critic_gate"] else "actor", team_number=0, number=number, depth=last,
             fan_in=sizes[number - 1], size=sizes[number], fan_out=0 if number == last else sizes[number + 1],
             family="categorical" if number == last and meta["output"] == "softmax" else "gaussian",
             function="linear" if number == last else meta["hidden_activation"],
             variance=meta["variance"][number - 1], temperature=meta["temperature"] or 1.0,
-            step_size=meta["step_size"][number - 1] / meta["variance"][number - 1],
-            settle_steps=meta["settle_steps"], trace_decay=meta["trace_decay"], rate=rates[number - 1],
+            rule=MapPropagation(settle_steps=meta["settle_steps"], step_size=shares[number - 1]),
+            trace_decay=meta["trace_decay"], rate=rates[number - 1],
             rate_above=Rate(0.0, 0.0) if number == last else rates[number], gated=meta["critic_gate"],
             single_step=False, rows=meta["batch"],
         )
@@ -89,7 +92,7 @@ def _check_meta(meta: Mapping[str, Any]) -> None:
         if len(meta[name]) != layers or not all(finite_number(value) >= least for value in meta[name]):
             raise ValueError(f"{name} = {shown(meta[name])}")
     decay, temperature = finite_number(meta["trace_decay"]), finite_number(meta["temperature"] or 1.0)
-    known = meta["hidden_activation"] in FUNCTIONS and type(meta["critic_gate"]) is bool
+    known = meta["hidden_activation"] in (*FUNCTIONS, *ALIASES) and type(meta["critic_gate"]) is bool
     if layers < 1 or not known or not 0.0 <= decay <= 1.0 or temperature < _LEAST:
         raise ValueError("a team that cannot be")
 

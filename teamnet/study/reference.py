@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from teamnet.spec.layers import LayerSpec
+from teamnet.dataflow.layers import LayerSpec
+from teamnet.rules.map_propagation import MapPropagation
 
 
 def _logistic(p: np.ndarray) -> np.ndarray:
@@ -24,6 +25,11 @@ _FUNCTIONS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.nda
     "logistic": (_logistic, lambda p: _logistic(p) * (1 - _logistic(p))),
     "tanh": (np.tanh, lambda p: 1.0 - np.tanh(p) ** 2),
 }
+
+
+def _settling(layer: LayerSpec) -> MapPropagation:
+    assert isinstance(layer.rule, MapPropagation), "the reference knows MAP propagation alone"
+    return layer.rule
 
 
 class ReferenceTeam:
@@ -101,15 +107,15 @@ class ReferenceTeam:
     def settle(self) -> None:
         """All settle steps, every hidden layer at once from the old state."""
         last = len(self.layers) - 1
-        for _ in range(self.layers[0].settle_steps):
+        for _ in range(_settling(self.layers[0]).settle_steps):
             forces = [
                 (self.means[number] - self.activations[number + 1]) / self.layers[number].variance
                 + self.error(number + 1) @ self.parameters[number + 1][:-1].T
                 for number in range(last)
             ]
             for number, force in enumerate(forces):
-                layer = self.layers[number]
-                self.activations[number + 1] = self.activations[number + 1] + layer.step_size * layer.variance * force
+                step = _settling(self.layers[number]).step_size * self.layers[number].variance
+                self.activations[number + 1] = self.activations[number + 1] + step * force
             for number in range(last + 1):
                 self._predict(number)
 

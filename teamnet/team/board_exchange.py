@@ -8,19 +8,19 @@ from typing import Any
 
 import numpy as np
 
+from teamnet.dataflow.graph import Dataflow
+from teamnet.dataflow.layers import LayerSpec, UnitSpec
+from teamnet.dataflow.ports import OBSERVATION, TD_ERROR
 from teamnet.errors import ActorLost
-from teamnet.kernels.constants import ABORTED, READY
+from teamnet.kernels.constants import ABORTED, BROKEN, FAILED, READY
 from teamnet.kernels.native import native
-from teamnet.spec.layers import LayerSpec, UnitSpec
 from teamnet.team import exchange
 from teamnet.team.crew import Crew, Pending
-from teamnet.team.exchange import non_finite, silent
+from teamnet.team.exchange import failed, silent
 from teamnet.team.ledger import Ledger, book
 from teamnet.team.node import Node
 from teamnet.team.nodes import Nodes
 from teamnet.team.partition import noise_steps
-from teamnet.units.schedules import schedule_of
-from teamnet.units.schedules.phase import rounds
 from teamnet.units.unit import Snapshot
 
 _LOOK_EVERY = 0.05
@@ -45,9 +45,10 @@ class BoardExchange:
         self.actors = crew.size
         self._publish = native("teamnet.team.meet", "publish_alone")
         self._wait_for_all = native("teamnet.team.meet", "wait_for_all")
-        self._crew, self._teams, self._units = crew, teams, units
+        self._crew, self._units = crew, units
+        self._flow = flow = Dataflow(teams, free_running=self._free_running)
         try:
-            nodes = nodes or Nodes(Node(teams, units, [0] * len(units)))
+            nodes = nodes or Nodes(Node(teams, units, [0] * len(units), free_running=self._free_running))
             nodes.attach(crew)
         except BaseException:
             try:
@@ -58,15 +59,17 @@ class BoardExchange:
             raise
         self._nodes = nodes
         self.board = self._nodes.board
-        self._observations, self._keep = self.board.observations, self.board.keep
-        self._delta, self._kept = self.board.delta
-        self._observation_word = self.board.address("word", "observation")
-        self._delta_word = self.board.address("word", "delta")
-        self._control = self.board.address("control")
-        outputs = [self.board.address("word", "activation", team[-1].team, team[-1].number) for team in teams]
-        self._output_words = np.array(outputs, np.int64)
-        self._output_rounds = np.array([rounds(schedule_of(team[-1]), "activation") for team in teams], np.int64)
-        self._outputs_at = self._output_words.ctypes.data, self._output_rounds.ctypes.data, len(outputs)
+        self._observations, self._masks = self.board.observations, self.board.episode_masks
+        self._td_error, self._trace_mask = self.board.signals
+        start = self.board.start
+        self._observation_counter, self._td_error_counter = (
+            start + self.board.counter(key) for key in (OBSERVATION, TD_ERROR)
+        )
+        self._control = start
+        outputs = flow.outputs
+        self._output_counters = np.array([start + self.board.counter(slot.key) for slot in outputs], np.int64)
+        self._output_rounds = np.array([flow.rounds(slot.key) for slot in outputs], np.int64)
+        self._outputs_at = self._output_counters.ctypes.data, self._output_rounds.ctypes.data, len(outputs)
         self._noise_steps = noise_steps(teams)
         self._running: list[Pending] = []
         self._asked: list[Pending] = []
@@ -77,8 +80,8 @@ class BoardExchange:
         if not self._running:
             self._begin()
         self._observations[self._step & 1] = observation
-        self._keep[self._step & 1] = keep
-        self._publish(self._observation_word, self._step + 1)
+        self._masks[self._step & 1] = keep
+        self._publish(self._observation_counter, self._step + 1)
         self._wait_for_outputs(self._step + 1)
 
     def _wait_for_outputs(self, steps: int) -> None:
@@ -99,9 +102,9 @@ class BoardExchange:
             return
         self._wait_for(self._running)
         running, self._running = self._running, []
-        for unit, (_, step, said) in zip(self._units, self._crew.results(running), strict=True):
-            if said is not None:
-                raise non_finite(unit, step - 1, said)
+        for unit, (status, step, published) in zip(self._units, self._crew.results(running), strict=True):
+            if status in (BROKEN, FAILED):
+                raise failed(status, unit, step - (status == BROKEN), published)
 
     def _look_after_workers(self, aborted: bool) -> None:
         if not aborted and not self._crew.failed(self._running) and not self._aborted():
@@ -122,8 +125,8 @@ class BoardExchange:
 
     def learn(self, delta: np.ndarray) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""
-        self._delta[:], self._kept[:] = delta, self._keep[self._step & 1]
-        self._publish(self._delta_word, self._step + 1)
+        self._td_error[:], self._trace_mask[:] = delta, self._masks[self._step & 1]
+        self._publish(self._td_error_counter, self._step + 1)
         self._step += 1
 
     def pause(self) -> None:
@@ -169,13 +172,13 @@ class BoardExchange:
         """See :class:`teamnet.team.exchange.Exchange`."""
         counts = self._look("counts")
         return book(
-            self._teams, self._units, self._nodes.places, counts, self._nodes.traffic(),
+            self._flow, self._units, self._nodes.places, counts, self._nodes.traffic(),
             steps=self._step - self._first_step, pauses=self._pauses, free_running=self._free_running,
         )
 
-    def laps(self) -> list[np.ndarray]:
+    def timestamps(self) -> list[np.ndarray]:
         """See :class:`teamnet.team.exchange.Exchange`."""
-        return self._look("laps")
+        return self._look("timestamps")
 
     def restore(self, snapshots: Sequence[tuple[Snapshot, Snapshot]], step: int) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""

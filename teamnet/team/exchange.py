@@ -8,11 +8,10 @@ from typing import Protocol
 import numpy as np
 
 from teamnet.board.board import Board
-from teamnet.errors import ActorLost, Diverged
-from teamnet.spec.layers import LayerSpec, UnitSpec
+from teamnet.dataflow.layers import UnitSpec
+from teamnet.errors import ActorLost, Diverged, OperationFailed
+from teamnet.kernels.constants import FAILED
 from teamnet.team.ledger import Ledger
-from teamnet.units.schedules import schedule_of
-from teamnet.units.schedules.phase import rounds
 from teamnet.units.unit import Snapshot
 
 PATIENCE = 10.0
@@ -73,8 +72,8 @@ class Exchange(Protocol):
         """What the units have said to each other, and where their time went."""
         ...
 
-    def laps(self) -> list[np.ndarray]:
-        """Every unit's :meth:`teamnet.units.unit.Unit.laps`."""
+    def timestamps(self) -> list[np.ndarray]:
+        """Every unit's :meth:`teamnet.units.unit.Unit.timestamps`."""
         ...
 
     def restore(self, snapshots: Sequence[tuple[Snapshot, Snapshot]], step: int) -> None:
@@ -100,10 +99,12 @@ class Exchange(Protocol):
 class OutputReader:
     """The outputs of all teams on a board after a step's acting."""
 
-    def __init__(self, board: Board, teams: Sequence[Sequence[LayerSpec]]) -> None:
-        self._outputs = [board.activations(team[-1]) for team in teams]
-        self._rounds = [rounds(schedule_of(team[-1]), "activation") for team in teams]
-        self._values = [board.value(team[0].team) if team[0].gated else None for team in teams]
+    def __init__(self, board: Board) -> None:
+        flow = board.flow
+        values = [flow.value_of(team) for team in flow.teams]
+        self._outputs = [board.slot(slot.key) for slot in flow.outputs]
+        self._rounds = [flow.rounds(slot.key) for slot in flow.outputs]
+        self._values = [board.slot(slot.key)[0, :, 0] if slot else None for slot in values]
 
     def output(self, team_number: int, step: int) -> np.ndarray:
         """The activation ``(rows, size)`` of a team's output layer, a view that the next step but one overwrites."""
@@ -116,21 +117,27 @@ class OutputReader:
         return value
 
 
-def non_finite(unit: UnitSpec, step: int, said: np.ndarray) -> Diverged:
-    """The error of a unit whose activation or mean is no longer finite.
+def failed(status: int, unit: UnitSpec, step: int, published: np.ndarray) -> Diverged | OperationFailed:
+    """The error of a unit that could not do an operation, or whose activation or mean is no longer finite.
 
     Args:
+        status: ``FAILED`` or ``BROKEN``.
         unit: which.
         step: of the whole batch, from 0.
-        said: activations ``(.., neurons)`` that it published last, as far as they are known here.
+        published: activations ``(.., neurons)`` that it published last, as far as they are known here.
     """
-    finite = np.isfinite(said)
+    if status == FAILED:
+        return OperationFailed(
+            f"{unit.name}, step {step}", expected="an operation that ends well", found="an exception",
+            mend="Run it with --backend local --interpret to see where.",
+        )
+    finite = np.isfinite(published)
     found = "NaN or infinity"
     if not finite.all():
         place = tuple(np.argwhere(~finite)[0])
-        found += f"; the activation of neuron {unit.start + place[-1]} was {said[place]}"
-    if finite.any() and said[finite].any():
-        found += f"; finite ones were between {said[finite].min():.3g} and {said[finite].max():.3g}"
+        found += f"; the activation of neuron {unit.start + place[-1]} was {published[place]}"
+    if finite.any() and published[finite].any():
+        found += f"; finite ones were between {published[finite].min():.3g} and {published[finite].max():.3g}"
     return Diverged(
         f"{unit.name}, step {step}", expected="finite activations", found=found,
         mend="The learning diverged: lower the learning rates or the step size, or raise the variances.",

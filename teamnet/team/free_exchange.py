@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from teamnet.dataflow.layers import LayerSpec, UnitSpec
 from teamnet.kernels.native import native
-from teamnet.spec.layers import LayerSpec, UnitSpec
 from teamnet.team.board_exchange import BoardExchange
 from teamnet.team.crew import Crew
 from teamnet.units.unit import Snapshot
@@ -45,7 +45,7 @@ class FreeExchange(BoardExchange):
         number = self._step + 1
         self._begun[keep == 0.0] = number
         self._observations[self._step & 1] = observation
-        self._keep[self._step & 1] = self._begun
+        self._masks[self._step & 1] = self._begun
         self._set_control(self._clock, number)
         if not self._running:
             self._begin()
@@ -71,5 +71,5 @@ class FreeExchange(BoardExchange):
         """See :class:`teamnet.team.exchange.Exchange`."""
         super().restore(snapshots, step)
         self._begun[:] = 0.0
-        for word in self._output_words.tolist():
-            self._set_control(word, 2 * step)
+        for counter in self._output_counters.tolist():
+            self._set_control(counter, 2 * step)

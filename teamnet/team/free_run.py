@@ -1,6 +1,6 @@
 """Asynchronous MAP propagation without a common tick: one unit on its own, with the newest values on the board.
 
-The rule is that of :mod:`teamnet.units.schedules.asynchronous`; what differs is that nobody waits. A unit ticks as fast
+The rule is that of :mod:`teamnet.rules.asynchronous`; what differs is that nobody waits. A unit ticks as fast
 as it is given a core, and its own ticks count: one that is slow moves less in an environment step, or misses whole
 observations, and the others do not notice. When it comes by, it learns from the newest TD error; when it turns to the
 next observation, its traces take what it has come to, with what its neighbours said then.
@@ -19,13 +19,27 @@ the mirror drifts away from its original; DEVIATIONS 17 says how far.
 from __future__ import annotations
 
 from teamnet.board.words import announce, load_acquire, publish, reached, store_release
+from teamnet.dataflow.free import (
+    ACCUMULATE,
+    ACT,
+    ACT_LAST,
+    FIND_ERROR,
+    LEARN,
+    LOOK,
+    NOTE,
+    OBSERVE,
+    SEND,
+    SETTLE,
+    SHOW_GATE,
+)
 from teamnet.kernels.compile import kernel
 from teamnet.kernels.constants import ABORTED, BROKEN, ENDED, READY
 from teamnet.kernels.processor import give_way
-from teamnet.units.free import act, learn_late, move, observe
-from teamnet.units.learning import accumulate_noted, finish, note_neighbours
-from teamnet.units.records import units_at
+from teamnet.units.layout import OWN, READ, STEP, UNIT, WRITE
+from teamnet.units.stepping import do_step
+from teamnet.units.timing import finish
 
+_STEP, _WRITE = STEP.size, WRITE.size
 _MASK = 0xFFFFFFFF
 
 
@@ -40,61 +54,108 @@ def _command(unit):
 
 
 @kernel
-def _work(unit, ticks):
+def _read_counter(unit, number):
+    """The round counter of the first slot that a step reads."""
+    return READ(STEP(unit.steps + _STEP * number).reads).counter
+
+
+@kernel
+def _own_slot(unit, number):
+    """The slot that a step writes last."""
+    step = STEP(unit.steps + _STEP * number)
+    return OWN(WRITE(step.writes + _WRITE * (step.write_count - 1)).own)
+
+
+@kernel
+def _find_error(address):
+    do_step(address, FIND_ERROR)
+    do_step(address, SEND)
+
+
+@kernel
+def _move(address, unit):
+    """A tick in which a hidden unit settles, and an output unit rests."""
+    if not unit.last_layer:
+        do_step(address, SETTLE)
+    do_step(address, LOOK)
+    _find_error(address)
+    if unit.last_layer and unit.gated:
+        do_step(address, SHOW_GATE)
+
+
+@kernel
+def _act(address, unit, final):
+    """A tick of an output unit that acts; a critic shows its gate in the ``final`` one."""
+    do_step(address, ACT_LAST if final else ACT)
+    _find_error(address)
+    if unit.gated and final:
+        do_step(address, SHOW_GATE)
+
+
+@kernel
+def _work(address, unit, ticks, acting_steps, settle_steps):
     """One tick of the unit; ``ticks`` have counted since the observation. Returns how many count now.
 
     Ticks of acting count, and those after the TD error is known. An output unit publishes twice in an observation: its
     action, and that it has rested.
     """
-    acting, counts = unit.last_layer and ticks < unit.acting_steps, True
+    acting, counts = unit.last_layer and ticks < acting_steps, True
     if acting:
-        act(unit, ticks == unit.acting_steps - 1)
+        _act(address, unit, ticks == acting_steps - 1)
     else:
-        move(unit)
+        _move(address, unit)
         counts = unit.learned == unit.step + 1
         if counts:
-            note_neighbours(unit)
+            do_step(address, NOTE)
     if not unit.first_layer:
-        announce(unit.error_word, unit.peers)
+        own = _own_slot(unit, SEND)
+        announce(own.counter, own.peers)
     ticks += counts
-    if unit.last_layer and counts and ticks == unit.acting_steps:
-        publish(unit.activation_word, 2 * unit.step + 1, unit.peers)
-    elif unit.last_layer and counts and ticks == unit.acting_steps + max(1, unit.settle_steps):
-        publish(unit.activation_word, 2 * unit.step + 2, unit.peers)
+    if unit.last_layer and counts:
+        own = _own_slot(unit, ACT)
+        if ticks == acting_steps:
+            publish(own.counter, 2 * unit.step + 1, own.peers)
+        elif ticks == acting_steps + max(1, settle_steps):
+            publish(own.counter, 2 * unit.step + 2, own.peers)
     return ticks
 
 
 @kernel
-def run_free(address: int, steps: int) -> int:
+def run_free(address: int, steps: int, acting_steps: int, settle_steps: int) -> int:
     """Run the unit whose record is at ``address`` until the run pauses, or until its noise is used up.
 
     Args:
         address: of the record.
         steps: observations for which there is noise.
+        acting_steps, settle_steps: ticks of an output unit before and after its action counts.
 
     Returns:
         ``READY`` when the noise is used up, else why the unit stopped: ``ENDED``, ``ABORTED`` or ``BROKEN``.
     """
-    unit = units_at(address, 1)[0]
+    unit = UNIT(address)
+    td_error = _read_counter(unit, LEARN)
     clock, seen, ticks, naps, heard = unit.step, 0, 0, 0, -1
     while True:
         status = _command(unit)
         newest = clock + ((load_acquire(unit.control + 8) - clock) & _MASK)
-        if seen and unit.learned != clock and reached(unit.delta_word, clock):
-            learn_late(unit, clock)
+        if seen and unit.learned != clock and reached(td_error, clock):
+            do_step(address, LEARN)
         if newest != clock or status != READY:
             if seen and unit.noted == clock:
-                accumulate_noted(unit)
+                do_step(address, ACCUMULATE)
             if seen and not finish(unit):
                 store_release(unit.control, 1)
                 return BROKEN
             if status != READY or seen == steps:
                 return status
-            observe(unit, newest)
+            unit.seen = unit.step
+            unit.step = newest - 1
+            do_step(address, OBSERVE)
+            _find_error(address)
             clock, seen, ticks = newest, seen + 1, 0
             heard = -1
-        news = heard + 1 if unit.last_layer else load_acquire(unit.above_word)
+        news = heard + 1 if unit.last_layer else load_acquire(_read_counter(unit, SETTLE))
         if seen and news != heard:
             heard = news
-            ticks = _work(unit, ticks)
+            ticks = _work(address, unit, ticks, acting_steps, settle_steps)
         naps = give_way(naps)

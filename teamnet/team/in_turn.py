@@ -1,37 +1,41 @@
-"""The phases of all units of a process in turn, compiled."""
+"""The steps of all units of a process in turn, compiled."""
 
 from __future__ import annotations
 
 from teamnet.kernels.compile import kernel
 from teamnet.kernels.memory import integers
-from teamnet.units.learning import finish
-from teamnet.units.perform import perform
-from teamnet.units.records import schedule_of, units_at
-from teamnet.units.timing import clock, note
+from teamnet.units.layout import UNIT
+from teamnet.units.stepping import do_step
+from teamnet.units.timing import clock, finish, note
+
+FINE = -1
+"""What :func:`run_in_turn` returns if nothing went wrong."""
 
 
 @kernel
-def perform_in_turn(address: int, count: int, order: int, length: int) -> int:
-    """Do phases in an order in which everything is published before it is read.
+def run_in_turn(units: int, count: int, order: int, length: int) -> int:
+    """Do steps in an order in which everything is published before it is read.
 
     Args:
-        address: of the records of ``count`` units.
+        units: address of the addresses of ``count`` units' records, int64.
         count: of units.
-        order: address of ``length`` pairs of int64: a unit's number and that of its phase.
+        order: address of ``length`` pairs of int64: a unit's number and that of its step.
         length: of the order.
 
     Returns:
-        The number of the first unit that ended its step with a non-finite value, or -1.
+        The number of the first unit that ended its environment step with a non-finite value, ``count`` more if its
+        operation could not be done, or :data:`FINE`.
     """
-    units, pairs = units_at(address, count), integers(order, 2 * length)
-    broken = -1
+    addresses, pairs = integers(units, count), integers(order, 2 * length)
+    broken = FINE
     for place in range(length):
-        number, phase = pairs[2 * place], pairs[2 * place + 1]
-        unit = units[number]
+        number, step = pairs[2 * place], pairs[2 * place + 1]
+        unit = UNIT(addresses[number])
         begun = clock(unit)
-        perform(unit, schedule_of(unit)[phase])
+        if not do_step(addresses[number], step) and broken < 0:
+            broken = number + count
         done = clock(unit)
-        note(unit, phase, begun, begun, done, done)
-        if phase == unit.phases - 1 and not finish(unit) and broken < 0:
+        note(unit, step, begun, begun, done, done)
+        if step == unit.step_count - 1 and not finish(unit) and broken < 0:
             broken = number
     return broken

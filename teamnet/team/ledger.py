@@ -1,24 +1,25 @@
-"""The ledger: what the units of a run have said to each other, and where their time went.
+"""The ledger: what the units of a run have sent to each other, and where their time went.
 
-Units count what they publish, the coordinator counts its steps; who reads what follows from the architecture. A
-message is one publication for one reader, on the board as by actor calls, so that the counts compare rules, schedules
-and grains and not the cleverness of a transport. What links between nodes really carried, once for all readers of a
-node, is counted by the relay.
+Units count what they publish, the coordinator counts its steps; who reads what is asked of the dataflow. A message is
+one publication for one reader, on the board as by actor calls, so that the counts compare rules, schedules and grains
+and not the cleverness of a transport. What links between nodes really carried, once for all readers of a node, is
+counted by the relay.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from teamnet.dataflow.critical_path import exchanges_per_step
+from teamnet.dataflow.graph import Dataflow
+from teamnet.dataflow.layers import UnitSpec
+from teamnet.dataflow.slots import COORDINATOR, Group, Slot
 from teamnet.kernels.constants import BYTES_OF_NUMBER
-from teamnet.spec.layers import LayerSpec, UnitSpec
-from teamnet.team.critical_path import exchanges_per_step
-from teamnet.units.layout import LEDGER
-from teamnet.units.schedules import schedule_of
-from teamnet.units.schedules.phase import rounds
+from teamnet.units.layout import TIMES
+from teamnet.units.unit import Counts
 
 _NUMBER = 8
 """Bytes of a float64."""
@@ -26,10 +27,9 @@ COORDINATOR_NODE = 0
 OBSERVATION, ACTIVATION, ERROR, ACTION, TD_ERROR, GATE, CONTROL = EDGES = (
     "observation", "activation", "error", "action", "td_error", "gate", "control"
 )
-"""Kinds of edges.
+"""Kinds of edges that every ledger has, in this order: of pauses, and masks that come with the observation, the last.
 
-Activations go up, error activations down; the TD error says too which rows keep their trace; control says which rows
-begin an episode, to units that go on from their last values, and pauses.
+Slots of other kinds have edges of their own after them.
 """
 
 
@@ -40,7 +40,7 @@ class Traffic(NamedTuple):
     bytes: int = 0
 
     def plus(self, more: Traffic, readers: int) -> Traffic:
-        """With what so many readers are told."""
+        """With what so many readers are sent."""
         return Traffic(self.messages + readers * more.messages, self.bytes + readers * more.bytes)
 
 
@@ -49,8 +49,8 @@ class Ledger:
     """Of some steps of a run.
 
     Args:
-        steps: of the whole batch of environments, since this process began or took up the run.
-        exchanges: from one unit to the next on the longest way through a step; ``None`` without a common tick.
+        steps: of the whole batch of environments, since this process began or continued the run.
+        exchanges: sequential exchanges on the critical path of a step; ``None`` without a common tick.
         edges: by kind.
         same_node, between_nodes: by link.
         relay: what links between nodes have carried: ``messages``, ``bytes`` with their headers, and ``writes``.
@@ -101,119 +101,105 @@ class Ledger:
         }
 
 
-def foretell(
-    teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec], nodes: Sequence[int] | None = None
-) -> Ledger:
-    """The ledger of one step before anything has run, without times: what the schedules say that units publish.
+def foretell(flow: Dataflow, units: Sequence[UnitSpec], nodes: Sequence[int] | None = None) -> Ledger:
+    """The ledger of one step before anything has run, without times: what the steps say that units publish.
 
     Args:
-        teams: the layers of every team.
+        flow: the dataflow of the run.
         units: all units in canonical order.
         nodes: each unit's node; one for all if left out.
     """
-    schedules = [schedule_of(unit.layer) for unit in units]
-    counts = [
-        dict.fromkeys(LEDGER, 0) | {
-            "sent_activations": rounds(its, "activation"), "sent_errors": rounds(its, "error"),
-            "sent_gates": rounds(its, "shown_gate"),
-        }
-        for its in schedules
-    ]
-    return book(teams, units, nodes or [COORDINATOR_NODE] * len(units), counts, {}, steps=1, pauses=0)
+    none: dict[str, int] = dict.fromkeys(TIMES, 0)
+    counts = []
+    for unit in units:
+        slots = flow.written_by(unit.layer.group)
+        sent = {slot.kind: flow.rounds(slot.key) for slot in slots}
+        counts.append(Counts(sent, dict.fromkeys(sent, 0), dict.fromkeys(sent, 0), none))
+    return book(flow, units, nodes or [COORDINATOR_NODE] * len(units), counts, {}, steps=1, pauses=0)
 
 
 class _Message(NamedTuple):
     kind: str
     source: int
     readers: Mapping[int, int]
-    said: Traffic
+    traffic: Traffic
 
 
 def book(
-    teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec], nodes: Sequence[int],
-    counts: Sequence[Mapping[str, int]], relay: Mapping[str, int], *, steps: int, pauses: int,
-    free_running: bool = False,
+    flow: Dataflow, units: Sequence[UnitSpec], nodes: Sequence[int], counts: Sequence[Counts],
+    relay: Mapping[str, int], *, steps: int, pauses: int, free_running: bool = False,
 ) -> Ledger:
     """Make the ledger of a run.
 
     Args:
-        teams: the layers of every team.
+        flow: the dataflow of the run.
         units: all units in canonical order.
         nodes: each unit's node.
-        counts: each unit's :meth:`teamnet.units.unit.Unit.counts`.
+        counts: of each unit.
         relay: sums over all links between nodes.
         steps: that the coordinator has counted.
         pauses: how often it has paused the run.
         free_running: whether there is no common tick.
     """
-    edges = {kind: Traffic() for kind in EDGES}
+    kinds = dict.fromkeys((*EDGES, *(slot.edge for slot in flow.slots.values())))
+    edges = {kind: Traffic() for kind in kinds}
     same = between = Traffic()
-    for kind, source, readers, said in _messages(units, nodes, counts, steps, pauses):
+    for kind, source, readers, traffic in _messages(flow, units, nodes, counts, steps, pauses):
         here, all_readers = readers.get(source, 0), sum(readers.values())
-        edges[kind] = edges[kind].plus(said, all_readers)
-        same = same.plus(said, here)
-        between = between.plus(said, all_readers - here)
+        edges[kind] = edges[kind].plus(traffic, all_readers)
+        same = same.plus(traffic, here)
+        between = between.plus(traffic, all_readers - here)
     return Ledger(
-        steps, None if free_running else exchanges_per_step(teams), edges, same, between, relay,
-        [_times(unit, node, its) for unit, node, its in zip(units, nodes, counts, strict=True)],
+        steps, None if free_running else exchanges_per_step(flow), edges, same, between, relay,
+        [_times(unit, node, its.times) for unit, node, its in zip(units, nodes, counts, strict=True)],
     )
 
 
 def _messages(
-    units: Sequence[UnitSpec], nodes: Sequence[int], counts: Sequence[Mapping[str, int]], steps: int, pauses: int
+    flow: Dataflow, units: Sequence[UnitSpec], nodes: Sequence[int], counts: Sequence[Counts], steps: int, pauses: int
 ) -> Iterator[_Message]:
-    where: dict[tuple[str, int], Counter[int]] = defaultdict(Counter)
-    for unit, node in zip(units, nodes, strict=True):
-        where[unit.layer.team, unit.layer.number][node] += 1
-        where[unit.layer.team, 0][node] += 1  # of the whole team
-    for unit, node, its in zip(units, nodes, counts, strict=True):
-        layer, signal = unit.layer, _NUMBER * unit.layer.rows
-        team, number, size = layer.team, layer.number, signal * unit.size
-        errors = layer.error_size if layer.ships else unit.size
-
-        def every_step(size: int) -> Traffic:
-            return Traffic(steps, steps * size)
-
-        if not layer.is_told_from_above:
-            yield _Message(TD_ERROR, COORDINATOR_NODE, {node: 1}, every_step(signal * layer.signals))
-        if layer.begins_anew:
-            yield _Message(CONTROL, COORDINATOR_NODE, {node: 1}, every_step(signal))
+    members: dict[Group, list[int]] = {}
+    for number, unit in enumerate(units):
+        members.setdefault(unit.layer.group, []).append(number)
+    for node in nodes:
         yield _Message(CONTROL, COORDINATOR_NODE, {node: 1}, Traffic(pauses, pauses * _NUMBER))
-        if layer.is_first:
-            yield _Message(OBSERVATION, COORDINATOR_NODE, {node: 1}, every_step(signal * layer.fan_in))
-        else:
-            second = its["sent_errors"] * signal * errors * (layer.channels - 1)
-            said = _said(unit, its, "errors", errors).plus(Traffic(0, second), 1)
-            below = where[team, number - 1]
-            yield _Message(ERROR, node, below, said)
-            if layer.passes_down:  # in the same messages
-                carried = its["sent_errors"] * signal
-                yield _Message(TD_ERROR, node, below, Traffic(0, carried * layer.signals))
-                yield _Message(GATE, node, below, Traffic(0, carried * layer.gated))
-        if not layer.is_last:
-            yield _Message(ACTIVATION, node, where[team, number + 1], _said(unit, its, "activations", unit.size))
-            continue
-        yield _Message(ACTION, node, {COORDINATOR_NODE: 1}, every_step(size + (signal if layer.gated else 0)))
-        if layer.gated and not layer.passes_down:
-            shown = Traffic(its["sent_gates"], its["sent_gates"] * signal)
-            yield _Message(GATE, node, where[team, 0] - Counter({node: 1}), shown)
+    for slot in flow.published():
+        for group in flow.readers(slot.key):
+            parts = [its for its in (slot, *flow.carried_with(slot)) if its.key in flow.taken(slot.key, group)]
+            reading = Counter([COORDINATOR_NODE] if group == COORDINATOR else (nodes[its] for its in members[group]))
+            if slot.writer == COORDINATOR:
+                for place, part in enumerate(parts):
+                    traffic = Traffic(steps * (place == 0), steps * _NUMBER * part.numbers)
+                    yield _Message(part.edge, COORDINATOR_NODE, reading, traffic)
+                continue
+            for number in members[slot.writer]:
+                others = reading - Counter([nodes[number]] if group == slot.writer else [])
+                sent = steps if group == COORDINATOR else counts[number].sent[slot.kind]
+                for place, part in enumerate(parts):
+                    messages, size = _traffic(part, slot, units[number], counts[number], sent)
+                    yield _Message(part.edge, nodes[number], others, Traffic(messages * (place == 0), size))
 
 
-def _said(unit: UnitSpec, counts: Mapping[str, int], kind: str, size: int) -> Traffic:
-    """What a unit's publications say: their numbers, with 8 bits a scale, and where some may be missing, which."""
-    layer, numbers = unit.layer, unit.layer.rows * size
-    sent = counts[f"sent_{kind}"]
-    messages = sent - counts[f"silent_{kind}"]
-    of_message = (_NUMBER if layer.wire == "int8" else 0) + (-(-numbers // 8) if layer.tolerance else 0)
-    said = (sent * numbers - counts[f"held_{kind}"]) * BYTES_OF_NUMBER[layer.wire]
-    return Traffic(messages, said + messages * of_message)
+def _traffic(part: Slot, slot: Slot, unit: UnitSpec, counts: Counts, sent: int) -> Traffic:
+    """What a unit's publications of a slot come to, as far as one part of them is concerned.
+
+    A message has 8 bytes for a scale if its dtype needs one, and a bit for each number where some may be missing.
+    """
+    numbers = part.rows * (unit.size if part.split else part.size)
+    messages = sent - counts.silent[slot.kind]
+    if part is not slot:
+        return Traffic(messages, sent * numbers * BYTES_OF_NUMBER[part.channel.dtype])
+    channel = part.channel
+    of_message = (_NUMBER if channel.dtype == "int8" else 0) + (-(-numbers // 8) if channel.threshold >= 0.0 else 0)
+    published = (sent * numbers - counts.held[slot.kind]) * BYTES_OF_NUMBER[channel.dtype]
+    return Traffic(messages, published + messages * of_message)
 
 
-def _times(unit: UnitSpec, node: int, counts: Mapping[str, int]) -> dict[str, Any]:
+def _times(unit: UnitSpec, node: int, times: Mapping[str, int]) -> dict[str, Any]:
     def seconds(name: str) -> float:
-        return round(counts[name] / max(1, counts["timed_steps"]) / 1e9, 9)
+        return round(times[name] / max(1, times["timed_steps"]) / 1e9, 9)
 
-    timed, waits = counts["computed"] > 0, counts["waited"] > 0
+    timed, waits = times["computed"] > 0, times["waited"] > 0
     return {
         "name": unit.name, "node": node, "computed": seconds("computed") if timed else None,
         "published": seconds("published") if waits else None, "waited": seconds("waited") if waits else None,

@@ -1,19 +1,25 @@
-"""The in-process exchange: the same units and the same slots, called in turn by one compiled function."""
+"""The in-process executor: the same units and the same slots, called in turn by one compiled function."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from teamnet.board.addresses import addresses_of
 from teamnet.board.board import Board, board_size
 from teamnet.board.segment import private_memory
+from teamnet.dataflow.graph import Dataflow
+from teamnet.dataflow.layers import LayerSpec, UnitSpec
+from teamnet.dataflow.order import Wave, order_of_step
+from teamnet.kernels.constants import BROKEN, FAILED
 from teamnet.kernels.native import native
-from teamnet.spec.layers import LayerSpec, UnitSpec
-from teamnet.team.exchange import non_finite
+from teamnet.team.exchange import failed
+from teamnet.team.in_turn import FINE
+from teamnet.team.interpret import interpret_in_turn
 from teamnet.team.ledger import Ledger, book
-from teamnet.team.order import order_of_step
 from teamnet.team.partition import noise_steps
+from teamnet.units.code import compiled_code, interpreted_code
 from teamnet.units.streams import RecordedNoise
 from teamnet.units.unit import Snapshot, Unit
 
@@ -25,33 +31,35 @@ class LocalExchange:
         teams: the layers of every team, from the observation upwards.
         units: all units in canonical order: team, layer, neuron.
         noise: recorded noise for every unit, instead of its own streams.
+        interpret: whether operations are called as plain Python on NumPy arrays.
     """
 
     actors = 0
 
     def __init__(
-        self, teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec], noise: Sequence[np.ndarray] | None = None
+        self, teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec],
+        noise: Sequence[np.ndarray] | None = None, *, interpret: bool = False,
     ) -> None:
-        self._teams = teams
-        self.board = Board(teams, private_memory(board_size(teams)))
+        self._flow = flow = Dataflow(teams)
+        self.board = Board(flow, private_memory(board_size(flow)))
         recorded = [None] * len(units) if noise is None else [RecordedNoise(block) for block in noise]
-        self.units = [Unit(unit, source) for unit, source in zip(units, recorded, strict=True)]
+        code = interpreted_code if interpret else compiled_code
+        self.units = [Unit(unit, code(unit.layer), source) for unit, source in zip(units, recorded, strict=True)]
         for unit in self.units:
-            unit.attach(self.board.hand_out(unit.spec, peers=1))
-        self._records = np.concatenate([unit.record for unit in self.units])
-        for number, unit in enumerate(self.units):
-            unit.record = self._records[number : number + 1]
-        self._units_at = self._records.ctypes.data, self._records.size
-        self._perform = native("teamnet.team.in_turn", "perform_in_turn")
-        self._acting, self._rest = (
-            np.array([(turn.unit, turn.number) for wave in waves for turn in wave], np.int64)
-            for waves in order_of_step(teams, units)
-        )
-        self._observations, self._keep = self.board.observations, self.board.keep
-        self._delta, self._kept = self.board.delta
+            unit.attach(addresses_of(self.board, unit.spec), flow.steps[unit.spec.layer.group])
+        self._addresses = np.array([unit.address for unit in self.units], np.int64)
+        self._run = interpret_in_turn(self.units) if interpret else self._compiled()
+        self._acting, self._rest = (_pairs(waves) for waves in order_of_step(flow, units))
+        self._observations, self._masks = self.board.observations, self.board.episode_masks
+        self._td_error, self._trace_mask = self.board.signals
         self._noise_steps = noise_steps(teams)
         self._noise_left = 0
         self._step = self._first_step = 0
+
+    def _compiled(self) -> Callable[[np.ndarray], int]:
+        run = native("teamnet.team.in_turn", "run_in_turn")
+        units = self._addresses.ctypes.data, self._addresses.size
+        return lambda order: run(*units, order.ctypes.data, len(order))
 
     def act(self, observation: np.ndarray, keep: np.ndarray) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""
@@ -61,18 +69,20 @@ class LocalExchange:
                 unit.draw_noise(self._noise_steps)
         self._noise_left -= 1
         self._observations[self._step & 1] = observation
-        self._keep[self._step & 1] = keep
-        self._perform(*self._units_at, self._acting.ctypes.data, len(self._acting))
+        self._masks[self._step & 1] = keep
+        self._check(self._run(self._acting))
 
     def learn(self, delta: np.ndarray) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""
-        self._delta[:], self._kept[:] = delta, self._keep[self._step & 1]
-        broken = self._perform(*self._units_at, self._rest.ctypes.data, len(self._rest))
-        if broken >= 0:
-            unit = self.units[broken].spec
-            said = self.board.activations(unit.layer)[..., unit.start : unit.stop]
-            raise non_finite(unit, self._step, said)
+        self._td_error[:], self._trace_mask[:] = delta, self._masks[self._step & 1]
+        self._check(self._run(self._rest))
         self._step += 1
+
+    def _check(self, broken: int) -> None:
+        if broken != FINE:
+            number = broken % len(self.units)
+            unit = self.units[number].spec
+            raise failed(BROKEN if broken == number else FAILED, unit, self._step, self.board.published(unit))
 
     def pause(self) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""
@@ -89,11 +99,11 @@ class LocalExchange:
         """See :class:`teamnet.team.exchange.Exchange`."""
         specs = [unit.spec for unit in self.units]
         counts = [unit.counts() for unit in self.units]
-        return book(self._teams, specs, [0] * len(specs), counts, {}, steps=self._step - self._first_step, pauses=0)
+        return book(self._flow, specs, [0] * len(specs), counts, {}, steps=self._step - self._first_step, pauses=0)
 
-    def laps(self) -> list[np.ndarray]:
+    def timestamps(self) -> list[np.ndarray]:
         """See :class:`teamnet.team.exchange.Exchange`."""
-        return [unit.laps() for unit in self.units]
+        return [unit.timestamps() for unit in self.units]
 
     def restore(self, snapshots: Sequence[tuple[Snapshot, Snapshot]], step: int) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""
@@ -109,3 +119,7 @@ class LocalExchange:
     def close(self) -> None:
         """See :class:`teamnet.team.exchange.Exchange`."""
 
+
+def _pairs(waves: Sequence[Wave]) -> np.ndarray:
+    """Numbers of units and of their steps, int64 ``(turns, 2)``."""
+    return np.array([(turn.unit, turn.number) for wave in waves for turn in wave], np.int64).reshape(-1, 2)

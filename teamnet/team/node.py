@@ -14,14 +14,16 @@ from pathlib import Path
 
 import numpy as np
 
-from teamnet.board.board import Board, Team, board_size
+from teamnet.board.board import Board, board_size
 from teamnet.board.link import Emulation, LinkEnd
 from teamnet.board.routes import Routes
 from teamnet.board.segment import create_segment, map_segment, path_of
+from teamnet.dataflow.graph import Dataflow, Teams
+from teamnet.dataflow.layers import UnitSpec
 from teamnet.kernels.constants import ENDED, GARBLED
 from teamnet.kernels.native import native
-from teamnet.spec.layers import UnitSpec
 from teamnet.team.listener import Listener, reach
+from teamnet.units.code import compile_all
 
 _CONNECT_SECONDS = 30.0
 _SET_TIMER_SLACK = 29  # see prctl(2)
@@ -55,22 +57,24 @@ class Node:
         key: the run's, with which nodes prove that they are of it; needed for more than one node.
         host: the address by which the other nodes know this one.
         emulation: of a slower network.
+        free_running: whether units run without a common tick.
     """
 
     def __init__(
-        self, teams: Sequence[Team], units: Sequence[UnitSpec], places: Sequence[int], number: int = 0,
-        key: bytes = b"", host: str = "", emulation: Emulation | None = None,
+        self, teams: Teams, units: Sequence[UnitSpec], places: Sequence[int], number: int = 0,
+        key: bytes = b"", host: str = "", emulation: Emulation | None = None, *, free_running: bool = False,
     ) -> None:
-        self.routes = Routes(teams, units, places)
+        flow = Dataflow(teams, free_running=free_running)
+        self.routes = Routes(flow, units, places)
         self._number, self._key, self._emulation = number, key, emulation
         self._links: list[_Link] = []
         self._failure = ""
         self._listener = None
-        self._segment: int | None = create_segment(board_size(teams))
+        self._segment: int | None = create_segment(board_size(flow))
         try:
-            self.board = Board(teams, map_segment(path_of(self._segment)))
+            self.board = Board(flow, map_segment(path_of(self._segment)))
             self._wake_all = native("teamnet.team.meet", "wake_all")
-            self._words = np.array(self.board.words(), np.int64)
+            self._counters = np.array(self.board.counters(), np.int64)
             if self.routes.count > 1:
                 self._run = {entry: native(*entry) for entry in (SENDING, RECEIVING)}
                 self._listener = Listener(host, key, number, self.routes.count)
@@ -85,8 +89,8 @@ class Node:
         return path_of(self._segment), self._listener.endpoint if self._listener else ("", 0)
 
     def compile(self, module: str, name: str) -> None:
-        """Have the kernel that this node's workers run in the cache, before many of them look for it at once."""
-        native(module, name)
+        """Have the kernels that this node's workers run in the cache, before many of them look for them at once."""
+        compile_all(self.routes.flow, module, name)
 
     def _release(self) -> None:
         """Let go of the segment: its memory now lives as long as the processes that have mapped it."""
@@ -143,13 +147,12 @@ class Node:
 
     def set_control(self, place: int, value: int) -> None:
         """Set a word of the control line, ``place`` bytes from its start, and wake all who sleep."""
-        line = self.board.line("control").view(np.uint32)
-        line[place // 4] = value % 2**32
-        self._wake_all(self._words.ctypes.data, self._words.size)
+        self.board.control[place // 4] = value % 2**32
+        self._wake_all(self._counters.ctypes.data, self._counters.size)
 
     def aborted(self) -> bool:
         """Whether the run has been aborted here: by a unit, by a lost link or by the coordinator."""
-        return bool(self.board.line("control").view(np.uint32)[0])
+        return bool(self.board.control[0])
 
     def failure(self) -> str:
         """What went wrong with a link; empty if nothing did."""

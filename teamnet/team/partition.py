@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from teamnet.dataflow.layers import LayerSpec, UnitSpec
 from teamnet.errors import SpecError, nearest
-from teamnet.spec.layers import LayerSpec, UnitSpec
 
 _NOISE_BYTES = 1 << 20
 _NOISE_STEPS = 2048

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from teamnet.dataflow.layers import LayerSpec, UnitSpec
 from teamnet.errors import ResourceError, SpecError, nearest
-from teamnet.spec.layers import LayerSpec, UnitSpec
 from teamnet.team.resources import ACTOR_BYTES, unit_bytes
 
 STRATEGIES = ("pack", "spread", "by-team", "by-layer")

@@ -6,21 +6,32 @@ import compileall
 from pathlib import Path
 
 from teamnet.kernels.cache import cache_folder
+from teamnet.kernels.hidden import FUNCTIONS
 from teamnet.kernels.native import native
+from teamnet.rules.registry import built_in_rules
+from teamnet.units.code import compile_function, compile_rule
 
 ENTRIES = (
     ("teamnet.board.relay", "receive_rounds"),
     ("teamnet.board.relay", "send_rounds"),
     ("teamnet.kernels.signal", "find_td_error"),
     ("teamnet.team.free_run", "run_free"),
-    ("teamnet.team.in_turn", "perform_in_turn"),
+    ("teamnet.team.in_turn", "run_in_turn"),
     ("teamnet.team.meet", "publish_alone"),
     ("teamnet.team.meet", "set_control"),
     ("teamnet.team.meet", "wait_for_all"),
     ("teamnet.team.meet", "wake_all"),
-    ("teamnet.team.phase", "do_phase"),
+    ("teamnet.team.one_step", "run_step"),
     ("teamnet.team.run", "run"),
 )
+
+
+def compile_rules() -> None:
+    """Compile the operations of all rules of this package, and all hidden functions."""
+    for rule in built_in_rules().values():
+        compile_rule(rule)
+    for name in FUNCTIONS:
+        compile_function(name)
 
 
 def main() -> None:
@@ -28,6 +39,7 @@ def main() -> None:
     compileall.compile_dir(Path(__file__).parent.parent, quiet=1)
     for entry in ENTRIES:
         native(*entry)
+    compile_rules()
     print(f"kernels are in {cache_folder()}")
 
 

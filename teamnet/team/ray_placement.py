@@ -15,8 +15,8 @@ from ray.exceptions import RayError
 from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+from teamnet.dataflow.layers import LayerSpec, UnitSpec
 from teamnet.errors import ResourceError
-from teamnet.spec.layers import LayerSpec, UnitSpec
 from teamnet.team.placement import Host, Need, asked_of, needs, place
 from teamnet.team.ray_session import Lease
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from teamnet.board.handshake import new_key
 from teamnet.board.link import Emulation
+from teamnet.dataflow.graph import Dataflow
+from teamnet.dataflow.layers import LayerSpec, UnitSpec
 from teamnet.errors import SpecError, TeamnetError
-from teamnet.kernels.native import native
-from teamnet.spec.check import check_no_link
-from teamnet.spec.layers import LayerSpec, UnitSpec
+from teamnet.spec.check_launch import check_no_link
 from teamnet.spec.run import LaunchSpec
 from teamnet.team.board_exchange import BoardExchange
 from teamnet.team.call_exchange import CallExchange, CallWorker
@@ -26,6 +26,7 @@ from teamnet.team.ray_crew import RayCrew
 from teamnet.team.ray_placement import Reservation, reserve
 from teamnet.team.ray_session import Lease, acquire
 from teamnet.team.worker import BoardWorker, FreeWorker
+from teamnet.units.code import compile_all
 
 Say = Callable[[str], None]
 
@@ -50,9 +51,10 @@ def start_on_ray(
     """
     say(f"starting Ray for {len(units)} actors")
     worker: Any = FreeWorker if free_running else BoardWorker
-    kernel: tuple[str, str] = ("teamnet.team.phase", "do_phase") if launch.transport == "ray" else worker.kernel
+    kernel: tuple[str, str] = ("teamnet.team.one_step", "run_step") if launch.transport == "ray" else worker.kernel
     with ThreadPoolExecutor(1) as compiler, ExitStack() as unless_started:
-        compiled = compiler.submit(native, *kernel)  # takes seconds the first time, as starting Ray does
+        # takes seconds the first time, as starting Ray does
+        compiled = compiler.submit(compile_all, Dataflow(teams, free_running=free_running), *kernel)
         lease = acquire(address)
         unless_started.callback(lease.release)
         compiled.result()

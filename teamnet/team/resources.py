@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from teamnet.board.board import board_size
+from teamnet.dataflow.graph import Dataflow
+from teamnet.dataflow.layers import LayerSpec, UnitSpec
 from teamnet.errors import ResourceError
-from teamnet.spec.layers import LayerSpec, UnitSpec
-from teamnet.units.layout import SYNAPSES
+from teamnet.units import arrays
 
-_NUMBER = 8
 ACTOR_BYTES = 60 << 20
 """Memory that an actor's process holds for itself (``teamnet bench --only ray-neuron`` shows 194 of them)."""
 RAY_BYTES = 700 << 20
@@ -18,11 +18,7 @@ RAY_BYTES = 700 << 20
 
 def array_bytes(teams: Sequence[Sequence[LayerSpec]]) -> int:
     """Bytes of all synapses, their mirrors, optimiser state and traces."""
-    total = 0
-    for layer in (layer for team in teams for layer in team):
-        copies = len(SYNAPSES) + (0 if layer.single_step else layer.rows)
-        total += (layer.fan_in + 1 + (0 if layer.ships else layer.fan_out)) * layer.size * copies * _NUMBER
-    return total
+    return sum(arrays.array_bytes(layer) for team in teams for layer in team)
 
 
 def unit_bytes(unit: UnitSpec) -> int:
@@ -41,7 +37,7 @@ def check_memory(teams: Sequence[Sequence[LayerSpec]], actors: int, available: i
     Raises:
         ResourceError: saying how much is needed.
     """
-    needed = array_bytes(teams) + board_size(teams) + (RAY_BYTES + actors * ACTOR_BYTES if actors else 0)
+    needed = array_bytes(teams) + board_size(Dataflow(teams)) + (RAY_BYTES + actors * ACTOR_BYTES if actors else 0)
     if needed > available:
         raise ResourceError(
             f"{actors} actors" if actors else "the teams", expected=f"{needed / 2**30:.1f} GiB of free memory",

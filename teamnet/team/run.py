@@ -4,61 +4,48 @@ from __future__ import annotations
 
 from teamnet.board.words import publish, store_release, wait
 from teamnet.kernels.compile import kernel
-from teamnet.kernels.constants import BEGIN, BROKEN, LINE, PUBLISHED_AT, READY
+from teamnet.kernels.constants import BROKEN, FAILED, LINE, PUBLISHED_AT, READY
 from teamnet.kernels.memory import integers
-from teamnet.units.learning import finish
-from teamnet.units.perform import perform
-from teamnet.units.records import schedule_of, units_at
-from teamnet.units.timing import clock, is_timed, note
+from teamnet.units.layout import OWN, READ, STEP, UNIT, WRITE
+from teamnet.units.stepping import do_step
+from teamnet.units.timing import clock, finish, is_timed, note
+
+_READ, _STEP, _WRITE = READ.size, STEP.size, WRITE.size
 
 
 @kernel
-def _wait_for_inputs(unit, phase, number):
-    """Wait for what a phase reads; before the first phase of a step the run may pause."""
-    beginning = unit.step if number == 0 else -1
-    status = READY
-    if phase.below >= 0:
-        target = unit.step * unit.below_rounds + phase.below + 1
-        status = wait(unit.below_word, target, unit.control, beginning, -1)
-    if status == READY and phase.operation == BEGIN and not unit.first_layer:  # the rows that begin come with it
-        status = wait(unit.keep_word, unit.step + 1, unit.control, -1, -1)
-    if status == READY and phase.above >= 0:
-        status = wait(unit.above_word, unit.step * unit.above_rounds + phase.above + 1, unit.control, -1, -1)
-    if status == READY and phase.delta != 0:
-        status = wait(unit.delta_word, unit.step + 1, unit.control, -1, -1)
-    if status == READY and phase.gate >= 0:
-        status = wait(unit.gate_word, unit.step * unit.gate_rounds + phase.gate + 1, unit.control, -1, -1)
-    return status
+def _wait_for_reads(unit, step, first):
+    """Wait for what a step reads; before the first of an environment step the run may pause."""
+    beginning = unit.step if first else -1
+    for number in range(step.read_count):
+        read = READ(step.reads + _READ * number)
+        if read.counter != 0:
+            status = wait(read.counter, unit.step * read.rounds + read.number + 1, unit.control, beginning, -1)
+            if status != READY:
+                return status
+            beginning = -1
+    return READY
 
 
 @kernel
-def _published_at(word):
-    return integers(word, LINE // 8)[PUBLISHED_AT]
-
-
-@kernel
-def _inputs_published_at(unit, phase):
-    """When the last of what a phase reads was published on this node, in nanoseconds."""
+def _reads_published_at(step):
+    """When the last of what a step reads was published on this node, in nanoseconds."""
     latest = 0
-    if phase.below >= 0:
-        latest = _published_at(unit.below_word)
-    if phase.above >= 0:
-        latest = max(latest, _published_at(unit.above_word))
-    if phase.delta != 0:
-        latest = max(latest, _published_at(unit.delta_word))
-    if phase.gate >= 0:
-        latest = max(latest, _published_at(unit.gate_word))
+    for number in range(step.read_count):
+        read = READ(step.reads + _READ * number)
+        if read.counter != 0:
+            latest = max(latest, integers(read.counter, LINE // 8)[PUBLISHED_AT])
     return latest
 
 
 @kernel
-def _publish(unit, phase):
-    if phase.activation >= 0:
-        publish(unit.activation_word, unit.activation_round + 1, unit.peers)
-    if phase.error >= 0:
-        publish(unit.error_word, unit.error_round + 1, unit.peers)
-    if phase.shown_gate >= 0:
-        publish(unit.gate_word, unit.step * unit.gate_rounds + phase.shown_gate + 1, unit.peers)
+def _publish(unit, step):
+    """Count the publications of a step at the round counters of their slots."""
+    for number in range(step.write_count):
+        write = WRITE(step.writes + _WRITE * number)
+        own = OWN(write.own)
+        if write.publishes and own.counter != 0:
+            publish(own.counter, unit.step * own.rounds + write.number + 1, own.peers)
 
 
 @kernel
@@ -66,23 +53,24 @@ def run(address: int, steps: int) -> int:
     """Run up to ``steps`` environment steps of the unit whose record is at ``address``.
 
     Returns:
-        ``READY`` after ``steps`` steps, else why the unit stopped: ``ENDED``, ``ABORTED`` or ``BROKEN``.
+        ``READY`` after ``steps`` steps, else why the unit stopped: ``ENDED``, ``ABORTED``, ``BROKEN`` or ``FAILED``.
     """
-    unit = units_at(address, 1)[0]
-    schedule = schedule_of(unit)
+    unit = UNIT(address)
     for _ in range(steps):
-        for number in range(unit.phases):
-            phase = schedule[number]
+        for number in range(unit.step_count):
+            step = STEP(unit.steps + _STEP * number)
             begun = clock(unit)
-            status = _wait_for_inputs(unit, phase, number)
+            status = _wait_for_reads(unit, step, number == 0)
             if status != READY:
                 return status
             ready = clock(unit)
             if is_timed(unit):
-                unit.transferred += max(0, ready - max(begun, _inputs_published_at(unit, phase)))
-            perform(unit, phase)
+                unit.transferred += max(0, ready - max(begun, _reads_published_at(step)))
+            if not do_step(address, number):
+                store_release(unit.control, 1)
+                return FAILED
             done = clock(unit)
-            _publish(unit, phase)
+            _publish(unit, step)
             note(unit, number, begun, ready, done, clock(unit))
         if not finish(unit):
             store_release(unit.control, 1)

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from teamnet.dataflow.layers import LayerSpec, UnitSpec
 from teamnet.errors import CheckpointError, Diverged
 from teamnet.spec.files import shown
-from teamnet.spec.layers import LayerSpec, UnitSpec
+from teamnet.units.arrays import kept_arrays
 from teamnet.units.streams import STATE_WORDS
 from teamnet.units.unit import Snapshot
 
@@ -26,8 +27,13 @@ def _key(layer: LayerSpec, name: str) -> str:
     return f"{layer.team}.{layer.number}.{name}"
 
 
-def merge(units: Sequence[UnitSpec], snapshots: Sequence[Snapshot]) -> State:
+def merge(units: Sequence[UnitSpec], snapshots: Sequence[Snapshot], *, check: bool = True) -> State:
     """Put the snapshots of all units, in canonical order, together to layers.
+
+    Args:
+        units: all units.
+        snapshots: of each.
+        check: whether all numbers have to be finite.
 
     Raises:
         Diverged: a number is not finite, which a unit that says finite activations does not notice by itself.
@@ -35,7 +41,7 @@ def merge(units: Sequence[UnitSpec], snapshots: Sequence[Snapshot]) -> State:
     parts: dict[str, list[np.ndarray]] = {}
     for unit, snapshot in zip(units, snapshots, strict=True):
         for name, array in snapshot.items():
-            if not np.isfinite(array).all():
+            if check and not np.isfinite(array).all():
                 raise Diverged(
                     f"{unit.name}, step {snapshot['counters'][0]}", expected=f"finite numbers in {name}",
                     found="NaN or infinity",
@@ -62,7 +68,7 @@ def split(units: Sequence[UnitSpec], state: Mapping[str, np.ndarray]) -> list[tu
     for name in sorted(many):
         raise _unfit(f"array {name!r}", "one array for each of the layer's quantities", "an array too many")
     check_layers(layers, state)
-    if len({int(state[_key(layer, "counters")][0]) for layer in layers if layer.schedule != "ticks"}) > 1:
+    if len({int(state[_key(layer, "counters")][0]) for layer in layers if not layer.rule.may_run_free}) > 1:
         raise _unfit("counters", "one number of steps", "several")
     return [(_own(unit, state), _above(unit, state)) for unit in units]
 
@@ -81,29 +87,16 @@ def check_layers(layers: Sequence[LayerSpec], state: Mapping[str, np.ndarray]) -
 
 
 def _names(layer: LayerSpec) -> tuple[str, ...]:
-    return *_shapes(layer), "noise", "counters"
+    return *kept_arrays(layer), "noise", "counters"
 
 
 def _unfit(name: str, expected: str, found: str) -> CheckpointError:
     return CheckpointError(name, expected=expected, found=found, mend="Use the checkpoint before it.")
 
 
-def _shapes(layer: LayerSpec) -> dict[str, tuple[int, ...]]:
-    """The arrays of a layer and their shapes, but for its noise and its counters."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    for group, inputs in (("incoming", layer.fan_in), ("biases", 1)):
-        for part in ("value", "first", "second", *(("bonus",) if layer.entropy > 0.0 else ())):
-            shapes[f"{group}.{part}"] = (inputs, layer.size)
-        if not layer.single_step:
-            shapes[f"{group}.trace"] = (layer.rows, inputs, layer.size)
-    if layer.feedback not in ("mirror", "shipped") and not layer.is_last:
-        shapes["outgoing.value"] = (layer.fan_out, layer.size)
-    return shapes | dict.fromkeys(("activation", "mean", "acting_mean"), (layer.rows, layer.size))
-
-
 def _check_layer(layer: LayerSpec, state: Mapping[str, np.ndarray]) -> None:
     """Refuse arrays of other shapes and types, numbers that are not finite, and streams that are nowhere."""
-    for name, shape in _shapes(layer).items():
+    for name, shape in kept_arrays(layer).items():
         array = state[_key(layer, name)]
         if array.shape != shape or array.dtype != np.float64 or not np.isfinite(array).all():
             raise _unfit(_key(layer, name), f"finite float64 {shape}", f"{array.dtype} {array.shape}")

@@ -10,12 +10,15 @@ from typing import Any
 
 import numpy as np
 
+from teamnet.board.addresses import addresses_of
 from teamnet.board.board import Board
 from teamnet.board.segment import map_segment
+from teamnet.dataflow.graph import Dataflow
+from teamnet.dataflow.layers import LayerSpec, UnitSpec
 from teamnet.errors import ActorLost
-from teamnet.kernels.constants import BROKEN, READY
+from teamnet.kernels.constants import READY
 from teamnet.kernels.native import native
-from teamnet.spec.layers import LayerSpec, UnitSpec
+from teamnet.units.code import compiled_code
 from teamnet.units.streams import RecordedNoise
 from teamnet.units.unit import Snapshot, Unit
 
@@ -32,14 +35,15 @@ class BoardWorker:
         noise: recorded noise ``(steps, rows, width)`` instead of the unit's own streams.
     """
 
+    free_running = False
     kernel = "teamnet.team.run", "run"
     """Module and name of the kernel that runs the unit's steps."""
 
     def __init__(
         self, teams: Sequence[Sequence[LayerSpec]], unit: UnitSpec, noise: np.ndarray | None = None
     ) -> None:
-        self._teams = teams
-        self._unit = Unit(unit, None if noise is None else RecordedNoise(noise))
+        self._flow = Dataflow(teams, free_running=self.free_running)
+        self._unit = Unit(unit, compiled_code(unit.layer), None if noise is None else RecordedNoise(noise))
         self._board: Board | None = None
         self._drawing = threading.Lock()
         self._run = native(*self.kernel)
@@ -62,28 +66,28 @@ class BoardWorker:
                 self._unit.spec.name, expected="the board of this node", found=str(error),
                 mend="Continue from the last checkpoint with teamnet resume.",
             ) from None
-        self._board = Board(self._teams, memory)
-        self._unit.attach(self._board.hand_out(self._unit.spec, peers, shared=shared))
+        self._board = Board(self._flow, memory)
+        spec = self._unit.spec
+        self._unit.attach(addresses_of(self._board, spec, peers, shared=shared), self._flow.steps[spec.layer.group])
 
-    def run(self, noise_steps: int) -> tuple[int, int, np.ndarray | None]:
+    def run(self, noise_steps: int) -> tuple[int, int, np.ndarray]:
         """Run until the run pauses or ends, with noise for ``noise_steps`` steps at a time.
 
         Returns:
-            The status that the kernel gives, the next step's number, and, if a number is no longer finite, the
-            activations ``(.., neurons)`` that the unit has published last.
+            The status that the kernel gives, the next step's number, and the activations ``(.., neurons)`` that the
+            unit has published last.
         """
         status = READY
         while status == READY:
             with self._drawing:
                 self._unit.draw_noise(noise_steps)
-            status = self._run(self._unit.record.ctypes.data, noise_steps)
-        said = self._said() if status == BROKEN else None
-        return status, int(self._unit.record["step"][0]), said
-
-    def _said(self) -> np.ndarray:
+            status = self._run(self._unit.address, noise_steps, *self._ticks())
         assert self._board, "it is attached before it runs"
-        unit = self._unit.spec
-        return self._board.activations(unit.layer)[..., unit.start : unit.stop].copy()
+        return status, int(self._unit.record["step"][0]), self._board.published(self._unit.spec).copy()
+
+    def _ticks(self) -> tuple[int, ...]:
+        """What the kernel needs to know of the rule."""
+        return ()
 
     def look(self, what: str, step: int) -> Any:
         """What a method of the unit returns, such as ``snapshot``, when it has finished ``step`` steps in all.
@@ -92,7 +96,7 @@ class BoardWorker:
         and changes nothing. Returns ``None`` if the run is aborted before.
         """
         assert self._board, "it is attached before it runs"
-        control = self._board.line("control").view(np.uint32)
+        control = self._board.control
         while not self._has_finished(step):
             if control[0]:
                 return None
@@ -111,7 +115,12 @@ class BoardWorker:
 class FreeWorker(BoardWorker):
     """Hosts one unit that runs on its own until the run pauses."""
 
+    free_running = True
     kernel = "teamnet.team.free_run", "run_free"
+
+    def _ticks(self) -> tuple[int, ...]:
+        numbers = self._unit.spec.layer.rule.numbers()
+        return int(numbers["acting_steps"]), int(numbers["settle_steps"])
 
     def _has_finished(self, step: int) -> bool:
         """It has paused: its steps are observations, of which it may miss some."""

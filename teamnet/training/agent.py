@@ -16,6 +16,7 @@ from teamnet.spec.files import from_plain, to_plain
 from teamnet.spec.presets import method_of
 from teamnet.spec.presets import preset as preset_of
 from teamnet.spec.resolve import Interface, fit_depth
+from teamnet.spec.rules import rule_options
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.team.state import State
 from teamnet.training.checkpoint import (
@@ -39,6 +40,7 @@ class TeamAgent:
     Args:
         task: a preset's name or a Gymnasium id.
         preset: whose values are the usual ones, such as ``tuned``; without it, those of the rule.
+        rule: the name of a rule, a class that is derived from :class:`teamnet.rules.Rule`, or a rule with its settings.
         **options: any field of :class:`~teamnet.spec.run.RunSpec` or :class:`~teamnet.spec.run.LaunchSpec`, for
             instance ``seed=1, hidden=(32,), backend="local"``.
 
@@ -193,6 +195,7 @@ def _end_run(run: Run) -> None:
 
 
 def _specs(task: str, preset: str, options: Mapping[str, Any]) -> tuple[RunSpec, LaunchSpec]:
+    options = {**options, **rule_options(options["rule"])} if "rule" in options else options
     _check_options(options, RunSpec, LaunchSpec)
     launch_names = {field.name for field in fields(LaunchSpec)}
     spec = preset_of(task, preset or method_of(str(options.get("rule", ""))))

@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from teamnet.errors import CheckpointError
+from teamnet.rules.source import Source
 from teamnet.spec.files import from_plain, shown
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.team.state import State
@@ -216,9 +217,16 @@ def check_same_spec(path: Path, expected: dict[str, Any], found: dict[str, Any])
     for key, value in expected.items():
         if key not in ("env_steps", "episodes") and found.get(key) != value:
             raise CheckpointError(
-                str(path), expected=f"{key} = {value!r}", found=f"{key} = {found.get(key)!r}",
+                str(path), expected=_shown(key, value), found=_shown(key, found.get(key)),
                 mend="Resume with the spec that wrote the checkpoint.",
             )
+
+
+def _shown(key: str, value: object) -> str:
+    """A field of a spec; of the text of a rule's file its digest."""
+    if key == "source" and isinstance(value, str) and value:
+        return f"a rule whose file has the SHA-256 {Source(value, '').digest[:16]}"
+    return f"{key} = {value!r}"
 
 
 def arrays_of(**arrays: np.ndarray) -> State:

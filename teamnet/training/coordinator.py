@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from teamnet.dataflow.layers import LayerSpec
 from teamnet.errors import Diverged, StepInterrupted, TeamnetError
 from teamnet.kernels.native import native
-from teamnet.spec.layers import LayerSpec
 from teamnet.spec.run import RunSpec
 from teamnet.team.exchange import Exchange, OutputReader
 from teamnet.training.task import Episode, Task
@@ -40,7 +40,7 @@ class Coordinator:
         self._inside = False
         self.failure: TeamnetError | None = None
         self._single_step = task.interface.single_step
-        self._reader = OutputReader(exchange.board, teams)
+        self._reader = OutputReader(exchange.board)
         critic = len(teams) - 1 if teams[-1][-1].gated else None
         self._has_actor = not teams[0][-1].gated
         self._delta = np.zeros(spec.num_envs)

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from teamnet.spec.check import check_launch, check_no_link, check_run, check_where
-from teamnet.spec.layers import LayerSpec, UnitSpec
+from teamnet.dataflow.layers import LayerSpec, UnitSpec
+from teamnet.spec.check import check_run
+from teamnet.spec.check_launch import check_launch, check_no_link, check_where
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.team.address import cluster_address
 from teamnet.team.exchange import Exchange
@@ -15,6 +16,7 @@ from teamnet.team.limits import available_memory
 from teamnet.team.partition import block_size
 from teamnet.team.placement import check_placement
 from teamnet.team.resources import check_memory
+from teamnet.team.rule_check import check_rules
 
 Progress = Callable[[str], None]
 
@@ -49,7 +51,9 @@ def start_exchange(
 
     Raises:
         ResourceError: the machine cannot hold the actors that are asked for.
+        SpecError: a user's rule cannot run; see :func:`teamnet.team.rule_check.check_rules`.
     """
+    check_rules(teams, compiled=not launch.interpret)
     address = cluster_address(launch.address)
     if launch.backend == "local" or not address:  # on a shared cluster the reservation asks for memory
         check_memory(teams, len(units) if launch.backend == "ray" else 0, available_memory())
@@ -57,7 +61,7 @@ def start_exchange(
         check_no_link(launch)
         from teamnet.team.local import LocalExchange  # imported here: importing a backend compiles its kernels
 
-        return LocalExchange(teams, units, noise)
+        return LocalExchange(teams, units, noise, interpret=launch.interpret)
     from teamnet.team.ray_start import start_on_ray  # Ray is imported only when it is asked for
 
     return start_on_ray(launch, address, teams, units, noise, free_running=free_running, say=say)

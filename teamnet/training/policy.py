@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from teamnet.spec.layers import LayerSpec
-
-
-def _logistic(p: np.ndarray) -> np.ndarray:
-    return 0.5 * (1.0 + np.tanh(0.5 * p))
-
-
-_FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "softplus": lambda p: np.logaddexp(0.0, p),
-    "relu": lambda p: np.maximum(p, 0.0),
-    "linear": lambda p: p,
-    "logistic": _logistic,
-    "tanh": np.tanh,
-}
+from teamnet.dataflow.layers import LayerSpec
+from teamnet.kernels.hidden import value_of
 
 
 class Policy:
@@ -53,7 +41,7 @@ class Policy:
                     scores = scores + self._generator.gumbel(size=scores.shape)
                 activation = np.eye(layer.size)[scores.argmax(axis=-1)]
             else:
-                activation = _FUNCTIONS[layer.function](potential)
+                activation = value_of(layer.function, potential)
                 if not greedy:
                     activation = activation + np.sqrt(layer.variance) * self._noise(layer, potential.shape)
         return activation
@@ -61,7 +49,7 @@ class Policy:
     def _noise(self, layer: LayerSpec, shape: tuple[int, ...]) -> np.ndarray:
         """Standard normals where a unit explores; units that never stop settling have none of their own."""
         noise = self._generator.standard_normal(shape)
-        exploring = 0.0 if layer.schedule == "ticks" else layer.exploring
+        exploring = layer.exploring if layer.rule.draws(layer) else 0.0
         if layer.is_last or exploring == 1.0:
             return noise
         return noise * (self._generator.random(shape) < exploring)

@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from teamnet.dataflow.graph import Dataflow
+from teamnet.dataflow.layers import UnitSpec
 from teamnet.errors import CheckpointError, Closed, TeamnetError
 from teamnet.spec.files import from_plain, to_plain
-from teamnet.spec.layers import UnitSpec
 from teamnet.spec.presets import SINGLE_STEP_TASKS
 from teamnet.spec.resolve import build_teams, fit_depth
+from teamnet.spec.rules import with_source
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.team.held_signals import HeldSignals
 from teamnet.team.ledger import Ledger
@@ -63,15 +65,16 @@ class Run:
         begun = time.perf_counter()
         self.launch = launch or LaunchSpec()
         check_specs(spec, self.launch)
+        spec = with_source(spec)
         self.task = make_task(spec, self.launch.env_patience)
         with ExitStack() as unless_started:
             unless_started.callback(self.task.close)
             self.spec = fit_depth(spec, self.task.interface)
             self.teams = build_teams(self.spec, self.task.interface)
+            self.flow = Dataflow(self.teams)
             self._units = divide_all(self.teams, self.launch.grain, spec.seed)
-            self._exchange = start_exchange(
-                self.launch, self.teams, self._units, free_running=spec.free_running, say=say
-            )
+            units, free = self._units, spec.free_running
+            self._exchange = start_exchange(self.launch, self.teams, units, free_running=free, say=say)
             unless_started.callback(self._exchange.close)
             self._coordinator = Coordinator(self.spec, self.teams, self.task, self._exchange)
             self.task.begin()
@@ -147,11 +150,11 @@ class Run:
         with self.signals:
             return self._exchange.ledger()
 
-    def laps(self) -> list[np.ndarray]:
-        """When each unit did what in the newest timed step; see :meth:`teamnet.units.unit.Unit.laps`."""
+    def timestamps(self) -> list[np.ndarray]:
+        """When each unit did what in the newest timed step; see :meth:`teamnet.units.unit.Unit.timestamps`."""
         self.check_open()
         with self.signals:
-            return self._exchange.laps()
+            return self._exchange.timestamps()
 
     @property
     def units(self) -> Sequence[UnitSpec]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from teamnet.spec.rules import with_source
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.training.beginning import Beginning, continuation, find_beginning, finished_summary
 from teamnet.training.endings import StoppingOnSignals
@@ -47,6 +48,7 @@ def train(
         if out is None:
             return _run(Beginning(spec, launch), None, saving, say, lock)
         check_specs(spec, launch)
+        spec = with_source(spec)
         lock.take(out)
         if if_present is IfPresent.RESUME and contents_of(out).runs:
             if beginning := continuation(out, spec, launch, say):

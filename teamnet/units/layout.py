@@ -1,81 +1,103 @@
-"""What a compiled step knows of its unit: sizes, hyperparameters, counters, and the addresses that it may touch."""
+"""What compiled code knows of a unit: its numbers, its arrays, and the slots that it was given."""
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Mapping
 
-_SIZES = (
-    "rows", "fan_in", "size", "fan_out", "offset", "layer_size", "channels", "acting_steps",
-    "settle_steps", "timed_mask", "wire", "error_feedback", "mirrors", "ships",
-)
-_KINDS = ("first_layer", "last_layer", "function", "family", "gated", "single_step")
-_REALS = (
-    "variance", "temperature", "step_size", "trace_decay", "rate_start", "rate_end", "rate_above_start",
-    "rate_above_end", "anneal_steps", "entropy", "forgetting", "forgetting_above", "power1", "power2",
-    "still_activation", "still_error",
-)
-_COUNTERS = (
-    "step", "updates", "noise_index", "noise_count", "below_round", "above_round", "activation_round", "error_round",
-    "learned", "noted",
-)
-LEDGER = (
-    "sent_activations", "sent_errors", "sent_gates", "silent_activations", "silent_errors", "held_activations",
-    "held_errors", "waited", "transferred", "computed", "published", "timed_steps",
-)
-"""What a unit counts: its publications, those that said nothing, the numbers that it did not say as they had settled,
-and nanoseconds of its timed steps."""
-_PRIVATE = (
-    "incoming", "biases", "outgoing", "state", "transposed", "unsaid_products", "signalled_above", "ones", "decay",
-    "noise", "schedule", "laps", "noted_below", "noted_above", "noted_gate",
-)
-_SLOTS = ("below", "above", "own_activation", "own_error", "delta", "keep", "gate", "value")
-_WORDS = (
-    "delta_word", "keep_word", "below_word", "above_word", "activation_word", "error_word", "gate_word", "control",
-    "peers",
-)
-_ROUNDS = ("phases", "below_rounds", "above_rounds", "activation_rounds", "error_rounds", "gate_rounds")
+from teamnet.dataflow.layers import LayerRule
+from teamnet.kernels.view import Shape, View
 
-UNIT = np.dtype([
-    ("finished", np.int64),
-    *((name, np.int64) for name in (*_SIZES, *_KINDS, *_COUNTERS, *LEDGER, *_PRIVATE, *_SLOTS, *_WORDS, *_ROUNDS)),
-    *((name, np.float64) for name in _REALS),
-])
-"""One record a unit.
+Kinds = Mapping[str, str | Shape | View]
 
-It begins with the number of ``finished`` steps, modulo 2**32, for who looks at the unit beside its run.
 
-Sizes: parallel environments ``rows``, neurons below ``fan_in``, own ``size``, neurons above ``fan_out`` (0 at the top),
-the first own neuron's place ``offset`` in a layer of ``layer_size``; errors have one or two ``channels``; a unit
-``mirrors`` the synapses that leave it, unless it is an output or the one above ``ships`` products;
-``acting_steps`` and ``settle_steps`` count ticks where a team runs free. Private and slot fields are addresses of
-float64 memory, ``schedule`` of ``phases`` records, ``laps`` of ``phases`` times four int64 (the clock at a phase's
-turns, in the newest timed step); words are addresses of the board's round counters (0 in-process). ``peers`` counts the
-units of the layer, ``.._rounds`` how often a slot is published in one environment step, and ``.._round`` is the
-publication that the phase in hand reads or makes. ``learned`` is the number of the observation whose TD error was
-learned from last, where a team runs free, and ``noted`` the last one for which the unit has noted what its neighbours
-say. ``noise`` holds ``noise_count`` samples, of which ``noise_index`` are taken. One step in ``timed_mask + 1`` is
-timed, none if that is 0. ``still_..`` is by how much a number moves at most that is not said again, or negative.
+def _kinds(kind: str, *names: str) -> dict[str, str | Shape | View]:
+    return dict.fromkeys(names, kind)
+
+
+TIMES = ("waited", "transferred", "computed", "published", "timed_steps")
+"""Nanoseconds of a unit's timed steps, and how many these are."""
+PER_NEURON = ("activation", "mean", "preactivation", "derivative", "acting_mean")
+"""The arrays ``(rows, size)`` that every unit has."""
+
+OWN = View("own slot", {
+    **_kinds(
+        "i", "address", "counter", "rounds", "mask", "stride", "width", "first", "columns", "rows", "source",
+        "residual", "dtype", "error_feedback", "peers", "sent", "silent", "held",
+    ),
+    "threshold": "f",
+})
+"""A slot that the unit writes, and how it does so.
+
+``address`` is that of the first of its ``mask + 1`` buffers, which are ``stride`` bytes apart; ``counter`` that of its
+round counter, or 0 if it is carried by another slot; ``rounds`` counts publications in an
+environment step. The unit writes ``columns`` numbers from ``first`` on of each row of ``width``: those at ``source``;
+``residual`` has what rounding has left out. ``peers`` counts the units of the layer on this node. ``sent`` counts
+publications, ``silent`` those that said nothing new, and ``held`` the numbers that were not sent again.
 """
 
-PHASE = np.dtype([
-    (name, np.int64)
-    for name in ("operation", "below", "above", "delta", "gate", "activation", "error", "shown_gate")
-])
-"""One phase of a schedule; see :class:`teamnet.units.schedules.phase.Phase`."""
+WRITE = View("write", _kinds("i", "own", "number", "puts", "publishes"))
+"""A publication that a step makes: the address of the slot, its number within the environment step, and what of it the
+step does: to put the numbers there, to count it."""
 
-STATE = (
-    "activation", "error", "mean", "slope", "potential", "force", "signalled", "acting_mean", "second_error",
-    "unsaid_activation", "unsaid_error",
-)
-"""The arrays ``(rows, size)`` of a unit's working state, in the order of its ``state`` block.
+READ = View("read", _kinds("i", "address", "counter", "rounds", "number", "mask", "stride", "rows", "width"))
+"""A publication that a step reads; of one that comes along with another slot ``counter`` is the other slot's.
 
-``second_error`` is what a second channel of errors carries; ``force`` is the feedback from above, and in an output
-unit that settles by sweeps its last residual; ``unsaid_activation`` and ``unsaid_error`` are what messages have left
-out.
+``counter`` is 0 where there is nothing to wait for, and ``rows`` where there is nothing to read.
 """
 
-SYNAPSES = ("value", "first", "second", "gradient", "bonus")
-"""The arrays ``(in, out)`` of a group of synapses before its ``rows`` traces.
+STEP = View("step", _kinds("i", "operation", "reads", "read_count", "writes", "write_count"))
+"""A step: the number of its operation, and where its reads and writes are."""
 
-First and second are Adam's means, and bonus is the gradient of the policy's entropy.
+BASE: Kinds = {
+    **_kinds(
+        "i", "finished", "step", "rows", "size", "perform", "steps", "step_count", "control", "timed_mask",
+        "timestamps", "first_layer", "last_layer", "gated", "learned", "noted", "seen", *TIMES,
+    ),
+    "activation": ("rows", "size"), "mean": ("rows", "size"),
+}
+UNIT = View("unit", BASE)
+"""What those that run units know of every one of them.
+
+It begins with the number of ``finished`` environment steps, modulo 2**32, for who looks at the unit beside its run.
+``perform`` is the address of the compiled operations of its rule, ``control`` that of the control line, and
+``timestamps`` that of ``step_count`` times four int64: the clock at the turns of each step, in the newest environment
+step that was timed. One in ``timed_mask + 1`` is timed, none if that is 0. Where a team runs free, ``learned`` is the
+number of the observation whose TD error was learned from last, ``noted`` of the last one for which the unit has noted
+what its neighbours publish, and ``seen`` of the one before.
 """
+
+_SYNAPSES: Kinds = {
+    **_kinds("i", "inputs", "outputs", "rows", "traces", "anneal_steps"),
+    **_kinds("f", "rate_start", "rate_end", "weight_decay"),
+    **dict.fromkeys(("value", "first", "second", "gradient"), ("inputs", "outputs")),
+}
+ADAM = ("first", "second")
+"""The running means of each group of synapses, beside its value."""
+GROUPS = ("incoming", "biases", "outgoing")
+"""The groups of synapses: ``(fan_in, size)``, ``(1, size)``, and the mirrored ones, ``(fan_out, size)``."""
+
+
+def synapses_of(rule: LayerRule) -> View:
+    """A group of synapses as operations of a rule see it."""
+    own = {name: array.shape for name, array in rule.arrays().items() if array.of_synapses}
+    return View("synapses", {**_SYNAPSES, **own})
+
+
+def unit_of(rule: LayerRule) -> View:
+    """A unit as operations of a rule see it; it begins as :data:`UNIT` does.
+
+    ``function`` and ``family`` are numbers of :mod:`teamnet.kernels.constants`; ``noise`` is the address of
+    ``noise_count`` samples, of which ``noise_index`` are taken; ``power1`` and ``power2`` are those of Adam.
+    """
+    synapses = synapses_of(rule)
+    own = {name: array.shape for name, array in rule.arrays().items() if not array.of_synapses}
+    return View("unit", {
+        **BASE, **dict.fromkeys((name for name in PER_NEURON if name not in BASE), ("rows", "size")),
+        **_kinds(
+            "i", "fan_in", "fan_out", "single_step", "mirrors", "function", "family", "updates", "noise", "noise_index",
+            "noise_count",
+        ),
+        **_kinds("f", "variance", "temperature", "trace_decay", "power1", "power2"),
+        "ones": ("rows", 1), "value": ("rows", 1), **dict.fromkeys(GROUPS, synapses),
+        **own, **{name: "i" if isinstance(value, int) else "f" for name, value in rule.numbers().items()},
+    })

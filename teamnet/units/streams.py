@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from teamnet.spec.layers import LayerSpec, UnitSpec
+from teamnet.dataflow.layers import LayerSpec, UnitSpec
 
 _NOISE, _WEIGHTS, ENVIRONMENT, TASK, _EXPLORING, _FEEDBACK = range(6)
 STATE_WORDS = 13
@@ -27,9 +27,9 @@ def initial_weights(layer: LayerSpec, number: int, fan_in: int, size: int, seed:
     return stream.uniform(-limit, limit, (fan_in, size))
 
 
-def feedback_weights(layer: LayerSpec, seed: int) -> np.ndarray:
+def initial_feedback(layer: LayerSpec, seed: int) -> np.ndarray:
     """Initial feedback ``(size, fan_out)`` from the layer above: a mirror of its weights, or a stream of its own."""
-    if layer.feedback == "mirror":
+    if layer.rule.outgoing == "mirror":
         return initial_weights(layer, layer.number + 1, layer.size, layer.fan_out, seed)
     limit = math.sqrt(6.0 / (layer.size + layer.fan_out))
     stream = keyed_generator(seed, _FEEDBACK, layer.team_number, layer.number)

@@ -1,4 +1,4 @@
-"""Where a unit's time goes: some steps are timed, so that the clock costs next to nothing."""
+"""Where a unit's time goes: some environment steps are timed, so that the clock costs next to nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from teamnet.kernels.processor import nanoseconds
 
 @kernel
 def is_timed(unit):
-    """Whether the step in hand is timed."""
+    """Whether the environment step in hand is timed."""
     return unit.step & unit.timed_mask == unit.timed_mask >> 1  # not the first one, in which all is slow
 
 
@@ -21,11 +21,25 @@ def clock(unit):
 
 @kernel
 def note(unit, number, begun, ready, done, ended):
-    """Add what phase ``number`` took to the unit's times, and remember when it was, for a trace of the step."""
+    """Add what step ``number`` took to the unit's times, and remember when it was, for a trace."""
     if not is_timed(unit):
         return
     unit.waited += ready - begun
     unit.computed += done - ready
     unit.published += ended - done
-    lap = integers(unit.laps + 32 * number, 4)
-    lap[0], lap[1], lap[2], lap[3] = begun, ready, done, ended
+    times = integers(unit.timestamps + 32 * number, 4)
+    times[0], times[1], times[2], times[3] = begun, ready, done, ended
+
+
+@kernel
+def finish(unit):
+    """Count the environment step and return whether every activation and mean is finite."""
+    unit.timed_steps += is_timed(unit)
+    unit.step += 1
+    unfinished = 0
+    activation, mean = unit.activation, unit.mean
+    for row in range(unit.rows):
+        for j in range(unit.size):
+            a, m = activation[row, j], mean[row, j]
+            unfinished |= (a - a != 0.0) | (m - m != 0.0)
+    return unfinished == 0

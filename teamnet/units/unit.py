@@ -3,110 +3,165 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
-from teamnet.errors import StepInterrupted
-from teamnet.kernels.constants import (
-    BETA1,
-    BETA2,
-    CATEGORICAL,
-    CORRECTED_UPDATES,
-    GAUSSIAN,
-    HIDDEN_FUNCTIONS,
-    TIMED_EVERY,
-    WIRE_FORMATS,
-)
-from teamnet.spec.layers import LayerSpec, Rate, UnitSpec
-from teamnet.units.layout import LEDGER, PHASE, STATE, SYNAPSES, UNIT
-from teamnet.units.schedules import schedule_of
-from teamnet.units.streams import KeyedNoise, Noise, feedback_weights, initial_weights
+from teamnet.dataflow.layers import Rate, UnitSpec
+from teamnet.dataflow.slots import Step
+from teamnet.errors import SpecError, StepInterrupted, nearest
+from teamnet.kernels.constants import BETA1, BETA2, CORRECTED_UPDATES, FAMILIES, FLOAT64, TIMED_EVERY
+from teamnet.kernels.view import Record
+from teamnet.units.addresses import Addresses
+from teamnet.units.arrays import initial_values, kept_arrays, make_arrays
+from teamnet.units.code import Code
+from teamnet.units.layout import GROUPS, STEP, TIMES, WRITE, synapses_of, unit_of
+from teamnet.units.streams import KeyedNoise, Noise, initial_feedback, initial_weights
 
 Snapshot = dict[str, np.ndarray]
 """Arrays of one unit whose last axis counts its neurons, float64, and its ``noise`` and ``counters``, uint64."""
 
-_GROUPS = ("incoming", "biases", "outgoing")
-_SHOWN = ("activation", "mean", "acting_mean")
+
+@dataclass(frozen=True)
+class Counts:
+    """What a unit has published since it was made or restored, and the nanoseconds of its timed steps.
+
+    Args:
+        sent: publications of each slot, by kind.
+        silent: those of them that said nothing new.
+        held: numbers that were not sent again.
+        times: by the names of :data:`teamnet.units.layout.TIMES`.
+    """
+
+    sent: Mapping[str, int]
+    silent: Mapping[str, int]
+    held: Mapping[str, int]
+    times: Mapping[str, int]
 
 
 class Unit:
     """The agent of some neurons of one layer.
 
     Its parameters, optimiser state and traces stay here: they leave through :meth:`snapshot` alone. ``record`` is what
-    compiled steps get, an array of one ``UNIT``.
+    compiled steps get.
 
     Args:
         spec: which neurons, and all that they know of themselves.
+        code: the compiled operations of its rule, or what stands for them.
         noise: where the unit's noise comes from; its own keyed streams if not given.
     """
 
-    def __init__(self, spec: UnitSpec, noise: Noise | None = None) -> None:
-        layer, size, rows = spec.layer, spec.size, spec.layer.rows
-        traces = 0 if layer.single_step else rows
-        depth = len(SYNAPSES) + traces
-        self.spec = spec
+    def __init__(self, spec: UnitSpec, code: Code, noise: Noise | None = None) -> None:
+        layer = spec.layer
+        self.spec, self._code = spec, code
         self._noise = noise or KeyedNoise(spec)
         self._block = np.zeros(0)
-        self._synapses = {
-            "incoming": np.zeros((depth, layer.fan_in, size)),
-            "biases": np.zeros((depth, 1, size)),
-            "outgoing": np.zeros((depth, 0 if layer.ships else layer.fan_out, size)),
-        }
-        self._state = np.zeros((len(STATE), rows, size))
-        self._scratch = {
-            "transposed": np.zeros((size, layer.fan_in)) if layer.ships else np.zeros(0),
-            "unsaid_products": np.zeros((rows, layer.fan_in)),
-            "signalled_above": np.zeros((rows, layer.fan_out)), "ones": np.ones(rows), "decay": np.zeros(rows),
-            "noted_below": np.zeros((rows, layer.fan_in)), "noted_above": np.zeros((rows, layer.fan_out)),
-            "noted_gate": np.zeros(rows),
-        }
-        self._schedule = np.array([tuple(phase) for phase in schedule_of(layer)], PHASE)
-        self._laps = np.zeros((len(self._schedule), 4), np.int64)
-        self.record = np.zeros(1, UNIT)
+        self._mirrors = layer.rule.mirrors(layer)
+        self._arrays = make_arrays(spec)
+        self._view = unit_of(layer.rule)
+        self.record = np.zeros(1, self._view.dtype)
+        self._groups = {name: np.zeros(1, synapses_of(layer.rule).dtype) for name in GROUPS}
         self._describe()
         own = initial_weights(layer, layer.number, layer.fan_in, layer.size, spec.seed)
-        self._synapses["incoming"][0] = own[:, spec.start : spec.stop]
-        self._transpose()
+        self._arrays["incoming.value"][:] = own[:, spec.start : spec.stop]
         if self._mirrors:
-            above = feedback_weights(layer, spec.seed)
-            self._synapses["outgoing"][0] = above[spec.start : spec.stop].T
+            self._arrays["outgoing.value"][:] = initial_feedback(layer, spec.seed)[spec.start : spec.stop].T
+        self._tables: list[np.ndarray] = []
+        self._own: dict[str, np.ndarray] = {}
+        self._timestamps = np.zeros((0, 4), np.int64)
+
+    @property
+    def address(self) -> int:
+        """Of the record."""
+        return self.record.ctypes.data
 
     def _describe(self) -> None:
-        layer = self.spec.layer
-        fixed = layer.feedback == "random"
-        rate_above = Rate(0.0, 0.0) if fixed else layer.rate_above
-        values = {
-            "rows": layer.rows, "fan_in": layer.fan_in, "size": self.spec.size, "fan_out": layer.fan_out,
-            "offset": self.spec.start, "layer_size": layer.size,
-            "first_layer": layer.is_first, "last_layer": layer.is_last,
-            "function": HIDDEN_FUNCTIONS[layer.function],
-            "family": CATEGORICAL if layer.family == "categorical" else GAUSSIAN,
-            "gated": layer.gated, "single_step": layer.single_step, "entropy": layer.entropy,
-            "channels": layer.channels, "mirrors": self._mirrors, "ships": layer.ships,
-            "acting_steps": layer.acting_steps, "settle_steps": layer.settle_steps, "phases": len(self._schedule),
-            "variance": layer.variance, "temperature": layer.temperature, "step_size": layer.step_size,
-            "trace_decay": layer.trace_decay, "rate_start": layer.rate.start, "rate_end": layer.rate.end,
-            "rate_above_start": rate_above.start, "rate_above_end": rate_above.end,
-            "wire": WIRE_FORMATS[layer.wire], "error_feedback": layer.error_feedback,
-            "forgetting": 0.0 if layer.is_first else layer.forgetting,
-            "forgetting_above": 0.0 if fixed else layer.forgetting,
-            "still_activation": -1.0 if layer.is_last else _still(layer, _deviation(layer)),
-            "still_error": _still(layer, 1.0 / _deviation(layer)),
-            "timed_mask": TIMED_EVERY - 1, "anneal_steps": layer.rate.steps, "power1": 1.0, "power2": 1.0,
+        layer, rule = self.spec.layer, self.spec.layer.rule
+        fixed = rule.outgoing == "fixed"
+        groups = {
+            "incoming": (layer.fan_in, layer.rate, 0.0 if layer.is_first else rule.weight_decay),
+            "biases": (1, layer.rate, 0.0),
+            "outgoing": (
+                layer.fan_out if self._mirrors else 0, Rate(0.0, 0.0) if fixed else layer.rate_above,
+                0.0 if fixed else rule.weight_decay,
+            ),
         }
-        own = {"state": self._state, "schedule": self._schedule, "laps": self._laps}
-        private = self._synapses | self._scratch | own
-        values |= {field: array.ctypes.data for field, array in private.items()}
+        for name, (count, rate, decay) in groups.items():
+            self._fill(self._groups[name], {
+                "inputs": count, "outputs": self.spec.size, "rows": layer.rows,
+                "traces": 0 if layer.single_step else layer.rows, "rate_start": rate.start, "rate_end": rate.end,
+                "anneal_steps": layer.rate.steps, "weight_decay": decay,
+                **{
+                    key.removeprefix(f"{name}."): array.ctypes.data
+                    for key, array in self._arrays.items() if key.startswith(f"{name}.")
+                },
+            })
+        self._fill(self.record, {
+            "rows": layer.rows, "fan_in": layer.fan_in, "size": self.spec.size, "fan_out": layer.fan_out,
+            "first_layer": layer.is_first, "last_layer": layer.is_last, "gated": layer.gated,
+            "single_step": layer.single_step, "mirrors": self._mirrors, "family": FAMILIES.index(layer.family),
+            "function": self._code.function, "perform": self._code.perform,
+            "variance": layer.variance, "temperature": layer.temperature, "trace_decay": layer.trace_decay,
+            "timed_mask": TIMED_EVERY - 1, "power1": 1.0, "power2": 1.0, **rule.numbers(),
+            **{name: group.ctypes.data for name, group in self._groups.items()},
+            **{name: array.ctypes.data for name, array in self._arrays.items() if "." not in name},
+        })
+
+    def _fill(self, record: np.ndarray, values: Mapping[str, float]) -> None:
         for field, value in values.items():
-            self.record[field] = value
+            record[field] = value
 
-    def attach(self, addresses: Mapping[str, int]) -> None:
-        """Hand the unit the addresses of its slots and round counters, and how often they are published in a step.
+    def attach(self, addresses: Addresses, steps: tuple[Step, ...]) -> None:
+        """Hand the unit its slots, and what it does in an environment step. That is all that it can reach outside.
 
-        That is the whole of what it can reach outside.
+        Args:
+            addresses: of the slots.
+            steps: of its layer.
+
+        Raises:
+            SpecError: the rule has no operation of some name.
         """
-        for field, address in addresses.items():
-            self.record[field] = address
+        self._own = addresses.own
+        for kind, own in self._own.items():
+            source = self._arrays[kind]
+            self._fill(own, {"source": source.ctypes.data})
+            if own["dtype"][0] != FLOAT64:
+                self._arrays[f"residual.{kind}"] = np.zeros_like(source)
+                self._fill(own, {"residual": self._arrays[f"residual.{kind}"].ctypes.data})
+        table = np.zeros(len(steps), STEP.dtype)
+        self._tables = [table, *addresses.reads]
+        for record, step, reads in zip(table, steps, addresses.reads, strict=True):
+            writes = np.zeros(len(step.writes), WRITE.dtype)
+            for write, target in zip(step.writes, writes, strict=True):
+                target["own"], target["number"] = self._own[write.slot[0]].ctypes.data, write.number
+                target["puts"], target["publishes"] = write.puts, write.publishes
+            self._tables.append(writes)
+            operation = self._code.numbers.get(step.operation)
+            if operation is None:
+                raise SpecError(
+                    f"{self.spec.name}, step", expected="an operation of the rule", found=repr(step.operation),
+                    mend=nearest(step.operation, self._code.numbers),
+                )
+            record["operation"], record["reads"], record["read_count"] = operation, reads.ctypes.data, len(reads)
+            record["writes"], record["write_count"] = writes.ctypes.data, len(writes)
+        self._timestamps = np.zeros((len(steps), 4), np.int64)
+        self._fill(self.record, {
+            "steps": table.ctypes.data, "step_count": len(steps), "control": addresses.control,
+            "timestamps": self._timestamps.ctypes.data,
+        })
+
+    def step_address(self, number: int) -> int:
+        """Of the record of a step."""
+        return self._tables[0][number:].ctypes.data
+
+    def perform(self, record: Record, step: int) -> None:
+        """Do a step of an interpreted unit; see :func:`teamnet.units.dispatch.plain_dispatcher_of`."""
+        assert self._code.plain, "the unit is interpreted"
+        self._code.plain(record, step)
+
+    def plain_record(self) -> Record:
+        """The record for operations that are interpreted: its arrays are NumPy's, and it has the hidden function."""
+        return self._code.plain_record(self._view, self.address)
 
     def draw_noise(self, steps: int) -> None:
         """Lay out the noise of the next ``steps`` steps; what was left of the last block is drawn again.
@@ -116,16 +171,16 @@ class Unit:
         """
         self._noise.restore(self._noise_state())
         self._forget_noise()
-        samples = steps * self.spec.layer.draws
-        width = 1 if self.spec.layer.family == "categorical" else self.spec.size
-        shape = samples, self.spec.layer.rows, width
+        layer = self.spec.layer
+        samples = steps * layer.rule.draws(layer)
+        width = 1 if layer.family == "categorical" else self.spec.size
+        shape = samples, layer.rows, width
         self._block = np.ascontiguousarray(self._noise.block(samples), np.float64).reshape(shape)
-        self.record["noise"] = self._block.ctypes.data
-        self.record["noise_count"] = samples
+        self._fill(self.record, {"noise": self._block.ctypes.data, "noise_count": samples})
 
     def _forget_noise(self) -> None:
         """Nothing may be taken of the last block, whose memory may go."""
-        self.record["noise_count"], self.record["noise_index"] = 0, 0
+        self._fill(self.record, {"noise_count": 0, "noise_index": 0})
 
     def _noise_state(self) -> np.ndarray:
         """Where the noise would be if no more had been drawn than was used."""
@@ -137,91 +192,64 @@ class Unit:
             )
         return self._noise.state_after(used) if used < drawn else self._noise.state()
 
-    def counts(self) -> dict[str, int]:
-        """What the unit has published since it was made or restored, and nanoseconds of its timed steps."""
-        return {name: int(self.record[name][0]) for name in LEDGER}
+    def counts(self) -> Counts:
+        """What the unit has published, and where its time went."""
+        sent, silent, held = (
+            {kind: int(own[name][0]) for kind, own in self._own.items()} for name in ("sent", "silent", "held")
+        )
+        return Counts(sent, silent, held, {name: int(self.record[name][0]) for name in TIMES})
 
-    def laps(self) -> np.ndarray:
-        """When each phase of the newest timed step began to wait, had its inputs, had computed and had published.
+    def timestamps(self) -> np.ndarray:
+        """When each step of the newest timed environment step began to wait, could begin, was done, was published.
 
         Returns:
-            int64 ``(phases, 4)``, nanoseconds of this machine's monotonic clock.
+            int64 ``(steps, 4)``, nanoseconds of this machine's monotonic clock.
         """
-        return self._laps.copy()
+        return self._timestamps.copy()
 
     def snapshot(self) -> Snapshot:
-        """The unit's whole state between two steps; mirrored synapses are left out, the layer above has them."""
-        snapshot = {f"{group}.{part}": self._part(group, part) for group in _GROUPS[:2] for part in self._parts()}
-        if self._has_own_feedback:
-            snapshot["outgoing.value"] = self._part("outgoing", "value")
-        snapshot |= {name: self._state[STATE.index(name)].copy() for name in _SHOWN}
+        """The unit's whole state between two steps; mirrored synapses are left out, as the layer above has them."""
+        snapshot = {name: self._arrays[name].copy() for name in kept_arrays(self.spec.layer)}
         snapshot["noise"] = self._noise_state()
         snapshot["counters"] = np.array([self.record["step"][0], self.record["updates"][0]], np.uint64)
         return snapshot
 
-    @property
-    def _has_own_feedback(self) -> bool:
-        return self.spec.layer.feedback != "mirror" and self._mirrors
-
-    @property
-    def _mirrors(self) -> bool:
-        return not self.spec.layer.is_last and not self.spec.layer.ships
-
-    def _transpose(self) -> None:
-        if self.spec.layer.ships:
-            self._scratch["transposed"][:] = self._synapses["incoming"][0].T
-
     def mirror(self) -> Snapshot:
         """The unit's own copies of its outgoing synapses, in the layout of the layer above: ``(.., size, fan_out)``."""
-        return {part: np.swapaxes(self._part("outgoing", part), -1, -2) for part in self._parts()}
+        names = [name for name in kept_arrays(self.spec.layer) if name.startswith("incoming.")]
+        parts = [name.removeprefix("incoming.") for name in names] if self._mirrors else []
+        return {part: np.swapaxes(self._arrays[f"outgoing.{part}"].copy(), -1, -2) for part in parts}
 
-    def _parts(self) -> tuple[str, ...]:
-        layer = self.spec.layer
-        bonus = ("bonus",) if layer.entropy > 0.0 else ()
-        return ("value", "first", "second", *bonus, *(() if layer.single_step else ("trace",)))
-
-    def _part(self, group: str, part: str) -> np.ndarray:
-        block = self._synapses[group]
-        return (block[len(SYNAPSES) :] if part == "trace" else block[SYNAPSES.index(part)]).copy()
+    def spoil(self, name: str) -> None:
+        """Fill an array with NaN, to see whether anything hangs on it; those of all groups of synapses of this name."""
+        for key, array in self._arrays.items():
+            if name in (key, key.rpartition(".")[2]):
+                array[:] = np.nan
 
     def restore(self, own: Snapshot, above: Mapping[str, np.ndarray]) -> None:
-        """Take up a state: this unit's part of a snapshot, and the rows of the synapses above that leave it.
+        """Take a state: this unit's part of a snapshot, and the rows of the synapses above that leave it.
 
         Args:
             own: what :meth:`snapshot` returned.
             above: what :meth:`mirror` returned; empty for an output unit.
         """
-        for group in _GROUPS:
-            block = self._synapses[group]
-            for part in self._parts() if group != "outgoing" or self._mirrors else ():
-                value = np.swapaxes(above[part], -1, -2) if group == "outgoing" else own[f"{group}.{part}"]
-                if part == "trace":
-                    block[len(SYNAPSES) :] = value
-                else:
-                    block[SYNAPSES.index(part)] = value
-        self._transpose()
-        if self._has_own_feedback:
-            self._synapses["outgoing"][SYNAPSES.index("value")] = own["outgoing.value"]
-        for name in _SHOWN:
-            self._state[STATE.index(name)] = own[name]
-        self._scratch["decay"][:] = 1.0
+        if self._mirrors:
+            for part, value in above.items():
+                self._arrays[f"outgoing.{part}"][:] = np.swapaxes(value, -1, -2)
+        for name in kept_arrays(self.spec.layer):
+            self._arrays[name][:] = own[name]
+        for name, value in initial_values(self.spec.layer).items():
+            self._arrays[name][:] = value
         self._forget_noise()
         self._noise.restore(own["noise"])
         step, updates = (int(count) for count in own["counters"])
-        for name in (*LEDGER, "noted"):
-            self.record[name] = 0
-        self.record["step"], self.record["learned"], self.record["updates"] = step, step, updates
-        self.record["finished"] = step % 2**32
-        self.record["power1"], self.record["power2"] = _powers(updates)
-
-
-def _deviation(layer: LayerSpec) -> float:
-    """What activations are measured in: the standard deviation, of a choice its temperature."""
-    return layer.temperature if layer.family == "categorical" else float(np.sqrt(layer.variance))
-
-
-def _still(layer: LayerSpec, scale: float) -> float:
-    return layer.tolerance * scale if layer.tolerance else -1.0
+        power1, power2 = _powers(updates)
+        self._fill(self.record, {
+            **dict.fromkeys((*TIMES, "noted"), 0), "step": step, "learned": step, "finished": step % 2**32,
+            "updates": updates, "power1": power1, "power2": power2,
+        })
+        for record in self._own.values():
+            self._fill(record, dict.fromkeys(("sent", "silent", "held"), 0))
 
 
 def _powers(updates: int) -> tuple[float, float]:

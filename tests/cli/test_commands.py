@@ -73,7 +73,7 @@ def test_an_unknown_flag_names_the_nearest(capsys: pytest.CaptureFixture[str]):
     [
         (("trian",), "no command 'trian'. Did you mean 'train'?"),
         (("train", "cartpol"), "teamnet: task: expected a preset"),
-        (("train", "cartpole", "--rule", "mop"), "teamnet: rule: expected one of map, map-async, rein"),
+        (("train", "cartpole", "--rule", "mop"), "teamnet: rule: expected the name of a rule, a file"),
         (("train", "cartpole", "--backend", "local", "--grain", "blok:3"), "teamnet: grain: expected layer, block:K"),
         (("resume", "nowhere"), "teamnet: nowhere: expected"),
         (("train", "cartpole", "--address", "nowhere:1"), "address nowhere:1: expected a Ray cluster that takes"),

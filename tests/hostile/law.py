@@ -23,9 +23,10 @@ DOCUMENTED.remove(TeamnetError)
 Answer = TypeVar("Answer")
 _BEGINNING = 8
 _VERBS = {
-    "add", "check", "choose", "continue", "enlarge", "fix", "free", "give", "install", "leave", "let", "list", "load",
-    "look", "lower", "make", "mend", "move", "name", "put", "raise", "remove", "restore", "resume", "return", "run",
-    "set", "start", "stop", "take", "try", "use", "vary", "wait", "wrap", "write",
+    "add", "calibrate", "change", "check", "choose", "continue", "correct", "declare", "derive", "enlarge", "fix",
+    "free", "give", "install", "leave", "let", "list", "load", "look", "lower", "make", "mend", "move", "name", "put",
+    "raise", "remove", "restore", "resume", "return", "run", "set", "start", "stop", "take", "try", "use", "vary",
+    "wait", "wrap", "write",
 }
 _NAMED = (
     r"(?<![\w-])--[a-z]|\bteamnet [a-z]|\bpip install\b|\bray (start|status)\b|"

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from teamnet.errors import SpecError
-from teamnet.spec.check import check_launch, check_run, check_where
+from teamnet.spec.check import check_run
+from teamnet.spec.check_launch import check_launch, check_where
 from teamnet.spec.files import from_plain, to_plain
 from teamnet.spec.presets import METHODS, PRESETS, preset
 from teamnet.spec.resolve import Interface, build_teams, fit_depth

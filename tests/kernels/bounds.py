@@ -10,22 +10,28 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from typing import Any
 
 import numpy as np
 import pytest
 
+from teamnet.dataflow.graph import Dataflow
+from teamnet.dataflow.layers import LayerSpec
+from teamnet.kernels.constants import LINE
+from teamnet.kernels.hidden import ALIASES, FUNCTIONS
 from teamnet.kernels.native import native
-from teamnet.spec.layers import LayerSpec
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec
 from teamnet.team.call_exchange import CallExchange, CallWorker
 from teamnet.team.crew import ThreadCrew
 from teamnet.team.exchange import Exchange
 from teamnet.team.partition import divide_all
+from teamnet.team.prepare import compile_rules
 from teamnet.training.run import Run
+from teamnet.units.layout import GROUPS, WRITE, synapses_of, unit_of
+from teamnet.units.unit import Unit
 from tests.conftest import make_layers
 from tests.kernels.guarded import NOISE_STEPS, guard_everything, guarded
 from tests.team.exchanges import Teams, drive, local, running_free, spread, threaded
@@ -44,7 +50,8 @@ _RULES: dict[str, dict[str, Any]] = {
     "backprop": {"schedule": "chain"}, "entropy": {"schedule": "chain", "entropy": 0.01},
     "entropy, one step": {"schedule": "chain", "entropy": 0.01, "single_step": True}, "ticks": {"schedule": "ticks"},
     "tolerance": {"tolerance": 0.1}, "sweeps, tolerance": {"schedule": "sweeps", "tolerance": 0.1},
-    "exploring": {"exploring": 0.5},
+    "exploring": {"exploring": 0.5}, "nothing comes down": {"schedule": "reinforce"},
+    "nothing comes down, one step": {"schedule": "reinforce", "single_step": True},
 }
 _FEEDBACKS = {
     "mirror": {}, "kolen-pollack": {"feedback": "kolen-pollack", "forgetting": 0.01}, "random": {"feedback": "random"},
@@ -52,11 +59,19 @@ _FEEDBACKS = {
 }
 _WIRES = [{"wire": wire, "error_feedback": kept} for wire in ("float32", "bfloat16", "int8") for kept in (False, True)]
 _SHAPES = (3, 7, 1), (1, 3, 7, 3), (7, 1, 3, 1), (3, 3)
+_FUNCTIONS = *FUNCTIONS, *ALIASES
 
 
 def _teams(sizes: tuple[int, ...], **options: Any) -> list[list[LayerSpec]]:
     critic = (*sizes[:-1], 1)
     return [make_layers(sizes, **options), make_layers(critic, team="critic", family="gaussian", **options)]
+
+
+def every_team() -> Iterator[list[list[LayerSpec]]]:
+    """Small teams of every rule with every feedback."""
+    for rule, feedback in product(_RULES.values(), _FEEDBACKS.values()):
+        yield _teams((3, 7, 3, 1), **rule, **feedback)
+        yield _teams((3, 3), **rule, **feedback)
 
 
 def _calls(teams: Teams, grain: str) -> CallExchange:
@@ -83,7 +98,7 @@ def _each_rule() -> Iterator[tuple[str, Case]]:
     for number, (rule, feedback) in enumerate(product(_RULES, _FEEDBACKS)):
         options = {**_RULES[rule], **_FEEDBACKS[feedback], "rows": (1, 3)[number % 2]}
         for place, sizes in enumerate(_SHAPES[number % 2 :: 2]):
-            teams = _teams(sizes, function=("softplus", "relu", "linear", "logistic", "tanh")[number % 5], **options)
+            teams = _teams(sizes, function=_FUNCTIONS[number % len(_FUNCTIONS)], **options)
             grain = "layer" if feedback == "shipped" else ("layer", "block:2", "neuron")[(number + place) % 3]
             yield f"in turn, {rule}, {feedback}, {sizes}, {grain}", _run(local, teams, grain)
         kinds = {"threads": threaded, "calls": _calls, "nodes": _over_nodes}
@@ -147,7 +162,7 @@ def _simulations(side: str, patch: pytest.MonkeyPatch) -> Iterator[tuple[str, Ca
         teams = _teams((3, 7, 3, 1), **options)
         units = divide_all(teams, "block:2", 0)
         places = [number % nodes for number in range(len(units))]
-        world = build_world(teams, units, places, USUAL, Cluster(nodes, cores), ENVIRONMENT)
+        world = build_world(Dataflow(teams), units, places, USUAL, Cluster(nodes, cores), ENVIRONMENT)
 
         def case(world: Any = world) -> None:
             assert np.isfinite(events.simulate(world, STEPS)).all()
@@ -157,39 +172,117 @@ def _simulations(side: str, patch: pytest.MonkeyPatch) -> Iterator[tuple[str, Ca
         yield f"simulation of {nodes} nodes with {cores} cores", case
 
 
+def threaded_by_layers(teams: Teams) -> Exchange:
+    return threaded(teams, "layer")
+
+
 def _overruns(side: str) -> Iterator[tuple[str, Case]]:
-    """What must crash, or the other cases prove nothing: each address that a unit has, moved by one number."""
+    """What must crash, or the other cases prove nothing: each address that a unit has, moved by one number.
+
+    Those of counters and of the control line are moved by a line, of which not everything is used.
+    """
     yield "a row too many", _td_error(side, 3, more=1)
-    for fields, options in (
-        (("incoming", "biases", "outgoing", "ones", "decay", "noise", "laps", "below", "above", "own_activation",
-          "own_error", "delta", "gate", "value", "signalled_above"), {}),
-        (("keep",), {"schedule": "ticks"}),
-        (("state", "transposed", "unsaid_products"), {"feedback": "shipped", "wire": "int8", "error_feedback": True}),
-    ):
-        for field in fields:
-            yield f"{field} moved", _moved(side, field, _teams((3, 7, 3, 1), rows=3, **options))
-    yield "a phase that is not in the schedule", _no_phase(side)
-
-
-def _moved(side: str, field: str, teams: Teams) -> Case:
-    def case() -> None:
+    for options, unused in _UNUSED:
+        teams = _teams((3, 7, 3, 1), rows=3, **options)
         exchange = local(teams)
+        for name in dict.fromkeys(name for unit in exchange.units for name, _ in _addresses(unit, exchange)):
+            if not _is_of_waiting(name) and not {name, name.partition(".")[0]} & set(unused.split(", ")):
+                yield f"{name} moved, {options}", _moved(side, name, local, teams)
+    for make, names in _WAITING:
+        teams = _teams((3, 7, 3, 1), rows=3, schedule="ticks")
+        for name in names.split(", "):
+            yield f"{name} moved, {make.__name__}", _moved(side, name, make, teams)
+    yield "a step that there is not", _no_step(side)
+
+
+_NOTED, _DOWN = "noted_inputs, noted_above, noted_gate", "products, transposed"
+_TRACES = ", ".join(f"{group}.trace" for group in GROUPS)
+_UNUSED: Sequence[tuple[dict[str, Any], str]] = (
+    ({}, f"residual, moved, own.residual, {_DOWN}"),
+    ({"single_step": True}, f"residual, moved, own.residual, {_DOWN}, decay, {_TRACES}"),
+    ({"schedule": "sweeps"}, f"own.residual, {_DOWN}"),
+    ({"schedule": "chain", "entropy": 0.01}, f"own.residual, {_DOWN}, entropy_products"),
+    ({"schedule": "chain", "entropy": 0.01, "feedback": "shipped"}, "own.residual, modulated_above, outgoing"),
+    ({"schedule": "ticks"}, f"own.residual, {_DOWN}, {_NOTED}"),
+    ({"schedule": "reinforce"}, "own.residual, modulated_above, outgoing"),
+    (
+        {"feedback": "shipped", "wire": "int8", "error_feedback": True},
+        "residual, moved, modulated_above, outgoing",
+    ),
+)
+"""Runs in this process, and addresses that nothing uses in them: a whole group of synapses by its name."""
+_WAITING: Sequence[tuple[Callable[[Teams], Exchange], str]] = (
+    (
+        threaded_by_layers,
+        "control, own.counter, observation.counter, episode_mask.counter, td_error.counter, trace_mask.counter, "
+        "activation.counter, error.counter, gate.counter",
+    ),
+    (running_free, f"control, own.counter, td_error.counter, error.counter, {_NOTED}"),
+)
+"""Runs in which units wait for each other or note what others say, and the addresses that only these use."""
+_SHIFTS = {"step.writes": WRITE.size}
+"""By whole records where what stands before a field may be anything."""
+_FREE_STEPS = 200
+"""Steps within which even a unit that waits for nobody and is waited for by nobody has done all that it does."""
+_IN_UNITS = "noise", "timestamps", "steps", "control"
+"""The addresses in a unit's record beside those of its arrays and of its groups of synapses."""
+
+
+Place = tuple[np.ndarray, str]
+"""A record, and the field of it that is an address."""
+
+
+def _is_of_waiting(name: str) -> bool:
+    return name == "control" or name.endswith(".counter")
+
+
+def _addresses(unit: Unit, exchange: Any) -> Iterator[tuple[str, Place]]:
+    """All addresses that a unit of an exchange has, by name."""
+    rule, steps = unit.spec.layer.rule, exchange._flow.steps[unit.spec.layer.group]
+    for field in (*unit_of(rule).arrays, *GROUPS, *_IN_UNITS):
+        yield field, (unit.record, field)
+    for group, record in unit._groups.items():
+        for field in synapses_of(rule).arrays:
+            yield f"{group}.{field}", (record, field)
+    for own in unit._own.values():
+        for field in ("address", "counter", "source", "residual"):
+            yield f"own.{field}", (own, field)
+    table, *others = unit._tables
+    yield "step.reads", (table, "reads")
+    yield "step.writes", (table, "writes")
+    for step, reads, writes in zip(steps, others[: len(steps)], others[len(steps) :], strict=True):
+        yield "write.own", (writes, "own")
+        for place, read in enumerate(step.reads):
+            if read:
+                yield f"{read.slot[0]}.address", (reads[place : place + 1], "address")
+                yield f"{read.slot[0]}.counter", (reads[place : place + 1], "counter")
+
+
+def _moved(side: str, name: str, make: Callable[[Teams], Any], teams: Teams) -> Case:
+    shift = LINE if _is_of_waiting(name) else _SHIFTS.get(name, 8)
+
+    def case() -> None:
+        exchange = make(teams)
         drive(exchange, teams, 1)
-        for unit in exchange.units:
+        units = exchange.units if make is local else [worker._unit for worker in exchange._crew._workers]
+        for unit in units:
             unit.draw_noise(NOISE_STEPS - 1)
-            if unit.record[field][0]:
-                unit.record[field] += 8 if side == "after" else -8
-        drive(exchange, teams, STEPS + 1, first=1)
+            for its, (record, field) in _addresses(unit, exchange):
+                if its == name:
+                    record[field][record[field] != 0] += shift if side == "after" else -shift
+        drive(exchange, teams, _FREE_STEPS if make is running_free else STEPS + 1, first=1)
 
     return case
 
 
-def _no_phase(side: str) -> Case:
+def _no_step(side: str) -> Case:
     def case() -> None:
-        unit = local(_teams((3, 7, 1))).units[0]
-        count = len(unit.laps())
-        number = count if side == "after" else -1 - count  # one from -1 on counts from the end, as in Python
-        native("teamnet.team.phase", "do_phase")(unit.record.ctypes.data, number)
+        exchange = local(_teams((3, 7, 1)))
+        unit = exchange.units[0]
+        unit.draw_noise(1)
+        native("teamnet.team.one_step", "run_step")(unit.address, 0)  # a step that there is
+        number = len(unit.timestamps()) if side == "after" else -1
+        native("teamnet.team.one_step", "run_step")(unit.address, number)
 
     return case
 
@@ -204,7 +297,7 @@ def _taken_twice(count: int) -> Case:
             unit.draw_noise(1)
             unit.record["noise_count"] += count
             for _ in range(3):
-                native("teamnet.team.phase", "do_phase")(unit.record.ctypes.data, 0)
+                native("teamnet.team.one_step", "run_step")(unit.address, 0)
 
     return case
 
@@ -229,6 +322,7 @@ def _in_a_process(case: Case, called: set[str]) -> tuple[int, list[str]]:
     child = os.fork()
     if child == 0:
         signal.alarm(_SECONDS)
+        called.clear()
         try:
             case()
         except BaseException:
@@ -247,6 +341,7 @@ def main(side: str) -> None:
     """All cases of a side."""
     with pytest.MonkeyPatch.context() as patch:
         called = guard_everything(patch, side)
+        compile_rules()  # loaded once for all cases
         for name, case, expected in _cases(side, patch):
             ended, kernels = _in_a_process(case, called)
             print(json.dumps({"case": name, "expected": expected, "ended": ended, "called": kernels}), flush=True)

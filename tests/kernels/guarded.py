@@ -1,7 +1,8 @@
 """Memory between pages that nobody may touch: a kernel that reads or writes beyond an array ends its process.
 
 An array lies at the end of its pages (``side`` is ``after``) or at their beginning (``before``), so that the very next
-byte on that side is out of bounds. Of a board every slot and every counter is such an array.
+byte on that side is out of bounds. The records of units, their step tables, their private arrays and their noise are
+such arrays, and of a board every slot, every counter and the control line.
 """
 
 from __future__ import annotations
@@ -17,12 +18,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from teamnet.board import board, link
+from teamnet.board import addresses, board, link
+from teamnet.dataflow.graph import Dataflow
+from teamnet.dataflow.slots import Key, Step
+from teamnet.kernels.compile import Kernel
 from teamnet.kernels.constants import LINE
 from teamnet.kernels.native import native
 from teamnet.team import board_exchange, call_exchange, free_exchange, local, node, worker
 from teamnet.training import coordinator, task
-from teamnet.units import unit
+from teamnet.units import arrays, unit
+from teamnet.units.addresses import Addresses
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _LIBC.mmap.restype = ctypes.c_void_p
@@ -83,28 +88,43 @@ class _Numpy:
 
 
 class _Boards:
-    """Boards of which every slot is guarded, and what stands for their segments."""
+    """Boards of which every slot is guarded, and what stands for their segments.
+
+    A board begins with its control line, which therefore lies in the second page; the bell comes next.
+    """
 
     def __init__(self, side: str) -> None:
         self._side = side
+        self._start, self._first = self._place(mmap.PAGESIZE, LINE)
+        bell, self._second = self._place(self._first[0] + self._first[1] + mmap.PAGESIZE, LINE)
+        self.doorbell = bell - self._start
         self._ranges: dict[int, list[Range]] = {}
         self._segments: dict[Path, np.ndarray] = {}
         self._lay_out = board._lay_out
 
-    def lay_out(self, teams: Sequence[board.Team]) -> tuple[dict[tuple[object, ...], int], int]:
-        """Each slot in pages of its own, with one between two that nobody may touch."""
-        numbers, offsets, ranges, at = board._numbers(teams), {}, [], mmap.PAGESIZE
-        for name in self._lay_out(teams)[0]:
-            size = 8 * numbers[name] if name in numbers else LINE
-            held = _whole_pages(size)
-            offsets[name] = at + (held - size if self._side == "after" else 0)
-            ranges.append((at, held))
-            at += held + mmap.PAGESIZE
-        assert self._ranges.setdefault(at, ranges) == ranges, "one kind of board in a case"
-        return offsets, at
+    def _place(self, at: int, size: int) -> tuple[int, Range]:
+        """Where something of a size lies in pages of its own that begin at a page, and what may be touched for it."""
+        held = _whole_pages(size)
+        return at + (held - size if self._side == "after" else 0), (at, held)
+
+    def lay_out(self, flow: Dataflow) -> tuple[dict[Key, board._Place], int]:
+        """Each slot and counter in pages of its own, with one between two that nobody may touch."""
+        places, ranges = {}, [self._first, self._second]
+
+        def put(size: int) -> int:
+            offset, its = self._place(sum(ranges[-1]) + mmap.PAGESIZE, size)
+            ranges.append(its)
+            return offset - self._start
+
+        for key, (_, counter, part) in self._lay_out(flow)[0].items():
+            slot = put(board.slot_bytes(flow.slots[key]))
+            places[key] = board._Place(slot, counter and put(LINE), part and put(LINE))
+        end = sum(ranges[-1]) - self._start
+        assert self._ranges.setdefault(end, ranges) == ranges, "one kind of board in a case"
+        return places, end
 
     def memory(self, size: int) -> np.ndarray:
-        return np.asarray(_Pages(size, self._ranges[size], (0, size)))
+        return np.asarray(_Pages(self._start + size + mmap.PAGESIZE, self._ranges[size], (self._start, size)))
 
     def create_segment(self, size: int) -> int:
         handle = os.open(os.devnull, os.O_RDWR)
@@ -118,11 +138,16 @@ class _Boards:
         return self._segments[path]
 
 
+def name_of(operation: Kernel) -> str:
+    """An operation by where it is defined: rules that are derived from one another share some."""
+    return f"{operation.function.__module__}.{operation.function.__qualname__}"
+
+
 def guard_everything(patch: pytest.MonkeyPatch, side: str) -> set[str]:
     """From now on all that kernels are given is guarded, noise lasts for a few steps, and every other one is timed.
 
     Returns:
-        The kernels that have been called; it grows.
+        The kernels that have been called, and the rules, the operations and the hidden functions of units; it grows.
     """
     numpy, boards, called = _Numpy(side), _Boards(side), set[str]()
 
@@ -136,11 +161,22 @@ def guard_everything(patch: pytest.MonkeyPatch, side: str) -> set[str]:
 
         return call
 
-    for module in (unit, link, local, node, board_exchange, free_exchange, coordinator, task):
+    attach = unit.Unit.attach
+
+    def attach_and_note(self: unit.Unit, given: Addresses, steps: tuple[Step, ...]) -> None:
+        attach(self, given, steps)
+        rule = self.spec.layer.rule
+        operations = rule.operations()
+        called.update(name_of(operations[step.operation]) for step in steps)
+        called.update((f"rule.{type(rule).__name__}", f"function.{self.spec.layer.function}"))
+
+    patch.setattr(unit.Unit, "attach", attach_and_note)
+    for module in (addresses, arrays, unit, link, local, node, board_exchange, free_exchange, coordinator, task):
         patch.setattr(module, "np", numpy)
     for module in (local, call_exchange, board_exchange, free_exchange, node, worker, coordinator):
         patch.setattr(module, "native", load)
     patch.setattr(board, "_lay_out", boards.lay_out)
+    patch.setattr(board, "_DOORBELL", boards.doorbell)
     for module in (local, call_exchange):
         patch.setattr(module, "private_memory", boards.memory)
     for name in ("create_segment", "path_of", "map_segment"):

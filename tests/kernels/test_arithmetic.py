@@ -7,6 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+import teamnet.kernels.numba_types  # noqa: F401 - compiled functions of these tests call kernels
 from teamnet.kernels import arithmetic
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Context, Decimal
 
 import numba
@@ -8,8 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import teamnet.kernels.numba_types  # noqa: F401 - compiled functions of these tests call kernels
 from teamnet.kernels import functions
-from teamnet.kernels.constants import HIDDEN_FUNCTIONS
+from teamnet.kernels.hidden import ALIASES, FUNCTIONS, applied, hidden_function, value_of
+from teamnet.kernels.native import native_of
+
+Values = tuple[np.ndarray, np.ndarray]
 
 POTENTIALS = np.concatenate([np.linspace(-50, 50, 20_001), [0.0, -0.0, 1e-300, -1e-300, 700, -700, 1e4, -1e4]])
 
@@ -26,14 +31,38 @@ def _log1p(x, out):
         out[k] = functions.log1p_fraction(x[k])
 
 
-@numba.njit
-def _mean_and_slope(code, p, mean, slope):
-    functions.mean_and_slope(code, p, mean, slope)
+def _compiled(name: str, p: np.ndarray) -> Values:
+    """As compiled units apply a hidden function: its values and derivatives."""
+    apply = native_of(f"function.{name}", applied(hidden_function(name)))
+    p, value, derivative = np.array(p), np.full(p.shape, -7.0), np.full(p.shape, -7.0)
+    assert apply(p.ctypes.data, value.ctypes.data, derivative.ctypes.data, p.size) == 0
+    return value, derivative
+
+
+def _plain(name: str, p: np.ndarray) -> Values:
+    """As interpreted units and policies do."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        value, derivative = hidden_function(name)(p)
+    return value, np.broadcast_to(derivative, p.shape)
+
+
+every_function = pytest.mark.parametrize("name", [*FUNCTIONS, *ALIASES])
+both_forms = pytest.mark.parametrize("apply", [_compiled, _plain], ids=["compiled", "plain"])
+Apply = Callable[[str, np.ndarray], Values]
 
 
 @numba.njit
-def _softmax(p, temperature, mean):
+def _compiled_softmax(p, temperature, mean):
     functions.softmax(p, temperature, mean)
+
+
+def _plain_softmax(p: np.ndarray, temperature: float, mean: np.ndarray) -> None:
+    with np.errstate(over="ignore", invalid="ignore"):
+        functions.softmax(p, temperature, mean)
+
+
+both_softmaxes = pytest.mark.parametrize("softmax", [_compiled_softmax, _plain_softmax], ids=["compiled", "plain"])
+Softmax = Callable[[np.ndarray, float, np.ndarray], None]
 
 
 def test_exp_is_within_two_units_in_the_last_place():
@@ -57,7 +86,7 @@ def test_log1p_is_within_three_units_in_the_last_place():
     assert np.abs(out / np.log1p(x) - 1).max() < 7e-16
 
 
-def _expected(name: str, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _expected(name: str, p: np.ndarray) -> Values:
     with np.errstate(over="ignore"):
         logistic = 1 / (1 + np.exp(-p))
         if name == "softplus":
@@ -66,37 +95,62 @@ def _expected(name: str, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             return np.maximum(p, 0), (p >= 0).astype(float)
         if name == "linear":
             return p, np.ones_like(p)
-        if name == "logistic":
+        if name in ("logistic", "sigmoid"):
             return logistic, logistic / (1 + np.exp(p))
+        if name == "leaky-relu":
+            return np.maximum(p, p / 100), np.where(p >= 0, 1.0, 0.01)
+        assert name == "tanh"
         return np.tanh(p), 1 / np.cosh(np.clip(p, -300, 300)) ** 2
 
 
-@pytest.mark.parametrize("name", HIDDEN_FUNCTIONS)
-def test_hidden_functions_and_slopes(name: str):
-    p = POTENTIALS[None]
-    mean, slope = np.empty_like(p), np.empty_like(p)
-    _mean_and_slope(HIDDEN_FUNCTIONS[name], p, mean, slope)
-    expected_mean, expected_slope = _expected(name, p)
-    np.testing.assert_allclose(mean, expected_mean, rtol=1e-14, atol=1e-15)
+@every_function
+@both_forms
+def test_hidden_functions_and_slopes(name: str, apply: Apply):
+    value, slope = apply(name, POTENTIALS[None])
+    expected_value, expected_slope = _expected(name, POTENTIALS[None])
+    np.testing.assert_allclose(value, expected_value, rtol=1e-14, atol=1e-15)
     np.testing.assert_allclose(slope, expected_slope, rtol=1e-13, atol=1e-15)
 
 
-@pytest.mark.parametrize("name", [name for name in HIDDEN_FUNCTIONS if name != "relu"])
-def test_slopes_are_the_derivatives_of_the_functions(name: str):
+@every_function
+@both_forms
+def test_slopes_are_the_derivatives_of_the_functions(name: str, apply: Apply):
     p, step = np.linspace(-8, 8, 401)[None], 1e-5
-    means = []
-    slope = np.empty_like(p)
-    for shift in (-step, 0.0, step):
-        mean = np.empty_like(p)
-        _mean_and_slope(HIDDEN_FUNCTIONS[name], p + shift, mean, slope if shift == 0 else np.empty_like(p))
-        means.append(mean)
-    np.testing.assert_allclose(slope, (means[2] - means[0]) / (2 * step), atol=1e-9)
+    if name.endswith("relu"):
+        p = p[np.abs(p) > step]  # but not at the bend
+    before, after = (apply(name, p + shift)[0] for shift in (-step, step))
+    np.testing.assert_allclose(apply(name, p)[1], (after - before) / (2 * step), atol=1e-9)
 
 
-def test_softmax_of_extreme_potentials():
+@both_forms
+def test_the_slope_at_a_bend_is_the_one_on_the_right(apply: Apply):
+    for name in ("relu", "leaky-relu"):
+        value, slope = apply(name, np.array([0.0, -0.0]))
+        assert (value.tolist(), slope.tolist()) == ([0.0, 0.0], [1.0, 1.0])
+
+
+@every_function
+def test_a_number_and_an_array_give_the_same(name: str):
+    for p in (-2.5, 0.0, 1.5):
+        value, slope = hidden_function(name)(p)
+        array, slopes = _plain(name, np.array([p]))
+        assert (float(value), float(slope)) == (array[0], slopes[0])
+        assert value_of(name, np.array([p]))[0] == array[0]
+
+
+def test_other_names_are_of_functions_that_are_there():
+    for alias, name in ALIASES.items():
+        assert alias not in FUNCTIONS
+        assert hidden_function(alias) is FUNCTIONS[name] is hidden_function(name)
+    with pytest.raises(KeyError):
+        hidden_function("softpuls")
+
+
+@both_softmaxes
+def test_softmax_of_extreme_potentials(softmax: Softmax):
     p = np.array([[1e4, 0.0, -1e4], [1.0, 2.0, 3.0]])
     mean = np.empty_like(p)
-    _softmax(p, 2.0, mean)
+    softmax(p, 2.0, mean)
     scores = np.exp((p - p.max(1, keepdims=True)) / 2)
     np.testing.assert_allclose(mean, scores / scores.sum(1, keepdims=True), rtol=1e-14)
 
@@ -127,41 +181,45 @@ def test_log1p_at_every_fraction(u: float):
     assert abs(Decimal(out[0]) - exact) <= Decimal("7e-16") * exact + Decimal("5e-324")
 
 
-@pytest.mark.parametrize("name", HIDDEN_FUNCTIONS)
-def test_hidden_functions_at_the_limits_of_float64(name: str):
+@every_function
+@both_forms
+def test_hidden_functions_at_the_limits_of_float64(name: str, apply: Apply):
     p = np.concatenate([LIMITS, -LIMITS])[None]
-    mean, slope = np.empty_like(p), np.empty_like(p)
-    _mean_and_slope(HIDDEN_FUNCTIONS[name], p, mean, slope)
-    expected_mean, expected_slope = _expected(name, p)
-    np.testing.assert_allclose(mean, expected_mean, rtol=1e-14, atol=1e-15)
+    value, slope = apply(name, p)
+    expected_value, expected_slope = _expected(name, p)
+    np.testing.assert_allclose(value, expected_value, rtol=1e-14, atol=1e-15)
     np.testing.assert_allclose(slope, expected_slope, rtol=1e-13, atol=1e-15)
     assert (slope >= 0.0).all()
     assert (slope <= 1.0 + 4e-16).all()
 
 
-@pytest.mark.parametrize("name", HIDDEN_FUNCTIONS)
-def test_what_is_not_finite_is_not_hidden(name: str):
-    p = np.array([[np.nan, np.inf, -np.inf]])
-    mean, slope = np.empty_like(p), np.empty_like(p)
-    _mean_and_slope(HIDDEN_FUNCTIONS[name], p, mean, slope)
-    ends = {"softplus": (np.inf, 0.0), "relu": (np.inf, 0.0), "linear": (np.inf, -np.inf), "tanh": (1.0, -1.0)}
-    assert np.isnan(mean[0, 0]), "a unit whose potential is no number says so"
-    assert tuple(mean[0, 1:]) == ends.get(name, (1.0, 0.0))
+@every_function
+@both_forms
+def test_what_is_not_finite_is_not_hidden(name: str, apply: Apply):
+    value, _ = apply(name, np.array([[np.nan, np.inf, -np.inf]]))
+    ends = {
+        "softplus": (np.inf, 0.0), "relu": (np.inf, 0.0), "linear": (np.inf, -np.inf), "tanh": (1.0, -1.0),
+        "leaky-relu": (np.inf, -np.inf), "logistic": (1.0, 0.0), "sigmoid": (1.0, 0.0),
+    }
+    assert np.isnan(value[0, 0]), "a unit whose potential is no number says so"
+    assert tuple(value[0, 1:]) == ends[name]
 
 
+@both_softmaxes
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=9), st.floats(1e-300, 1e300))
-def test_softmax_of_any_numbers_is_a_distribution(potentials: list[float], temperature: float):
+def test_softmax_of_any_numbers_is_a_distribution(softmax: Softmax, potentials: list[float], temperature: float):
     p = np.array([potentials])
     mean = np.empty_like(p)
-    _softmax(p, temperature, mean)
+    softmax(p, temperature, mean)
     assert (mean >= 0.0).all()
     assert mean.sum() == pytest.approx(1.0, rel=1e-14)
     assert mean[0, p.argmax()] == mean.max()
 
 
-def test_softmax_of_what_is_not_a_number_is_not_a_number():
+@both_softmaxes
+def test_softmax_of_what_is_not_a_number_is_not_a_number(softmax: Softmax):
     for wrong in (np.nan, np.inf):
         p = np.array([[1.0, wrong, 0.0]])
         mean = np.empty_like(p)
-        _softmax(p, 1.0, mean)
+        softmax(p, 1.0, mean)
         assert np.isnan(mean).any()

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import ast
 import errno
+import importlib
+import inspect
 import os
 import subprocess
 import sys
@@ -10,8 +13,14 @@ import numpy as np
 import pytest
 
 from teamnet.errors import ResourceError
-from teamnet.kernels import cache
-from teamnet.kernels.native import native
+from teamnet.kernels import cache, sources
+from teamnet.kernels.compile import Kernel, kernel
+from teamnet.kernels.hidden import FUNCTIONS, applied
+from teamnet.kernels.native import native, native_of
+from teamnet.kernels.view import View
+from teamnet.rules.registry import built_in_rules
+from teamnet.team.prepare import ENTRIES
+from teamnet.units.dispatch import dispatcher_of
 
 _USE = """
 import sys
@@ -23,18 +32,85 @@ print(int(numbers[0]), int(numbers[4]), "numba" in sys.modules)
 """
 
 
+_USE_RULE = """
+import sys
+from teamnet.rules.reinforce import Reinforce
+from teamnet.units.code import compile_function, compile_rule
+print(compile_rule(Reinforce).address > 0, compile_function("leaky-relu").address > 0, "numba" in sys.modules)
+"""
+
 _CODE = cache.Code("symbol", "id", b"object")
 
 
-def _run_in_new_process(cache: Path) -> str:
+def _run_in_new_process(cache: Path, use: str = _USE) -> str:
     environment = {"TEAMNET_CACHE": str(cache), "PATH": ""}
-    command = [sys.executable, "-c", _USE]
+    command = [sys.executable, "-c", use]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
 
 
 def test_the_cache_spares_the_second_process_numba(tmp_path: Path):
     assert _run_in_new_process(tmp_path) == "7 1 True\n"
     assert _run_in_new_process(tmp_path) == "7 1 False\n"
+
+
+def test_the_cache_spares_the_second_process_numba_for_rules_and_functions_too(tmp_path: Path):
+    assert _run_in_new_process(tmp_path, _USE_RULE) == "True True True\n"
+    assert _run_in_new_process(tmp_path, _USE_RULE) == "True True False\n"
+
+
+def test_all_modules_that_entries_are_made_of_are_in_the_key():
+    """Those of all functions that a kernel calls, and those from which they import anything."""
+    keyed, needed = set(cache.compiled_modules()), set[Path]()
+    for module, name in ENTRIES:
+        for function in sources._functions(getattr(importlib.import_module(module), name).function, set()):
+            path = Path(inspect.getfile(function))
+            needed.add(path)
+            for node in ast.parse(path.read_text()).body:
+                if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("teamnet."):
+                    needed.add(Path(inspect.getfile(importlib.import_module(str(node.module)))))
+    names = {path.relative_to(cache._PACKAGE).as_posix() for path in needed}
+    types_alone = {"dataflow/layers.py"}
+    assert {"units/layout.py", "board/link.py", "dataflow/free.py", "kernels/view.py"} < names
+    assert names - {path.relative_to(cache._PACKAGE).as_posix() for path in keyed} <= types_alone
+
+
+def _sources(declared: Kernel) -> str:
+    return "\n".join(sources.sources_of(declared))
+
+
+def test_what_compiled_rules_and_functions_depend_on_differs_for_each_and_stays():
+    found = [_sources(dispatcher_of(rule())) for rule in built_in_rules().values()]
+    found += [_sources(applied(function)) for function in FUNCTIONS.values()]
+    assert len(set(found)) == len(found)
+    assert found == [
+        *(_sources(dispatcher_of(rule())) for rule in built_in_rules().values()),
+        *(_sources(applied(function)) for function in FUNCTIONS.values()),
+    ]
+
+
+def test_code_made_at_run_time_is_compiled_anew_when_anything_that_it_calls_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("TEAMNET_CACHE", str(tmp_path))
+
+    def made(amount: int, view: View) -> Kernel:
+        @kernel
+        def moved(number):
+            return number + amount
+
+        @kernel
+        def entry(address: int) -> int:
+            return moved(view(address).two)
+
+        return entry
+
+    one, other = (View("pair", dict.fromkeys(names, "i")) for names in (("one", "two"), ("two", "one")))
+    record = np.array([10, 20])
+    for _ in range(2):
+        assert native_of("code", made(1, one))(record.ctypes.data) == 21
+        assert native_of("code", made(2, one))(record.ctypes.data) == 22
+        assert native_of("code", made(1, other))(record.ctypes.data) == 11
+    assert len(list(cache.cache_folder().iterdir())) == 3
 
 
 def test_a_damaged_cache_is_compiled_anew(tmp_path: Path):

@@ -9,6 +9,7 @@ from teamnet.errors import StepInterrupted
 from teamnet.kernels.native import native
 from teamnet.team.local import LocalExchange
 from teamnet.team.partition import divide_all
+from teamnet.units.code import compiled_code
 from teamnet.units.streams import RecordedNoise
 from teamnet.units.unit import Unit
 from tests.conftest import make_layers
@@ -18,7 +19,7 @@ TEAMS = [make_layers((3, 5, 2), rows=3), make_layers((3, 5, 1), team="critic", f
 
 
 def _act_again(exchange: LocalExchange, unit: int) -> None:
-    native("teamnet.team.phase", "do_phase")(exchange.units[unit].record.ctypes.data, 0)
+    native("teamnet.team.one_step", "run_step")(exchange.units[unit].address, 0)
 
 
 @pytest.mark.parametrize("unit", range(4))
@@ -51,6 +52,7 @@ def test_a_checkpoint_leads_back():
 
 
 def test_noise_of_another_shape_is_refused():
-    unit = Unit(divide_all(TEAMS, "layer", 0)[0], RecordedNoise(np.zeros((4, 3, 4))))
+    spec = divide_all(TEAMS, "layer", 0)[0]
+    unit = Unit(spec, compiled_code(spec.layer), RecordedNoise(np.zeros((4, 3, 4))))
     with pytest.raises(ValueError, match="reshape"):
         unit.draw_noise(4)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+import teamnet.kernels.numba_types  # noqa: F401 - compiled functions of these tests call kernels
 from teamnet.kernels.constants import BFLOAT16, FLOAT32, FLOAT64, INT8, packed_size
 from teamnet.kernels.wire import encode, pack, unpack
 

@@ -10,13 +10,11 @@ import numpy as np
 import pytest
 
 from teamnet.errors import ResourceError
-from teamnet.kernels import constants
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec
 from teamnet.study.communication.grid import Grid, usual_methods, waiting_share
 from teamnet.study.communication.trace import chrome_trace
 from teamnet.training.run import Run
-from teamnet.units.schedules import schedule_of
 from tests.commands import run_command
 from tests.study.folders import contents
 
@@ -151,30 +149,22 @@ def test_a_trace_has_every_phase_of_a_step_and_no_message_comes_before_it_is_sen
     run = Run(replace(preset("cartpole"), hidden=(6, 4), settle_steps=2, env_steps=70, episodes=None), launch)
     while not run.done:
         run.advance()
-    laps, units = run.laps(), run.units
-    trace = json.loads(json.dumps(chrome_trace(units, [0] * len(units), laps)))
+    timestamps, units, steps = run.timestamps(), run.units, run.flow.steps
+    trace = json.loads(json.dumps(chrome_trace(run.flow, units, [0] * len(units), timestamps)))
     run.close()
     events = trace["traceEvents"]
     names = {event["tid"]: event["args"]["name"] for event in events if event["name"] == "thread_name"}
     assert list(names.values()) == [unit.name for unit in units]
-    for row, (unit, its) in enumerate(zip(units, laps, strict=True)):
+    for row, (unit, its) in enumerate(zip(units, timestamps, strict=True)):
         assert np.all(np.diff(its.ravel()) >= 0), "a unit does one thing after the other"
         computed = [event for event in events if event.get("tid") == row and event.get("cat") == "compute"]
-        assert [event["name"] for event in computed] == [
-            constants.OPERATIONS[phase.operation] for phase in schedule_of(unit.layer)
-        ]
+        assert [event["name"] for event in computed] == [step.operation for step in steps[unit.layer.group]]
     arrows: dict[int, list[float]] = {}
     for event in events:
         if event.get("cat") == "message":
             arrows.setdefault(event["id"], []).append(event["ts"])
-    sent = sum(phase.above >= 0 or (phase.below >= 0 and not unit.layer.is_first)
-               for unit in units for phase in schedule_of(unit.layer))
-    assert len(arrows) >= sent > 20
+    sent = sum(key[1] != "" and key[1:] != unit.layer.group
+               for unit in units for step in steps[unit.layer.group] for key, _ in step.awaited)
+    assert len(arrows) == sent > 20
     assert all(len(its) == 2 and its[0] <= its[1] for its in arrows.values())
     assert min(event["ts"] for event in events if event["ph"] == "X") >= 0
-
-
-def test_every_operation_has_a_name():
-    numbers = [constants.ACT, constants.LEARN, constants.TRACE, constants.CHAIN, constants.RESAMPLE]
-    assert [constants.OPERATIONS[number] for number in numbers] == ["act", "learn", "trace", "chain", "resample"]
-    assert len(constants.OPERATIONS) == constants.RESAMPLE + 1

@@ -12,10 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from teamnet.board.board import Board, board_size
+from teamnet.board.link import HEADER
 from teamnet.board.routes import Routes
 from teamnet.board.segment import private_memory
+from teamnet.dataflow.graph import Dataflow
+from teamnet.dataflow.ports import OBSERVATION
 from teamnet.errors import SpecError
-from teamnet.kernels.constants import OPERATIONS, YIELDS
+from teamnet.kernels.constants import YIELDS
+from teamnet.rules.registry import built_in_rules
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.study.plan.build import build_world, working_set
@@ -25,18 +29,17 @@ from teamnet.study.plan.events import simulate
 from teamnet.study.plan.machine import Cost, Machine, amounts, load_machine, save_machine
 from teamnet.study.plan.operations import Lap, fit_cost, fit_far
 from teamnet.study.plan.predict import board_seconds, local_seconds, places, predict, teams_of
-from teamnet.study.plan.protocol import part_bytes
 from teamnet.team.ledger import foretell
 from teamnet.team.partition import divide_all
 from teamnet.team.resources import array_bytes, unit_bytes
-from teamnet.units.schedules import schedule_of
 from tests.commands import run_command
 
+OPERATIONS = sorted({name for rule in built_in_rules().values() for name in rule().operations()})
 WORK = Cost(fixed=1e-6, inputs=1e-9, outputs=2e-9, weights=3e-9, values=4e-9)
 FREE = Machine(
-    cpus=1, operations={}, far={}, cache=0, turn=0.0, coordinator=0.0, cold=0.0, jitter=0.0, switch=0.0, idle=0.0,
-    sleep=0.0, look=0.0, publish=0.0, wake=0.0, send=0.0, receive=0.0, call=0.0, startup=0.0,
-    startup_actor=0.0, memory=0, memory_actor=0,
+    cpus=1, operations=dict.fromkeys(OPERATIONS, Cost()), far={}, cache=0, turn=0.0, coordinator=0.0, cold=0.0,
+    jitter=0.0, switch=0.0, idle=0.0, sleep=0.0, look=0.0, publish=0.0, wake=0.0, send=0.0, receive=0.0, call=0.0,
+    startup=0.0, startup_actor=0.0, memory=0, memory_actor=0,
 )
 """A machine on which nothing takes any time."""
 WORKING = replace(FREE, operations=dict.fromkeys(OPERATIONS, WORK), coordinator=5e-6)
@@ -44,7 +47,7 @@ USUAL = replace(
     WORKING, cold=3e-7, switch=1e-6, idle=2e-5, sleep=1.5e-5, look=2e-7, publish=3e-7, wake=5e-6, send=1e-5,
     receive=1e-5, turn=5e-8, call=1e-3, startup=4.0, startup_actor=0.5, memory=700 << 20, memory_actor=60 << 20,
 )
-METHODS = ("map", "tuned", "frugal", "backprop", "map-async")
+METHODS = ("map", "tuned", "frugal", "backprop", "map-async", "reinforce")
 ENVIRONMENT = 2e-5
 
 
@@ -60,9 +63,10 @@ def seconds(spec: RunSpec, launch: LaunchSpec, machine: Machine, cluster: Cluste
 @pytest.mark.parametrize("grain", ["layer", "block:3", "neuron"])
 def test_on_one_core_a_step_takes_as_long_as_all_its_work(method: str, grain: str):
     spec = small(method)
+    flow = Dataflow(teams_of(spec))
     work = sum(
-        WORKING.seconds(phase.operation, unit)
-        for unit in divide_all(teams_of(spec), grain, 0) for phase in schedule_of(unit.layer)
+        WORKING.seconds(step.operation, unit)
+        for unit in divide_all(flow.teams, grain, 0) for step in flow.steps[unit.layer.group]
     )
     expected = work + WORKING.coordinator + ENVIRONMENT
     found = seconds(spec, LaunchSpec(grain=grain), WORKING, Cluster(cpus=1))
@@ -72,6 +76,7 @@ def test_on_one_core_a_step_takes_as_long_as_all_its_work(method: str, grain: st
 
 def test_beyond_the_caches_operations_take_what_memory_gives_and_a_fit_finds_both_again():
     spec, far = small(), dict.fromkeys(OPERATIONS, Cost(*(5.0 * its for its in WORK)))
+    flow = Dataflow(teams_of(spec))
     units = divide_all(teams_of(spec), "layer", 0)
     arrays = sum(map(unit_bytes, units))
     assert arrays == array_bytes(teams_of(spec))
@@ -88,16 +93,16 @@ def test_beyond_the_caches_operations_take_what_memory_gives_and_a_fit_finds_bot
 
     def laps(held: int) -> list[Lap]:
         return [
-            Lap(phase.operation, unit, machine.seconds(phase.operation, unit, held), held)
-            for unit in units for phase in schedule_of(unit.layer)
+            Lap(step.operation, unit, machine.seconds(step.operation, unit, held), held)
+            for unit in units for step in flow.steps[unit.layer.group]
         ]
 
     found = fit_far(WORKING, laps(40_000), laps(500_000))
     assert found.cache == pytest.approx(30_000, rel=0.02)
     for unit in units:
-        for phase in schedule_of(unit.layer):
-            expected = machine.seconds(phase.operation, unit, 10**9)
-            assert found.seconds(phase.operation, unit, 10**9) == pytest.approx(expected, rel=0.02)
+        for its in flow.steps[unit.layer.group]:
+            expected = machine.seconds(its.operation, unit, 10**9)
+            assert found.seconds(its.operation, unit, 10**9) == pytest.approx(expected, rel=0.02)
 
 
 def test_nodes_on_one_machine_share_its_caches():
@@ -138,7 +143,8 @@ def test_with_a_layer_a_node_every_exchange_costs_its_latency():
 def test_waking_and_switching_cost_what_they_are_said_to():
     spec, launch, one = small("backprop"), LaunchSpec(), Cluster(cpus=1)
     switches = seconds(spec, launch, replace(WORKING, switch=1e-5), one) - seconds(spec, launch, WORKING, one)
-    published = foretell(teams_of(spec), divide_all(teams_of(spec), "layer", 0))
+    flow = Dataflow(teams_of(spec))
+    published = foretell(flow, divide_all(flow.teams, "layer", 0))
     assert 7 * 1e-5 <= switches <= 3 * 7 * (YIELDS + 1) * 1e-5, "each of seven processes waits two or three times"
     publishing = seconds(spec, launch, replace(WORKING, publish=1e-5), one) - seconds(spec, launch, WORKING, one)
     sent = sum(published.edges[kind].messages for kind in ("activation", "error", "action"))
@@ -165,36 +171,59 @@ def test_no_schedule_is_stuck_and_slower_links_never_help(
 
 @pytest.mark.parametrize("placement", ["spread", "by-team", "by-layer"])
 @pytest.mark.parametrize("grain", ["layer", "block:3"])
-@pytest.mark.parametrize(("task", "wire"), [("cartpole", "float64"), ("mountaincar", "float32"), ("cartpole", "int8")])
-def test_messages_between_nodes_have_the_bytes_that_the_relay_sends(task: str, wire: str, grain: str, placement: str):
-    teams = teams_of(replace(preset(task), hidden=(8, 4), num_envs=3, wire=wire))
+@pytest.mark.parametrize(("task", "wire", "method"), [
+    ("cartpole", "float64", "map"), ("mountaincar", "float32", "map"), ("cartpole", "int8", "map"),
+    ("cartpole", "float64", "map-async"),
+])
+def test_messages_between_nodes_have_the_bytes_that_the_relay_sends(
+    task: str, wire: str, method: str, grain: str, placement: str
+):
+    teams = teams_of(replace(preset(task, method), hidden=(8, 4), num_envs=3, wire=wire))
     units = divide_all(teams, grain, 0)
-    nodes = places(LaunchSpec(grain=grain, placement=placement), teams, units, Cluster(3, 4))
-    routes = Routes(teams, units, nodes)
-    board = Board(teams, private_memory(board_size(teams)))
-    layers = {(its.team, its.number): its for team in teams for its in team}
+    cluster = Cluster(3, 4)
+    nodes = places(LaunchSpec(grain=grain, placement=placement), teams, units, cluster)
+    flow = Dataflow(teams)
+    routes, board = Routes(flow, units, nodes), Board(flow, private_memory(board_size(flow)))
+    world = build_world(flow, units, nodes, USUAL, cluster, ENVIRONMENT)
+    slots = {slot.key: number for number, slot in enumerate(flow.published())}
     compared = 0
     for source in range(3):
         for target in range(3):
             for route in routes.between(board, source, target) if source != target else []:
-                assert target in routes.readers[route.slot]
-                found = part_bytes(routes, route.slot, source, layers, 3, 0)
+                slot = flow.slots[route.slot]
+                assert target in routes.readers(slot)
+                assert target in world.targets[world.target[slots[slot.key]] : world.target[slots[slot.key] + 1]]
+                found = routes.packed_bytes(slot, source)
+                assert world.size[slots[slot.key], source] == HEADER + found
                 seen = [unit.layer.is_first for unit, node in zip(units, nodes, strict=True) if node == target]
-                if route.slot == ("observation",) and not any(seen):
-                    found -= 8 * 3 * teams[0][0].fan_in  # no first layer there: only the rows that keep their trace
+                if route.slot == OBSERVATION and not any(seen):
+                    found -= 8 * 3 * teams[0][0].fan_in  # no first layer there: only the rows that begin an episode
                 assert found == route.size
                 compared += 1
     assert compared >= 3
 
 
+def test_an_operation_that_was_not_measured_is_refused():
+    spec = small("tuned")
+    older = replace(WORKING, operations={name: cost for name, cost in WORKING.operations.items() if name != "descend"})
+    for launch in (LaunchSpec(), LaunchSpec("local")):
+        with pytest.raises(SpecError) as refusal:
+            seconds(spec, launch, older, Cluster())
+        assert refusal.value.where == "machine"
+        assert "'descend'" in refusal.value.found
+    assert seconds(small("backprop"), LaunchSpec(), older, Cluster()) > 0.0, "which the run does not need"
+
+
 def test_processes_that_wait_for_ever_are_found():
     teams = teams_of(small())
-    world = build_world(teams, divide_all(teams, "layer", 0), [0] * 6, WORKING, Cluster(), ENVIRONMENT)
+    world = build_world(
+        Dataflow(teams), divide_all(teams, "layer", 0), [0] * 6, WORKING, Cluster(), ENVIRONMENT
+    )
     stuck = world._replace(needs=world.needs + np.array([0, 1000]))
     assert np.isnan(simulate(stuck, 3)).all()
     with pytest.raises(SpecError) as refusal:
         board_seconds(stuck)
-    assert refusal.value.where == "schedule"
+    assert refusal.value.where == "steps"
 
 
 def test_costs_are_found_again():
@@ -216,7 +245,7 @@ def test_what_waiting_costs_is_found_from_rates():
     def measured(method: str, grain: str) -> Measured:
         launch, teams = LaunchSpec(grain=grain), teams_of(small(method))
         units = divide_all(teams, grain, 0)
-        step = board_seconds(build_world(teams, units, [0] * len(units), truth, cluster, ENVIRONMENT))
+        step = board_seconds(build_world(Dataflow(teams), units, [0] * len(units), truth, cluster, ENVIRONMENT))
         return Measured(teams, units, launch, ENVIRONMENT, step, 0.0, 0.0, 0)
 
     seen = ("map", "layer"), ("tuned", "layer"), ("map", "block:3"), ("backprop", "block:3")
@@ -244,16 +273,18 @@ def test_memory_and_start_up_are_of_the_node_that_needs_most():
     assert namespaces.startup_seconds == 4.0 + 0.5 * 4
     assert (local.actors, local.startup_seconds) == (0, 0.0)
     assert local.memory < 10 << 20
-    ledger = foretell(teams_of(spec), divide_all(teams_of(spec), "layer", 0))
+    flow = Dataflow(teams_of(spec))
+    ledger = foretell(flow, divide_all(flow.teams, "layer", 0))
     assert (one.messages_per_step, one.bytes_per_step) == tuple(ledger.total)
     assert one.exchanges_per_step == ledger.exchanges
 
 
 def test_calls_cost_by_operation():
     spec = small("tuned")
-    phases = sum(len(schedule_of(layer)) for team in teams_of(spec) for layer in team)
+    flow = Dataflow(teams_of(spec))
+    steps = sum(len(flow.steps[group]) for group in flow.layers)
     found = predict(spec, LaunchSpec(transport="ray"), USUAL, Cluster(), ENVIRONMENT)
-    assert 1.0 / found.env_steps_per_second == pytest.approx(phases * 1e-3 + ENVIRONMENT)
+    assert 1.0 / found.env_steps_per_second == pytest.approx(steps * 1e-3 + ENVIRONMENT)
     assert local_seconds(teams_of(spec), divide_all(teams_of(spec), "layer", 0), USUAL) < 1e-3
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from teamnet.board.handshake import new_key
-from teamnet.spec.layers import LayerSpec, UnitSpec
+from teamnet.dataflow.layers import LayerSpec, UnitSpec
 from teamnet.team.board_exchange import BoardExchange
 from teamnet.team.crew import ThreadCrew
 from teamnet.team.exchange import Exchange

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from teamnet.dataflow.layers import LayerSpec, Rate
 from teamnet.errors import ActorLost, NumericalError, SpecError
-from teamnet.spec.layers import LayerSpec, Rate
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec
 from teamnet.team.exchange import Exchange, OutputReader
@@ -115,7 +115,8 @@ def test_a_unit_that_was_away_starts_anew_with_the_episode_that_it_missed():
     Blocked.gate.clear()
     with _closing(running_free(TEAMS, worker=Blocked)) as exchange:
         hidden = exchange._crew._workers[0]._unit
-        hidden._state[0], hidden._synapses["incoming"][-2:], hidden._scratch["decay"][:] = 1e6, 1e6, 1.0
+        arrays = hidden._arrays
+        arrays["activation"][:], arrays["incoming.trace"][:], arrays["decay"][:] = 1e6, 1e6, 1.0
         try:
             for number in range(6):
                 exchange.act(np.zeros((2, 3)), np.array([float(number != 2), 1.0]))
@@ -127,7 +128,7 @@ def test_a_unit_that_was_away_starts_anew_with_the_episode_that_it_missed():
         while hidden.record["learned"][0] < 7:
             time.sleep(0.001)
         exchange.pause()
-        assert np.all(hidden._scratch["decay"] == 1.0)
+        assert np.all(arrays["decay"] == 1.0)
         trace = hidden.snapshot()["incoming.trace"]
         assert np.abs(trace[0]).max() < 1e4
         assert trace[1].max() == pytest.approx(1e6 * TEAMS[0][0].trace_decay ** 7, rel=0.2)
@@ -150,7 +151,7 @@ def _learned(exchange: FreeExchange, teams: list[list[LayerSpec]], steps: int) -
     By chance it gets there once in 10**30 windows.
     """
     generator, rows = np.random.default_rng(0), teams[0][0].rows
-    reader = OutputReader(exchange.board, teams)
+    reader = OutputReader(exchange.board)
     right: deque[float] = deque(maxlen=20)
     reward, value = np.zeros(rows), np.zeros(rows)
     for _ in range(steps):

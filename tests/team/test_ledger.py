@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from teamnet.cli.communication import communication_lines
-from teamnet.kernels.constants import WIRE_FORMATS, packed_size
-from teamnet.spec.layers import LayerSpec
+from teamnet.dataflow.critical_path import exchanges_per_step
+from teamnet.dataflow.graph import Dataflow
+from teamnet.dataflow.layers import LayerSpec
+from teamnet.kernels.constants import DTYPES, packed_size
 from teamnet.team.call_exchange import CallExchange, CallWorker
 from teamnet.team.crew import ThreadCrew
-from teamnet.team.critical_path import exchanges_per_step
 from teamnet.team.exchange import Exchange
 from teamnet.team.ledger import foretell
 from teamnet.team.partition import divide_all
@@ -71,7 +72,8 @@ def _by_formula(schedule: str, grain: str) -> dict[str, tuple[int, int]]:
         else:
             add("td_error", 1, 1, 2, sum(units))  # and which rows keep their trace
         if schedule == "ticks":
-            add("control", 1, 1, 1, sum(units))
+            add("control", 1, 0, 1, units[0])  # in the message of the observation
+            add("control", 1, 1, 1, sum(units[1:]))
         if critic and schedule != "passed down":
             add("gate", 1, 1, 1, sum(units) - 1)
     return found
@@ -98,7 +100,7 @@ def test_counts_are_those_of_the_formula(schedule: str, grain: str):
         drive(exchange, teams, STEPS)
         _check(exchange, _by_formula(schedule, grain), units)
         exchange.close()
-    assert dict(foretell(teams, divide_all(teams, grain, 0)).edges) == _by_formula(schedule, grain)
+    assert dict(foretell(Dataflow(teams), divide_all(teams, grain, 0)).edges) == _by_formula(schedule, grain)
 
 
 @pytest.mark.parametrize(("wire", "number", "scale"), [("float32", 4, 0), ("bfloat16", 2, 0), ("int8", 1, 8)])
@@ -120,8 +122,8 @@ def test_who_ships_products_says_one_for_each_neuron_below(schedule: str, downs:
     teams = [make_layers(
         ACTOR, rows=ROWS, settle_steps=N, schedule=schedule, acting_steps=ACTING, feedback="shipped", entropy=0.1,
     )]
-    units = divide_all(teams, "layer", 0)
-    expected = STEPS * downs * 2, STEPS * downs * 8 * 2 * ROWS * (9 + 6)
+    units, channels = divide_all(teams, "layer", 0), 2 if schedule == "chain" else 1
+    expected = STEPS * downs * 2, STEPS * downs * 8 * channels * ROWS * (9 + 6)
     calls = CallExchange(teams, units, ThreadCrew(CallWorker, [(teams, unit) for unit in units]))
     for exchange in (local(teams), calls, threaded(teams, "layer")):
         drive(exchange, teams, STEPS)
@@ -171,7 +173,7 @@ def test_a_link_carries_no_more_bytes_than_are_said(wire: str, tolerance: float)
     relay = there.ledger().relay
     there.close()
     times = 1 if tolerance else N + 1  # of the other rounds only the headers
-    said = [packed_size(ROWS * size, WIRE_FORMATS[wire]) for size in (9, 6, 6, 2)]
+    said = [packed_size(ROWS * size, DTYPES.index(wire)) for size in (9, 6, 6, 2)]
     messages = STEPS * (4 * (N + 1) + 1)
     assert relay["messages"] == messages
     most = STEPS * times * sum(said) + 8 * ROWS * 2 * STEPS + 8 * messages
@@ -187,12 +189,12 @@ def test_a_link_carries_no_more_bytes_than_are_said(wire: str, tolerance: float)
     ],
 )
 def test_the_exchanges_that_follow_one_upon_another(schedule: str, steps: int, exchanges: int):
-    assert exchanges_per_step([make_layers((3, 9, 6, 2), schedule=schedule, settle_steps=steps)]) == exchanges
+    assert exchanges_per_step(Dataflow([make_layers((3, 9, 6, 2), schedule=schedule, settle_steps=steps)])) == exchanges
 
 
 def test_a_td_error_that_is_passed_down_takes_one_exchange_more():
     layers = make_layers((3, 9, 6, 2), schedule="descents", settle_steps=2, td_error="passed-down")
-    assert exchanges_per_step([layers]) == 11
+    assert exchanges_per_step(Dataflow([layers])) == 11
 
 
 def test_a_link_carries_what_is_passed_down_with_the_errors():

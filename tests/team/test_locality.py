@@ -3,38 +3,42 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from teamnet.board.addresses import addresses_of
 from teamnet.board.board import Board, board_size
 from teamnet.board.segment import private_memory
+from teamnet.dataflow.graph import Dataflow
+from teamnet.kernels.native import native
 from teamnet.team.partition import divide_all
 from tests.conftest import make_layers
 from tests.team.exchanges import drive, local, state_of, threaded
+from tests.team.test_same_bits import ALL
 
 TEAMS = [make_layers((3, 6, 5, 2)), make_layers((3, 6, 5, 1), team="critic", family="gaussian")]
 
 
-def test_a_unit_is_handed_its_neighbours_slots_and_no_others():
-    board = Board(TEAMS, private_memory(board_size(TEAMS)))
-    for unit in divide_all(TEAMS, "neuron", 0):
+@pytest.mark.parametrize("teams", ALL.values(), ids=ALL.keys())
+def test_a_unit_is_handed_its_neighbours_slots_and_no_others(teams):
+    """Those of the layer below and of the layer above, its own, its team's gate, and what is global."""
+    flow = Dataflow(teams)
+    board = Board(flow, private_memory(board_size(flow)))
+    for unit in divide_all(teams, "neuron", 0):
         layer, team = unit.layer, unit.layer.team
-        handed = board.hand_out(unit, peers=3)
-        below = ("observation",) if layer.is_first else ("activation", team, layer.number - 1)
-        allowed = {
-            board.address(*below), board.address("word", *below), board.address("activation", team, layer.number),
-            board.address("word", "activation", team, layer.number), board.address("delta"),
-            board.address("word", "delta"), board.address("control"),
-        }
-        for kind, number, wanted in (
-            ("error", layer.number, not layer.is_first), ("error", layer.number + 1, not layer.is_last)
-        ):
-            if wanted:
-                allowed |= {board.address(kind, team, number), board.address("word", kind, team, number)}
-        if team == "critic":
-            allowed |= {board.address("gate", team), board.address("word", "gate", team)}
-            if layer.is_last:
-                allowed.add(board.address("value", team))
-        counts = {name for name in handed if name == "peers" or name.endswith("_rounds")}
-        assert {address for name, address in handed.items() if name not in counts} <= allowed
+        addresses = addresses_of(board, unit, peers=3)
+        near = [(team, layer.number), ("", 0)]
+        allowed = {board.start + board.offset(key) for key in flow.slots if key[1:] in near}
+        for kind, number in (("activation", layer.number - 1), ("error", layer.number + 1),
+                             ("entropy_error", layer.number + 1), ("gate", layer.depth)):
+            if (kind, team, number) in flow.slots:
+                allowed.add(board.start + board.offset((kind, team, number)))
+        read = {int(record["address"]) for records in addresses.reads for record in records if record["rows"]}
+        assert read <= allowed
+        own = {int(record["address"][0]) for record in addresses.own.values()}
+        assert own == {board.start + board.offset(slot.key) for slot in flow.written_by(layer.group)}
+        for kind, record in addresses.own.items():
+            if flow.slots[kind, *layer.group].split:
+                assert (record["first"][0], record["columns"][0]) == (unit.start, unit.size)
 
 
 def test_no_slot_ever_holds_a_parameter():
@@ -61,14 +65,11 @@ def test_a_unit_writes_its_own_columns_only():
     exchange = local(TEAMS, "block:2")
     drive(exchange, TEAMS, 3)
     unit = exchange.units[1]
-    layer = unit.spec.layer
-    slot = exchange.board.activations(layer)
+    slot = exchange.board.slot(exchange.board.flow.activation(unit.spec.layer).key)
     others = np.delete(slot, np.s_[unit.spec.start : unit.spec.stop], axis=2).copy()
     own = slot[:, :, unit.spec.start : unit.spec.stop].copy()
     exchange.restore([(u.snapshot(), u.mirror()) for u in exchange.units], 3)
-    from teamnet.kernels.native import native
-
     unit.draw_noise(1)
-    native("teamnet.team.phase", "do_phase")(unit.record.ctypes.data, 0)
+    native("teamnet.team.one_step", "run_step")(unit.address, 0)
     assert np.array_equal(np.delete(slot, np.s_[unit.spec.start : unit.spec.stop], axis=2), others)
     assert not np.array_equal(slot[:, :, unit.spec.start : unit.spec.stop], own)

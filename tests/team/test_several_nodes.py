@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from teamnet.board.handshake import new_key
+from teamnet.dataflow.layers import Rate
 from teamnet.errors import ActorLost, LinkRefused, NumericalError, ResourceError
-from teamnet.spec.layers import Rate
 from teamnet.team import exchange as exchanges
 from teamnet.team.address import cluster_address
 from teamnet.team.crew import ThreadCrew

@@ -295,7 +295,7 @@ def test_who_dies_within_a_step_is_missed_at_once(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(("transport", "kind", "asked"), [
-    ("board", UNIT, Run.state), ("board", UNIT, Run.ledger), ("board", UNIT, Run.laps),
+    ("board", UNIT, Run.state), ("board", UNIT, Run.ledger), ("board", UNIT, Run.timestamps),
     ("ray", CALLED, lambda run: run.advance(lambda: False)), ("ray", CALLED, Run.ledger),
 ])
 def test_whatever_is_asked_of_a_stopped_actor_ends(

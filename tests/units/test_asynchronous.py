@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from teamnet.spec.layers import LayerSpec, Rate, UnitSpec
+from teamnet.dataflow.layers import LayerSpec, Rate, UnitSpec
+from teamnet.team.exchange import OutputReader
 from teamnet.team.state import State
 from teamnet.units.streams import KeyedNoise, initial_weights
 from tests.conftest import make_layers
@@ -37,7 +38,7 @@ class Plain:
         self.m, self.e, self.slope = {}, {}, {}
         self.updates = 0
         output = layers[-1]
-        self.noise = iter(KeyedNoise(UnitSpec(output, 0, output.size, 0)).block(steps * output.draws))
+        self.noise = iter(KeyedNoise(UnitSpec(output, 0, output.size, 0)).block(steps * output.rule.draws(output)))
         self.value = np.zeros(_ROWS)
 
     def look(self, number: int) -> None:
@@ -64,7 +65,7 @@ class Plain:
         """All hidden layers at once, from the errors of the tick before."""
         for layer in self.layers[:-1]:
             n, v = layer.number, layer.variance
-            moved = layer.step_size * v * ((self.m[n] - self.h[n]) / v + self.e[n + 1] @ self.w[n + 1].T)
+            moved = 0.5 * v * ((self.m[n] - self.h[n]) / v + self.e[n + 1] @ self.w[n + 1].T)
             self.h[n] = self.h[n] + moved
         for number in range(1, self.last):
             self.look(number)
@@ -93,9 +94,9 @@ class Plain:
         for number in range(1, self.last + 1):
             self.look(number)
             self.find_error(number)
-        for k in range(1, self.layers[0].acting_steps + 1):
+        for k in range(1, self.layers[0].rule.acting_steps + 1):
             self.settle()
-            self.resample(expecting=self.layers[0].gated and k < self.layers[0].acting_steps)
+            self.resample(expecting=self.layers[0].gated and k < self.layers[0].rule.acting_steps)
 
     def learn(self, delta: np.ndarray, keep: np.ndarray, step: int) -> None:
         if step > 0:
@@ -104,7 +105,7 @@ class Plain:
                 self.ascend(layer, np.einsum("r,rij->ij", delta, self.z[layer.number]) / _ROWS, step)
         for layer in self.layers:
             self.z[layer.number] *= layer.trace_decay * keep[:, None, None]
-        for _ in range(self.layers[0].settle_steps):
+        for _ in range(self.layers[0].rule.settle_steps):
             self.settle()
             self.look(self.last)
             self.find_error(self.last)
@@ -140,7 +141,7 @@ def _drive(layers: list[LayerSpec], keeps: list[np.ndarray]) -> tuple[Plain, Sta
         plain.act(observation, keep)
         exchange.learn(delta)
         plain.learn(delta, keep, step)
-    value = exchange.board.value(layers[0].team).copy() if layers[0].gated else None
+    value = OutputReader(exchange.board).value(0).copy() if layers[0].gated else None
     return plain, state_of(exchange, [layers], "layer"), value
 
 

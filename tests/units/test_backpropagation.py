@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from teamnet.spec.layers import LayerSpec
+from teamnet.dataflow.layers import LayerSpec
 from teamnet.team.partition import divide_all
 from teamnet.units.streams import KeyedNoise
 from tests.conftest import make_layers

@@ -12,7 +12,7 @@ from tests.team.exchanges import drive, local, state_of
 
 
 def _state(**changes: object) -> dict[str, np.ndarray]:
-    teams = [[replace(layer, **changes) for layer in make_layers((3, 9, 6, 2), rows=2)]]
+    teams = [[replace(layer, rule=replace(layer.rule, **changes)) for layer in make_layers((3, 9, 6, 2), rows=2)]]
     exchange = local(teams)
     drive(exchange, teams, 1)
     return state_of(exchange, teams, "layer")

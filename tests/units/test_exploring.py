@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from teamnet.spec.layers import UnitSpec
+from teamnet.dataflow.layers import UnitSpec
 from teamnet.units.streams import KeyedNoise
 from tests.conftest import make_layers
 from tests.team.exchanges import drive, local, state_of

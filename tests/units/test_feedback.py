@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from teamnet.dataflow.layers import LayerSpec
 from teamnet.errors import SpecError
-from teamnet.spec.layers import LayerSpec
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec
 from teamnet.team.partition import divide_all
@@ -103,13 +103,14 @@ def test_shipped_products_are_rounded_as_messages_are():
     for its in (exchange, exact):
         drive(its, teams, 1)
     for layer in teams[0][1:]:
-        said, meant = exchange.board.errors(layer), exact.board.errors(layer)
+        said, meant = (its.board.slot(("products", layer.team, layer.number)) for its in (exchange, exact))
         np.testing.assert_array_equal(said, said.astype(np.float32))
         assert not np.array_equal(meant, meant.astype(np.float32))
         np.testing.assert_allclose(said, meant, rtol=1e-4, atol=1e-6)
 
 
 def test_who_ships_products_keeps_no_mirrors():
-    own = 8 * 7 * ((3 + 1) * 9 + (9 + 1) * 6 + (6 + 1) * 2)  # SYNAPSES and two rows' traces
+    copies = 4 + 2  # the value, its gradient, Adam's means, and two rows' traces
+    own = 8 * copies * ((3 + 1) * 9 + (9 + 1) * 6 + (6 + 1) * 2)
     assert array_bytes([_team("shipped")]) == own
-    assert array_bytes([_team("mirror")]) == own + 8 * 7 * (9 * 6 + 6 * 2)
+    assert array_bytes([_team("mirror")]) == own + 8 * copies * (9 * 6 + 6 * 2)

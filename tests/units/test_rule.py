@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from teamnet.spec.layers import LayerSpec
+from teamnet.dataflow.layers import LayerSpec
 from teamnet.team.state import State
 from tests.conftest import make_layers
 from tests.team.exchanges import drive, local, state_of
@@ -92,7 +92,7 @@ def test_one_settle_step_ascends_the_joint_log_probability(function: str, family
     h = _activations(still, observation, before)
     for layer in still[:-1]:
         name = f"{layer.team}.{layer.number}.activation"
-        force = (after[name][0] - before[name][0]) / (layer.step_size * layer.variance)
+        force = (after[name][0] - before[name][0]) / (0.5 * layer.variance)
         for j in range(layer.size):
             ways = []
             for sign in (1, -1):

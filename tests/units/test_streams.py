@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from teamnet.spec.layers import UnitSpec
+from teamnet.dataflow.layers import UnitSpec
+from teamnet.team.exchange import OutputReader
 from teamnet.units.streams import KeyedNoise, keyed_generator
 from tests.conftest import make_layers
 from tests.team.exchanges import drive, local
@@ -59,7 +60,7 @@ def test_a_categorical_output_is_sampled_with_its_probabilities():
     layers = make_layers((2, 4, 3), settle_steps=0, rate=0.0, rows=2000)
     exchange = local([layers])
     exchange.act(np.ones((2000, 2)) * 0.3, np.ones(2000))
-    output = exchange.board.activations(layers[-1])[0]
+    output = OutputReader(exchange.board).output(0, 0)
     exchange.learn(np.zeros(2000))
     probabilities = exchange.snapshot()[-1]["mean"]
     counts = output.sum(0)

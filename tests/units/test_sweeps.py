@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from teamnet.spec.layers import LayerSpec
+from teamnet.dataflow.layers import LayerSpec
 from teamnet.team.partition import divide_all
 from teamnet.team.state import split
 from tests.conftest import make_layers
@@ -25,6 +25,11 @@ def _settled(layers: list[LayerSpec], scale: float) -> dict[str, np.ndarray]:
     exchange.restore(split(divide_all([layers], "layer", 0), state), 0)
     drive(exchange, [layers], 1)
     return state_of(exchange, [layers], "layer")
+
+
+def _settling(layers: list[LayerSpec], schedule: str, steps: int) -> list[LayerSpec]:
+    """The layers with another way to settle."""
+    return [replace(layer, rule=replace(layer.rule, schedule=schedule, settle_steps=steps)) for layer in layers]
 
 
 def _cosine(one: np.ndarray, other: np.ndarray) -> float:
@@ -65,7 +70,7 @@ def test_a_few_sweeps_settle_grown_weights_better_than_twenty_steps_at_once(scal
     layers = make_layers((4, 64, 32, 2), variance=0.04)
     found = {}
     for name, schedule, steps in (("truth", "sweeps", 200), ("sweeps", "sweeps", sweeps), ("jacobi", "jacobi", 20)):
-        team = [replace(layer, schedule=schedule, settle_steps=steps) for layer in layers]
+        team = _settling(layers, schedule, steps)
         found[name] = _settled(team, scale)["actor.1.incoming.trace"]
     assert _cosine(found["sweeps"], found["truth"]) > least
     assert _cosine(found["jacobi"], found["truth"]) < _cosine(found["sweeps"], found["truth"])
@@ -76,10 +81,10 @@ def test_descents_send_the_errors_of_sweeps_and_keep_the_activations_that_those_
     family = "categorical" if kind == "actor" else "gaussian"
     layers = make_layers((*SIZES[:-1], 2 if kind == "actor" else 1), team=kind, family=family, settle_steps=3)
     found = {
-        schedule: _settled([replace(layer, schedule=schedule) for layer in layers], 2.0)
+        schedule: _settled(_settling(layers, schedule, 3), 2.0)
         for schedule in ("sweeps", "descents")
     }
-    before = _settled([replace(layer, schedule="sweeps", settle_steps=2) for layer in layers], 2.0)
+    before = _settled(_settling(layers, "sweeps", 2), 2.0)
     first, second = (
         [found[schedule][f"{kind}.{number}.incoming.trace"] for number in (1, 2)] for schedule in found
     )
@@ -87,7 +92,7 @@ def test_descents_send_the_errors_of_sweeps_and_keep_the_activations_that_those_
     for number in (1, 2):
         name = f"{kind}.{number}.activation"
         np.testing.assert_array_equal(found["descents"][name], before[name], "no last way up")
-    many = [[replace(layer, schedule=schedule, settle_steps=20) for layer in layers] for schedule in found]
+    many = [_settling(layers, schedule, 20) for schedule in found]
     assert _cosine(*(_settled(its, 2.0)[f"{kind}.2.incoming.trace"] for its in many)) > 0.99999
 
 
@@ -99,7 +104,7 @@ def test_a_clamped_gaussian_output_finds_its_error_by_secant_steps(scale: float,
 
     def answer(sweeps: int) -> float:
         """``(H - m) / v`` after so many sweeps."""
-        state = _settled([replace(layer, schedule="sweeps", settle_steps=sweeps) for layer in layers], scale)
+        state = _settled(_settling(layers, "sweeps", sweeps), scale)
         return float((state["critic.3.activation"] - state["critic.3.mean"]).squeeze() / variance)
 
     truth = answer(300)

@@ -92,4 +92,4 @@ def _check_out(out: Path, traces: int, *, overwrite: bool) -> OwnedFiles:
 
 def _trace_of(run: Run) -> bytes:
     nodes = [unit["node"] for unit in run.ledger().units]
-    return json.dumps(chrome_trace(run.units, nodes, run.laps())).encode()
+    return json.dumps(chrome_trace(run.flow, run.units, nodes, run.timestamps())).encode()

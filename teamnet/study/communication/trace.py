@@ -11,45 +11,50 @@ from typing import Any
 
 import numpy as np
 
-from teamnet.kernels.constants import OPERATIONS
-from teamnet.spec.layers import UnitSpec
-from teamnet.units.schedules import schedule_of
-from teamnet.units.schedules.phase import NOTHING, Phase
+from teamnet.dataflow.graph import Dataflow
+from teamnet.dataflow.layers import UnitSpec
+from teamnet.dataflow.slots import COORDINATOR, Key, Step
 
 _MICROSECOND = 1e3
 _MOST_ARROWS = 64
 """Units up to which arrows are drawn; they grow with the square."""
 
 
-def chrome_trace(units: Sequence[UnitSpec], nodes: Sequence[int], laps: Sequence[np.ndarray]) -> dict[str, Any]:
-    """The newest step that was timed.
+def chrome_trace(
+    flow: Dataflow, units: Sequence[UnitSpec], nodes: Sequence[int], timestamps: Sequence[np.ndarray]
+) -> dict[str, Any]:
+    """The newest environment step that was timed.
 
     Args:
+        flow: the dataflow of the run.
         units: all units in canonical order.
         nodes: each unit's node.
-        laps: of each unit, int64 ``(phases, 4)``: nanoseconds at which it began to wait, had what it needed, had
+        timestamps: of each unit, int64 ``(steps, 4)``: nanoseconds at which it began to wait, had what it needed, had
             computed, and had published.
 
     Returns:
         An object of Chrome's trace format; times in microseconds since the first unit began.
     """
-    start = min(its[0, 0] for its in laps)
+    start = min(its[0, 0] for its in timestamps)
+    times = [(its - start) / _MICROSECOND for its in timestamps]
     events = [
         {"name": name, "ph": "M", "pid": node, "tid": number, "args": {"name": value}}
         for number, (unit, node) in enumerate(zip(units, nodes, strict=True))
         for name, value in (("process_name", f"node {node}"), ("thread_name", unit.name))
     ]
-    for number, (unit, node, its) in enumerate(zip(units, nodes, laps, strict=True)):
-        for phase, times in zip(schedule_of(unit.layer), its - start, strict=True):
-            events += _spans(phase, times / _MICROSECOND, node, number)
+    for number, (unit, node, its) in enumerate(zip(units, nodes, times, strict=True)):
+        for step, clock in zip(flow.steps[unit.layer.group], its, strict=True):
+            events += _spans(step, clock, node, number)
     if len(units) <= _MOST_ARROWS:
-        events += _arrows(units, nodes, [(its - start) / _MICROSECOND for its in laps])
+        events += _arrows(flow, units, nodes, times)
     return {"displayTimeUnit": "ns", "traceEvents": events}
 
 
-def _spans(phase: Phase, times: np.ndarray, node: int, row: int) -> Iterator[dict[str, Any]]:
-    operation = OPERATIONS[phase.operation]
-    names = (f"wait for {_reads(phase)}", operation, f"publish {_shows(phase)}")
+def _spans(step: Step, times: np.ndarray, node: int, row: int) -> Iterator[dict[str, Any]]:
+    names = (
+        f"wait for {_listed(step.awaited)}", step.operation,
+        f"publish {_listed([(write.slot, write.number) for write in step.published])}",
+    )
     for category, name, begun, ended in zip(("wait", "compute", "publish"), names, times, times[1:], strict=False):
         if ended > begun and not name.endswith(" "):
             yield {
@@ -57,38 +62,26 @@ def _spans(phase: Phase, times: np.ndarray, node: int, row: int) -> Iterator[dic
             }
 
 
-def _reads(phase: Phase) -> str:
-    found = [f"{name} {place}" for name, place in (
-        ("activation", phase.below), ("error", phase.above), ("gate", phase.gate)
-    ) if place != NOTHING]
-    return ", ".join([*found, *(["TD error"] if phase.delta else [])])
+def _listed(publications: Sequence[tuple[Key, int]]) -> str:
+    return ", ".join(f"{key[0]} {number}" for key, number in publications)
 
 
-def _shows(phase: Phase) -> str:
-    return ", ".join(
-        f"{name} {place}" for name, place in (
-            ("activation", phase.activation), ("error", phase.error), ("gate", phase.shown_gate)
-        ) if place != NOTHING
-    )
-
-
-def _arrows(units: Sequence[UnitSpec], nodes: Sequence[int], laps: Sequence[np.ndarray]) -> Iterator[dict[str, Any]]:
-    published: dict[tuple[str, str, int, int], list[tuple[int, float]]] = {}
-    for row, (unit, its) in enumerate(zip(units, laps, strict=True)):
-        layer = unit.layer
-        for phase, times in zip(schedule_of(layer), its, strict=True):
-            for kind in ("activation", "error"):
-                if (place := getattr(phase, kind)) != NOTHING:
-                    published.setdefault((kind, layer.team, layer.number, place), []).append((row, times[2]))
+def _arrows(
+    flow: Dataflow, units: Sequence[UnitSpec], nodes: Sequence[int], times: Sequence[np.ndarray]
+) -> Iterator[dict[str, Any]]:
+    """From a publication of a unit to each step of another that waited for it."""
+    published: dict[tuple[Key, int], list[tuple[int, float]]] = {}
+    for row, (unit, its) in enumerate(zip(units, times, strict=True)):
+        for step, clock in zip(flow.steps[unit.layer.group], its, strict=True):
+            for write in step.published:
+                published.setdefault((write.slot, write.number), []).append((row, clock[2]))
     identity = 0
-    for row, (unit, its) in enumerate(zip(units, laps, strict=True)):
-        layer = unit.layer
-        for phase, times in zip(schedule_of(layer), its, strict=True):
-            for kind, number, place in (
-                ("activation", layer.number - 1, phase.below), ("error", layer.number + 1, phase.above)
-            ):
-                for writer, at in published.get((kind, layer.team, number, place), ()):
-                    identity += 1
-                    common = {"name": kind, "cat": "message", "id": identity}
-                    yield common | {"ph": "s", "ts": at, "pid": nodes[writer], "tid": writer}
-                    yield common | {"ph": "f", "bp": "e", "ts": times[1], "pid": nodes[row], "tid": row}
+    for row, (unit, its) in enumerate(zip(units, times, strict=True)):
+        for step, clock in zip(flow.steps[unit.layer.group], its, strict=True):
+            for key, number in step.awaited:
+                for writer, at in published.get((key, number), ()):
+                    if flow.slots[key].writer not in (COORDINATOR, unit.layer.group):
+                        identity += 1
+                        common = {"name": key[0], "cat": "message", "id": identity}
+                        yield common | {"ph": "s", "ts": at, "pid": nodes[writer], "tid": writer}
+                        yield common | {"ph": "f", "bp": "e", "ts": clock[1], "pid": nodes[row], "tid": row}

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from teamnet.dataflow.graph import Dataflow
 from teamnet.spec.resolve import build_teams, fit_depth
 from teamnet.spec.run import RunSpec
 from teamnet.study.interfaces import INTERFACES
@@ -29,7 +30,7 @@ def ledger_of(spec: RunSpec, grain: str = "layer") -> Ledger:
     """What one step of a run of a study's task says, from its schedules alone."""
     interface = INTERFACES[spec.task]
     teams = build_teams(fit_depth(spec, interface), interface)
-    return foretell(teams, divide_all(teams, grain, 0))
+    return foretell(Dataflow(teams), divide_all(teams, grain, 0))
 
 
 def ledgers(cells: Cells, task: str) -> dict[str, Ledger]:

@@ -9,81 +9,77 @@ import numpy as np
 
 from teamnet.board.link import HEADER
 from teamnet.board.routes import Routes
-from teamnet.spec.layers import LayerSpec, UnitSpec
+from teamnet.dataflow.graph import ENVIRONMENT, GIVE, Dataflow
+from teamnet.dataflow.layers import UnitSpec
+from teamnet.dataflow.slots import COORDINATOR, Group, Step
 from teamnet.study.plan.cluster import Cluster
 from teamnet.study.plan.machine import Machine
-from teamnet.study.plan.protocol import (
-    COORDINATE,
-    COORDINATOR,
-    ENVIRONMENT,
-    Activity,
-    part_bytes,
-    protocol_of,
-    units_by_layer,
-)
 from teamnet.study.plan.world import World
 from teamnet.team.resources import unit_bytes
 
 
 def build_world(
-    teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec], nodes: Sequence[int], machine: Machine,
-    cluster: Cluster, environment: float,
+    flow: Dataflow, units: Sequence[UnitSpec], nodes: Sequence[int], machine: Machine, cluster: Cluster,
+    environment: float,
 ) -> World:
-    """The world of a run on boards.
+    """The simulation's input for a run on boards.
 
     Args:
-        teams: the layers of every team.
+        flow: the dataflow of the run.
         units: all units in canonical order.
         nodes: each unit's node.
         machine: what things cost.
         cluster: the nodes.
         environment: seconds of a step of all environments.
     """
-    protocol, members = protocol_of(teams), units_by_layer(units)
-    slots = {slot: number for number, slot in enumerate(protocol.rounds)}
-    layers: dict[tuple[object, object], LayerSpec] = {(its.team, its.number): its for team in teams for its in team}
+    published = flow.published()
+    slots = {slot.key: number for number, slot in enumerate(published)}
     kinds, kind_of = _kinds(units)
-    chosen = [(COORDINATOR, None), *(((unit.layer.team, unit.layer.number), unit) for unit in kinds)]
     held = working_set(units, nodes, cluster)
-    activities = [[(its, unit) for its in protocol.activities[group]] for group, unit in chosen]
+    activities: list[list[tuple[Step, UnitSpec | None]]] = [[(step, None) for step in flow.steps[COORDINATOR]]]
+    activities.extend([(step, unit) for step in flow.steps[unit.layer.group]] for unit in kinds)
     begins = np.cumsum([0, *(len(its) for its in activities)])
     flat = [pair for its in activities for pair in its]
 
-    def seconds(activity: Activity, unit: UnitSpec | None) -> float:
-        if unit is not None and activity.operation is not None:
-            return machine.cold + machine.seconds(activity.operation, unit, held)
-        return {COORDINATE: machine.coordinator, ENVIRONMENT: environment}.get(activity.operation or COORDINATE, 0.0)
+    def seconds(step: Step, unit: UnitSpec | None) -> float:
+        if unit is not None:
+            return machine.cold + machine.seconds(step.operation, unit, held)
+        return {GIVE: machine.coordinator, ENVIRONMENT: environment}.get(step.operation, 0.0)
 
-    routes = Routes(teams, units, nodes)
+    def shown(step: Step) -> list[int]:
+        return [slots[write.slot] for write in step.published if write.slot in slots]
+
+    routes = Routes(flow, units, nodes)
     count = cluster.nodes
     where = np.array([0, *nodes])
     writers = np.zeros((len(slots), count), np.int64)
     readers: list[list[int]] = [[] for _ in range(len(slots) * count)]
-    processes = {COORDINATOR: [0]} | {group: [number + 1 for number in its] for group, its in members.items()}
-    for group, numbers in processes.items():
-        writes = {slots[slot] for its in protocol.activities[group] for slot in its.publishes}
-        reads = {slots[slot] for its in protocol.activities[group] for slot, _ in its.needs}
-        for number in numbers:
-            for slot in writes:
-                writers[slot, where[number]] += 1
-            for slot in reads:
-                readers[slot * count + where[number]].append(number)
-    targets = [sorted(routes.readers.get(slot, ())) if protocol.rounds[slot] else [] for slot in slots]
-    rows = teams[0][0].rows
+    processes: dict[Group, list[int]] = {COORDINATOR: [0]}
+    for number, unit in enumerate(units, 1):
+        processes.setdefault(unit.layer.group, []).append(number)
+    for slot in published:
+        for number in processes[slot.writer]:
+            writers[slots[slot.key], where[number]] += 1
+        for group in flow.readers(slot.key):
+            for number in processes[group]:
+                readers[slots[slot.key] * count + where[number]].append(number)
     size = np.zeros(writers.shape)
-    for slot, number in slots.items():
-        for node in np.flatnonzero(writers[number]):
-            size[number, node] = part_bytes(routes, slot, int(node), layers, rows, HEADER)
+    for slot in published:
+        for node in routes.writers(slot):
+            size[slots[slot.key], node] = HEADER + routes.packed_bytes(slot, node)
     kind = np.array([0, *(1 + its for its in kind_of)])
     pool, cores = cluster.pools()
     return World(
         first=begins[kind], length=np.diff(begins)[kind], seconds=np.array([seconds(*its) for its in flat]),
-        **_chain("needs", "needed", [[(slots[slot], at) for slot, at in its.needs] for its, _ in flat], width=2),
-        **_chain("shows", "shown", [[slots[slot] for slot in its.publishes] for its, _ in flat]),
+        **_chain(
+            "needs", "needed", [[(slots[key], number + 1) for key, number in step.awaited] for step, _ in flat], width=2
+        ),
+        **_chain("shows", "shown", [shown(step) for step, _ in flat]),
         node=where, writers=writers, parts=np.maximum(1, (writers > 0).sum(1)),
-        rounds=np.array(list(protocol.rounds.values())),
-        every=np.array([max(1, protocol.every[slot]) for slot in slots]),
-        **_chain("readers", "read", readers), **_chain("targets", "target", targets), size=size,
+        rounds=np.array([flow.rounds(slot.key) for slot in published]),
+        every=np.array([flow.travelling(slot.key) for slot in published]),
+        **_chain("readers", "read", readers),
+        **_chain("targets", "target", [sorted(routes.readers(slot)) for slot in published]), size=size,
         pool=np.array(pool), cores=np.cumsum([0, *cores]).astype(np.int64),
         costs=costs_of(machine, cluster),
     )

@@ -9,18 +9,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import OptimizeResult, minimize, nnls
 
-from teamnet.spec.layers import LayerSpec, UnitSpec
+from teamnet.dataflow.graph import Dataflow
+from teamnet.dataflow.layers import LayerSpec, UnitSpec
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.study.memory import session_bytes
 from teamnet.study.plan.build import build_world, costs_of
 from teamnet.study.plan.cluster import Cluster
 from teamnet.study.plan.machine import Machine
 from teamnet.study.plan.operations import endless, measure_operations, measure_wide, usual_rate
-from teamnet.study.plan.predict import board_seconds, environment_seconds, phases_of, places
+from teamnet.study.plan.predict import board_seconds, environment_seconds, places, steps_of
 from teamnet.study.rates import rate
 from teamnet.team.resources import ACTOR_BYTES, RAY_BYTES
 from teamnet.training.run import Run
-from teamnet.units.schedules import schedule_of
 
 _CALL_STEPS = 15
 GUESS = {"switch": 1e-6, "idle": 2e-5, "sleep": 1.5e-5, "look": 2e-7, "publish": 2e-7, "wake": 5e-6}
@@ -105,7 +105,7 @@ def _measure_waiting(machine: Machine, address: str, say: Callable[[str], None])
     for number, (spec, launch) in enumerate(ON_RAY, 1):
         say(f"actors on boards, {number} of {len(ON_RAY)}")
         found.append(_measure(spec, replace(launch, address=address)))
-    later = [(its.computed - _computed(machine, its)) / phases_of(its.units) for its in found if its.computed]
+    later = [(its.computed - _computed(machine, its)) / steps_of(its.teams, its.units) for its in found if its.computed]
     machine = replace(machine, cold=max(0.0, statistics.median(later)) if later else 0.0)
     actors = np.array([len(its.units) for its in found], float)
     memory, memory_actor = _line(actors, [its.memory for its in found])
@@ -126,9 +126,8 @@ def _line(positions: np.ndarray, values: Sequence[float]) -> tuple[float, float]
 
 
 def _computed(machine: Machine, its: Measured) -> float:
-    return sum(
-        machine.seconds(phase.operation, unit) for unit in its.units for phase in schedule_of(unit.layer)
-    )
+    steps = Dataflow(its.teams).steps
+    return sum(machine.seconds(step.operation, unit) for unit in its.units for step in steps[unit.layer.group])
 
 
 def fit_simulated(
@@ -138,7 +137,8 @@ def fit_simulated(
     names, start = tuple(guess), np.log(list(guess.values()))
     worlds = [
         build_world(
-            its.teams, its.units, places(its.launch, its.teams, its.units, cluster), machine, cluster, its.environment
+            Dataflow(its.teams), its.units, places(its.launch, its.teams, its.units, cluster), machine, cluster,
+            its.environment,
         ) for its in found
     ]
 
@@ -167,6 +167,6 @@ def _measure_calls(machine: Machine, address: str, say: Callable[[str], None]) -
     try:
         rate(run, 3)
         seconds = 1.0 / rate(run, _CALL_STEPS)
-        return replace(machine, call=seconds / phases_of(run.units))
+        return replace(machine, call=seconds / steps_of(run.teams, run.units))
     finally:
         run.close()

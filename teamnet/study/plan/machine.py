@@ -9,10 +9,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import NamedTuple
 
+from teamnet.dataflow.layers import UnitSpec
 from teamnet.errors import SpecError
-from teamnet.kernels.constants import OPERATIONS
 from teamnet.spec.check import check_folder
-from teamnet.spec.layers import UnitSpec
 from teamnet.training.owned_files import OwnedFiles
 from teamnet.training.run_files import check_writable
 
@@ -34,7 +33,7 @@ class Cost(NamedTuple):
 def amounts(unit: UnitSpec) -> Cost:
     """How much of each a unit goes through in an operation."""
     layer, values = unit.layer, float(unit.layer.rows * unit.size)
-    mirrored = 0 if layer.ships else layer.fan_out
+    mirrored = layer.fan_out if layer.rule.mirrors(layer) else 0
     weights = (layer.fan_in + 1 + mirrored) * unit.size
     return Cost(1.0, layer.fan_in * values, mirrored * values, float(weights), values)
 
@@ -86,17 +85,25 @@ class Machine:
     memory: int
     memory_actor: int
 
-    def seconds(self, operation: int, unit: UnitSpec, working_set: int = 0) -> float:
+    def seconds(self, operation: str, unit: UnitSpec, working_set: int = 0) -> float:
         """Of one operation of a unit, in one process, on a node whose units have arrays of ``working_set`` bytes.
 
         Every step goes through all of them; the more there is, the smaller is the share that caches keep.
+
+        Raises:
+            SpecError: the operation has not been measured.
         """
-        amount, name = amounts(unit), OPERATIONS[operation]
-        near = _dot(self.operations.get(name, Cost()), amount)
-        if not working_set or name not in self.far:
+        if operation not in self.operations:
+            raise SpecError(
+                "machine", expected="a calibration with the operations of the run", found=f"none of {operation!r}",
+                mend="Calibrate anew: teamnet plan TASK --calibrate.",
+            )
+        amount = amounts(unit)
+        near = _dot(self.operations[operation], amount)
+        if not working_set or operation not in self.far:
             return near
         kept = self.cache / (self.cache + working_set)
-        return kept * near + (1.0 - kept) * max(near, _dot(self.far[name], amount))
+        return kept * near + (1.0 - kept) * max(near, _dot(self.far[operation], amount))
 
 
 def _dot(costs: Cost, amount: Cost) -> float:

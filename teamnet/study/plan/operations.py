@@ -11,17 +11,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.optimize import minimize_scalar, nnls
 
-from teamnet.kernels.constants import OPERATIONS, TIMED_EVERY
-from teamnet.spec.layers import UnitSpec
+from teamnet.dataflow.graph import Dataflow
+from teamnet.dataflow.layers import UnitSpec
+from teamnet.kernels.constants import TIMED_EVERY
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.study.plan.machine import Cost, Machine, amounts
 from teamnet.study.plan.predict import environment_seconds
 from teamnet.study.rates import ENDLESS, median_rate, rate, timings
-from teamnet.team.order import order_of_step
 from teamnet.team.resources import unit_bytes
 from teamnet.training.run import Run
-from teamnet.units.schedules import schedule_of
 
 _SAMPLES = 15
 """Timed steps whose median counts."""
@@ -56,25 +55,22 @@ WIDE = tuple(endless(method, (2048, 1024)) for method in ("map", "tuned", "backp
 
 def measure_operations(cpus: int, say: Callable[[str], None]) -> Machine:
     """A machine of so many cores on which computing takes what it takes here, and nothing else takes any time."""
-    rows: dict[int, list[tuple[Cost, float]]] = {}
+    rows: dict[str, list[tuple[Cost, float]]] = {}
     rest, spreads = [], []
     for number, spec in enumerate(LOCAL, 1):
         say(f"operations, {number} of {len(LOCAL)}")
         run = Run(spec, LaunchSpec(backend="local"))
         try:
-            laps, spread = _laps(run)
+            taken, spread = _taken(run)
             spreads += spread
-            for unit, its in zip(run.units, laps, strict=True):
-                for phase, seconds in zip(schedule_of(unit.layer), its, strict=True):
-                    rows.setdefault(phase.operation, []).append((amounts(unit), seconds))
-            acting, others = order_of_step(run.teams, run.units)
-            turns = sum(len(wave) for wave in (*acting, *others))
-            work = sum(float(its.sum()) for its in laps)
+            for its in taken:
+                rows.setdefault(its.operation, []).append((amounts(its.unit), its.seconds))
+            turns, work = len(taken), sum(its.seconds for its in taken)
             step = spec.num_envs / usual_rate(run)
             rest.append((Cost(fixed=1.0, values=turns), max(1e-9, step - work - environment_seconds(spec))))
         finally:
             run.close()
-    operations = {OPERATIONS[operation]: fit_cost(its) for operation, its in rows.items()}
+    operations = {operation: fit_cost(its) for operation, its in rows.items()}
     between = fit_cost(rest)
     costs: dict[str, Any] = dict.fromkeys((field.name for field in fields(Machine)), 0.0) | {
         "cpus": cpus, "operations": operations, "far": {}, "cache": 0, "memory": 0, "memory_actor": 0,
@@ -92,18 +88,6 @@ def fit_cost(rows: Sequence[tuple[Cost, float]]) -> Cost:
     return Cost(*(float(its) for its in solution / scale))
 
 
-def _laps(run: Run, count: int = _SAMPLES) -> tuple[list[np.ndarray], list[float]]:
-    """Median seconds of each phase of each unit, and the shares of them within which the middle half of times lies."""
-    rate(run, TIMED_EVERY * run.spec.num_envs)
-    samples = []
-    for _ in range(count):
-        rate(run, TIMED_EVERY * run.spec.num_envs)
-        samples.append([(its[:, 2] - its[:, 1]) / 1e9 for its in run.laps()])
-    quarters = [np.maximum(_LEAST, np.percentile(its, (25, 50, 75), axis=0)) for its in zip(*samples, strict=True)]
-    spreads = [np.minimum(1.0, (its[2] - its[0]) / its[1]) for its in quarters]
-    return [its[1] for its in quarters], np.concatenate(spreads).tolist()
-
-
 def usual_rate(run: Run) -> float:
     """Of timings that are long enough for the pause at the end of each not to count."""
     return median_rate(timings(run, _SECONDS, _REPEATS))
@@ -112,10 +96,28 @@ def usual_rate(run: Run) -> float:
 class Lap(NamedTuple):
     """How long one operation of a unit took in a run whose units have arrays of ``held`` bytes."""
 
-    operation: int
+    operation: str
     unit: UnitSpec
     seconds: float
     held: int
+
+
+def _taken(run: Run, count: int = _SAMPLES) -> tuple[list[Lap], list[float]]:
+    """Median seconds of each step of each unit, and the shares of them within which the middle half of times lies."""
+    rate(run, TIMED_EVERY * run.spec.num_envs)
+    samples = []
+    for _ in range(count):
+        rate(run, TIMED_EVERY * run.spec.num_envs)
+        samples.append([(its[:, 2] - its[:, 1]) / 1e9 for its in run.timestamps()])
+    quarters = [np.maximum(_LEAST, np.percentile(its, (25, 50, 75), axis=0)) for its in zip(*samples, strict=True)]
+    spreads = [np.minimum(1.0, (its[2] - its[0]) / its[1]) for its in quarters]
+    flow, held = Dataflow(run.teams), sum(map(unit_bytes, run.units))
+    taken = [
+        Lap(step.operation, unit, float(seconds), held)
+        for unit, its in zip(run.units, quarters, strict=True)
+        for step, seconds in zip(flow.steps[unit.layer.group], its[1], strict=True)
+    ]
+    return taken, np.concatenate(spreads).tolist()
 
 
 def measure_wide(machine: Machine, address: str, say: Callable[[str], None]) -> Machine:
@@ -125,12 +127,7 @@ def measure_wide(machine: Machine, address: str, say: Callable[[str], None]) -> 
         say(f"wide layers, {number} of {1 + len(WIDE)}")
         run = Run(spec, LaunchSpec(address=address))
         try:
-            held = sum(map(unit_bytes, run.units))
-            laps.append([
-                Lap(phase.operation, unit, float(seconds), held)
-                for unit, its in zip(run.units, _laps(run, _WIDE_SAMPLES)[0], strict=True)
-                for phase, seconds in zip(schedule_of(unit.layer), its, strict=True)
-            ])
+            laps.append(_taken(run, _WIDE_SAMPLES)[0])
         finally:
             run.close()
     return fit_far(machine, laps[0], [lap for its in laps[1:] for lap in its])
@@ -151,7 +148,7 @@ def fit_far(machine: Machine, middle: Sequence[Lap], wide: Sequence[Lap]) -> Mac
         for lap in wide:
             kept = cache / (cache + lap.held)
             beyond = lap.seconds - kept * machine.seconds(lap.operation, lap.unit)
-            rows.setdefault(OPERATIONS[lap.operation], []).append((amounts(lap.unit), max(_LEAST, beyond / (1 - kept))))
+            rows.setdefault(lap.operation, []).append((amounts(lap.unit), max(_LEAST, beyond / (1 - kept))))
         return replace(machine, far={name: fit_cost(its) for name, its in rows.items()}, cache=int(cache))
 
     def miss(logarithm: float) -> float:

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from teamnet.board.board import board_size
+from teamnet.dataflow.graph import Dataflow
+from teamnet.dataflow.layers import LayerSpec, UnitSpec
 from teamnet.errors import SpecError
-from teamnet.spec.layers import LayerSpec, UnitSpec
 from teamnet.spec.resolve import build_teams, fit_depth
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.study.plan.build import build_world
@@ -21,13 +22,11 @@ from teamnet.study.plan.events import simulate
 from teamnet.study.plan.machine import Machine
 from teamnet.study.plan.world import World
 from teamnet.team.ledger import foretell
-from teamnet.team.order import order_of_step
 from teamnet.team.partition import divide_all
 from teamnet.team.placement import needs, place
 from teamnet.team.resources import array_bytes, unit_bytes
 from teamnet.training.launch import check_specs
 from teamnet.training.make_task import make_task
-from teamnet.units.schedules import schedule_of
 
 _WARM_UP, _STEPS_OF_MANY, _STEPS = 1, 3, 40
 _MESSAGES = 5_000
@@ -102,10 +101,10 @@ def predict(
     if local:
         seconds = local_seconds(teams, units, machine) + environment
     elif launch.transport == "ray":
-        seconds = phases_of(units) * machine.call + environment
+        seconds = steps_of(teams, units) * machine.call + environment
     else:
-        seconds = board_seconds(build_world(teams, units, nodes, machine, cluster, environment))
-    ledger = foretell(teams, units, nodes)
+        seconds = board_seconds(build_world(Dataflow(teams), units, nodes, machine, cluster, environment))
+    ledger = foretell(Dataflow(teams), units, nodes)
     total, between = ledger.total, ledger.between_nodes
     actors = 0 if local else len(units)
     others = len(set(nodes) - {0})  # each has an actor that looks after its board
@@ -166,16 +165,15 @@ def places(
 
 def local_seconds(teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec], machine: Machine) -> float:
     """A step of all units in one process, with the coordinator, without the environment."""
-    acting, rest = order_of_step(teams, units)
-    turns = [turn for wave in (*acting, *rest) for turn in wave]
-    held = sum(map(unit_bytes, units))
-    work = sum(machine.seconds(turn.phase.operation, units[turn.unit], held) for turn in turns)
-    return machine.coordinator + len(turns) * machine.turn + work
+    steps, held = Dataflow(teams).steps, sum(map(unit_bytes, units))
+    work = sum(machine.seconds(step.operation, unit, held) for unit in units for step in steps[unit.layer.group])
+    return machine.coordinator + steps_of(teams, units) * machine.turn + work
 
 
-def phases_of(units: Sequence[UnitSpec]) -> int:
-    """Operations of all units in a step."""
-    return sum(len(schedule_of(unit.layer)) for unit in units)
+def steps_of(teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec]) -> int:
+    """Steps of all units in an environment step."""
+    steps = Dataflow(teams).steps
+    return sum(len(steps[unit.layer.group]) for unit in units)
 
 
 def board_seconds(world: World) -> float:
@@ -188,7 +186,9 @@ def board_seconds(world: World) -> float:
     steps = min(_STEPS, max(_STEPS_OF_MANY, _MESSAGES // of_step))
     ends = simulate(world, steps)
     if np.isnan(ends).any():
-        raise SpecError("schedule", expected="an order of phases", found="none", mend="Mend the rule's schedule.")
+        raise SpecError(
+            "steps", expected="an order in which all can be done", found="none", mend="Change the rule's steps."
+        )
     return float((ends[-1] - ends[_WARM_UP - 1]) / (steps - _WARM_UP))
 
 
@@ -198,8 +198,8 @@ def _memory(
 ) -> int:
     """Bytes of the node that needs most."""
     if local:
-        return array_bytes(teams) + board_size(teams)
+        return array_bytes(teams) + board_size(Dataflow(teams))
     held = {0: 0}
     for unit, node in zip(units, nodes, strict=True):
         held[node] = held.get(node, 0) + machine.memory_actor + unit_bytes(unit)
-    return max(held.values()) + machine.memory + board_size(teams)
+    return max(held.values()) + machine.memory + board_size(Dataflow(teams))

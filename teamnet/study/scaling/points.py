@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from teamnet.dataflow.layers import LayerSpec
 from teamnet.errors import SpecError, nearest
 from teamnet.spec.check import MOST_LAYERS, check_count, whole_numbers
-from teamnet.spec.layers import LayerSpec
 from teamnet.spec.run import LaunchSpec
 from teamnet.study.communication.grid import sizes_of
 from teamnet.study.plan.cluster import Cluster

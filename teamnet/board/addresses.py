@@ -1,0 +1,70 @@
+"""The slots that a unit is given: those that its steps read, and its own to write."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from teamnet.board.board import Board
+from teamnet.dataflow.layers import UnitSpec
+from teamnet.dataflow.slots import Key, Read, Slot
+from teamnet.kernels.constants import DTYPES
+from teamnet.units.addresses import Addresses
+from teamnet.units.layout import OWN, READ
+
+_NUMBER = 8
+
+
+def addresses_of(board: Board, unit: UnitSpec, peers: int = 1, *, shared: bool = False) -> Addresses:
+    """The addresses that a unit may touch.
+
+    Args:
+        board: of its node.
+        unit: who asks.
+        peers: units of its layer on this node, itself included.
+        shared: whether other nodes have units of its layer, so that these count their own publications first.
+    """
+    flow, layer = board.flow, unit.layer
+    group = layer.team, layer.number
+    reads = []
+    for step in flow.steps[group]:
+        records = np.zeros(len(step.reads), READ.dtype)
+        for record, read in zip(records, step.reads, strict=True):
+            if read:
+                _fill(record, _read(board, read))
+        reads.append(records)
+    own = {}
+    for slot in flow.written_by(group):
+        record = np.zeros(1, OWN.dtype)
+        _fill(record[0], _own(board, slot, unit, peers, shared=shared))
+        own[slot.kind] = record
+    return Addresses(reads, own, board.start)
+
+
+def _fill(record: np.void, values: dict[str, float]) -> None:
+    for name, value in values.items():
+        record[name] = value
+
+
+def _where(board: Board, slot: Slot) -> dict[str, float]:
+    return {
+        "address": board.start + board.offset(slot.key), "mask": slot.buffers - 1, "stride": _NUMBER * slot.numbers,
+        "rows": slot.rows, "width": slot.size,
+    }
+
+
+def _read(board: Board, read: Read) -> dict[str, float]:
+    key, number = read.awaited
+    return _where(board, board.flow.slots[read.slot]) | {
+        "counter": board.start + board.counter(key), "rounds": board.flow.rounds(key), "number": number,
+    }
+
+
+def _own(board: Board, slot: Slot, unit: UnitSpec, peers: int, *, shared: bool) -> dict[str, float]:
+    key: Key = slot.key
+    counter = board.counter(key, part=shared)
+    return _where(board, slot) | {
+        "counter": board.start + counter if counter else 0, "rounds": board.flow.rounds(key),
+        "first": unit.start if slot.split else 0, "columns": unit.size if slot.split else slot.size, "peers": peers,
+        "dtype": DTYPES.index(slot.channel.dtype), "error_feedback": slot.channel.error_feedback,
+        "threshold": slot.channel.threshold,
+    }

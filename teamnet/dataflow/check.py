@@ -1,0 +1,140 @@
+"""What a dataflow must satisfy before anything is started."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from teamnet.dataflow.graph import Dataflow
+from teamnet.dataflow.order import waves
+from teamnet.dataflow.slots import Group, Key, Read, Step, Write
+from teamnet.errors import SpecError, nearest
+
+_STEPS = 3
+"""Environment steps in a row, within which a buffer that is written too early would be."""
+
+
+def check_flow(flow: Dataflow) -> None:
+    """Refuse a dataflow that cannot be carried out.
+
+    Raises:
+        SpecError: a step reads what nobody publishes, or waits for ever, or a publication may be overwritten before
+            all have read it; with the line of the rule's file.
+    """
+    for group, steps in flow.steps.items():
+        for step in steps:
+            for read in step.reads:
+                if read:
+                    _check_read(flow, group, step, read)
+    waves(flow)
+    _check_buffers(flow)
+
+
+def _check_read(flow: Dataflow, group: Group, step: Step, read: Read) -> None:
+    for key, number in ((read.slot, 0), read.awaited):
+        kind, team, layer = key
+        name = f"slot {kind!r} of {f'{team} layer {layer}' if team else 'the coordinator'}"
+        if key not in flow.slots:
+            kinds = {slot.kind for slot in flow.slots.values()}
+            raise SpecError(
+                step.where, expected=f"a slot for {group[0]} layer {group[1]} to read", found=f"{name}, which is none",
+                mend=nearest(kind, kinds),
+            )
+        if number >= flow.rounds(key):
+            raise SpecError(
+                step.where, expected=f"a publication of {name} from 0 to {flow.rounds(key) - 1}", found=str(number),
+                mend="Let some step publish it, or read another one.",
+            )
+
+
+def _check_buffers(flow: Dataflow) -> None:
+    """Before a buffer is written again, all that read it must be past that: by a chain of publications and reads."""
+    graph = _Graph(flow)
+    for slot in flow.published():
+        for writer, write in graph.writes(slot.key):
+            for reader, later in graph.overwriting(slot.key, write.number, slot.buffers):
+                alone = reader[0] == slot.writer and not slot.split  # one unit, which does its steps in order
+                if not alone and not graph.follows(reader, later):
+                    step = graph.step(writer)
+                    raise SpecError(
+                        step.where,
+                        expected=f"an answer of {reader[0][0]} layer {reader[0][1]} before slot {slot.kind!r} is "
+                        f"published for the {slot.buffers + 1}th time",
+                        found="none, so that a publication may be overwritten before it is read",
+                        mend="Let the writer read what its readers publish afterwards, or publish less often.",
+                    )
+
+
+Node = tuple[Group, int, int]
+"""A step of a group, by its number, in one of some environment steps in a row."""
+
+
+class _Graph:
+    """Which steps follow upon others, over some environment steps.
+
+    A unit does its steps in order, and a step follows upon the publications that it reads. Only by the latter is it
+    after the steps of all units of a layer.
+    """
+
+    def __init__(self, flow: Dataflow) -> None:
+        self._flow = flow
+        self._readers: dict[tuple[Key, int], list[tuple[Group, int]]] = {}
+        for group, steps in flow.steps.items():
+            for place, step in enumerate(steps):
+                for awaited in step.awaited:
+                    self._readers.setdefault(awaited, []).append((group, place))
+        self._reached: dict[Node, set[Node]] = {}
+
+    def step(self, node: Node) -> Step:
+        return self._flow.steps[node[0]][node[1]]
+
+    def writes(self, key: Key) -> Iterator[tuple[Node, Write]]:
+        """The publications of a slot in the first environment step."""
+        group = self._flow.slots[key].writer
+        for place, step in enumerate(self._flow.steps[group]):
+            for write in step.published:
+                if write.slot == key:
+                    yield (group, place, 0), write
+
+    def overwriting(self, key: Key, number: int, buffers: int) -> Iterator[tuple[Node, Node]]:
+        """Each step that reads a publication, and the step that next writes to its buffer."""
+        rounds = self._flow.rounds(key)
+        later = number + buffers
+        writers = {
+            write.number: place for place, step in enumerate(self._flow.steps[self._flow.slots[key].writer])
+            for write in step.writes if write.slot == key and write.puts
+        }
+        if later // rounds >= _STEPS:
+            return
+        target = self._flow.slots[key].writer, writers[later % rounds], later // rounds
+        for group, place in self._readers.get((key, number), ()):
+            yield (group, place, 0), target
+
+    def follows(self, first: Node, second: Node) -> bool:
+        """Whether a step of any unit comes after a step of every unit."""
+        if first not in self._reached:
+            self._reached[first] = self._reach(first)
+        return second in self._reached[first]
+
+    def _reach(self, start: Node) -> set[Node]:
+        found: set[Node] = set()
+        frontier = [(start, False)]
+        seen = {(start, False)}
+        while frontier:
+            node, all_units = frontier.pop()
+            if all_units:
+                found.add(node)
+            for following in self._next(node, all_units):
+                if following not in seen:
+                    seen.add(following)
+                    frontier.append(following)
+        return found
+
+    def _next(self, node: Node, all_units: bool) -> Iterator[tuple[Node, bool]]:
+        group, place, at = node
+        if place + 1 < len(self._flow.steps[group]):
+            yield (group, place + 1, at), all_units
+        elif at + 1 < _STEPS:
+            yield (group, 0, at + 1), all_units
+        for write in self.step(node).published:
+            for reader, number in self._readers.get((write.slot, write.number), ()):
+                yield (reader, number, at), True

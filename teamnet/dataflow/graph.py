@@ -1,0 +1,190 @@
+"""The dataflow of an environment step: slots, the steps of every layer and of the coordinator, and who reads what.
+
+It is the one place that knows. Everything else asks: memory and addresses, waiting, routes between nodes, the ledger,
+the order in one process, the transport by actor calls, the prediction and the trace.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from teamnet.dataflow.layers import LayerSpec
+from teamnet.dataflow.ports import EPISODE_MASK, OBSERVATION, TD_ERROR, TRACE_MASK, Draft, SlotSpec
+from teamnet.dataflow.slots import COORDINATOR, EXACT, Channel, Group, Key, Read, Slot, Step, Write
+from teamnet.errors import SpecError, nearest
+
+Teams = Sequence[Sequence[LayerSpec]]
+GIVE, DECIDE, ENVIRONMENT = "give", "decide", "environment"
+"""The coordinator's operations: to give the observation, to find the TD error, and to step the environment."""
+_OUTPUT = SlotSpec("activation", edge="action", exact=True)
+_VALUE = SlotSpec("value", 1, "action", exact=True, carried_by="activation", buffers=1)
+
+
+class Dataflow:
+    """The graph of one environment step of a run.
+
+    Args:
+        teams: the layers of every team, from the observation upwards.
+        free_running: whether units do their steps without a common tick: every slot then has the newest values, and
+            the steps are those of :data:`teamnet.dataflow.free.FREE_STEPS`.
+
+    Attributes:
+        slots: all slots by key.
+        steps: the steps of each layer's units, and of the coordinator, in their order.
+        layers: the layers by group.
+
+    Raises:
+        SpecError: a rule publishes in a slot that it has not declared; with the line of its file.
+    """
+
+    def __init__(self, teams: Teams, *, free_running: bool = False) -> None:
+        self.teams, self._free_running = teams, free_running
+        self.layers: dict[Group, LayerSpec] = {(its.team, its.number): its for team in teams for its in team}
+        drafts = {
+            group: list(layer.rule.free_steps(layer) if free_running else layer.rule.steps(layer))
+            for group, layer in self.layers.items()
+        }
+        self.slots = {slot.key: slot for slot in (*_coordinators_slots(teams, drafts), *self._layers_slots())}
+        self._rounds: Counter[Key] = Counter()
+        self.steps: dict[Group, tuple[Step, ...]] = {
+            group: tuple(self._numbered(group, draft) for draft in its) for group, its in drafts.items()
+        }
+        self.steps = {COORDINATOR: tuple(self._coordinate()), **self.steps}
+        self._awaiting: dict[Key, dict[Group, set[int]]] = {key: {} for key in self.slots}
+        for group, steps in self.steps.items():
+            for step in steps:
+                for key, number in step.awaited:
+                    self._awaiting.setdefault(key, {}).setdefault(group, set()).add(number)
+
+    def _layers_slots(self) -> Iterator[Slot]:
+        for layer in self.layers.values():
+            specs = [_OUTPUT if layer.is_last else SlotSpec("activation", scale=layer.deviation)]
+            if layer.is_last and layer.gated:
+                specs.append(_VALUE)
+            specs += layer.rule.slots(layer)
+            for spec in specs:
+                along = tuple(_key(layer, its.kind) for its in specs if its.carried_by == spec.kind)
+                yield Slot(
+                    spec.kind, layer.team, layer.number, layer.rows, layer.size if spec.size is None else spec.size,
+                    split=spec.size is None, edge=spec.edge or spec.kind, channel=_channel(layer, spec),
+                    carries=(*spec.carries, *along), carried=bool(spec.carried_by),
+                    buffers=spec.buffers if layer.is_last and spec.kind == "activation" else self._buffers(spec),
+                )
+
+    def _buffers(self, spec: SlotSpec) -> int:
+        return 1 if self._free_running else spec.buffers
+
+    def _numbered(self, group: Group, draft: Draft) -> Step:
+        """A step with its publications counted; slots that only go along with another are written with it."""
+        writes = []
+        for kind, puts, publishes in draft.writes:
+            slot = self._own_slot(group, kind, draft)
+            along = (key for key in slot.carries if key in self.slots and self.slots[key].carried)
+            for key in (*(key for key in along if key[1:] == slot.writer), slot.key):
+                number = 0 if self._free_running else self._rounds[key]
+                writes.append(Write(key, number, puts, publishes))
+                self._rounds[key] = number + publishes
+        return Step(draft.operation, draft.reads, tuple(writes), draft.where)
+
+    def _own_slot(self, group: Group, kind: str, draft: Draft) -> Slot:
+        if (kind, *group) not in self.slots:
+            kinds = [slot.kind for slot in self.written_by(group)]
+            raise SpecError(
+                draft.where, expected=f"a slot that {group[0]} layer {group[1]} has declared", found=repr(kind),
+                mend=nearest(kind, kinds),
+            )
+        return self.slots[kind, *group]
+
+    def _coordinate(self) -> Iterator[Step]:
+        """Give the observation, wait for every output, find the TD error, step the environment.
+
+        In a task of one step the reward is the signal, so that the environment comes first.
+        """
+        given, signals = (
+            tuple(Write(key, 0) for key in keys if key in self.slots)
+            for keys in ((OBSERVATION, EPISODE_MASK), (TD_ERROR, TRACE_MASK))
+        )
+        give = Step(GIVE, (), given)
+        outputs: list[Read] = []
+        for team in self.teams:
+            key = _key(team[-1], "activation")
+            last = self._rounds[key] - 1
+            outputs += [Read(key, last), *(Read(its, 0, (key, last)) for its in self.slots[key].carries)]
+        self._rounds.update(write.slot for write in (*given, *signals))
+        if self.teams[0][0].single_step:
+            yield from (give, Step(ENVIRONMENT, tuple(outputs)), Step(DECIDE, (), signals))
+        else:
+            yield from (give, Step(DECIDE, tuple(outputs), signals), Step(ENVIRONMENT))
+
+    @property
+    def outputs(self) -> list[Slot]:
+        """The activations of every team's output layer."""
+        return [self.slots[_key(team[-1], "activation")] for team in self.teams]
+
+    def value_of(self, team: Sequence[LayerSpec]) -> Slot | None:
+        """The value estimate of a critic; ``None`` of another team."""
+        return self.slots.get(_key(team[-1], _VALUE.kind))
+
+    def activation(self, layer: LayerSpec) -> Slot:
+        """The activations of a layer."""
+        return self.slots[_key(layer, "activation")]
+
+    def rounds(self, key: Key) -> int:
+        """How often a slot is published in one environment step."""
+        return self._rounds[key]
+
+    def readers(self, key: Key) -> list[Group]:
+        """Who waits for publications of a slot."""
+        return list(self._awaiting[key])
+
+    def travelling(self, key: Key) -> int:
+        """Of how many publications of a slot one is sent to other nodes: of all where only the last is ever read."""
+        read = set().union(*self._awaiting[key].values())
+        rounds = self._rounds[key]
+        return rounds if read == {rounds - 1} else 1
+
+    def published(self) -> list[Slot]:
+        """Slots that are published by themselves; those that never are in a step are left out."""
+        return [slot for slot in self.slots.values() if not slot.carried and self._rounds[slot.key]]
+
+    def written_by(self, group: Group) -> list[Slot]:
+        """The slots of a writer."""
+        return [slot for slot in self.slots.values() if slot.writer == group]
+
+    def carried_with(self, slot: Slot) -> list[Slot]:
+        """The slots whose numbers go along with a publication."""
+        return [self.slots[key] for key in slot.carries if key in self.slots]
+
+    def taken(self, key: Key, group: Group) -> set[Key]:
+        """What a reader takes of the publications of a slot that it waits for: the slot, and slots that it carries."""
+        reads = [its for step in self.steps[group] for its in step.reads if its]
+        return {its.slot for its in reads if its.awaited[0] == key}
+
+
+def _key(layer: LayerSpec, kind: str) -> Key:
+    return kind, layer.team, layer.number
+
+
+def _channel(layer: LayerSpec, spec: SlotSpec) -> Channel:
+    if spec.exact:
+        return EXACT
+    threshold = layer.tolerance * spec.scale if layer.tolerance and spec.scale else -1.0
+    return Channel(layer.wire, layer.error_feedback, threshold)
+
+
+def _coordinators_slots(teams: Teams, drafts: dict[Group, list[Draft]]) -> Iterator[Slot]:
+    """The observation and the TD error, and the masks that go along where somebody reads them."""
+    first = teams[0][0]
+    read = {its.slot for steps in drafts.values() for draft in steps for its in draft.reads if its}
+    slot = Slot("observation", "", 0, first.rows, first.fan_in, edge="observation")
+    if EPISODE_MASK in read:
+        yield Slot("episode_mask", "", 0, first.rows, 1, edge="control", carried=True)
+        slot = replace(slot, carries=(EPISODE_MASK,))
+    yield slot
+    slot = Slot("td_error", "", 0, first.rows, 1, edge="td_error", buffers=1)
+    if TRACE_MASK in read:
+        yield Slot("trace_mask", "", 0, first.rows, 1, edge="td_error", carried=True, buffers=1)
+        slot = replace(slot, carries=(TRACE_MASK,))
+    yield slot

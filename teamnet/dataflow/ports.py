@@ -1,0 +1,102 @@
+"""What a rule refers to when it says what a layer's units read and publish."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from teamnet.dataflow.layers import LayerSpec
+from teamnet.dataflow.slots import Key, Read
+
+OBSERVATION: Key = ("observation", "", 0)
+EPISODE_MASK: Key = ("episode_mask", "", 0)
+TD_ERROR: Key = ("td_error", "", 0)
+TRACE_MASK: Key = ("trace_mask", "", 0)
+
+td_error = Read(TD_ERROR)
+"""The TD error ``(rows, 1)``; in a task of one step the reward."""
+trace_mask = Read(TRACE_MASK, via=(TD_ERROR, 0))
+"""``(rows, 1)``: 0.0 where an episode has just begun, so that traces start anew; it comes with the TD error."""
+episode_mask = Read(EPISODE_MASK, via=(OBSERVATION, 0))
+"""The same at the beginning of a step; it comes with the observation."""
+
+
+class SlotSpec(NamedTuple):
+    """A slot that the units of a layer write, as a rule declares it.
+
+    Args:
+        kind: its name, and that of the private array that is published.
+        size: numbers of a row; ``None`` for one for each neuron, of which each unit writes its own.
+        edge: the kind of edge that the ledger counts it as; its own name if left out.
+        exact: whether its numbers are sent as they are, whatever the message dtype.
+        scale: what the send threshold is multiplied with, or 0 if all numbers are always sent.
+        carries: slots whose numbers go along with every publication.
+        carried_by: the kind of the slot of the same layer whose publications it goes along with.
+        buffers: publications of which the memory holds the newest.
+    """
+
+    kind: str
+    size: int | None = None
+    edge: str = ""
+    exact: bool = False
+    scale: float = 0.0
+    carries: tuple[Key, ...] = ()
+    carried_by: str = ""
+    buffers: int = 2
+
+
+class Target(NamedTuple):
+    """A slot that a step writes: it ``puts`` the numbers there, ``publishes`` what was put, or both."""
+
+    kind: str
+    puts: bool = True
+    publishes: bool = True
+
+
+class Draft(NamedTuple):
+    """A step as a rule declares it: publications are counted when the graph is made."""
+
+    operation: str
+    reads: tuple[Read | None, ...]
+    writes: tuple[Target, ...]
+    where: str
+
+
+def step(operation: str, reads: Iterable[Read | None] = (), writes: Iterable[str | Target] = ()) -> Draft:
+    """An operation of a layer's units.
+
+    Args:
+        operation: its name in the rule.
+        reads: what its parameters after the unit are; ``None`` for an array without elements.
+        writes: kinds of the layer's own slots that are published afterwards.
+    """
+    caller = sys._getframe(1)
+    where = f"{caller.f_code.co_filename}:{caller.f_lineno}"
+    targets = tuple(Target(its) if isinstance(its, str) else its for its in writes)
+    return Draft(operation, tuple(reads), targets, where)
+
+
+def inputs(layer: LayerSpec, number: int = 0) -> Read:
+    """Publication ``number`` of the activations below, or the observation, of which there is one."""
+    return Read(OBSERVATION) if layer.is_first else Read(("activation", layer.team, layer.number - 1), number)
+
+
+def above(layer: LayerSpec, kind: str, number: int = 0) -> Read | None:
+    """Publication ``number`` of a slot of the layer above; ``None`` for the output layer."""
+    return None if layer.is_last else Read((kind, layer.team, layer.number + 1), number)
+
+
+def top(layer: LayerSpec, kind: str, number: int = 0) -> Read:
+    """Publication ``number`` of a slot of the team's output layer."""
+    return Read((kind, layer.team, layer.depth), number)
+
+
+def own(layer: LayerSpec, kind: str, number: int = 0) -> Read:
+    """Publication ``number`` of a slot that the layer itself writes."""
+    return Read((kind, layer.team, layer.number), number)
+
+
+def carried(read: Read, by: Read) -> Read:
+    """The same numbers, that come along with a publication of another slot."""
+    return read._replace(via=(by.slot, by.number))

@@ -1,0 +1,138 @@
+"""Slots, which hold messages, and how steps refer to their publications."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+Key = tuple[str, str, int]
+"""Names a slot: its kind, and the team and the number of the layer that writes it, ``""`` and 0 for the coordinator."""
+Group = tuple[str, int]
+"""All units of a layer, by team and number, or :data:`COORDINATOR`."""
+COORDINATOR: Group = ("", 0)
+
+
+@dataclass(frozen=True)
+class Channel:
+    """How a slot is encoded, and which of its numbers are sent.
+
+    Args:
+        dtype: ``float64``, ``float32``, ``bfloat16``, or ``int8`` with a scale for each message.
+        error_feedback: whether what rounding leaves out of a message is added to the next one of the same step.
+        threshold: a number is not sent again, and stays what it was, where it has moved by no more than this since the
+            publication before; negative to send all.
+    """
+
+    dtype: str = "float64"
+    error_feedback: bool = False
+    threshold: float = -1.0
+
+
+EXACT = Channel()
+"""Every number as it is."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place for messages of one kind, with one row for each parallel environment.
+
+    Args:
+        kind: its name; a unit publishes the private array of this name.
+        team, layer: of the units that write it; ``""`` and 0 for the coordinator.
+        rows: parallel environments.
+        size: numbers of a row.
+        split: whether each unit writes the columns of its own neurons; otherwise one writer writes all.
+        edge: the kind of edge that the ledger counts it as.
+        channel: how it is encoded.
+        carries: slots whose numbers go along with every publication of this one, so that a message has both.
+        carried: whether it is never published by itself.
+        buffers: publications of which the memory holds the newest.
+    """
+
+    kind: str
+    team: str
+    layer: int
+    rows: int
+    size: int
+    split: bool = False
+    edge: str = ""
+    channel: Channel = EXACT
+    carries: tuple[Key, ...] = ()
+    carried: bool = False
+    buffers: int = 2
+
+    @property
+    def key(self) -> Key:
+        """Its name among all slots."""
+        return self.kind, self.team, self.layer
+
+    @property
+    def writer(self) -> Group:
+        """Who writes it."""
+        return self.team, self.layer
+
+    @property
+    def numbers(self) -> int:
+        """Of one publication."""
+        return self.rows * self.size
+
+
+class Read(NamedTuple):
+    """One publication of a slot that a step needs.
+
+    Args:
+        slot: which.
+        number: of the publication within the environment step, from 0.
+        via: the slot and the publication that carry it; ``None`` if it is published by itself.
+    """
+
+    slot: Key
+    number: int = 0
+    via: tuple[Key, int] | None = None
+
+    @property
+    def awaited(self) -> tuple[Key, int]:
+        """The slot and the publication that a reader waits for."""
+        return self.via or (self.slot, self.number)
+
+
+class Write(NamedTuple):
+    """A publication of a slot that a step makes.
+
+    Args:
+        slot: which.
+        number: of the publication within the environment step, from 0.
+        puts: whether the step writes the numbers.
+        publishes: whether it counts the publication, so that others may read it.
+    """
+
+    slot: Key
+    number: int
+    puts: bool = True
+    publishes: bool = True
+
+
+class Step(NamedTuple):
+    """An operation of all units of a layer, or of the coordinator.
+
+    Args:
+        operation: its name among those of the rule.
+        reads: what it is given, in the order of its parameters; ``None`` where there is nothing.
+        writes: what it publishes.
+        where: the line of the rule's file that says so.
+    """
+
+    operation: str
+    reads: tuple[Read | None, ...] = ()
+    writes: tuple[Write, ...] = ()
+    where: str = "the coordinator"
+
+    @property
+    def published(self) -> list[Write]:
+        """The publications that are counted."""
+        return [write for write in self.writes if write.publishes]
+
+    @property
+    def awaited(self) -> list[tuple[Key, int]]:
+        """Slots and their publications that it waits for, each once."""
+        return list(dict.fromkeys(read.awaited for read in self.reads if read))

@@ -1,0 +1,1 @@
+"""Operations that rules share: predict, sample, error, trace, update. Each is a small kernel on a unit's arrays."""

@@ -1,0 +1,131 @@
+"""Predict, sample, and the score of a unit's own policy.
+
+    p_l = H_{l-1} W_l + b_l        m_l = f(p_l)        H_l ~ N(m_l, v_l)
+                                                       H_L ~ Categorical(softmax(p_L / T)) or N(p_L, v_L)
+
+Arrays are float64 with one row for each parallel environment; a unit is ``size`` neurons of one layer.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from teamnet.kernels.arithmetic import add_products
+from teamnet.kernels.calls import call_function, compiled_once
+from teamnet.kernels.compile import kernel, kernel_with_plain_form
+from teamnet.kernels.constants import GAUSSIAN
+from teamnet.kernels.functions import softmax
+from teamnet.kernels.memory import copy, flat, matrix
+
+
+def _plain_function(unit):
+    unit.mean[:], unit.derivative[:] = unit.hidden_function(unit.preactivation)
+
+
+@kernel_with_plain_form(_plain_function)
+def apply_function(unit):
+    """``m = f(p)`` and ``f'(p)``, by the compiled function of the unit."""
+    call_function(
+        unit.function, unit.preactivation.ctypes.data, unit.mean.ctypes.data, unit.derivative.ctypes.data,
+        unit.rows * unit.size,
+    )
+
+
+@kernel
+def predict(unit, inputs):
+    """``p = h W + b``, ``m = f(p)`` and ``f'(p)``; for a categorical unit ``m = softmax(p / T)``."""
+    compiled_once()
+    preactivation, biases = unit.preactivation, unit.biases.value
+    for row in range(unit.rows):
+        for j in range(unit.size):
+            preactivation[row, j] = biases[0, j]
+    add_products(preactivation, inputs, unit.incoming.value)
+    if unit.family == GAUSSIAN:
+        apply_function(unit)
+    else:
+        softmax(preactivation, unit.temperature, unit.mean)
+
+
+def _plain_noise(unit, width):
+    from teamnet.kernels.view import array_at
+
+    place = unit.noise + 8 * unit.noise_index * unit.rows * width
+    unit.noise_index += 1
+    return array_at(place, unit.rows, width)
+
+
+@kernel_with_plain_form(_plain_noise)
+def take_noise(unit, width):
+    """The next sample's noise ``(rows, width)``; after the last one other memory of the unit, and an error in Python.
+
+    See :meth:`teamnet.units.unit.Unit.draw_noise`.
+    """
+    place = unit.noise + 8 * unit.noise_index * unit.rows * width
+    if unit.noise_index >= unit.noise_count:
+        place = unit.mean.ctypes.data
+    unit.noise_index += 1
+    return matrix(place, unit.rows, width)
+
+
+@kernel
+def sample(unit):
+    """``H ~ N(m, v)`` from normals ``(rows, size)``, or one-hot ``H ~ Categorical(m)`` from uniforms ``(rows, 1)``.
+
+    A critic's output also has its mean, the value estimate, for its slot.
+    """
+    compiled_once()
+    activation, mean, rows, size = unit.activation, unit.mean, unit.rows, unit.size
+    copy(flat(mean), flat(unit.acting_mean))
+    if unit.family == GAUSSIAN:
+        noise, deviation = take_noise(unit, size), np.sqrt(unit.variance)
+        for row in range(rows):
+            for j in range(size):
+                activation[row, j] = mean[row, j] + deviation * noise[row, j]
+    else:
+        noise = take_noise(unit, 1)
+        for row in range(rows):
+            chosen, reached = size - 1, 0.0
+            for j in range(size - 1):
+                reached += mean[row, j]
+                if noise[row, 0] < reached:
+                    chosen = j
+                    break
+            for j in range(size):
+                activation[row, j] = 1.0 if j == chosen else 0.0
+    show_value(unit)
+
+
+@kernel
+def show_value(unit):
+    """A critic's output has its mean for the coordinator."""
+    if unit.gated and unit.last_layer:
+        for row in range(unit.rows):
+            unit.value[row, 0] = unit.mean[row, 0]
+
+
+@kernel
+def act(unit, inputs):
+    """Predict from the layer below and sample."""
+    predict(unit, inputs)
+    sample(unit)
+
+
+@kernel
+def find_error(unit):
+    """``e = d log p(H) / d p``: ``(H - m) f'(p) / v``, for a categorical unit ``(H - m) / T``."""
+    compiled_once()
+    h, m, s, e = flat(unit.activation), flat(unit.mean), flat(unit.derivative), flat(unit.error)
+    if unit.family == GAUSSIAN:
+        precision = 1.0 / unit.variance
+        for j in range(h.size):
+            e[j] = (h[j] - m[j]) * s[j] * precision
+    else:
+        for j in range(h.size):
+            e[j] = (h[j] - m[j]) / unit.temperature
+
+
+@kernel
+def find_gate(unit):
+    """A critic's output gate ``1 / (H_L - m_L)``."""
+    for row in range(unit.rows):
+        unit.gate[row, 0] = 1.0 / (unit.activation[row, 0] - unit.mean[row, 0])

@@ -1,0 +1,56 @@
+"""Adam (Kingma and Ba, arXiv 1412.6980) as the official MAP propagation code uses it, ascending."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from teamnet.kernels.calls import compiled_once
+from teamnet.kernels.compile import kernel
+from teamnet.kernels.constants import BETA1, BETA2, CORRECTED_UPDATES, EPSILON
+from teamnet.kernels.memory import flat
+
+
+@kernel
+def count_update(unit):
+    """Count an update of the unit: ``power1`` and ``power2`` are ``BETA1**n`` and ``BETA2**n`` for update ``n``.
+
+    Both are 0 where the bias of the running means is no longer corrected.
+    """
+    unit.updates += 1
+    corrected = unit.updates < CORRECTED_UPDATES
+    unit.power1 = unit.power1 * BETA1 if corrected else 0.0
+    unit.power2 = unit.power2 * BETA2 if corrected else 0.0
+
+
+@kernel
+def rate_of(unit, synapses):
+    """The learning rate of a group of synapses in this step: annealed linearly over ``anneal_steps``."""
+    if synapses.anneal_steps == 0:
+        return synapses.rate_end
+    start, steps = synapses.rate_start, synapses.anneal_steps
+    return start + (synapses.rate_end - start) * min(unit.step, steps) / steps
+
+
+@kernel
+def ascend(unit, synapses):
+    """One step of a group of synapses along its gradient, after :func:`count_update`."""
+    compiled_once()
+    parameters, gradient = flat(synapses.value), flat(synapses.gradient)
+    first, second = flat(synapses.first), flat(synapses.second)
+    rate, power1, power2 = rate_of(unit, synapses), unit.power1, unit.power2
+    correct1, correct2 = 1.0 / (1.0 - power1), 1.0 / (1.0 - power2)
+    for k in range(parameters.size):
+        g = gradient[k]
+        first[k] = BETA1 * first[k] + (1.0 - BETA1) * g
+        second[k] = BETA2 * second[k] + (1.0 - BETA2) * (g * g)
+        parameters[k] += rate * (first[k] * correct1) / (np.sqrt(second[k] * correct2) + EPSILON)
+
+
+@kernel
+def shrink(synapses):
+    """``w <- (1 - share) w``: decoupled weight decay of a group of synapses."""
+    share = synapses.weight_decay
+    if share > 0.0:
+        parameters = flat(synapses.value)
+        for k in range(parameters.size):
+            parameters[k] *= 1.0 - share

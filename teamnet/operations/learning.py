@@ -1,0 +1,162 @@
+"""Eligibility traces and updates of synapses, of the mirrored outgoing ones too.
+
+    z   <- gamma lambda z + h^T e            trace
+    W_l <- W_l + rate * Adam(mean over rows of delta z)
+
+A unit keeps three groups of synapses: ``incoming`` ``(fan_in, size)``, ``biases`` ``(1, size)`` and, where it mirrors
+the synapses that leave it, ``outgoing`` ``(fan_out, size)``, which is ``W_{l+1}^T``. Both ends of a synapse apply the
+same update, so that a mirror stays equal to its original.
+"""
+
+from __future__ import annotations
+
+from teamnet.kernels.arithmetic import add_correlation, fma
+from teamnet.kernels.calls import compiled_once
+from teamnet.kernels.compile import kernel, kernel_with_plain_form
+from teamnet.kernels.memory import copy, fill, flat, matrix
+from teamnet.operations.adam import ascend, count_update, shrink
+
+
+@kernel
+def modulate(error, signal, share, result):
+    """``signal e / share``: an error ``(rows, size)`` times a gate or a TD error ``(rows, 1)``."""
+    compiled_once()
+    for row in range(error.shape[0]):
+        s = signal[row, 0]
+        for j in range(error.shape[1]):
+            result[row, j] = error[row, j] * s / share
+
+
+@kernel
+def through_gate(unit, error, gate, modulated):
+    """The error times a critic's gate; ``gate`` has no elements where there is none."""
+    if gate.size > 0:
+        modulate(error, gate, 1.0, modulated)
+        return modulated
+    return error
+
+
+@kernel
+def accumulate(trace, decay, below, error):
+    """``z <- gamma lambda z + h_{l-1}^T e_l``: the eligibility trace ``(rows, in, out)`` of synapses.
+
+    ``decay (rows,)`` is ``gamma lambda``, and 0 where an episode has just begun.
+    """
+    compiled_once()
+    for row in range(trace.shape[0]):
+        kept = decay[row]
+        for i in range(trace.shape[1]):
+            h = below[row, i]
+            for j in range(trace.shape[2]):
+                trace[row, i, j] = fma(kept, trace[row, i, j], h * error[row, j])
+
+
+@kernel
+def accumulate_all(unit, inputs, above, gate):
+    """The traces of all groups from the activations below, the own error, and the errors above."""
+    error = through_gate(unit, unit.error, gate, unit.modulated_error)
+    accumulate(unit.incoming.trace, unit.decay, inputs, error)
+    accumulate(unit.biases.trace, unit.decay, unit.ones, error)
+    if unit.mirrors:
+        error_above = through_gate(unit, above, gate, unit.modulated_above)
+        accumulate(unit.outgoing.trace, unit.decay, error_above, unit.activation)
+
+
+@kernel
+def trace(unit, inputs, above, gate, trace_mask):
+    """Accumulate the traces of incoming synapses, of biases and of the mirrored outgoing synapses, once a step."""
+    decay = unit.decay
+    for row in range(unit.rows):
+        decay[row] = unit.trace_decay * trace_mask[row, 0]
+    accumulate_all(unit, inputs, above, gate)
+
+
+@kernel
+def reinforce(trace, signal, gradient):
+    """``g = mean over rows of delta z (in, out)``: REINFORCE with the TD error ``(rows, 1)``."""
+    compiled_once()
+    g, z, delta = flat(gradient), flat(trace), flat(signal)
+    fill(g, 0.0)
+    for row in range(delta.size):
+        d, start = delta[row], row * g.size
+        for k in range(g.size):
+            g[k] += d * z[start + k]
+    for k in range(g.size):
+        g[k] /= delta.size
+
+
+@kernel
+def _learn_group(unit, synapses, signal):
+    reinforce(synapses.trace, signal, synapses.gradient)
+    ascend(unit, synapses)
+
+
+@kernel
+def shrink_all(unit):
+    """Weight decay, by the same share at both ends of what lies between two layers, which brings them together."""
+    shrink(unit.incoming)
+    if unit.mirrors:
+        shrink(unit.outgoing)
+
+
+@kernel
+def learn(unit, signal):
+    """REINFORCE with the TD error and the traces that the step before left; nothing in the first step."""
+    if unit.step == 0:
+        return
+    count_update(unit)
+    _learn_group(unit, unit.incoming, signal)
+    _learn_group(unit, unit.biases, signal)
+    if unit.mirrors:
+        _learn_group(unit, unit.outgoing, signal)
+    shrink_all(unit)
+
+
+@kernel
+def correlate(below, error, gradient):
+    """``g = h^T e``, summed over rows."""
+    fill(flat(gradient), 0.0)
+    add_correlation(gradient, below, error)
+
+
+@kernel
+def find_batch_gradients(unit, inputs, above, gate, signal):
+    """``g = h^T e delta / rows`` of all groups: the gradient of a task of one step, which needs no trace."""
+    rows = float(unit.rows)
+    modulate(through_gate(unit, unit.error, gate, unit.modulated_error), signal, rows, unit.modulated_error)
+    correlate(inputs, unit.modulated_error, unit.incoming.gradient)
+    correlate(unit.ones, unit.modulated_error, unit.biases.gradient)
+    if unit.mirrors:
+        modulate(through_gate(unit, above, gate, unit.modulated_above), signal, rows, unit.modulated_above)
+        correlate(unit.modulated_above, unit.activation, unit.outgoing.gradient)
+
+
+@kernel
+def ascend_all(unit):
+    """One update of all groups along their gradients."""
+    count_update(unit)
+    ascend(unit, unit.incoming)
+    ascend(unit, unit.biases)
+    if unit.mirrors:
+        ascend(unit, unit.outgoing)
+    shrink_all(unit)
+
+
+@kernel
+def learn_at_once(unit, inputs, above, gate, signal):
+    """The end of a step in a task of one step: REINFORCE with the reward of this very step, without traces."""
+    find_batch_gradients(unit, inputs, above, gate, signal)
+    ascend_all(unit)
+
+
+@kernel
+def note(array, target):
+    """Keep a copy of an array; nothing if it has no elements."""
+    if array.size > 0:
+        copy(flat(array), flat(target))
+
+
+@kernel_with_plain_form(lambda array, first, rows: array[first : first + rows])
+def part(array, first, rows):
+    """Rows of a C-ordered array, without copying."""
+    return matrix(array.ctypes.data + 8 * first * array.shape[1], rows, array.shape[1])

@@ -1,0 +1,174 @@
+"""How errors come down to a hidden unit: ``f_l = e_{l+1} W_{l+1}^T``, and what stands for ``W_{l+1}^T``.
+
+mirror         a copy of the outgoing synapses that gets the same updates: equal to the weights above, bit for bit
+kolen-pollack  the same with initial values of its own, which weight decay brings together (Kolen and Pollack, 1994)
+random         fixed weights of its own (Lillicrap et al., 2016)
+shipped        the unit above publishes the products ``e_{l+1} W_{l+1}^T`` themselves, so that nobody mirrors any
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from types import MappingProxyType
+from typing import ClassVar, Literal
+
+from teamnet.dataflow.layers import LayerSpec
+from teamnet.dataflow.ports import Draft, SlotSpec, Target, above, carried, step, td_error, top, trace_mask
+from teamnet.dataflow.slots import Key, Read
+from teamnet.kernels.arithmetic import add_products
+from teamnet.kernels.calls import compiled_once
+from teamnet.kernels.compile import kernel
+from teamnet.kernels.memory import copy, fill, flat
+from teamnet.rules.rule import PER_NEURON, Array, PrivateArray, Unit, operation
+from teamnet.rules.traces import TraceRule
+
+
+@kernel
+def feed_back(unit: Unit, above: Array, feedback: Array) -> None:
+    """``f_l = e_{l+1} W_{l+1}^T`` of errors above, or the products that the unit above has published."""
+    compiled_once()
+    if unit.mirrors:
+        fill(flat(feedback), 0.0)
+        add_products(feedback, above, unit.outgoing.value)
+    else:
+        copy(flat(above), flat(feedback))
+
+
+@kernel
+def backproject(unit: Unit, error: Array, products: Array) -> None:
+    """``e_l W_l^T (rows, fan_in)``: the feedback of the layer below, which then need not know ``W_l``."""
+    transposed, weights = unit.transposed, unit.incoming.value
+    for j in range(unit.size):
+        for i in range(unit.fan_in):
+            transposed[j, i] = weights[i, j]
+    fill(flat(products), 0.0)
+    add_products(products, error, transposed)
+
+
+class ErrorsDown(TraceRule):
+    """A rule in which errors go down through the layers.
+
+    Args:
+        feedback: what errors come down through: mirror, kolen-pollack, random or shipped (whole layers only).
+        forgetting: the share of every synapse between two layers that each update forgets.
+        td_error: how the TD error and a critic's gate reach the units: broadcast to each, or passed-down with the
+            errors from the output units.
+    """
+
+    feedback: Literal["mirror", "kolen-pollack", "random", "shipped"] = "mirror"
+    forgetting: float = 0.0
+    td_error: Literal["broadcast", "passed-down"] = "broadcast"
+
+    private: ClassVar = MappingProxyType({
+        "feedback_sum": PER_NEURON, "products": PrivateArray(("rows", "fan_in")),
+        "transposed": PrivateArray(("size", "fan_in")),
+    })
+
+    @operation
+    def send(unit: Unit) -> None:
+        """Nothing but to publish what an earlier step has found."""
+
+    @operation
+    def backproject(unit: Unit) -> None:
+        """Find the products that are published."""
+        backproject(unit, unit.error, unit.products)
+
+    @property
+    def ships(self) -> bool:
+        """Whether units publish products instead of errors."""
+        return self.feedback == "shipped"
+
+    @property
+    def outgoing(self) -> str:
+        """See :attr:`teamnet.rules.rule.Rule.outgoing`."""
+        return {"kolen-pollack": "own", "random": "fixed"}.get(self.feedback, "mirror")
+
+    @property
+    def weight_decay(self) -> float:
+        """See :attr:`teamnet.rules.rule.Rule.weight_decay`."""
+        return self.forgetting
+
+    def mirrors(self, layer: LayerSpec) -> bool:
+        """Whether a unit keeps a copy of the synapses that leave it."""
+        return not layer.is_last and not self.ships
+
+    @property
+    def down(self) -> str:
+        """The kind of the slot that goes down."""
+        return "products" if self.ships else "error"
+
+    def passes_down(self, layer: LayerSpec) -> bool:
+        """Whether the layer hears of the TD error and of the gate from the layer above."""
+        return self.td_error == "passed-down" and not layer.is_last
+
+    def slots(self, layer: LayerSpec) -> list[SlotSpec]:
+        """The errors, or their products with the weights; and what is passed down with them."""
+        found = super().slots(layer)
+        if layer.is_first:
+            return found
+        carries: tuple[Key, ...] = ()
+        if self.td_error == "passed-down":
+            carries = td_error.slot, trace_mask.slot, *([top(layer, "gate").slot] if layer.gated else [])
+        scale = 0.0 if self.ships else 1.0 / layer.deviation
+        size = layer.fan_in if self.ships else None
+        return [*found, SlotSpec(self.down, size, "error", scale=scale, carries=carries)]
+
+    def from_above(self, layer: LayerSpec, number: int) -> Read | None:
+        """The errors of the layer above, or their products with its weights."""
+        return above(layer, self.down, number)
+
+    def publish_error(
+        self, operation: str, reads: Sequence[Read | None] = (), *, down: bool = True, later: bool = False
+    ) -> Iterator[Draft]:
+        """An operation that finds the error, which goes ``down`` or not.
+
+        Args:
+            operation: its name.
+            reads: what it needs.
+            down: whether it is published.
+            later: whether that is done by :meth:`send_error`, because what goes along is not there yet.
+        """
+        yield step(operation, reads, [Target("error", publishes=not later)] if down and not self.ships else [])
+        if down and self.ships and not later:
+            yield step("backproject", (), ["products"])
+
+    def send_error(self, more: Sequence[str] = (), operation: str = "send") -> Iterator[Draft]:
+        """Publish the error that an earlier step has found; ``operation`` finds ``more`` that goes along with it."""
+        if self.ships:
+            yield step(operation, (), more)
+            yield step("backproject", (), ["products"])
+        else:
+            yield step(operation, (), [*more, Target("error", puts=False)])
+
+    def error_then_learn(
+        self, layer: LayerSpec, operation: str, reads: Sequence[Read | None] = (), *, down: bool, later: bool = False
+    ) -> Iterator[Draft]:
+        """Find the error and learn.
+
+        Errors that carry the TD error wait for it, and products are shipped once the synapses have learned, as mirrors
+        have learned by then.
+        """
+        late = down and not layer.single_step and (self.ships or self.td_error == "passed-down")
+        yield from self.publish_error(operation, reads, down=down, later=late or later)
+        yield from self.learn_down(layer)
+        if late and not later:
+            yield from self.send_error()
+
+    def learn_down(self, layer: LayerSpec) -> Iterator[Draft]:
+        """Learning from the TD error, wherever it comes from."""
+        first = self.from_above(layer, 0)
+        yield from self.learn_step(layer, carried(td_error, first) if first and self.passes_down(layer) else td_error)
+
+    def trace_down(self, layer: LayerSpec, below: int, last: int) -> Iterator[Draft]:
+        """The end of a step: traces of the last activations below and of the last errors above.
+
+        Args:
+            layer: whose units.
+            below: the publication of the activations below.
+            last: the publication of the errors above, for those who mirror synapses.
+        """
+        mask, gate, errors = trace_mask, None, self.from_above(layer, last)
+        if errors and self.passes_down(layer):
+            mask = carried(trace_mask, errors)
+            gate = carried(top(layer, "gate"), errors) if layer.gated else None
+        yield from self.end_of_step(layer, below, errors if self.mirrors(layer) else None, gate, mask=mask)

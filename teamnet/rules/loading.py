@@ -1,0 +1,143 @@
+"""Find a rule by what a user calls it: a name, a file, ``module:Class`` or an entry point."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import sys
+import typing
+from collections.abc import Sequence
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from teamnet.errors import SpecError, nearest
+from teamnet.rules.registry import built_in_rules
+from teamnet.rules.rule import Rule
+from teamnet.rules.source import Source, source_of
+
+ENTRY_POINTS = "teamnet.rules"
+"""The group of entry points under which other packages offer rules."""
+
+
+def find_rule(reference: str) -> type[Rule]:
+    """The class of a rule.
+
+    Args:
+        reference: the name of a rule of this package or of an entry point ``teamnet.rules``; the path of a file that
+            ends in ``.py``, with ``:Class`` behind it if it has several; or ``module:Class``.
+
+    Raises:
+        SpecError: there is none, or its file has a mistake; with the line.
+    """
+    if rule := built_in_rules().get(reference):
+        return rule
+    path, _, name = reference.partition(".py:")
+    if reference.endswith(".py") or name:
+        return rule_in(_read(f"{path}.py" if name else reference), name)
+    for entry in entry_points(group=ENTRY_POINTS):
+        if entry.name == reference:
+            return _imported(reference, entry.module, entry.attr)
+    module, colon, name = reference.partition(":")
+    if colon:
+        return _imported(reference, module, name)
+    raise SpecError(
+        "rule", expected="the name of a rule, a file FILE.py, or module:Class", found=repr(reference),
+        mend=nearest(reference, built_in_rules()),
+    )
+
+
+def _read(path: str) -> Source:
+    try:
+        return Source(Path(path).read_text(), path)
+    except (OSError, ValueError) as error:
+        raise SpecError("rule", expected="a file that can be read", found=str(error), mend="Give its path.") from None
+
+
+def _imported(reference: str, module: str, name: str) -> type[Rule]:
+    try:
+        found = getattr(sys.modules.get(module) or importlib.import_module(module), name)
+    except Exception as error:  # what a module raises that is imported can be anything
+        raise SpecError(
+            "rule", expected=f"a class that can be imported as {reference}", found=f"{type(error).__name__}: {error}",
+            mend="Install its package, or give the path of its file.",
+        ) from None
+    if not (isinstance(found, type) and issubclass(found, Rule)):
+        raise SpecError(
+            "rule", expected="a subclass of teamnet.rules.Rule", found=repr(found), mend="Derive it from Rule."
+        )
+    return found
+
+
+def kept_rule(reference: str, text: str) -> type[Rule]:
+    """A user's rule from the copy of its file that a run has kept.
+
+    Args:
+        reference: what it was called; see :func:`find_rule`.
+        text: of the file.
+
+    Raises:
+        SpecError: see :func:`rule_in`.
+    """
+    place, _, name = reference.rpartition(":") if not reference.endswith(".py") else (reference, "", "")
+    source = Source(text, place)
+    known = sys.modules.get(place)  # of a class that Python code has given
+    if known and (found := getattr(known, name, None)) and source_of(found) == source:
+        return found
+    return rule_in(source, name)
+
+
+def with_settings(kind: type[Rule], settings: Sequence[tuple[str, str]]) -> Rule:
+    """A rule with settings that are given as texts.
+
+    Raises:
+        SpecError: it has no such setting, or the value has another type.
+    """
+    hints = typing.get_type_hints(kind)
+    known = {field.name: field for field in dataclasses.fields(kind)}  # pyright: ignore[reportArgumentType]
+    values = {}
+    for name, text in settings:
+        if name not in known:
+            raise SpecError(
+                name, expected=f"a setting of {kind.__name__}", found=repr(name), mend=nearest(name, known)
+            )
+        values[name] = _value(name, text, hints[name])
+    return kind(**values)
+
+
+def _value(name: str, text: str, hint: Any) -> Any:
+    choices = typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else ()
+    try:
+        if hint is bool:
+            return {"True": True, "False": False}[text]
+        if choices:
+            return choices[[str(its) for its in choices].index(text)]
+        return hint(text)
+    except (KeyError, ValueError, TypeError):
+        expected = f"one of {', '.join(map(str, choices))}" if choices else getattr(hint, "__name__", str(hint))
+        raise SpecError(name, expected=expected, found=repr(text), mend="Give such a value.") from None
+
+
+def rule_in(source: Source, name: str = "") -> type[Rule]:
+    """The rule that a file defines.
+
+    Args:
+        source: the file.
+        name: of the class; may be left out if there is one only.
+
+    Raises:
+        SpecError: there is none, or several; or see :meth:`teamnet.rules.source.Source.load`.
+    """
+    module = source.load()
+    found = {
+        kind.__name__: kind for kind in vars(module).values()
+        if isinstance(kind, type) and issubclass(kind, Rule) and kind.__module__ == module.__name__
+    }
+    if name in found:
+        return found[name]
+    if len(found) == 1 and not name:
+        return next(iter(found.values()))
+    raise SpecError(
+        source.path, expected=f"a subclass of teamnet.rules.Rule called {name}" if name else "one subclass of Rule",
+        found=", ".join(found) or "none", mend="Name one: FILE.py:Class." if found else "Derive a class from Rule.",
+    )

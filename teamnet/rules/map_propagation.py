@@ -1,0 +1,201 @@
+"""MAP propagation (Chung, arXiv 2010.07893): hidden units settle at their most probable values before they learn.
+
+    act      H_1 .. H_L upwards
+    learn    W_l += rate * Adam(delta z_l)
+    settle   towards the maximum of log p(H_1 .. H_{L-1} | H_0, H_L)
+    trace    z_l <- gamma lambda z_l + H_{l-1}^T e_l        e_l = (H_l - m_l) f'(p_l) / v_l
+
+As published (``jacobi``) all hidden layers settle at once, N times, after which each finds its mean and error anew:
+
+    H_l += a v_l ((m_l - H_l) / v_l + f_l)                  f_l = e_{l+1} W_{l+1}^T
+
+By ``sweeps`` errors go down, then means up, N times:
+
+    f_l = e_{l+1} W_{l+1}^T,  e_l = f'(p_l) f_l             downwards
+    m_l anew,                 H_l = m_l + v_l f_l           upwards
+
+Where a sweep changes nothing any more, ``(m_l - H_l) / v_l + f_l = 0``: the activations are the most probable ones, as
+after very many settle steps. One sweep alone is backpropagation by another name. The last way up changes no error, only
+the activations that the trace is made of; ``descents`` leaves it out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import MappingProxyType
+from typing import ClassVar, Literal
+
+from teamnet.dataflow.layers import LayerSpec
+from teamnet.dataflow.ports import Draft, inputs, step
+from teamnet.kernels.compile import kernel
+from teamnet.kernels.constants import GAUSSIAN
+from teamnet.kernels.memory import flat
+from teamnet.operations.acting import find_error, predict
+from teamnet.operations.chain import chain
+from teamnet.rules.feedback import ErrorsDown, feed_back
+from teamnet.rules.rule import PER_NEURON, Array, Unit, operation
+
+
+class MapPropagation(ErrorsDown):
+    """MAP propagation with its schedules; without settle steps ``jacobi`` is REINFORCE.
+
+    Args:
+        schedule: how hidden units settle: jacobi (all at once, as published), sweeps or descents.
+        settle_steps: settle steps or sweeps in one environment step.
+        step_size: of settling, as a share of each layer's variance.
+        exchange_every: settle steps between two exchanges with the neighbours, for jacobi.
+    """
+
+    name = "map"
+
+    schedule: Literal["jacobi", "sweeps", "descents"] = "jacobi"
+    settle_steps: int = 20
+    step_size: float = 0.5
+    exchange_every: int = 1
+
+    private: ClassVar = MappingProxyType({"residual": PER_NEURON, "moved": PER_NEURON})
+
+    def steps(self, layer: LayerSpec) -> Iterator[Draft]:
+        """What the units do in an environment step."""
+        if self.schedule == "jacobi":
+            yield from self._settle_at_once(layer)
+        else:
+            yield from self._alternate(layer, ups=self.settle_steps - (self.schedule == "descents"))
+
+    @operation
+    def settle(unit: Unit, above: Array) -> None:
+        """``H_l += a v_l ((m_l - H_l) / v_l + f_l)``: one ascent of ``log p(H_1 .. H_L)`` in ``H_l``."""
+        feed_back(unit, above, unit.feedback_sum)
+        h, m, f = flat(unit.activation), flat(unit.mean), flat(unit.feedback_sum)
+        precision, step = 1.0 / unit.variance, unit.step_size * unit.variance
+        for j in range(h.size):
+            h[j] += step * ((m[j] - h[j]) * precision + f[j])
+
+    @operation
+    def refresh(unit: Unit, inputs: Array) -> None:
+        """Mean and error anew."""
+        predict(unit, inputs)
+        find_error(unit)
+
+    @operation
+    def descend(unit: Unit, above: Array) -> None:
+        """``e_l = f'(p_l) f_l``: a sweep downwards."""
+        feed_back(unit, above, unit.feedback_sum)
+        chain(unit.derivative, unit.feedback_sum, unit.error)
+
+    @operation
+    def ascend(unit: Unit, inputs: Array) -> None:
+        """``H_l = m_l + v_l f_l``: a sweep upwards, where ``(m_l - H_l) / v_l`` and the feedback cancel."""
+        predict(unit, inputs)
+        h, m, f, v = flat(unit.activation), flat(unit.mean), flat(unit.feedback_sum), unit.variance
+        for j in range(h.size):
+            h[j] = m[j] + v * f[j]
+
+    @operation
+    def solve_first(unit: Unit, inputs: Array) -> None:
+        """The output's error anew; that of a Gaussian output by its first secant step."""
+        r, d, e = flat(unit.residual), flat(unit.moved), flat(unit.error)
+        for j in range(e.size):
+            r[j] = e[j]
+            d[j] = e[j]
+        _solve(unit, inputs)
+
+    @operation
+    def solve(unit: Unit, inputs: Array) -> None:
+        """The output's error anew, by one more secant step if it is Gaussian."""
+        _solve(unit, inputs)
+
+    @operation
+    def find_solved_gate(unit: Unit) -> None:
+        """``1 / (v_L e_L)``, which is ``1 / (H_L - m_L)`` where sweeps have found the error."""
+        for row in range(unit.rows):
+            unit.gate[row, 0] = 1.0 / (unit.variance * unit.error[row, 0])
+
+    def _settle_at_once(self, layer: LayerSpec) -> Iterator[Draft]:
+        """Settle step ``k`` reads the errors of step ``k - 1``, publishes activations, and then refreshes the errors.
+
+        What the first layer sees does not change while the team settles, so its mean stays after the first settle step;
+        and as nobody reads its error, its own trace needs only the last one. With ``exchange_every`` above 1 a unit
+        publishes and refreshes only once in that many steps, and in the last one; in between it settles on towards what
+        its neighbours published last.
+        """
+        last, sent = self.settle_steps, 0
+        yield step("act", [inputs(layer)], ["activation"])
+        down = not layer.is_first and (last > 0 or not self.ships)
+        if down or last == 0:
+            yield from self.error_then_learn(layer, "find_error", down=down)
+        else:
+            yield from self.learn_down(layer)
+        for k in range(1, last + 1):
+            exchange = k % self.exchange_every == 0 or k == last
+            if not layer.is_last:
+                yield step("settle", [self.from_above(layer, sent)], ["activation"] if exchange else [])
+            sent += exchange
+            if exchange and not layer.is_first:
+                read = k < last or not self.ships  # the last error is for the traces of those who mirror synapses
+                yield from self.publish_error("refresh", [inputs(layer, sent)], down=read)
+            elif layer.is_first and layer.is_last and k == last:
+                yield step("refresh", [inputs(layer)])
+            elif layer.is_first and not layer.is_last and k == 1:
+                yield step("predict", [inputs(layer)])
+        if layer.is_first and not layer.is_last and last:
+            yield step("find_error")
+        if layer.gated and layer.is_last:
+            yield step("find_gate", (), ["gate"])
+        yield from self.trace_down(layer, below=sent, last=sent)
+
+    def _alternate(self, layer: LayerSpec, ups: int) -> Iterator[Draft]:
+        """``settle_steps`` times down and up; the trace is made of the last activations and the last errors.
+
+        A Gaussian output clamped at ``H_L`` feels ``e_L = (H_L - m_L) / v_L``, and ``m_L`` follows the errors that it
+        sent: with a small ``v_L`` plain sweeps overshoot. Its units therefore find the error that is its own answer by
+        secant steps. Where the TD error is passed down, it comes with the first errors of a step, and a critic's gate
+        with the last.
+        """
+        last = self.settle_steps
+        sends = layer.is_last and not layer.is_first
+        with_gate = sends and layer.gated and self.td_error == "passed-down"
+        yield step("act", [inputs(layer)], ["activation"])
+        if layer.is_last:
+            yield from self.error_then_learn(layer, "find_error", down=sends, later=with_gate and last == 1)
+        else:
+            yield from self.learn_down(layer)
+        for k in range(1, last + 1):
+            if not layer.is_last:
+                yield from self.publish_error("descend", [self.from_above(layer, k - 1)], down=not layer.is_first)
+                if k <= ups:
+                    yield step("ascend", [inputs(layer, k)], ["activation"])
+            elif k < last and sends:
+                operation = "solve_first" if k == 1 else "solve"
+                yield from self.publish_error(operation, [inputs(layer, k)], later=with_gate and k == last - 1)
+        if layer.gated and layer.is_last:
+            if with_gate:
+                yield from self.send_error(["gate"], "find_solved_gate")
+            else:
+                yield step("find_solved_gate", (), ["gate"])
+        yield from self.trace_down(layer, below=ups, last=last - 1)
+
+
+@kernel
+def _solve(unit: Unit, inputs: Array) -> None:
+    """One secant step for each neuron towards the error ``e`` for which ``e = (H - m(e)) / v``.
+
+    ``r(e) = (H - m(e)) / v - e`` is the residual. The acting pass stands for ``m(0)``, and the error that went down
+    first is its answer ``r(0)``; later steps know the residual before. Errors draw the mean towards ``H``, so ``r``
+    falls at least as fast as ``-e``: slopes above -1 come of the sampling of the acting pass and are taken as -1.
+    """
+    predict(unit, inputs)
+    if unit.family != GAUSSIAN:
+        find_error(unit)
+        return
+    h, m, e, r, d = (
+        flat(unit.activation), flat(unit.mean), flat(unit.error), flat(unit.residual), flat(unit.moved)
+    )
+    for j in range(h.size):
+        found = (h[j] - m[j]) / unit.variance - e[j]
+        slope = -1.0
+        if d[j] != 0.0:
+            slope = min(slope, (found - r[j]) / d[j])
+        r[j] = found
+        d[j] = -found / slope
+        e[j] += d[j]

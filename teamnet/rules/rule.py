@@ -1,0 +1,150 @@
+"""What a learning rule is: settings, private arrays, operations and steps, in one class."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, ClassVar, NamedTuple, dataclass_transform
+
+import numpy as np
+
+from teamnet.dataflow.layers import LayerSpec
+from teamnet.dataflow.ports import Draft, SlotSpec
+from teamnet.kernels.compile import Kernel, kernel
+from teamnet.rules.source import Source, found_class, source_of
+
+Unit = Any
+"""What an operation is given first: the unit's numbers and arrays, by name."""
+Array = np.ndarray
+"""What a step reads, float64 ``(rows, numbers)``."""
+
+
+def operation(function: Callable[..., None]) -> Any:
+    """Declare what a unit does in a step.
+
+    The function is compiled, or with ``--interpret`` called as plain Python on NumPy arrays. Its first parameter is the
+    unit; the others are what the step reads, float64 arrays ``(rows, numbers)``.
+    """
+    return kernel(function)
+
+
+class PrivateArray(NamedTuple):
+    """A float64 array that a unit keeps to itself.
+
+    Args:
+        shape: extents, numbers or names of numbers of the unit; for one of each group of synapses, of that group.
+        of_synapses: whether there is one for each group of synapses.
+        kept: whether it is part of snapshots and checkpoints; otherwise it has to be written before it is read in
+            every environment step.
+        initial: value of its elements at the start of a run, and if it is not kept whenever one is continued.
+    """
+
+    shape: tuple[str | int, ...]
+    of_synapses: bool = False
+    kept: bool = False
+    initial: float = 0.0
+
+
+PER_NEURON = PrivateArray(("rows", "size"))
+"""``(rows, size)``; within an environment step."""
+PER_ROW = PrivateArray(("rows", 1))
+"""``(rows, 1)``; within an environment step."""
+PER_SYNAPSE = PrivateArray(("inputs", "outputs"), of_synapses=True, kept=True)
+"""``(inputs, outputs)`` of each group of synapses."""
+TRACES = PrivateArray(("rows", "inputs", "outputs"), of_synapses=True, kept=True)
+"""``(rows, inputs, outputs)`` of each group of synapses."""
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True)
+class Rule:
+    """A learning rule with its settings.
+
+    A subclass is a frozen dataclass: its fields, each with a usual value, are the settings, and are options of the
+    command line. Operations read those that are numbers: ``unit.step_size``.
+    """
+
+    name: ClassVar[str] = ""
+    uses_mirrors: ClassVar[bool] = False
+    """Whether hidden units multiply what comes from above with a copy of the synapses that leave them."""
+    private: ClassVar[Mapping[str, PrivateArray]] = MappingProxyType({})
+    """The arrays that a unit keeps beside its parameters, by name."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        dataclass(frozen=True, kw_only=True)(cls)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A rule of a user's file travels with the text of that file: other nodes need not have it."""
+        kind = type(self)
+        return _rebuilt, (source_of(kind), kind.__module__, kind.__qualname__, self.settings())
+
+    def settings(self) -> dict[str, Any]:
+        """The values of all settings by name."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # pyright: ignore
+
+    def slots(self, layer: LayerSpec) -> Iterable[SlotSpec]:
+        """The slots that the units of a layer write beside their activations."""
+        return ()
+
+    def steps(self, layer: LayerSpec) -> Iterable[Draft]:
+        """What the units of a layer do in an environment step."""
+        raise NotImplementedError
+
+    def free_steps(self, layer: LayerSpec) -> Iterable[Draft]:
+        """The steps of :data:`teamnet.dataflow.free.FREE_STEPS`, for rules that can run without a common tick."""
+        raise NotImplementedError
+
+    def draws(self, layer: LayerSpec) -> int:
+        """Samples that a unit takes of its noise in an environment step."""
+        return 1
+
+    def mirrors(self, layer: LayerSpec) -> bool:
+        """Whether a unit keeps a copy of the synapses that leave it."""
+        return self.uses_mirrors and not layer.is_last
+
+    def state(self) -> Mapping[str, PrivateArray]:
+        """The private arrays that units have with these settings; see :meth:`arrays`."""
+        return self.arrays()
+
+    def arrays(self) -> dict[str, PrivateArray]:
+        """The private arrays that operations know: of this rule and of those that it is derived from."""
+        found: dict[str, PrivateArray] = {}
+        for kind in reversed(type(self).__mro__):
+            found |= vars(kind).get("private", {})
+        return found
+
+    def operations(self) -> dict[str, Kernel]:
+        """The kernels of all operations by name."""
+        found: dict[str, Kernel] = {}
+        for kind in reversed(type(self).__mro__):
+            found |= {name: value for name, value in vars(kind).items() if isinstance(value, Kernel)}
+        return found
+
+    def numbers(self) -> dict[str, float]:
+        """The settings that operations can read: those that are numbers."""
+        numbers: dict[str, float] = {}
+        for field in dataclasses.fields(self):  # pyright: ignore[reportArgumentType] - subclasses are dataclasses
+            if isinstance(field.default, int | float):
+                numbers[field.name] = type(field.default)(getattr(self, field.name))
+        return numbers
+
+    @property
+    def may_run_free(self) -> bool:
+        """Whether units may run without a common tick, and so be at different steps."""
+        return False
+
+    @property
+    def outgoing(self) -> str:
+        """What stands for the weights above: a ``mirror`` of them, weights of the unit's ``own``, or ``fixed`` ones."""
+        return "mirror"
+
+    @property
+    def weight_decay(self) -> float:
+        """The share of every synapse between two layers that each update forgets."""
+        return 0.0
+
+
+def _rebuilt(source: Source | None, module: str, name: str, settings: Mapping[str, Any]) -> Rule:
+    return found_class(source, module, name)(**settings)

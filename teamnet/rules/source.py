@@ -1,0 +1,113 @@
+"""Where a rule that is not of this package comes from: the text of its file, which travels with it."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import linecache
+import sys
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from teamnet.errors import SpecError
+
+_PREFIX = "teamnet_rule_"
+
+
+@dataclass(frozen=True)
+class Source:
+    """The file of a rule. Two with the same text are the same, wherever they were read.
+
+    Args:
+        text: of the file.
+        path: where it was read, for messages; other nodes need not have it.
+    """
+
+    text: str
+    path: str = field(compare=False)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the text, hexadecimal."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @property
+    def module(self) -> str:
+        """The name under which it is imported: another text is another module."""
+        return f"{_PREFIX}{self.digest[:16]}"
+
+    def load(self) -> ModuleType:
+        """The module, executed once in a process.
+
+        Raises:
+            SpecError: it cannot be compiled or executed; with the line.
+        """
+        if self.module in sys.modules:
+            return sys.modules[self.module]
+        module = ModuleType(self.module)
+        module.__file__ = self.path
+        module.__dict__[_SOURCE] = self
+        linecache.cache[self.path] = (len(self.text), None, self.text.splitlines(keepends=True), self.path)
+        sys.modules[self.module] = module
+        try:
+            exec(compile(self.text, self.path, "exec"), module.__dict__)
+        except BaseException as error:
+            del sys.modules[self.module]
+            if isinstance(error, Exception):
+                raise _failed(self.path, error) from None
+            raise
+        return module
+
+
+_SOURCE = "__teamnet_source__"
+
+
+def source_of(kind: type) -> Source | None:
+    """The file of a class; ``None`` if it is of this package, or in no file."""
+    module = sys.modules.get(kind.__module__)
+    if module is None or kind.__module__.startswith("teamnet."):
+        return None
+    if known := vars(module).get(_SOURCE):
+        return known
+    path = getattr(module, "__file__", None)
+    try:
+        return Source(Path(path).read_text(), path) if path else None
+    except (OSError, ValueError):
+        return None
+
+
+def found_class(source: Source | None, module: str, name: str) -> Any:
+    """The class of a rule in a process that may lack its file, or have another one of this name.
+
+    Args:
+        source: the file that the class is from; ``None`` for one that every process has.
+        module, name: of the class.
+    """
+    try:
+        found: Any = sys.modules.get(module) or importlib.import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+        if source is None or source_of(found) == source:
+            return found
+    except (ImportError, AttributeError):
+        if source is None:
+            raise
+    return getattr(source.load(), name)
+
+
+def line_of(path: str, error: BaseException) -> int:
+    """The last line of a file that an exception went through; 0 if it did not."""
+    if isinstance(error, SyntaxError):
+        return error.lineno or 0
+    lines = [frame.lineno or 0 for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
+    return lines[-1] if lines else 0
+
+
+def _failed(path: str, error: Exception) -> SpecError:
+    return SpecError(
+        f"{path}:{line_of(path, error)}", expected="a file that Python can execute",
+        found=f"{type(error).__name__}: {getattr(error, 'msg', None) or error}", mend="Correct the line.",
+    )

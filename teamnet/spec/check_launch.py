@@ -1,0 +1,69 @@
+"""Refusals: where a run cannot run."""
+
+from __future__ import annotations
+
+from teamnet.errors import SpecError
+from teamnet.spec.check import check_choice, check_number
+from teamnet.spec.files import check_types, shown
+from teamnet.spec.run import LaunchSpec, RunSpec
+
+_LONGEST_GRAIN = 30
+
+
+def check_launch(launch: LaunchSpec) -> None:
+    """Refuse an unknown backend or transport; the grain is checked where it is parsed, but for its length.
+
+    Raises:
+        SpecError: naming the field.
+    """
+    check_types(launch)
+    check_choice("backend", launch.backend, ("ray", "local"))
+    check_choice("transport", launch.transport, ("board", "ray"))
+    for name, value in (
+        ("wait", launch.wait), ("link_latency", launch.link_latency), ("link_bandwidth", launch.link_bandwidth),
+        ("env_patience", launch.env_patience),
+    ):
+        check_number(name, value, "0 or more", value >= 0, "Leave it out for none.")
+    if launch.interpret and launch.backend != "local":
+        raise SpecError(
+            "interpret", expected="--backend local", found=repr(launch.backend), mend="Use --backend local --interpret."
+        )
+    if len(launch.grain) > _LONGEST_GRAIN:
+        raise SpecError(
+            "grain", expected="layer, block:K or neuron", found=shown(launch.grain), mend="Use a smaller K."
+        )
+
+
+def check_no_link(launch: LaunchSpec) -> None:
+    """Refuse an emulated link where there is none.
+
+    Raises:
+        SpecError: naming the field.
+    """
+    for name in ("link_latency", "link_bandwidth"):
+        if getattr(launch, name) > 0:
+            raise SpecError(
+                name, expected="0 for a run on one node, or without a board", found=str(getattr(launch, name)),
+                mend="Links are between the nodes of a cluster: give --address, and for instance --placement by-team.",
+            )
+
+
+def check_where(spec: RunSpec, launch: LaunchSpec) -> None:
+    """Refuse a run where it cannot run: one that runs free without a board, shipped products of parts of a layer.
+
+    Raises:
+        SpecError: naming the field of the launch.
+    """
+    if spec.feedback == "shipped" and launch.grain != "layer":
+        raise SpecError(
+            "grain", expected="layer where products are shipped", found=repr(launch.grain),
+            mend="Use --grain layer, or --feedback mirror: products of parts of a layer would have to be added up.",
+        )
+    if not spec.free_running:
+        return
+    for field, value, needed in (("backend", launch.backend, "ray"), ("transport", launch.transport, "board")):
+        if value != needed:
+            raise SpecError(
+                field, expected=f"{needed} for a team that runs free", found=repr(value),
+                mend=f"Use --{field} {needed}, or leave out --free-running: the ticked form runs everywhere.",
+            )

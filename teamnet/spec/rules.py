@@ -1,0 +1,52 @@
+"""From the name of a rule in a spec to the rule with its settings."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any
+
+from teamnet.errors import SpecError
+from teamnet.rules.loading import find_rule, kept_rule, with_settings
+from teamnet.rules.registry import built_in_rules
+from teamnet.rules.rule import Rule
+from teamnet.rules.source import source_of
+from teamnet.spec.run import RunSpec
+
+
+def rule_of(spec: RunSpec) -> Rule:
+    """The rule of a run with the settings that the run has for it.
+
+    Raises:
+        SpecError: there is none, its file has a mistake, or a setting makes no sense.
+    """
+    if kind := built_in_rules().get(spec.rule):
+        return kind(**{its.name: getattr(spec, its.name) for its in fields(kind)})  # pyright: ignore
+    return with_settings(kept_rule(spec.rule, spec.source) if spec.source else find_rule(spec.rule), spec.settings)
+
+
+def with_source(spec: RunSpec) -> RunSpec:
+    """The spec with the file of a user's rule, as it is now, unless it has one already.
+
+    Raises:
+        SpecError: the class is in no file, so that it could not be found again.
+    """
+    if spec.source or spec.rule in built_in_rules():
+        return spec
+    source = source_of(find_rule(spec.rule))
+    if source is None:
+        raise SpecError(
+            "rule", expected="a class in a file, which is kept with the run", found=spec.rule,
+            mend="Put the class into a file, and give the file.",
+        )
+    return replace(spec, source=source.text)
+
+
+def rule_options(rule: str | type[Rule] | Rule) -> dict[str, Any]:
+    """The fields of a spec for a rule that Python code gives: by name, as a class, or with its settings."""
+    if isinstance(rule, str):
+        return {"rule": rule}
+    kind, settings = (rule, {}) if isinstance(rule, type) else (type(rule), rule.settings())
+    if kind in built_in_rules().values():
+        return {"rule": kind.name, **settings}
+    texts = tuple((name, str(value)) for name, value in settings.items())
+    return {"rule": f"{kind.__module__}:{kind.__qualname__}", "settings": texts}

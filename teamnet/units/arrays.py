@@ -1,0 +1,89 @@
+"""The private arrays of a unit, and which of them are its state between two environment steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from teamnet.dataflow.layers import LayerSpec, UnitSpec
+from teamnet.units.layout import ADAM, GROUPS, PER_NEURON
+
+_KEPT_OF_NEURONS = ("activation", "mean", "acting_mean")
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+def make_arrays(unit: UnitSpec) -> dict[str, np.ndarray]:
+    """All private arrays of a unit by name, float64 zeros; those of a group of synapses as ``group.name``."""
+    layer = unit.layer
+    extents = {
+        "rows": layer.rows, "size": unit.size, "fan_in": layer.fan_in, "fan_out": layer.fan_out,
+        "traces": 0 if layer.single_step else layer.rows, "outputs": unit.size,
+    }
+    shapes: dict[str, tuple[str | int, ...]] = {
+        **dict.fromkeys(PER_NEURON, ("rows", "size")), "ones": ("rows", 1), "value": ("rows", 1),
+    }
+    state = layer.rule.state()
+    shapes |= {name: array.shape for name, array in state.items() if not array.of_synapses}
+    arrays = {name: np.zeros(_resolved(shape, extents)) for name, shape in shapes.items()}
+    for name, value in initial_values(layer).items():
+        arrays[name][:] = value
+    of_synapses = {name: array.shape for name, array in state.items() if array.of_synapses}
+    of_synapses |= dict.fromkeys(("value", *ADAM, "gradient"), ("inputs", "outputs"))
+    for group, inputs in _groups(layer):
+        for name, shape in of_synapses.items():
+            arrays[f"{group}.{name}"] = np.zeros(_resolved(shape, extents | {"inputs": inputs}))
+    return arrays
+
+
+def initial_values(layer: LayerSpec) -> dict[str, float]:
+    """What arrays that are not part of the state begin with, where that is not 0."""
+    state = layer.rule.state()
+    return {"ones": 1.0, **{name: array.initial for name, array in state.items() if array.initial and not array.kept}}
+
+
+def _groups(layer: LayerSpec) -> Iterator[tuple[str, int]]:
+    """The groups of synapses and the inputs of each."""
+    return zip(GROUPS, (layer.fan_in, 1, layer.fan_out if layer.rule.mirrors(layer) else 0), strict=True)
+
+
+def _resolved(shape: tuple[str | int, ...], extents: dict[str, int]) -> tuple[int, ...]:
+    return tuple(extent if isinstance(extent, int) else extents[extent] for extent in shape)
+
+
+def kept_arrays(layer: LayerSpec) -> Shapes:
+    """The names of the arrays that make up a layer's state, and their shapes for all of its neurons.
+
+    The synapses that leave it are not among them, unless they are no mirror of those above.
+    """
+    extents = {
+        "rows": layer.rows, "size": layer.size, "fan_in": layer.fan_in, "fan_out": layer.fan_out,
+        "traces": 0 if layer.single_step else layer.rows, "outputs": layer.size,
+    }
+    state = {name: array for name, array in layer.rule.state().items() if array.kept}
+    shapes: Shapes = {}
+    for group, inputs in (("incoming", layer.fan_in), ("biases", 1)):
+        for name in ("value", *ADAM):
+            shapes[f"{group}.{name}"] = (inputs, layer.size)
+        for name, array in state.items():
+            if array.of_synapses:
+                shapes[f"{group}.{name}"] = _resolved(array.shape, extents | {"inputs": inputs})
+    if layer.rule.outgoing != "mirror" and layer.rule.mirrors(layer):
+        shapes["outgoing.value"] = (layer.fan_out, layer.size)
+    shapes |= dict.fromkeys(_KEPT_OF_NEURONS, (layer.rows, layer.size))
+    shapes |= {name: _resolved(array.shape, extents) for name, array in state.items() if not array.of_synapses}
+    return {name: shape for name, shape in shapes.items() if 0 not in shape}
+
+
+def array_bytes(layer: LayerSpec) -> int:
+    """Bytes of all synapses of a layer, their mirrors, optimiser state and traces."""
+    total = 0
+    state = layer.rule.state()
+    extents = {"rows": layer.rows, "traces": 0 if layer.single_step else layer.rows, "outputs": layer.size}
+    shapes = [array.shape for array in state.values() if array.of_synapses]
+    shapes += [("inputs", "outputs")] * len(("value", *ADAM, "gradient"))
+    for _, inputs in _groups(layer):
+        for shape in shapes:
+            total += int(np.prod(_resolved(shape, extents | {"inputs": inputs})))
+    return 8 * total

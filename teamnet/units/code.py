@@ -1,0 +1,88 @@
+"""The code of a rule's operations and of hidden functions, as units of a process share it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from teamnet.dataflow.graph import Dataflow
+from teamnet.dataflow.layers import LayerRule, LayerSpec
+from teamnet.kernels.hidden import applied, hidden_function
+from teamnet.kernels.native import Native, native, native_of
+from teamnet.kernels.view import Record, View
+from teamnet.units.dispatch import dispatcher_of, operation_numbers, plain_dispatcher_of
+
+
+@dataclass(frozen=True)
+class Code:
+    """What a unit's record refers to.
+
+    Args:
+        perform: address of the compiled operations; 0 where they are interpreted.
+        function: address of the compiled hidden function; 0 where it is interpreted.
+        numbers: of the operations by name.
+        loaded: what the addresses are of; it has to live as long as they are used.
+        plain: the operations in Python.
+        hidden: the hidden function in Python.
+    """
+
+    perform: int
+    function: int
+    numbers: Mapping[str, int]
+    loaded: tuple[Native, ...] = field(default=(), repr=False)
+    plain: Callable[[Record, int], None] | None = None
+    hidden: Callable[[Any], Any] | None = None
+
+    def plain_record(self, view: View, address: int) -> Record:
+        """A unit's record for operations in Python, which has the hidden function."""
+        return Record(view, address, {"hidden_function": self.hidden})
+
+
+def compiled_code(layer: LayerSpec) -> Code:
+    """The compiled operations of a layer's rule and its compiled hidden function; compiled first if need be.
+
+    Raises:
+        ResourceError: compiled code can be kept nowhere.
+    """
+    operations, function = compile_rule(type(layer.rule)), compile_function(layer.function)
+    return Code(operations.address, function.address, operation_numbers(layer.rule), (operations, function))
+
+
+def interpreted_code(layer: LayerSpec) -> Code:
+    """The same as plain Python on NumPy arrays, for breakpoints and prints."""
+    rule = layer.rule
+    return Code(
+        0, 0, operation_numbers(rule), plain=plain_dispatcher_of(rule), hidden=hidden_function(layer.function)
+    )
+
+
+@cache
+def compile_rule(kind: type[LayerRule]) -> Native:
+    """The operations of a rule, loaded; compiled first if the cache has them not.
+
+    They read settings from the unit's record, so that they are the same for all settings.
+    """
+    return native_of(f"rule.{kind.__name__}", dispatcher_of(kind()))
+
+
+@cache
+def compile_function(name: str) -> Native:
+    """A hidden function, loaded; compiled first if the cache has it not."""
+    return native_of(f"function.{name}", applied(hidden_function(name)))
+
+
+def compile_all(flow: Dataflow, module: str, name: str) -> None:
+    """Compile what the units of a run need, if the cache has it not, before many processes look for it at once.
+
+    Args:
+        flow: the dataflow of the run.
+        module, name: of the kernel that runs the units.
+
+    Raises:
+        ResourceError: compiled code can be kept nowhere.
+    """
+    native(module, name)
+    for layer in flow.layers.values():
+        compiled_code(layer)

@@ -1,0 +1,23 @@
+"""One step of a unit, wherever it runs."""
+
+from __future__ import annotations
+
+from teamnet.kernels.calls import call_operation
+from teamnet.kernels.compile import kernel
+from teamnet.units.layout import STEP, UNIT
+from teamnet.units.publishing import write_slots
+
+_STEP = STEP.size
+
+
+@kernel
+def do_step(address, number):
+    """Do step ``number`` of the unit whose record is at an address, and write what it publishes to its slots.
+
+    What the step reads has been published. Returns whether the operation was done.
+    """
+    unit = UNIT(address)
+    at = unit.steps + _STEP * number
+    done = call_operation(unit.perform, address, at) == 0
+    write_slots(unit, STEP(at))
+    return done

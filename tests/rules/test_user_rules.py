@@ -1,0 +1,212 @@
+"""A user's rule runs everywhere with the same bits, whatever slots it has, and is refused where it cannot."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from teamnet.dataflow.check import check_flow
+from teamnet.dataflow.graph import Dataflow
+from teamnet.errors import SpecError
+from teamnet.rules.loading import find_rule
+from teamnet.rules.registry import built_in_rules
+from teamnet.rules.source import source_of
+from teamnet.team.call_exchange import CallExchange, CallWorker
+from teamnet.team.crew import ThreadCrew
+from teamnet.team.ledger import foretell
+from teamnet.team.local import LocalExchange
+from teamnet.team.partition import divide_all
+from teamnet.team.rule_check import check_rules
+from teamnet.team.state import split
+from tests.rules.user_rules import CREDIT, EXPLORER, PERTURBATION, TEXTS, rule_of, teams_of
+from tests.team.exchanges import assert_same, drive, local, spread, state_of, threaded
+from tests.team.test_same_bits import ALL, fed_back
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())
+@pytest.mark.parametrize("grain", ["layer", "block:4", "neuron"])
+def test_it_gives_the_same_bits_everywhere(text: str, grain: str, tmp_path: Path):
+    teams = teams_of(rule_of(text, tmp_path)())
+    check_rules(teams)
+    units = divide_all(teams, grain, 0)
+    expected = local(teams)
+    drive(expected, teams, 30)
+    before = state_of(local(teams), teams, "layer")
+    wanted = state_of(expected, teams, "layer")
+    assert np.abs(wanted["actor.1.incoming.value"] - before["actor.1.incoming.value"]).max() > 1e-3, "it learns"
+    places = [number % 3 for number in range(len(units))]
+    calls = CallExchange(teams, units, ThreadCrew(CallWorker, [(teams, unit) for unit in units]))
+    for exchange in (local(teams, grain), threaded(teams, grain), spread(teams, grain, places), calls):
+        drive(exchange, teams, 12)
+        exchange.restore(split(units, state_of(exchange, teams, grain)), 12)
+        drive(exchange, teams, 18, first=12)
+        assert_same(state_of(exchange, teams, grain), wanted)
+        exchange.close()
+
+
+def test_slots_that_nobody_foresaw_are_counted(tmp_path: Path):
+    teams = teams_of(rule_of(CREDIT, tmp_path)())
+    ledger = foretell(Dataflow(teams), divide_all(teams, "layer", 0))
+    assert ledger.edges["credit"] == (4, 8 * 2 * 2 * (6 + 2 + 4 + 1)), "two numbers for each neuron of upper layers"
+    exchange = local(teams)
+    drive(exchange, teams, 7)
+    assert exchange.ledger().edges["credit"] == (7 * 4, 7 * 8 * 2 * 2 * 13)
+
+
+def test_mirrors_of_a_users_rule_stay_equal(tmp_path: Path):
+    teams = teams_of(rule_of(CREDIT, tmp_path)())
+    exchange = local(teams)
+    drive(exchange, teams, 200)
+    state = state_of(exchange, teams, "layer")
+    for unit, mirror in zip(exchange.units, exchange.mirrors(), strict=True):
+        layer = unit.spec.layer
+        for part, copy in mirror.items():
+            np.testing.assert_array_equal(copy, state[f"{layer.team}.{layer.number + 1}.incoming.{part}"])
+        assert bool(mirror) == (not layer.is_last)
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())
+def test_interpreted_it_computes_the_same(text: str, tmp_path: Path):
+    teams = teams_of(rule_of(text, tmp_path)())
+    _agree(teams, 1e-9)
+
+
+@pytest.mark.parametrize("name", list(ALL))
+def test_rules_of_this_package_compute_the_same_when_interpreted(name: str):
+    _agree(ALL[name], 1e-9)
+
+
+@pytest.mark.parametrize("name", list(fed_back("shipped")))
+def test_shipped_products_are_the_same_when_interpreted(name: str):
+    _agree(fed_back("shipped")[name], 1e-9)
+
+
+def _agree(teams, tolerance: float, steps: int = 6) -> None:
+    compiled, plain = local(teams), LocalExchange(teams, divide_all(teams, "layer", 0), interpret=True)
+    for exchange in (compiled, plain):
+        drive(exchange, teams, steps)
+    one, other = (state_of(exchange, teams, "layer") for exchange in (compiled, plain))
+    for key, array in one.items():
+        np.testing.assert_allclose(other[key], array, rtol=tolerance, atol=tolerance, err_msg=key)
+
+
+MISTAKES = {
+    "syntax": ("def steps(self, layer):", "def steps(self, layer:", "def steps"),
+    "an import that fails": ("class NodePerturbation", "import nothing_such\n\nclass NodePerturbation", "nothing_such"),
+    "unknown slot": ('["activation"]', '["activatoin"]', "activatoin"),
+    "a read that nobody writes": ("[inputs(layer), trace_mask]", "[inputs(layer, 3), trace_mask]", "inputs(layer, 3)"),
+    "a slot that nobody has": (
+        "[inputs(layer), trace_mask]", "[td_error._replace(slot=('rewrd', '', 0)), trace_mask]", "rewrd"
+    ),
+    "a parameter too few": ("[inputs(layer), trace_mask]", "[inputs(layer)]", '"remember", [inputs(layer)]'),
+    "unknown operation": ('step("learn"', 'step("lern"', "lern"),
+    "unknown setting": ("unit.scale *", "unit.skale *", "skale"),
+    "unknown function": ("accumulate(unit.biases", "accumulat(unit.biases", "accumulat("),
+    "a shape that does not fit": ("mask[row, 0]", "mask[row, 0, 0]", "mask[row, 0, 0]"),
+    "a state that is not kept": (
+        "unit.credit[row, j] = ", "unit.credit[row, j] = 0.5 * unit.credit[row, j] + ", "0.5 * unit.credit"
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES.keys())
+def test_a_mistake_is_refused_with_its_line(mistake: tuple[str, str, str], tmp_path: Path):
+    right, wrong, line = mistake
+    text = PERTURBATION.replace(right, wrong)
+    assert text != PERTURBATION
+    with pytest.raises(SpecError) as refusal:
+        check_rules(teams_of(rule_of(text, tmp_path)()))
+    assert refusal.value.where == f"{tmp_path / 'own.py'}:{_line_with(text, line)}"
+
+
+@pytest.mark.parametrize("array", ['"other": PER_NEURON', '"credit": PrivateArray(("rows", "fan_in"))'])
+def test_a_slot_without_an_array_of_its_shape_is_refused(array: str, tmp_path: Path):
+    text = CREDIT.replace('"credit": PER_NEURON', array)
+    with pytest.raises(SpecError) as refusal:
+        check_rules(teams_of(rule_of(text, tmp_path)()))
+    assert "'credit' (2, 6)" in refusal.value.expected
+
+
+def test_what_is_kept_has_its_neurons_last(tmp_path: Path):
+    text = EXPLORER.replace('PrivateArray(("rows", "size"), kept=True)', 'PrivateArray(("size", "rows"), kept=True)')
+    with pytest.raises(SpecError) as refusal:
+        check_rules(teams_of(rule_of(text, tmp_path)()))
+    assert refusal.value.where == f"{tmp_path / 'own.py'}:{_line_with(text, 'unit.baseline')}"
+
+
+def _line_with(text: str, part: str) -> int:
+    return next(number for number, line in enumerate(text.splitlines(), 1) if part in line)
+
+
+def _with_operation(text: str, name: str, parameters: str) -> str:
+    """A rule with one more operation, which does nothing."""
+    more = f"    @operation\n    def {name}(unit{parameters}):\n        pass\n\n"
+    first = text.index("    @operation\n")
+    return text[:first] + more + text[first:]
+
+
+def test_steps_that_wait_for_each_other_are_refused(tmp_path: Path):
+    act = 'yield step("act", [inputs(layer)], ["activation"])'
+    text = CREDIT.replace(act, f'yield step("wait", [above(layer, "credit")])\n        {act}')
+    with pytest.raises(SpecError) as refusal:
+        check_rules(teams_of(rule_of(_with_operation(text, "wait", ", credit"), tmp_path)()))
+    assert "'wait' of actor layer 1 waits for publication 0 of credit" in refusal.value.found
+
+
+def test_a_publication_that_may_be_overwritten_unread_is_refused(tmp_path: Path):
+    """Three in a row, for which nobody has to have answered."""
+    again = 'for _ in range(3):\n            yield step("again", [], ["activation"])\n        yield step("learn"'
+    text = PERTURBATION.replace('yield step("learn"', again)
+    with pytest.raises(SpecError) as refusal:
+        check_rules(teams_of(rule_of(_with_operation(text, "again", ""), tmp_path)()))
+    assert "overwritten" in refusal.value.found
+
+
+@pytest.mark.parametrize("name", list(ALL))
+def test_dataflows_of_this_package_pass_the_check(name: str):
+    check_flow(Dataflow(ALL[name]))
+
+
+def test_a_rule_travels_with_its_file(tmp_path: Path):
+    rule = rule_of(PERTURBATION, tmp_path)(scale=2.5)
+    sent = pickle.dumps(teams_of(rule))
+    (tmp_path / "own.py").unlink()
+    source = source_of(type(rule))
+    assert source is not None
+    del sys.modules[source.module]
+    received = pickle.loads(sent)
+    assert received[0][0].rule.scale == 2.5
+    assert type(received[0][0].rule).__name__ == "NodePerturbation"
+    assert source_of(type(received[0][0].rule)) == source
+
+
+def test_another_text_is_another_rule(tmp_path: Path):
+    one = rule_of(PERTURBATION, tmp_path)
+    same = rule_of(PERTURBATION, tmp_path, "copy.py")
+    other = rule_of(PERTURBATION.replace("Node perturbation.\n", "Another.\n"), tmp_path)
+    assert one is same
+    assert one is not other
+
+
+def test_rules_are_found_by_name_file_and_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for name, kind in built_in_rules().items():
+        assert find_rule(name) is kind
+    (tmp_path / "both.py").write_text(PERTURBATION + EXPLORER.replace('"""A rule', '_ = """A rule'))
+    assert find_rule(f"{tmp_path / 'both.py'}:Explorer").__name__ == "Explorer"
+    with pytest.raises(SpecError) as refusal:
+        find_rule(str(tmp_path / "both.py"))
+    assert "NodePerturbation, Explorer" in refusal.value.found
+    (tmp_path / "own_module.py").write_text(PERTURBATION)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert find_rule("own_module:NodePerturbation").__module__ == "own_module"
+
+
+@pytest.mark.parametrize("reference", ["mapp", "nowhere.py", "no_module:Rule", "pathlib:Path", "", "a.py:B"])
+def test_what_is_no_rule_is_refused(reference: str):
+    with pytest.raises(SpecError) as refusal:
+        find_rule(reference)
+    assert refusal.value.where == "rule"
