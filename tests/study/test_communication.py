@@ -13,7 +13,8 @@ from teamnet.errors import ResourceError
 from teamnet.kernels import constants
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec
-from teamnet.study.communication.grid import Grid, usual_methods, waiting_share
+from teamnet.study.communication.grid import Configuration, Grid, usual_methods
+from teamnet.study.communication.measure import waiting_share
 from teamnet.study.communication.trace import chrome_trace
 from teamnet.training.run import Run
 from teamnet.units.schedules import schedule_of
@@ -26,11 +27,11 @@ SMALL = ("--backend", "local", "--hidden", "6-4", "--seconds", "0.01", "--repeat
 def test_a_grid_varies_one_factor_at_a_time_or_crosses_them():
     grid = Grid(("map", "tuned"), ("layer", "block:2", "neuron"), batches=(1, 4))
     star = grid.configurations(cross=False)
-    assert [(its["methods"], its["grains"], its["batches"]) for its in star] == [
+    assert [(each.methods, each.grains, each.batches) for each in star] == [
         ("map", "layer", 1), ("tuned", "layer", 1), ("map", "block:2", 1), ("map", "neuron", 1), ("map", "layer", 4),
     ]
     crossed = grid.configurations(cross=True)
-    assert len(crossed) == len({str(its) for its in crossed}) == 2 * 3 * 2
+    assert len(crossed) == len(set(crossed)) == 2 * 3 * 2
 
 
 def test_the_report_says_what_was_measured(capsys: pytest.CaptureFixture[str], tmp_path: Path):
@@ -60,7 +61,7 @@ def test_the_report_says_what_was_measured(capsys: pytest.CaptureFixture[str], t
         (("--hidden", "6x4"), "hidden: expected whole numbers from 1, in digits; found '6x4'"),
         (("--transports", "pigeon"), "transport: expected one of "),
         (("--seconds", "0"), "seconds: expected a number above 0; found 0.0"),
-        (("--repeats", "0"), "repeats: expected 1 or more"),
+        (("--repeats", "0"), "repeats: expected a whole number from 1 to"),
         (("--batches",), "batches: expected 1 value or more; found none"),
         (("--out", "/proc/nowhere"), "out: expected a folder that can be "),
         (("--out", ""), "out: expected a name"),
@@ -82,8 +83,8 @@ def test_what_was_measured_before_a_configuration_failed_is_kept(
 
     measure = session.measure
 
-    def failing(task: str, configuration: dict, *rest: object, **named: object) -> dict:
-        if configuration["methods"] == "tuned":
+    def failing(task: str, configuration: Configuration, *rest: object, **named: object) -> dict:
+        if configuration.methods == "tuned":
             raise KeyboardInterrupt
         return measure(task, configuration, *rest, **named)
 

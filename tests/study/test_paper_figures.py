@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from matplotlib.collections import PolyCollection
 
 from teamnet.spec.presets import ENVIRONMENTS
+from teamnet.study.experiment.figure import as_png
 from teamnet.study.paper.figures import average_curves, describe_figure, draw_task
 from teamnet.study.paper.methods import METHODS
 from teamnet.study.paper.record import Recorded
@@ -21,7 +22,6 @@ from teamnet.study.paper.report import write_report
 from teamnet.study.paper.results import Curve, Result
 from teamnet.study.paper.runs import Study
 from teamnet.study.paper.tasks import TASKS
-from teamnet.study.picture import as_png
 
 
 def _longest(task: str) -> int:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from teamnet.study.experiment.statistics import Difference, Spread, holm, spread, welch
 from teamnet.study.paper.published import PUBLISHED, Published
 from teamnet.study.paper.results import first_reached, running_mean
-from teamnet.study.paper.statistics import Difference, Spread, holm, spread, welch
 
 
 def test_mean_and_deviation_are_the_textbook_ones():

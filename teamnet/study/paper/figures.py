@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 
 import numpy as np
 
+from teamnet.study.experiment.figure import COLOURS, as_png
+from teamnet.study.experiment.statistics import interval_of_mean
 from teamnet.study.paper.methods import Method
 from teamnet.study.paper.results import Curve, Result
-from teamnet.study.paper.statistics import interval_of_mean
 from teamnet.study.paper.tasks import StudyTask
-from teamnet.study.picture import as_png
 from teamnet.training.learning_curve import WINDOW
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31", "#7F3C8D", "#8a9a1a")
-"""Okabe and Ito's palette, which colour-blind readers can tell apart, brown for its yellow; violet and olive."""
 _DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 _COLUMNS = 120  # of the report's text
 
@@ -105,13 +102,4 @@ def draw_task(
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(x=0.01)
     figure.legend(loc="outside right upper", frameon=False, fontsize=9, handlelength=2.6)
-    return without_alpha(as_png(figure, dpi=100))
-
-
-def without_alpha(picture: bytes) -> bytes:
-    """The same PNG file without an alpha channel; a palette would merge the light colours of bands."""
-    from PIL import Image
-
-    content = BytesIO()
-    Image.open(BytesIO(picture)).convert("RGB").save(content, "PNG", optimize=True)
-    return content.getvalue()
+    return as_png(figure, dpi=100)

@@ -10,12 +10,11 @@ import numpy as np
 
 from teamnet.spec.resolve import build_teams, fit_depth
 from teamnet.spec.run import RunSpec
+from teamnet.study.experiment.figure import COLOURS, as_png
+from teamnet.study.experiment.statistics import LEVEL, Spread, welch_of
 from teamnet.study.interfaces import INTERFACES
-from teamnet.study.paper.figures import COLOURS, without_alpha
-from teamnet.study.paper.statistics import LEVEL, Spread, welch_of
 from teamnet.study.paper.tables import Cells, markdown, mean_and_std
 from teamnet.study.paper.tasks import TASKS
-from teamnet.study.picture import as_png
 from teamnet.team.ledger import ACTIVATION, EDGES, ERROR, GATE, Ledger, Traffic, foretell
 from teamnet.team.partition import divide_all
 
@@ -118,7 +117,7 @@ def draw_front(cells: Cells, among: Sequence[str] = _CONTROL) -> bytes | None:
     shown = [zip(*axes.get_legend_handles_labels(), strict=True) for axes in panels.flat]
     handles = {name: handle for its in shown for handle, name in its}
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3, frameon=False, fontsize=9)
-    return without_alpha(as_png(figure, dpi=100))
+    return as_png(figure, dpi=100)
 
 
 def _draw_panel(axes: Any, cells: Cells, task: str) -> None:

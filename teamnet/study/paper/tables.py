@@ -7,10 +7,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from teamnet.study.experiment.statistics import Difference, Spread, holm, spread, welch
 from teamnet.study.paper.methods import Method
 from teamnet.study.paper.published import PUBLISHED, PUBLISHED_REMARKS, Published
 from teamnet.study.paper.results import Result
-from teamnet.study.paper.statistics import Difference, Spread, holm, spread, welch
 from teamnet.study.paper.tasks import TASKS, StudyTask
 
 NOTHING = "-"

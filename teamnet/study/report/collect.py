@@ -12,7 +12,7 @@ import numpy as np
 
 from teamnet.errors import CheckpointError, SpecError
 from teamnet.spec.presets import SINGLE_STEP_TASKS
-from teamnet.study.communication.table import label
+from teamnet.study.communication.table import labels
 from teamnet.study.paper.results import Curve
 from teamnet.study.scaling.table import scaling_table
 from teamnet.training.learning_curve import running_mean
@@ -107,8 +107,8 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 
 def _read_grid(path: Path) -> list[dict[str, Any]]:
     rows = _lines(path)
+    labels(rows)
     for row in rows:
-        label(row, rows)
         _check_ledger(row["ledger"])
         float(row["env_steps_per_second"])
     return rows

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from teamnet.spec.presets import SINGLE_STEP_TASKS
-from teamnet.study.communication.table import label
-from teamnet.study.paper.figures import COLOURS as PAPER_COLOURS
+from teamnet.study.communication.table import labels
+from teamnet.study.experiment.figure import COLOURS as ALL_COLOURS
 from teamnet.study.report.collect import Found, FoundRun, by_task
 from teamnet.study.scaling.table import efficiency, speed_up
 
-COLOURS = tuple(colour for colour in PAPER_COLOURS if colour != "#000000")
+COLOURS = tuple(colour for colour in ALL_COLOURS if colour != "#000000")
 """Those that are seen on light and on dark ground."""
 _ACTIVITIES = ("computed", "published", "waited")
 _MOST_UNITS = 24
@@ -112,7 +112,7 @@ def _times(units: Sequence[Mapping[str, Any]]) -> Any:
 def _grid(rows: Sequence[Mapping[str, Any]]) -> Any:
     from plotly.subplots import make_subplots
 
-    names = [label(row, rows) for row in rows][::-1]
+    names = labels(rows)[::-1]
     figure = make_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.04)
     for column, (values, colour) in enumerate((
         ([row["env_steps_per_second"] for row in rows], COLOURS[0]),

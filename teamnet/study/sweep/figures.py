@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from teamnet.study.picture import as_png
+from teamnet.study.experiment.figure import as_png
 from teamnet.study.sweep.ranges import Choice, Interval, show
 from teamnet.study.sweep.sensitivity import common_scores, find_sensitivity, thirds
 from teamnet.study.sweep.trials import REPORTS
