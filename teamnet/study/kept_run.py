@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import teamnet
+from teamnet.study.experiment.records import as_lines
 from teamnet.training.metrics import METRICS, Extent
 from teamnet.training.owned_files import OwnedFiles
 from teamnet.training.run_files import SPEC, SUMMARY, new_run, summary_content
@@ -18,7 +19,7 @@ RUN_FILES = (SPEC, METRICS, SUMMARY)
 
 
 def content_of_run(
-    spec: Mapping[str, Any], lines: Sequence[Mapping[str, Any]], summary: Mapping[str, Any]
+    spec: Mapping[str, Any], lines: Sequence[Mapping[str, Any]], summary: Mapping[str, Any], **about: Any
 ) -> dict[str, bytes]:
     """The content of the files of a run, by name; they share an identity.
 
@@ -26,14 +27,14 @@ def content_of_run(
         spec: what determines the run, as JSON types.
         lines: of ``metrics.jsonl``.
         summary: what the run came to, as JSON types.
+        about: more of ``spec.json``, as JSON types.
     """
     run = new_run()
-    metrics = "".join(json.dumps(line) + "\n" for line in lines).encode()
+    metrics = as_lines(lines)
     extent = Extent(len(metrics), hashlib.sha256(metrics).hexdigest())
-    about = {"version": teamnet.__version__, "run": run, "spec": spec}
+    content = {"version": teamnet.__version__, "run": run, "spec": spec, **about}
     return {
-        SPEC: json.dumps(about, indent=2).encode(),
-        METRICS: metrics,
+        SPEC: json.dumps(content, indent=2).encode(), METRICS: metrics,
         SUMMARY: summary_content(run, summary, extent),
     }
 

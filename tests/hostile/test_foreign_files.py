@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from teamnet import TeamAgent
 from teamnet.errors import TeamnetError
-from teamnet.study.paper.runs import Study
-from teamnet.study.paper.workflow import Choice, run_study
+from teamnet.study.experiment.study import Study
+from teamnet.study.experiment.workflow import Choice, run_study
+from teamnet.study.paper.methods import PAPER
 from teamnet.study.plan.machine import load_machine
 from teamnet.team.ray_tasks import Ended
 from tests.commands import run_command
@@ -54,7 +55,7 @@ class World:
 
     def paper(self, folder: Path, docs: Path | None) -> int:
         """A study of one short run."""
-        study = Study(folder, lengths={"cartpole": 2})
+        study = Study(folder, PAPER, lengths={"cartpole": 2})
         try:
             run_study(study, Choice(("cartpole",), ("map",), 1), docs=docs)
         except TeamnetError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,7 @@ class Records:
         self.files.write(self._name, as_lines(self.rows))
 
 
-def as_lines(rows: Sequence[Record]) -> bytes:
+def as_lines(rows: Sequence[Mapping[str, Any]]) -> bytes:
     """The content of a file of records."""
     return "".join(json.dumps(row) + "\n" for row in rows).encode()
 

@@ -13,7 +13,7 @@ import numpy as np
 from teamnet.errors import CheckpointError, SpecError
 from teamnet.spec.presets import SINGLE_STEP_TASKS
 from teamnet.study.communication.table import labels
-from teamnet.study.paper.results import Curve
+from teamnet.study.experiment.results import Curve
 from teamnet.study.scaling.table import scaling_table
 from teamnet.training.learning_curve import running_mean
 from teamnet.training.run_files import SPEC, SUMMARY, RunFiles, read_run_files
