@@ -32,7 +32,8 @@ class Settings:
 class Records:
     """The records of an experiment and the files that are made from them, in a folder.
 
-    The results of an earlier experiment stay until there is a first record of this one.
+    ``rows`` are the records as the file has them. The results of an earlier experiment stay until there is a first
+    record of this one.
 
     Args:
         folder: where they are; made when the first record is added.
@@ -71,7 +72,7 @@ class Records:
             self.files.remove_all()
             if self._settings:
                 self.files.write(self._settings.name, self._settings.content)
-        self.rows.append(row)
+        self.rows.append(json.loads(json.dumps(row)))
         self.files.write(self._name, as_lines(self.rows))
 
 
