@@ -1,18 +1,14 @@
-"""One run of a study, from its spec to the content of its files.
-
-It works in a folder of its own that is thrown away, so that it may run on any node of a cluster, and so that the
-study's folder only ever holds whole runs.
-"""
+"""One run of a study, from its spec to the content of its files, on whatever node of a cluster there is room."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import Any
 
+from teamnet.spec.files import to_plain
 from teamnet.spec.run import LaunchSpec, RunSpec
-from teamnet.study.kept_run import RUN_FILES
+from teamnet.study.kept_run import content_of_run
 from teamnet.study.peers import PeerSpec, train_peer
-from teamnet.training.lean import train_lean
+from teamnet.training.run import Run
 
 
 def execute(spec: RunSpec | PeerSpec) -> dict[str, bytes]:
@@ -23,7 +19,15 @@ def execute(spec: RunSpec | PeerSpec) -> dict[str, bytes]:
     """
     if isinstance(spec, PeerSpec):
         return train_peer(spec)
-    with TemporaryDirectory(prefix="teamnet-paper-") as name:
-        folder = Path(name)
-        train_lean(spec, LaunchSpec(backend="local"), folder)
-        return {file: (folder / file).read_bytes() for file in RUN_FILES}
+    launch = LaunchSpec(backend="local")
+    run = Run(spec, launch)
+    lines: list[dict[str, Any]] = []
+    try:
+        while not run.done:
+            lines += [
+                {"env_steps": each.env_steps, "episode": each.episode, "return": each.total, "length": each.length}
+                for each in run.advance()
+            ]
+        return content_of_run(to_plain(run.spec), lines, run.summary(), launch=to_plain(launch))
+    finally:
+        run.close()
