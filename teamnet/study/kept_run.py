@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import teamnet
 from teamnet.study.experiment.records import as_lines
 from teamnet.training.metrics import METRICS, Extent
 from teamnet.training.owned_files import OwnedFiles
-from teamnet.training.run_files import SPEC, SUMMARY, new_run, summary_content
+from teamnet.training.run_files import SPEC, SUMMARY, new_run, spec_content, summary_content
 
 RUN_FILES = (SPEC, METRICS, SUMMARY)
 """What a run leaves, in the order in which it is written: the summary, which makes it a finished run, comes last."""
@@ -32,10 +30,8 @@ def content_of_run(
     run = new_run()
     metrics = as_lines(lines)
     extent = Extent(len(metrics), hashlib.sha256(metrics).hexdigest())
-    content = {"version": teamnet.__version__, "run": run, "spec": spec, **about}
     return {
-        SPEC: json.dumps(content, indent=2).encode(), METRICS: metrics,
-        SUMMARY: summary_content(run, summary, extent),
+        SPEC: spec_content(run, spec, **about), METRICS: metrics, SUMMARY: summary_content(run, summary, extent),
     }
 
 
