@@ -46,7 +46,7 @@ def scale(arguments: list[str]) -> int:
             cpus: cores of each node; those of this machine if left out.
             node_memory: bytes of each.
             shared_cpus: all nodes are on one machine, as network namespaces are.
-            reserved_cpus: CPUs that each node says it has to Ray, if these are not its cores.
+            reserved_cpus: CPUs that each node reports to Ray, if these are not its cores.
             link_latency: seconds by which a link between two nodes is late, emulated where it is measured.
             link_bandwidth: bytes per second of a link between two nodes.
             machine: the file of a calibration; made by one, if it is not there.

@@ -34,7 +34,7 @@ def paper(arguments: list[str]) -> int:
             first_seed: the first seed.
             quick: shortened runs of two seeds in the folder "quick" of OUT, about ten minutes on two cores.
             address: of a Ray cluster; $RAY_ADDRESS, or a private one on this machine, if left out.
-            cpus: how many runs may go on at the same time; as many as there are CPUs if left out.
+            cpus: how many runs at the same time; as many as there are CPUs if left out.
             report_only: start nothing, write the report over what is finished.
             docs: a folder that gets a copy of the report with its figures.
             recorded: the folder of an earlier report; what its results.jsonl has counts as finished.
@@ -86,7 +86,7 @@ def ways(arguments: list[str]) -> int:
             first_seed: the first seed.
             full: as long as the presets say.
             address: of a Ray cluster; $RAY_ADDRESS, or a private one on this machine, if left out.
-            cpus: how many runs may go on at the same time; as many as there are CPUs if left out.
+            cpus: how many runs at the same time; as many as there are CPUs if left out.
             report_only: start nothing, write the report over what is finished.
             docs: a folder that gets a copy of the report with its figures.
             recorded: the folder of an earlier report; what its results.jsonl has counts as finished.

@@ -57,7 +57,7 @@ def sweep(arguments: list[str]) -> int:
             print("\n".join(result_lines(rows, variations)))
             print(f"\nwritten to {folder}")
         if len(rows) < runs:
-            say(f"interrupted after {len(rows)} of {runs} trials; the same command goes on with the rest")
+            say(f"interrupted after {len(rows)} of {runs} trials; the same command does the rest")
             return INTERRUPTED
         return 0
 

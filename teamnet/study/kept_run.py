@@ -1,4 +1,4 @@
-"""A finished run of a study: the content of its files, and how they come into its folder."""
+"""A finished run of a study: the content of its files, and how they get into its folder."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def content_of_run(
     Args:
         spec: what determines the run, as JSON types.
         lines: of ``metrics.jsonl``.
-        summary: what the run came to, as JSON types.
+        summary: of the run, as JSON types.
         about: more of ``spec.json``, as JSON types.
     """
     run = new_run()
@@ -43,7 +43,7 @@ def files_of_run(folder: Path) -> OwnedFiles:
 def keep_run(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write a finished run to its folder in place of what an earlier one left there.
 
-    The old summary goes first and the new one comes last, so that a summary never lies beside another run's files.
+    The old summary goes first and the new one comes last, so that a summary is never next to another run's files.
 
     Raises:
         SpecError: a file there is no run's of a study.

@@ -16,7 +16,7 @@ from teamnet.spec.check import check_count
 from teamnet.training.run import Run
 
 ENDLESS = 2**40
-"""Environment steps of a run that ends when it is told to."""
+"""Environment steps of a run that ends on demand."""
 QUIET = 0.02
 """The share of this machine's processor time that its host may give to others during a timing that counts."""
 _PATIENCE = 30.0
@@ -101,7 +101,7 @@ def median_rate(found: Sequence[Timing]) -> float:
 
 
 def disturbance(rows: Sequence[Mapping[str, Any]]) -> str:
-    """What to say about results whose ``stolen`` share is above ``QUIET``; empty if there are none."""
+    """A note on results whose ``stolen`` share is above ``QUIET``; empty if there are none."""
     disturbed = [row["stolen"] for row in rows if (row.get("stolen") or 0.0) > QUIET]
     if not disturbed:
         return ""

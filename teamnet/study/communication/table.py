@@ -13,7 +13,7 @@ from teamnet.study.rates import disturbance
 
 _HEADER = (
     "configuration", "actors", "steps/s", "exchanges a step", "messages a step", "bytes a step", "between nodes",
-    "waiting", "straggler",
+    "waiting", "bottleneck",
 )
 
 

@@ -53,7 +53,7 @@ class StudyProgress:
         return self._before + len(self._ended)
 
     def waiting(self, running: list[int]) -> None:
-        """Show that these runs are going on."""
+        """Show that these runs are running."""
         now = self._now()
         for number in running:
             self._begun.setdefault(number, now)

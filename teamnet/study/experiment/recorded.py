@@ -65,7 +65,7 @@ def all_results(study: Study, recorded: Recorded) -> list[Result]:
     """The results of the finished runs in a study's folder and of those recorded elsewhere, in the order of the tables.
 
     Raises:
-        SpecError: a run is in both, and came out differently; or a run of another spec lies in the folder.
+        SpecError: a run is in both, and with other digests; or a run of another spec is in the folder.
         CheckpointError: files of a run are damaged.
     """
     own = {result.key: result for run in study.begun() if (result := load_result(run))}

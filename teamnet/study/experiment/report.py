@@ -31,7 +31,7 @@ def write_report(study: Study, recorded: Recorded) -> tuple[Path, list[Result]]:
         The path of ``results.md``, and the results of all finished runs.
 
     Raises:
-        SpecError: runs of another spec lie in the folder.
+        SpecError: runs of another spec are in the folder.
         CheckpointError: files of a run are damaged.
     """
     results = all_results(study, recorded)

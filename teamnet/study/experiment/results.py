@@ -1,4 +1,4 @@
-"""What a finished run comes to: its scores, its learning curve, and what made it."""
+"""The result of a finished run: its scores, its learning curve, and what made it."""
 
 from __future__ import annotations
 
@@ -95,10 +95,10 @@ def first_reached(values: np.ndarray, score: float, window: int = 1) -> int | No
 
 
 def load_result(run: Planned) -> Result | None:
-    """What a run comes to; ``None`` if it does not lie in its folder, or has not come to its end.
+    """The result of a run; ``None`` if it is not in its folder, or has not reached its end.
 
     Raises:
-        SpecError: the run that lies there has another spec.
+        SpecError: the run that is there has another spec.
         CheckpointError: its files are damaged, or those of different runs.
     """
     if not (run.folder / SUMMARY).exists():

@@ -1,4 +1,4 @@
-"""What an experiment compares, which runs a study of it consists of, and where each lies."""
+"""What an experiment compares, which runs a study of it consists of, and where each is kept."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Planned:
-    """One run of a study: what it is, and where it lies."""
+    """One run of a study: what it is, and where it is kept."""
 
     task: str
     method: str
@@ -53,7 +53,7 @@ class Planned:
 
     @property
     def key(self) -> tuple[str, str, int]:
-        """What tells it from the other runs of the study."""
+        """What identifies it among the runs of the study."""
         return self.task, self.method, self.seed
 
     @property
@@ -100,7 +100,7 @@ class Study:
     """A folder of runs of an experiment.
 
     Args:
-        folder: runs lie in ``runs/<task>/<method>/seed-<s>`` below it.
+        folder: runs are kept in ``runs/<task>/<method>/seed-<s>`` below it.
         experiment: what is compared.
         lengths: episodes of a task, or samples of a single-step one, where they are not the preset's.
     """
@@ -144,5 +144,5 @@ class Study:
 
 
 def brief(error: str) -> str:
-    """The line of an error that says what it is: the last one, also of a traceback."""
+    """The line of an error that describes it: the last one, also of a traceback."""
     return error.strip().splitlines()[-1]

@@ -46,7 +46,7 @@ def _reached(episodes: Sequence[int | None]) -> str:
 
 
 def task_table(cells: Cells, task: StudyTask) -> str:
-    """What the seeds of each method come to on one task."""
+    """The scores of each method on one task."""
     scores = ["first million", "at the end"]
     if not task.single_step:
         scores = [f"episodes to first {task.solved:g}", "episodes to solved", "last 100 episodes"]
@@ -96,7 +96,7 @@ def _comparisons(cells: Cells, other: Callable[[str, str], Spread | None]) -> It
 
 
 def verdict(difference: float, p: float) -> str:
-    """What the unadjusted test says at the 5 % level: the strict way round for who claims to be no worse."""
+    """The result of the unadjusted test at the 5 % level: the strict way round for a claim of being no worse."""
     if p >= LEVEL:
         return "not below beyond chance"
     return "above" if difference > 0 else "below"

@@ -51,7 +51,7 @@ def _measured(ledger: Ledger, results: Sequence[Result]) -> Ledger:
 
 
 def messages_between_units(ledger: Ledger) -> int:
-    """Activations, error activations and gates: all but what goes to or comes from the coordinator."""
+    """Activations, error activations and gates: all but messages to and from the coordinator."""
     return sum(ledger.edges[kind].messages for kind in (ACTIVATION, ERROR, GATE))
 
 

@@ -90,13 +90,13 @@ def run_study(
         study: the folder, and what its runs are.
         choice: the runs that are asked for.
         address: of a Ray cluster; empty for a private one on this machine.
-        cpus: runs that may go on at the same time, if fewer than there are CPUs.
+        cpus: runs at the same time, if fewer than there are CPUs.
         report_only: only write the report.
         docs: a folder that gets a copy of the report.
         recorded: the folder of an earlier report, whose runs count as finished.
 
     Raises:
-        SpecError: the choice is refused, runs of other specs lie in the folder or are recorded, or there are files in
+        SpecError: the choice is refused, runs of other specs are in the folder or recorded, or there are files in
             the folders that no study wrote. Nothing was run or written then.
         CheckpointError: finished runs, or what is recorded of them, are damaged.
         EnvironmentRefused: an environment is not installed.

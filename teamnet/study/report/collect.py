@@ -1,4 +1,4 @@
-"""What lies in folders of runs: runs, communication grids and scaling experiments, wherever in them."""
+"""What is found in folders of runs: runs, communication grids and scaling experiments, wherever in them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class FoundRun:
     """One finished run.
 
     Args:
-        name: where it lies, relative to the folder that was asked for.
+        name: its folder, relative to the folder that was asked for.
         label: the method of a study's folder, else its rule and schedule.
         summary, spec: the objects of ``summary.json`` and of ``spec.json``.
         curve: of the mean return of the last 100 episodes (of a task of one step, the mean reward of 100 batches) by
