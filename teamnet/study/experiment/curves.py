@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -15,7 +14,6 @@ from teamnet.study.experiment.tasks import StudyTask
 from teamnet.training.learning_curve import WINDOW
 
 _DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
-_COLUMNS = 120  # of the report's text
 
 
 def average_curves(curves: Sequence[Curve], task: StudyTask) -> tuple[np.ndarray, ...]:
@@ -60,7 +58,7 @@ def describe_figure(task: StudyTask, results: Mapping[str, Sequence[Result]]) ->
     listed = [f"{count} of {len(results[name])} of `{name}`" for name, count in missing.items() if count]
     if listed:
         text += f" Runs whose curves were not recorded are in no line: {', '.join(listed)}."
-    return textwrap.fill(text, _COLUMNS, break_on_hyphens=False)
+    return text
 
 
 def draw_curves(
