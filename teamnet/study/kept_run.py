@@ -12,8 +12,9 @@ from teamnet.training.metrics import METRICS, Extent
 from teamnet.training.owned_files import OwnedFiles
 from teamnet.training.run_files import SPEC, SUMMARY, new_run, spec_content, summary_content
 
+ERROR_FILE = "error.txt"
 RUN_FILES = (SPEC, METRICS, SUMMARY)
-"""What a run leaves, in the order in which it is written: the summary, which makes it a finished run, comes last."""
+"""What a finished run leaves, in the order in which it is written: the summary, which makes it finished, is last."""
 
 
 def content_of_run(
@@ -41,7 +42,7 @@ def files_of_run(folder: Path) -> OwnedFiles:
 
 
 def keep_run(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write a finished run to its folder in place of what an earlier one left there.
+    """Write a finished run to its folder in place of what an earlier, an unfinished or a failed one left there.
 
     The old summary goes first and the new one comes last, so that a summary is never next to another run's files.
 
@@ -50,7 +51,13 @@ def keep_run(folder: Path, files: Mapping[str, bytes]) -> None:
         ResourceError: a file cannot be written.
     """
     owned = files_of_run(folder)
-    owned.check(RUN_FILES)
+    owned.check((*RUN_FILES, ERROR_FILE))
     owned.remove(SUMMARY)
     for name in RUN_FILES:
         owned.write(name, files[name])
+    owned.remove(ERROR_FILE)
+
+
+def keep_error(folder: Path, message: str) -> None:
+    """Write why a run failed to its folder."""
+    files_of_run(folder).write(ERROR_FILE, f"{message}\n".encode())

@@ -7,7 +7,7 @@ from pathlib import Path
 from teamnet.spec.files import to_plain
 from teamnet.study.experiment.study import Planned, Study
 from teamnet.study.experiment.tasks import TASKS
-from teamnet.study.kept_run import content_of_run
+from teamnet.study.kept_run import content_of_run, keep_run
 from teamnet.study.paper.methods import PAPER
 
 
@@ -24,7 +24,7 @@ def made_up_run(study: Study, task: str, method: str, seed: int, returns: list[f
         "mean_return": sum(returns) / len(returns), "seconds": 2.0, "env_steps_per_second": steps / 2,
         "digest": f"{task}{method}{seed}".encode().hex(), **summary,
     }
-    run.keep(content_of_run(to_plain(run.spec), lines, about))
+    keep_run(run.folder, content_of_run(to_plain(run.spec), lines, about))
     return run
 
 

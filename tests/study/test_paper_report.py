@@ -26,6 +26,7 @@ from teamnet.study.experiment.study import Study
 from teamnet.study.experiment.tasks import TASKS
 from teamnet.study.experiment.traffic import pareto
 from teamnet.study.experiment.workflow import Choice, plan, run_study
+from teamnet.study.kept_run import keep_error
 from teamnet.study.paper.methods import METHODS, PAPER
 from teamnet.study.peers import PeerSpec
 from tests.study.studies import made_up_run, small_study, table_row
@@ -197,7 +198,7 @@ def test_the_pareto_front_by_hand():
 
 def test_the_report_has_figures_digests_versions_and_a_paragraph(tmp_path: Path, generator: np.random.Generator):
     study, _ = _full_study(tmp_path, generator)
-    study.run("acrobot", "map", 5).keep_error("Traceback\n  some line\nunit: expected finite numbers")
+    keep_error(study.run("acrobot", "map", 5).folder, "Traceback\n  some line\nunit: expected finite numbers")
     text = write_report(study, Recorded())[0].read_text()
     assert "- acrobot map seed-5: unit: expected finite numbers" in text
     assert "The environment is the paper's. Its return cannot pass 500" in text

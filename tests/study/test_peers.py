@@ -20,6 +20,7 @@ from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec
 from teamnet.study.comparison import compare, result_lines
 from teamnet.study.episode_log import EpisodeLog
+from teamnet.study.experiment.execute import execute
 from teamnet.study.kept_run import content_of_run, keep_run
 from teamnet.study.peers import PeerSpec, train_peer
 from teamnet.training import owned_files
@@ -82,7 +83,7 @@ def test_a_log_that_never_gets_there_says_so():
 
 @pytest.mark.parametrize("algorithm", ["a2c", "ppo"])
 def test_a_peer_trains_for_exactly_the_episodes_that_are_asked_for(algorithm: str, tmp_path: Path):
-    files = train_peer(PeerSpec("cartpole", algorithm, 3, 7))
+    files = execute(PeerSpec("cartpole", algorithm, 3, 7))
     keep_run(tmp_path, files)
     kept = read_run_files(tmp_path)
     lines, summary = kept.lines, kept.summary

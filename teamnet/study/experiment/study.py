@@ -14,11 +14,11 @@ from teamnet.spec.run import RunSpec
 from teamnet.study.experiment.method import Method
 from teamnet.study.experiment.statistics import Published
 from teamnet.study.experiment.tasks import TASKS
-from teamnet.study.kept_run import files_of_run, keep_run
+from teamnet.study.kept_run import ERROR_FILE
 from teamnet.study.peers import PeerSpec
 from teamnet.training.owned_files import OwnedFiles
 
-REPORT, ERROR_FILE = "results.md", "error.txt"
+REPORT = "results.md"
 _SEED = re.compile("seed-([0-9]{1,12})")
 
 
@@ -60,20 +60,6 @@ class Planned:
     def label(self) -> str:
         """How displays and messages call it."""
         return f"{self.task} {self.method} seed {self.seed}"
-
-    def keep(self, files: Mapping[str, bytes]) -> None:
-        """Write its files to its folder, in place of what an unfinished or failed run left there.
-
-        Raises:
-            SpecError: a file there is no run's of a study.
-            ResourceError: a file cannot be written.
-        """
-        keep_run(self.folder, files)
-        files_of_run(self.folder).remove(ERROR_FILE)
-
-    def keep_error(self, message: str) -> None:
-        """Write why it failed to its folder."""
-        files_of_run(self.folder).write(ERROR_FILE, f"{message}\n".encode())
 
     def check_spec(self, plain: Any, where: str) -> None:
         """Refuse what another spec has made.

@@ -17,9 +17,9 @@ from teamnet.study.experiment.progress import StudyProgress
 from teamnet.study.experiment.recorded import RESULTS, all_results, read_recorded
 from teamnet.study.experiment.report import copy_to_docs, docs_files, write_report
 from teamnet.study.experiment.results import Result
-from teamnet.study.experiment.study import ERROR_FILE, REPORT, Planned, Study
+from teamnet.study.experiment.study import REPORT, Planned, Study
 from teamnet.study.experiment.tasks import TASKS
-from teamnet.study.kept_run import RUN_FILES, files_of_run
+from teamnet.study.kept_run import ERROR_FILE, RUN_FILES, files_of_run, keep_error, keep_run
 from teamnet.study.peers import check_algorithm
 from teamnet.training.registry import check_installed
 from teamnet.training.run_files import check_writable, make_folder
@@ -166,10 +166,10 @@ def _do(
                 run = todo[outcome.number]
                 progress.ended(outcome.number, outcome.error)
                 if outcome.error:
-                    run.keep_error(outcome.error)
+                    keep_error(run.folder, outcome.error)
                     failed.append(run)
                 else:
-                    run.keep(outcome.value)
+                    keep_run(run.folder, outcome.value)
                     done.append(run)
                     log.finished(progress.at_once)
     finally:
