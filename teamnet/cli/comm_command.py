@@ -26,6 +26,7 @@ def comm(arguments: list[str]) -> int:
         """Measure what configurations send in a step, how fast they are, and how much of the time their units wait.
 
         The first value of each factor makes the first configuration; in each other one a single factor differs.
+        Started again with the same arguments, it measures the configurations that are missing.
 
         Args:
             task: a preset's name.

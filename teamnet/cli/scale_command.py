@@ -27,6 +27,8 @@ def scale(arguments: list[str]) -> int:
     ) -> int:
         """Scale a run over one factor: what more actors, nodes or work bring, and where communication eats the gain.
 
+        Started again with the same arguments, it does the points that are missing.
+
         Args:
             factor: actors and nodes (strong scaling: the same work), width, depth and batch (weak scaling: more work).
             task: a preset's name.

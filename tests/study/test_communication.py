@@ -45,7 +45,7 @@ def test_the_report_says_what_was_measured(capsys: pytest.CaptureFixture[str], t
     for line, row, exchanges, messages in zip(table[2:], rows, (45, 10, 45), (180, 28, 180), strict=True):
         assert line[3:5] == [str(exchanges), str(messages)]
         assert line[2] == f"{row['env_steps_per_second']:,.0f}"
-        assert row["ledger"]["steps"] * row["batches"] >= 70 + 7
+        assert row["ledger"]["steps"] >= 2, "a warm-up and a timing"
     assert int(table[4][5].replace(",", "")) == 3 * int(table[2][5].replace(",", ""))
     assert (tmp_path / "comm.png").read_bytes().startswith(b"\x89PNG")
     assert len(list(tmp_path.glob("trace-*.json"))) == 3
@@ -76,7 +76,7 @@ def test_refusals_come_before_any_work(
     assert not (tmp_path / "comm.jsonl").exists()
 
 
-def test_what_was_measured_before_a_configuration_failed_is_kept(
+def test_what_was_measured_before_an_interrupt_is_kept_and_the_same_command_does_the_rest(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     from teamnet.study.communication import session
@@ -89,8 +89,17 @@ def test_what_was_measured_before_a_configuration_failed_is_kept(
         return measure(task, configuration, *rest, **named)
 
     monkeypatch.setattr(session, "measure", failing)
-    run_command(capsys, "comm", *SMALL, "--methods", "map", "tuned", "--out", tmp_path, code=130)
-    assert len((tmp_path / "comm.jsonl").read_text().splitlines()) == 1
+    common = ("comm", *SMALL, "--methods", "map", "tuned", "--out", tmp_path)
+    run_command(capsys, *common, code=130)
+    (first,) = (tmp_path / "comm.jsonl").read_text().splitlines()
+    monkeypatch.setattr(session, "measure", measure)
+    _, err = run_command(capsys, *common)
+    assert err.splitlines() == ["2 of 2: tuned"], "the first is not measured again"
+    lines = (tmp_path / "comm.jsonl").read_text().splitlines()
+    assert (lines[0], json.loads(lines[1])["methods"]) == (first, "tuned")
+    before = contents(tmp_path)
+    run_command(capsys, *common)
+    assert contents(tmp_path) == before
 
 
 def test_a_configuration_that_cannot_run_is_left_out_and_said(

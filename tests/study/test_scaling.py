@@ -16,6 +16,7 @@ from teamnet.study.plan.cluster import Cluster
 from teamnet.study.plan.machine import save_machine
 from teamnet.study.scaling.points import Point, points_of, synapses
 from teamnet.study.scaling.table import efficiency, prediction_errors, scaling_table, speed_up, turning_point
+from teamnet.training.owned_files import OwnedFiles
 from tests.commands import run_command
 from tests.study.folders import contents
 from tests.study.test_plan import USUAL, small, teams_of
@@ -96,16 +97,22 @@ def test_work_is_synapses_and_biases():
 def test_the_command_measures_predicts_and_keeps(capsys: pytest.CaptureFixture[str], tmp_path: Path):
     save_machine(USUAL, tmp_path / "machine.json")
     common = ("--machine", tmp_path / "machine.json", "--out", tmp_path / "out", "--backend", "local")
-    out, err = run_command(
-        capsys, "scale", "width", "--values", 1, 2, *common, "--hidden", "6-4", "--seconds", 0.01, "--repeats", 1,
-        "--method", "tuned",
+    asked = (
+        "scale", "width", "--values", 1, 2, *common, "--hidden", "6-4", "--seconds", 0.01, "--repeats", 1, "--method",
+        "tuned",
     )
+    out, err = run_command(capsys, *asked)
     rows = [json.loads(line) for line in (tmp_path / "out/scale.jsonl").read_text().splitlines()]
     assert [(row["value"], row["hidden"], row["actors"]) for row in rows] == [("1", "6-4", 1), ("2", "12-8", 1)]
     assert all(row["measured"] > 0 and row["predicted"] > 0 for row in rows)
     assert out.startswith((tmp_path / "out/scale.md").read_text().split("\n\n")[1].splitlines()[0])
     assert (tmp_path / "out/scale.png").read_bytes().startswith(b"\x89PNG")
     assert "2 of 2: width 2" in err
+    lines = (tmp_path / "out/scale.jsonl").read_bytes().splitlines(keepends=True)
+    OwnedFiles(tmp_path / "out", "scale").write("scale.jsonl", lines[0])  # as after an interrupt
+    _, err = run_command(capsys, *asked)
+    assert err.splitlines() == ["2 of 2: width 2"]
+    assert (tmp_path / "out/scale.jsonl").read_bytes().startswith(lines[0])
     again = ("scale", "nodes", "--no-measure", "--json", *common[:4], "--backend", "ray")
     before = contents(tmp_path)
     run_command(capsys, *again, code=2)

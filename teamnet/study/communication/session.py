@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 from teamnet.errors import TeamnetError
+from teamnet.spec.files import to_plain
 from teamnet.spec.run import LaunchSpec
 from teamnet.study.communication.grid import Grid, label
 from teamnet.study.communication.measure import measure
 from teamnet.study.communication.table import comm_table, draw_comm
 from teamnet.study.communication.trace import chrome_trace
-from teamnet.study.experiment.records import Record, Records
+from teamnet.study.experiment.records import Record, Records, Settings
 from teamnet.study.rates import Precision
 from teamnet.training.launch import check_specs
 from teamnet.training.run import Run
@@ -22,7 +24,7 @@ def run_grid(
     task: str, grid: Grid, launch: LaunchSpec, precision: Precision, *, cross: bool, out: Path, trace: bool,
     overwrite: bool = False, say: Callable[[str], None],
 ) -> tuple[list[Record], int]:
-    """Measure a grid; what is measured is on the disk before the next configuration begins.
+    """Measure what a folder does not have of a grid; each record is on the disk before the next configuration begins.
 
     Args:
         task: a preset's name.
@@ -30,9 +32,10 @@ def run_grid(
         launch: backend, cluster and emulated links.
         precision: of the timings.
         cross: whether to measure all combinations.
-        out: gets ``comm.jsonl``, ``comm.md``, ``comm.png`` and traces.
+        out: gets ``comm.json`` (what is measured), ``comm.jsonl``, ``comm.md``, ``comm.png`` and traces.
         trace: whether to leave one step of each configuration in Chrome's trace format.
-        overwrite: whether to replace the results of an earlier call; they stay until there are new ones.
+        overwrite: whether to replace the results of an earlier call; they stay until there are new ones. Without it,
+            the same call does what is missing.
         say: called with what is being done.
 
     Returns:
@@ -46,15 +49,25 @@ def run_grid(
     for configuration in configurations:
         check_specs(*configuration.specs(task, launch))
     traces = [f"trace-{number}.json" for number, _ in enumerate(configurations, 1)] if trace else []
-    records = Records(out, "comm", ["comm.jsonl", "comm.md", "comm.png", *traces], overwrite=overwrite)
+    settings = Settings.of(
+        "comm.json", task=task, configurations=[asdict(each) for each in configurations], launch=to_plain(launch),
+        precision=asdict(precision), trace=trace,
+    )
+    records = Records(
+        out, "comm", ["comm.jsonl", "comm.md", "comm.png", *traces], overwrite=overwrite, settings=settings
+    )
     errors: list[TeamnetError] = []
     for number, configuration in enumerate(configurations, 1):
+        if records.has(asdict(configuration)):
+            continue
         name = label(configuration, configurations)
         say(f"{number} of {len(configurations)}: {name}")
         steps: list[bytes] = []
-        inspect = (lambda run, steps=steps: steps.append(_trace_of(run))) if trace else (lambda run: None)
         try:
-            row = measure(task, configuration, launch, precision, inspect)
+            row = measure(
+                task, configuration, launch, precision,
+                inspect=lambda run, steps=steps: steps.append(_trace_of(run)) if trace else None,
+            )
         except TeamnetError as error:
             errors.append(error)
             say(f"{name} is left out: {error}")

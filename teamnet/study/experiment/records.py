@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import teamnet
 from teamnet.errors import CheckpointError, SpecError
 from teamnet.spec.check import check_folder
 from teamnet.training.owned_files import OwnedFiles
@@ -27,6 +28,11 @@ class Settings:
 
     name: str
     content: bytes
+
+    @classmethod
+    def of(cls, name: str, **values: Any) -> Settings:
+        """Values, which are JSON types, with the version of teamnet."""
+        return cls(name, json.dumps({"version": teamnet.__version__, **values}, indent=2).encode())
 
 
 class Records:
@@ -64,6 +70,10 @@ class Records:
             self.rows = read_records(folder / self._name)
         else:
             self.files.check_new([*names, *([settings.name] if settings else [])], overwrite=overwrite)
+
+    def has(self, values: Record) -> bool:
+        """Whether there is a record with these values."""
+        return any(values.items() <= row.items() for row in self.rows)
 
     def add(self, row: Record) -> None:
         """Add a record, which is on the disk when this returns."""

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from teamnet.errors import TeamnetError
+from teamnet.spec.files import to_plain
 from teamnet.study.communication.measure import measure
-from teamnet.study.experiment.records import Record, Records
+from teamnet.study.experiment.records import Record, Records, Settings
 from teamnet.study.plan.machine import Machine
 from teamnet.study.plan.predict import lay_out, predict, teams_of
 from teamnet.study.rates import Precision
@@ -21,7 +22,7 @@ def run_scaling(
     task: str, factor: str, points: Sequence[Point], calibrated: Callable[[], Machine], precision: Precision, *,
     measured: bool, out: Path, overwrite: bool = False, say: Callable[[str], None],
 ) -> tuple[list[Record], int]:
-    """Predict every point, and measure those that there is a cluster for.
+    """Predict every point that a folder does not have, and measure those that there is a cluster for.
 
     Args:
         task: a preset's name.
@@ -30,8 +31,9 @@ def run_scaling(
         calibrated: called once all is checked; returns what predictions are made from, which may take minutes.
         precision: of the timings.
         measured: whether to measure at all.
-        out: gets ``scale.jsonl``, ``scale.md`` and ``scale.png``, kept after every point.
-        overwrite: whether to replace the results of an earlier call; they stay until there are new ones.
+        out: gets ``scale.json`` (what is scaled), ``scale.jsonl``, ``scale.md`` and ``scale.png``, after every point.
+        overwrite: whether to replace the results of an earlier call; they stay until there are new ones. Without it,
+            the same call does what is missing.
         say: called with what is being done.
 
     Returns:
@@ -42,10 +44,18 @@ def run_scaling(
     """
     for point in points:
         lay_out(*point.configuration.specs(task, point.launch), point.cluster)
-    records = Records(out, "scale", ["scale.jsonl", "scale.md", "scale.png"], overwrite=overwrite)
+    settings = Settings.of(
+        "scale.json", task=task, factor=factor, points=[to_plain(point) for point in points],
+        precision=asdict(precision), measured=measured,
+    )
+    records = Records(
+        out, "scale", ["scale.jsonl", "scale.md", "scale.png"], overwrite=overwrite, settings=settings
+    )
     machine = calibrated()
     failures = 0
     for number, point in enumerate(points, 1):
+        if records.has({"value": point.value}):
+            continue
         spec, launch = point.configuration.specs(task, point.launch)
         prediction = predict(spec, launch, machine, point.cluster).as_plain()
         found: dict[str, Any] = {}

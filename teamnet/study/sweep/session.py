@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -10,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import teamnet
 from teamnet.spec.check import MOST_SEEDS, check_choice, check_count
 from teamnet.spec.files import to_plain
 from teamnet.spec.presets import preset
@@ -60,8 +58,7 @@ class SweepSpec:
 
     def settings(self) -> Settings:
         """``sweep.json``."""
-        content = {"version": teamnet.__version__, "sweep": to_plain(self), "spec": to_plain(self.base())}
-        return Settings(SETTINGS, json.dumps(content, indent=2).encode())
+        return Settings.of(SETTINGS, sweep=to_plain(self), spec=to_plain(self.base()))
 
 
 def check_sweep(sweep: SweepSpec) -> tuple[Variation, ...]:
@@ -100,8 +97,7 @@ def run_sweep(
     Run(preset("multiplexer"), LaunchSpec(backend="local")).close()  # compiles what trials use, before they are timed
     trials = draw_trials(base, variations, interface_of(base), trials=sweep.runs, seeds=sweep.seeds, seed=sweep.seed)
     records = Records(folder, "sweep", [TRIALS, FIGURE], overwrite=overwrite, settings=sweep.settings())
-    done = {row["trial"] for row in records.rows}
-    missing = [trial for trial in trials if trial["trial"] not in done]
+    missing = [trial for trial in trials if not records.has({"trial": trial["trial"]})]
 
     def keep(report: dict[str, Any]) -> None:
         row = report["row"]
