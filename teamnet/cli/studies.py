@@ -29,7 +29,7 @@ def paper(arguments: list[str]) -> int:
         Args:
             out: the study's folder.
             tasks: cartpole, acrobot, lunarlander, mountaincar, multiplexer, regression; all if left out.
-            methods: which ones; without it every rule, but no peer of another library.
+            methods: which ones; without it every rule, but no baseline of another library.
             seeds: runs of each task by each method.
             first_seed: the first seed.
             quick: shortened runs of two seeds in the folder "quick" of OUT, about ten minutes on two cores.

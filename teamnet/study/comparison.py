@@ -1,4 +1,4 @@
-"""Teams compared with their peers: the same tasks and seeds, one after the other in one process, one thread each."""
+"""Teams compared with baselines: the same tasks and seeds, one after the other in one process, one thread each."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from teamnet.spec.check import MOST_SEEDS, check_choice, check_count, check_fold
 from teamnet.spec.files import to_plain
 from teamnet.spec.presets import ENVIRONMENTS, METHODS, preset
 from teamnet.spec.run import LaunchSpec
+from teamnet.study.baselines import ALGORITHMS, BaselineSpec, check_algorithm, train_baseline
 from teamnet.study.episode_log import EpisodeLog
 from teamnet.study.experiment.table import aligned, shown
 from teamnet.study.kept_run import RUN_FILES, content_of_run, files_of_run, keep_run
-from teamnet.study.peers import ALGORITHMS, PeerSpec, check_algorithm, train_peer
 from teamnet.study.rates import ENDLESS
 from teamnet.training.registry import check_installed, reward_threshold
 from teamnet.training.run import Run
@@ -22,7 +22,7 @@ from teamnet.training.run_files import check_writable
 
 _PATIENCE = 10
 _LARGEST_SEED = 2**32 - 1
-"""Of the peers' random streams."""
+"""Of the baselines' random streams."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def compare(
         log = EpisodeLog(
             usual if episodes is None else episodes, threshold=threshold, stop_there=until is not None
         )
-        train = _train_team if algorithm in METHODS else _train_peer
+        train = _train_team if algorithm in METHODS else _train_baseline
         files = train(task, algorithm, seed, log)
         if folders:
             keep_run(folders[number], files)
@@ -110,8 +110,8 @@ def _check(tasks: Sequence[str], algorithms: Sequence[str], seeds: Sequence[int]
         check_count("episodes", episodes, 1)
 
 
-def _train_peer(task: str, algorithm: str, seed: int, log: EpisodeLog) -> dict[str, bytes]:
-    return train_peer(PeerSpec(task, algorithm, seed, log.wanted), log)
+def _train_baseline(task: str, algorithm: str, seed: int, log: EpisodeLog) -> dict[str, bytes]:
+    return train_baseline(BaselineSpec(task, algorithm, seed, log.wanted), log)
 
 
 def _train_team(task: str, method: str, seed: int, log: EpisodeLog) -> dict[str, bytes]:

@@ -88,7 +88,7 @@ def test_a_study_makes_no_environment_before_its_runs_do(
     assert reached.value.args == ()
 
 
-def test_a_race_makes_the_environments_of_its_runs_alone(counted: list[str]):
+def test_a_comparison_makes_the_environments_of_its_runs_alone(counted: list[str]):
     compare(["cartpole"], ["map", "a2c"], [0], until=None, episodes=1, out=None)
     assert counted == ["CartPole-v1", "CartPole-v1"]
 

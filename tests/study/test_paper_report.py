@@ -16,6 +16,7 @@ from teamnet.cli.main import main
 from teamnet.errors import CheckpointError, ResourceError, SpecError, TeamnetError
 from teamnet.spec.presets import preset
 from teamnet.spec.run import RunSpec
+from teamnet.study.baselines import BaselineSpec
 from teamnet.study.experiment.curves import average_curves
 from teamnet.study.experiment.invocations import InvocationLog
 from teamnet.study.experiment.progress import StudyProgress
@@ -28,7 +29,6 @@ from teamnet.study.experiment.traffic import pareto
 from teamnet.study.experiment.workflow import Choice, plan, run_study
 from teamnet.study.kept_run import keep_error
 from teamnet.study.paper.methods import METHODS, PAPER
-from teamnet.study.peers import PeerSpec
 from tests.study.studies import made_up_run, small_study, table_row
 
 
@@ -39,7 +39,7 @@ def test_a_study_is_planned_seed_by_seed(tmp_path: Path):
         ("cartpole", "map", 4), ("cartpole", "sb3-ppo", 4), ("multiplexer", "map", 4),
     ]
     assert runs[0].spec == replace(preset("cartpole"), seed=3)
-    assert runs[1].spec == PeerSpec("cartpole", "ppo", 3, 1000)
+    assert runs[1].spec == BaselineSpec("cartpole", "ppo", 3, 1000)
     assert runs[0].folder == tmp_path / "runs/cartpole/map/seed-3"
 
 
@@ -53,7 +53,7 @@ def test_all_methods_have_complete_specs():
                     assert len(team.rates) == len(team.final_rates) == len(spec.hidden) + 1
 
 
-def test_without_a_choice_all_tasks_and_rules_are_done_but_no_peers(tmp_path: Path):
+def test_without_a_choice_all_tasks_and_rules_are_done_but_no_baselines(tmp_path: Path):
     runs = plan(Study(tmp_path, PAPER), Choice(seeds=1))
     assert {run.task for run in runs} == set(TASKS)
     assert {run.method for run in runs} == {name for name in METHODS if not name.startswith("sb3-")}
@@ -360,7 +360,7 @@ def test_a_folder_that_cannot_be_written_to_is_refused_with_exit_code_2(capsys: 
     assert capsys.readouterr().err.startswith("teamnet: out: ")
 
 
-def test_a_peer_that_is_not_installed_is_refused_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_baseline_that_is_not_installed_is_refused_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "stable_baselines3", None)
     with pytest.raises(ResourceError) as refusal:
         run_study(Study(tmp_path, PAPER), Choice(("cartpole",), ("sb3-ppo",), seeds=1))

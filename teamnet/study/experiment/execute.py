@@ -6,19 +6,19 @@ from typing import Any
 
 from teamnet.spec.files import to_plain
 from teamnet.spec.run import LaunchSpec, RunSpec
+from teamnet.study.baselines import BaselineSpec, train_baseline
 from teamnet.study.kept_run import content_of_run
-from teamnet.study.peers import PeerSpec, train_peer
 from teamnet.training.run import Run
 
 
-def execute(spec: RunSpec | PeerSpec) -> dict[str, bytes]:
+def execute(spec: RunSpec | BaselineSpec) -> dict[str, bytes]:
     """Do one run in this process, without Ray; returns the content of its files.
 
     Raises:
         TeamnetError: the run is refused or failed.
     """
-    if isinstance(spec, PeerSpec):
-        return train_peer(spec)
+    if isinstance(spec, BaselineSpec):
+        return train_baseline(spec)
     launch = LaunchSpec(backend="local")
     run = Run(spec, launch)
     lines: list[dict[str, Any]] = []

@@ -8,8 +8,8 @@ from typing import Any
 
 from teamnet.spec.presets import preset
 from teamnet.spec.run import RunSpec
+from teamnet.study.baselines import BaselineSpec
 from teamnet.study.experiment.tasks import TASKS
-from teamnet.study.peers import PeerSpec
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Method:
     changes: Mapping[str, Any] = field(default_factory=dict)
     algorithm: str = ""
 
-    def spec(self, task: str, seed: int) -> RunSpec | PeerSpec:
+    def spec(self, task: str, seed: int) -> RunSpec | BaselineSpec:
         """The run of it on a task."""
         if self.algorithm:
-            return PeerSpec(task, self.algorithm, seed, preset(task).episodes)
+            return BaselineSpec(task, self.algorithm, seed, preset(task).episodes)
         return replace(preset(task, self.base or self.name), seed=seed, **self.changes)

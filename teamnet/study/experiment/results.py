@@ -58,7 +58,7 @@ class Result:
         early_return: mean over the first million samples of a single-step task that has as many.
         seconds: of training.
         env_steps_per_second: on one core, while others ran on the other cores.
-        digest: of the parameters; a peer may have none.
+        digest: of the parameters; a baseline has none.
         version: of teamnet that made it.
         curve: smoothed; ``None`` if it was not kept.
         said: messages and bytes of an average step by kind of edge, where units that have settled send nothing and the

@@ -11,11 +11,11 @@ from typing import Any
 from teamnet.errors import SpecError
 from teamnet.spec.files import from_plain
 from teamnet.spec.run import RunSpec
+from teamnet.study.baselines import BaselineSpec
 from teamnet.study.experiment.method import Method
 from teamnet.study.experiment.statistics import Published
 from teamnet.study.experiment.tasks import TASKS
 from teamnet.study.kept_run import ERROR_FILE
-from teamnet.study.peers import PeerSpec
 from teamnet.training.owned_files import OwnedFiles
 
 REPORT = "results.md"
@@ -48,7 +48,7 @@ class Planned:
     task: str
     method: str
     seed: int
-    spec: RunSpec | PeerSpec
+    spec: RunSpec | BaselineSpec
     folder: Path
 
     @property

@@ -11,6 +11,7 @@ from teamnet.errors import SpecError
 from teamnet.spec.check import MOST_SEEDS, check_choice, check_count, check_folder, check_run
 from teamnet.spec.presets import ENVIRONMENTS
 from teamnet.spec.run import RunSpec
+from teamnet.study.baselines import check_algorithm
 from teamnet.study.experiment.execute import execute
 from teamnet.study.experiment.invocations import INVOCATIONS, InvocationLog
 from teamnet.study.experiment.progress import StudyProgress
@@ -20,7 +21,6 @@ from teamnet.study.experiment.results import Result
 from teamnet.study.experiment.study import REPORT, Planned, Study
 from teamnet.study.experiment.tasks import TASKS
 from teamnet.study.kept_run import ERROR_FILE, RUN_FILES, files_of_run, keep_error, keep_run
-from teamnet.study.peers import check_algorithm
 from teamnet.training.registry import check_installed
 from teamnet.training.run_files import check_writable, make_folder
 

@@ -1,4 +1,4 @@
-"""Stable-Baselines3's A2C and PPO on the control tasks, as peers of a team.
+"""Stable-Baselines3's A2C and PPO on the control tasks, as baselines for a team.
 
 Both have a policy net and a value net of 64 and 32 tanh units, one environment, the CPU and one thread. Everything else
 is Stable-Baselines3's own default, none of it tuned for a task; ``spec.json`` lists the values.
@@ -24,7 +24,7 @@ ALGORITHMS = ("a2c", "ppo")
 
 
 @dataclass(frozen=True)
-class PeerSpec:
+class BaselineSpec:
     """A run of an algorithm of Stable-Baselines3 with its own hyperparameters.
 
     Args:
@@ -32,7 +32,7 @@ class PeerSpec:
         algorithm: ``a2c`` or ``ppo``.
         seed: of Stable-Baselines3's generators and of the environment.
         episodes: when the run is over; the preset's if left out.
-        env_steps: unused; a peer is compared over the same episodes.
+        env_steps: unused; a baseline is compared over the same episodes.
     """
 
     task: str
@@ -57,8 +57,8 @@ def check_algorithm(algorithm: str) -> None:
         )
 
 
-def train_peer(spec: PeerSpec, log: EpisodeLog | None = None) -> dict[str, bytes]:
-    """Train a peer until its log has all the episodes that it is to have.
+def train_baseline(spec: BaselineSpec, log: EpisodeLog | None = None) -> dict[str, bytes]:
+    """Train a baseline until its log has all the episodes that it is to have.
 
     Args:
         spec: of the run.
