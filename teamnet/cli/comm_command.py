@@ -23,9 +23,10 @@ def comm(arguments: list[str]) -> int:
         backend: str = "ray", address: str = "", link_latency: float = 0.0, link_bandwidth: float = 0.0,
         out: Path = Path("runs/comm"), overwrite: bool = False, trace: bool = False, json: bool = False,
     ) -> int:
-        """Measure what configurations say in a step, how fast they are, and how much of the time their units wait.
+        """Measure what configurations send in a step, how fast they are, and how much of the time their units wait.
 
         The first value of each factor makes the first configuration; in each other one a single factor differs.
+        Started again with the same arguments, it measures the configurations that are missing.
 
         Args:
             task: a preset's name.
@@ -53,13 +54,14 @@ def comm(arguments: list[str]) -> int:
         from teamnet.study.communication.grid import Grid, usual_methods
         from teamnet.study.communication.session import run_grid
         from teamnet.study.communication.table import comm_table
+        from teamnet.study.rates import Precision
 
         steps = tuple(settle_steps) or (None,)
         grid = Grid(methods or usual_methods(task), grains, transports, placements, batches, hidden, steps)
         launch = LaunchSpec(backend, address=address, link_latency=link_latency, link_bandwidth=link_bandwidth)
         rows, failed = run_grid(
-            task, grid, launch, cross=cross, seconds=seconds, repeats=repeats, out=out, trace=trace,
-            overwrite=overwrite, say=say,
+            task, grid, launch, Precision(seconds, repeats), cross=cross, out=out, trace=trace, overwrite=overwrite,
+            say=say,
         )
         if json:
             print(json_format.dumps(rows))

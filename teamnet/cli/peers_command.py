@@ -1,8 +1,9 @@
-"""``teamnet peers``: teams beside Stable-Baselines3, timed in the same run."""
+"""``teamnet peers``: teams compared with Stable-Baselines3, timed in the same run."""
 
 from __future__ import annotations
 
 import json as json_format
+from dataclasses import asdict
 from pathlib import Path
 
 import tyro
@@ -31,16 +32,17 @@ def peers(arguments: list[str]) -> int:
             overwrite: replace the runs that OUT has.
             json: print the results as one JSON list on the last line of the standard output.
         """
-        from teamnet.study.race import Finish, as_plain, race, result_lines
+        from teamnet.study.comparison import Comparison, compare, result_lines
 
-        def finished(result: Finish) -> None:
+        def finished(result: Comparison) -> None:
             say(f"{result.task}, {result.algorithm}, seed {result.seed}: {result.seconds:.1f} s")
 
-        results = race(
+        results = compare(
             tasks, algorithms, range(first_seed, first_seed + seeds), until=until, episodes=episodes, out=out,
             overwrite=overwrite, finished=finished,
         )
-        print(json_format.dumps(as_plain(results)) if json else "\n".join(result_lines(results)))
+        plain = [asdict(result) for result in results]
+        print(json_format.dumps(plain) if json else "\n".join(result_lines(results)))
         return 0
 
     return tyro.cli(options, prog="teamnet peers", args=arguments)

@@ -1,4 +1,4 @@
-"""``teamnet scale``: strong and weak scaling, the prediction beside the measurement."""
+"""``teamnet scale``: strong and weak scaling, the prediction compared with the measurement."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ def scale(arguments: list[str]) -> int:
     ) -> int:
         """Scale a run over one factor: what more actors, nodes or work bring, and where communication eats the gain.
 
+        Started again with the same arguments, it does the points that are missing.
+
         Args:
             factor: actors and nodes (strong scaling: the same work), width, depth and batch (weak scaling: more work).
             task: a preset's name.
@@ -46,7 +48,7 @@ def scale(arguments: list[str]) -> int:
             cpus: cores of each node; those of this machine if left out.
             node_memory: bytes of each.
             shared_cpus: all nodes are on one machine, as network namespaces are.
-            reserved_cpus: CPUs that each node says it has to Ray, if these are not its cores.
+            reserved_cpus: CPUs that each node reports to Ray, if these are not its cores.
             link_latency: seconds by which a link between two nodes is late, emulated where it is measured.
             link_bandwidth: bytes per second of a link between two nodes.
             machine: the file of a calibration; made by one, if it is not there.
@@ -54,20 +56,20 @@ def scale(arguments: list[str]) -> int:
             overwrite: replace the results of an earlier call in OUT.
             json: print the points as one JSON list on the last line of the standard output.
         """
+        from teamnet.study.communication.grid import Configuration
+        from teamnet.study.rates import Precision
         from teamnet.study.scaling.points import points_of
         from teamnet.study.scaling.session import run_scaling
         from teamnet.study.scaling.table import scaling_table
 
+        precision = Precision(seconds, repeats)
         launch = LaunchSpec(backend, address=address, link_latency=link_latency, link_bandwidth=link_bandwidth)
         cluster = cluster_of(Planning(nodes, cpus, node_memory, shared_cpus, reserved_cpus), launch)
-        base = {
-            "methods": method, "grains": grain, "transports": transport, "placements": placement, "batches": 1,
-            "hidden": hidden, "settle_steps": None,
-        }
+        base = Configuration(method, grain, transport, placement, hidden=hidden)
         points = points_of(factor, values, base, cluster, launch)
         rows, failed = run_scaling(
-            task, factor, points, lambda: machine_of(machine, cluster, launch, anew=False), seconds=seconds,
-            repeats=repeats, measured=measure, out=out, overwrite=overwrite, say=say,
+            task, factor, points, lambda: machine_of(machine, cluster, launch, anew=False), precision, measured=measure,
+            out=out, overwrite=overwrite, say=say,
         )
         print(json_format.dumps(rows) if json else f"{scaling_table(rows)}\n\nwritten to {out}")
         return int(failed > 0)

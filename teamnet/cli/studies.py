@@ -11,7 +11,7 @@ from teamnet.cli.terminal import say
 from teamnet.team.address import cluster_address
 
 if TYPE_CHECKING:
-    from teamnet.study.paper.workflow import Outcome
+    from teamnet.study.experiment.workflow import Outcome
 
 
 def paper(arguments: list[str]) -> int:
@@ -22,32 +22,33 @@ def paper(arguments: list[str]) -> int:
         first_seed: int = 0, quick: bool = False, address: str = "", cpus: int | None = None,
         report_only: bool = False, docs: Path | None = None, recorded: Path | None = None,
     ) -> int:
-        """Train the paper's tasks by every method over many seeds, and set the results beside the published numbers.
+        """Train the paper's tasks by every method over many seeds, and compare the results with the published numbers.
 
         Finished runs are not done again. OUT gets results.md, results.jsonl, figures/ and runs/.
 
         Args:
             out: the study's folder.
             tasks: cartpole, acrobot, lunarlander, mountaincar, multiplexer, regression; all if left out.
-            methods: which ones; without it every rule, but no peer of another library.
+            methods: which ones; without it every rule, but no baseline of another library.
             seeds: runs of each task by each method.
             first_seed: the first seed.
             quick: shortened runs of two seeds in the folder "quick" of OUT, about ten minutes on two cores.
             address: of a Ray cluster; $RAY_ADDRESS, or a private one on this machine, if left out.
-            cpus: how many runs may go on at the same time; as many as there are CPUs if left out.
+            cpus: how many runs at the same time; as many as there are CPUs if left out.
             report_only: start nothing, write the report over what is finished.
             docs: a folder that gets a copy of the report with its figures.
             recorded: the folder of an earlier report; what its results.jsonl has counts as finished.
         """
         from teamnet.spec.check import check_folder
-        from teamnet.study.paper.runs import Study
-        from teamnet.study.paper.tasks import TASKS
-        from teamnet.study.paper.workflow import Choice, run_study
+        from teamnet.study.experiment.study import Study
+        from teamnet.study.experiment.tasks import TASKS
+        from teamnet.study.experiment.workflow import Choice, run_study
+        from teamnet.study.paper.methods import PAPER
 
         check_folder("out", out)
-        study = Study(out)
+        study = Study(out, PAPER)
         if quick:
-            study = Study(out / "quick", lengths={name: task.quick for name, task in TASKS.items()})
+            study = Study(out / "quick", PAPER, {name: task.quick for name, task in TASKS.items()})
             seeds = min(seeds, _QUICK_SEEDS)
         try:
             outcome = run_study(
@@ -55,9 +56,9 @@ def paper(arguments: list[str]) -> int:
                 cpus=cpus, report_only=report_only, docs=docs, recorded=recorded,
             )
         except KeyboardInterrupt:
-            say("interrupted; finished runs are kept, and the same command goes on")
+            say("interrupted; finished runs are kept, and the same command continues")
             raise
-        return _tell(outcome)
+        return _report(outcome)
 
     return tyro.cli(options, prog="teamnet paper", args=arguments)
 
@@ -73,40 +74,39 @@ def ways(arguments: list[str]) -> int:
         first_seed: int = 0, full: bool = False, address: str = "", cpus: int | None = None,
         report_only: bool = False, docs: Path | None = None, recorded: Path | None = None,
     ) -> int:
-        """Train by every way to talk less over many seeds, and set what it learns beside what it says.
+        """Train by every variant that communicates less over many seeds: what each learns, and what it sends in a step.
 
         Finished runs are not done again. OUT gets results.md, results.jsonl, figures/ and runs/.
 
         Args:
             out: the study's folder.
             tasks: of teamnet paper; cartpole (300 episodes) and multiplexer (a million samples) if left out.
-            methods: some ways; all if left out.
-            seeds: runs of each task by each way.
+            methods: some variants; all if left out.
+            seeds: runs of each task by each variant.
             first_seed: the first seed.
             full: as long as the presets say.
             address: of a Ray cluster; $RAY_ADDRESS, or a private one on this machine, if left out.
-            cpus: how many runs may go on at the same time; as many as there are CPUs if left out.
+            cpus: how many runs at the same time; as many as there are CPUs if left out.
             report_only: start nothing, write the report over what is finished.
             docs: a folder that gets a copy of the report with its figures.
             recorded: the folder of an earlier report; what its results.jsonl has counts as finished.
         """
-        from teamnet.study.paper.runs import Study
-        from teamnet.study.paper.workflow import Choice, run_study
-        from teamnet.study.ways.methods import LENGTHS, WAYS
-        from teamnet.study.ways.report import write_ways
+        from teamnet.study.ablation.methods import ABLATION, LENGTHS
+        from teamnet.study.experiment.study import Study
+        from teamnet.study.experiment.workflow import Choice, run_study
 
-        study = Study(out, WAYS, {} if full else LENGTHS)
+        study = Study(out, ABLATION, {} if full else LENGTHS)
         outcome = run_study(
             study, Choice(tasks or tuple(LENGTHS), methods, seeds, first_seed), address=cluster_address(address),
-            cpus=cpus, report_only=report_only, docs=docs, recorded=recorded, write=write_ways,
+            cpus=cpus, report_only=report_only, docs=docs, recorded=recorded,
         )
-        return _tell(outcome)
+        return _report(outcome)
 
     return tyro.cli(options, prog="teamnet ways", args=arguments)
 
 
-def _tell(outcome: Outcome) -> int:
-    """Say how a study ended; returns the exit code."""
+def _report(outcome: Outcome) -> int:
+    """Print how a study ended; returns the exit code."""
     print(f"{len(outcome.done)} runs done, {len(outcome.results)} finished in all; report: {outcome.report}")
     for run in outcome.failed:
         say(f"failed: {run.label}, see {run.folder}/error.txt")

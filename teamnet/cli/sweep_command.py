@@ -43,7 +43,7 @@ def sweep(arguments: list[str]) -> int:
             json: print the result as one JSON object on the last line of the standard output.
         """
         from teamnet.study.sweep.session import SweepSpec, check_sweep, run_sweep
-        from teamnet.study.sweep.table import result_lines, summarise
+        from teamnet.study.sweep.summary import result_lines, summarise
 
         fields = tuple(text for texts in vary for text in texts)
         asked = SweepSpec(task, fields, runs, scheduler, seeds, episodes, seed, preset)
@@ -57,7 +57,7 @@ def sweep(arguments: list[str]) -> int:
             print("\n".join(result_lines(rows, variations)))
             print(f"\nwritten to {folder}")
         if len(rows) < runs:
-            say(f"interrupted after {len(rows)} of {runs} trials; the same command goes on with the rest")
+            say(f"interrupted after {len(rows)} of {runs} trials; the same command does the rest")
             return INTERRUPTED
         return 0
 

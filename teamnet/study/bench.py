@@ -1,4 +1,4 @@
-"""``teamnet bench``: speed and memory, each beside a plain NumPy implementation timed in the same run.
+"""``teamnet bench``: speed and memory, each compared with a plain NumPy implementation timed in the same run.
 
 Every configuration is started once; then, ``repeats`` times, the NumPy reference and the configuration are timed one
 after the other. Medians and the median of the ratios are printed. Start-up and compilation are apart.
@@ -40,7 +40,7 @@ _LEDGER, _SNAPSHOTS = "ledger", "snapshots"
 
 @dataclass(frozen=True)
 class Case:
-    """One configuration to be timed: what, where, for how many environment steps, and beside which reference."""
+    """One configuration to be timed: what, where, for how many environment steps, and compared with which reference."""
 
     name: str
     spec: RunSpec
@@ -173,7 +173,7 @@ def measure(case: Case, repeats: int) -> Result:
 def ledger_cost(repeats: int, steps: int) -> float:
     """What timing every 64th step costs: the median share of the processor time of CartPole's teams in this process.
 
-    The same units are driven with and without it in turns. What they count beside is one addition a publication.
+    The same units are driven with and without it in turns. What they count besides is one addition a publication.
     """
     teams = build_teams(preset("cartpole"), INTERFACES["cartpole"])
     exchange = LocalExchange(teams, divide_all(teams, "layer", 0))
@@ -218,7 +218,7 @@ def cases(steps: int) -> dict[str, Case]:
 def bench(
     repeats: int = 5, steps: int = 5000, only: tuple[str, ...] = (), neuron: bool = False, json: bool = False
 ) -> int:
-    """Measure speed and memory beside plain NumPy, timed in the same run.
+    """Measure speed and memory, compared with plain NumPy timed in the same run.
 
     Args:
         repeats: how often each configuration and its reference are timed.

@@ -34,7 +34,7 @@ MOST_STEPS = 100_000
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a policy came to.
+    """The episodes of a policy.
 
     Args:
         returns, lengths: of each episode, the sum of its rewards and its environment steps.

@@ -1,40 +1,38 @@
-"""A finished run of a study: the content of its files, and how they come into its folder."""
+"""A finished run of a study: the content of its files, and how they get into its folder."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import teamnet
+from teamnet.study.experiment.records import as_lines
 from teamnet.training.metrics import METRICS, Extent
 from teamnet.training.owned_files import OwnedFiles
-from teamnet.training.run_files import SPEC, SUMMARY, new_run, summary_content
+from teamnet.training.run_files import SPEC, SUMMARY, new_run, spec_content, summary_content
 
+ERROR_FILE = "error.txt"
 RUN_FILES = (SPEC, METRICS, SUMMARY)
-"""What a run leaves, in the order in which it is written: the summary, which makes it a finished run, comes last."""
+"""What a finished run leaves, in the order in which it is written: the summary, which makes it finished, is last."""
 
 
 def content_of_run(
-    spec: Mapping[str, Any], lines: Sequence[Mapping[str, Any]], summary: Mapping[str, Any]
+    spec: Mapping[str, Any], lines: Sequence[Mapping[str, Any]], summary: Mapping[str, Any], **about: Any
 ) -> dict[str, bytes]:
     """The content of the files of a run, by name; they share an identity.
 
     Args:
         spec: what determines the run, as JSON types.
         lines: of ``metrics.jsonl``.
-        summary: what the run came to, as JSON types.
+        summary: of the run, as JSON types.
+        about: more of ``spec.json``, as JSON types.
     """
     run = new_run()
-    metrics = "".join(json.dumps(line) + "\n" for line in lines).encode()
+    metrics = as_lines(lines)
     extent = Extent(len(metrics), hashlib.sha256(metrics).hexdigest())
-    about = {"version": teamnet.__version__, "run": run, "spec": spec}
     return {
-        SPEC: json.dumps(about, indent=2).encode(),
-        METRICS: metrics,
-        SUMMARY: summary_content(run, summary, extent),
+        SPEC: spec_content(run, spec, **about), METRICS: metrics, SUMMARY: summary_content(run, summary, extent),
     }
 
 
@@ -44,16 +42,22 @@ def files_of_run(folder: Path) -> OwnedFiles:
 
 
 def keep_run(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write a finished run to its folder in place of what an earlier one left there.
+    """Write a finished run to its folder in place of what an earlier, an unfinished or a failed one left there.
 
-    The old summary goes first and the new one comes last, so that a summary never lies beside another run's files.
+    The old summary goes first and the new one comes last, so that a summary is never next to another run's files.
 
     Raises:
         SpecError: a file there is no run's of a study.
         ResourceError: a file cannot be written.
     """
     owned = files_of_run(folder)
-    owned.check(RUN_FILES)
+    owned.check((*RUN_FILES, ERROR_FILE))
     owned.remove(SUMMARY)
     for name in RUN_FILES:
         owned.write(name, files[name])
+    owned.remove(ERROR_FILE)
+
+
+def keep_error(folder: Path, message: str) -> None:
+    """Write why a run failed to its folder."""
+    files_of_run(folder).write(ERROR_FILE, f"{message}\n".encode())

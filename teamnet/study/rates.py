@@ -2,22 +2,48 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+import psutil
+
+from teamnet.errors import SpecError
+from teamnet.spec.check import check_count
 from teamnet.training.run import Run
 
 ENDLESS = 2**40
-"""Environment steps of a run that ends when it is told to."""
+"""Environment steps of a run that ends on demand."""
 QUIET = 0.02
 """The share of this machine's processor time that its host may give to others during a timing that counts."""
 _PATIENCE = 30.0
 """Seconds for which quieter timings are waited for."""
-_STAT, _STOLEN = Path("/proc/stat"), 7
+
+
+@dataclass(frozen=True)
+class Precision:
+    """How a rate is measured.
+
+    Args:
+        seconds: of one timing, at least.
+        repeats: timings, of which the median counts.
+
+    Raises:
+        SpecError: there is no timing, or it takes no time.
+    """
+
+    seconds: float
+    repeats: int
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.seconds < math.inf:
+            raise SpecError(
+                "seconds", expected="a number above 0", found=str(self.seconds), mend="Give such a number."
+            )
+        check_count("repeats", self.repeats, 1)
 
 
 @dataclass(frozen=True)
@@ -56,21 +82,26 @@ def timings(run: Run, seconds: float, repeats: int) -> list[Timing]:
     found: list[Timing] = []
     begun = time.monotonic()
     while len(found) < repeats or (
-        sum(its.stolen <= QUIET for its in found) < repeats and time.monotonic() - begun < _PATIENCE
+        sum(timing.stolen <= QUIET for timing in found) < repeats and time.monotonic() - begun < _PATIENCE
     ):
-        before = _processor_times()
+        _stolen_share()
         speed = rate(run, steps)
-        found.append(Timing(speed, _stolen_share(before, _processor_times())))
-    return sorted(found, key=lambda its: its.stolen)[:repeats]
+        found.append(Timing(speed, _stolen_share()))
+    return sorted(found, key=lambda timing: timing.stolen)[:repeats]
+
+
+def _stolen_share() -> float:
+    """The share of processor time that the host took away since the last call; 0 where the system does not tell."""
+    return getattr(psutil.cpu_times_percent(), "steal", 0.0) / 100.0
 
 
 def median_rate(found: Sequence[Timing]) -> float:
     """Environment steps a second."""
-    return statistics.median(its.rate for its in found)
+    return statistics.median(timing.rate for timing in found)
 
 
 def disturbance(rows: Sequence[Mapping[str, Any]]) -> str:
-    """What to say about results whose ``stolen`` share is above ``QUIET``; empty if there are none."""
+    """A note on results whose ``stolen`` share is above ``QUIET``; empty if there are none."""
     disturbed = [row["stolen"] for row in rows if (row.get("stolen") or 0.0) > QUIET]
     if not disturbed:
         return ""
@@ -78,16 +109,3 @@ def disturbance(rows: Sequence[Mapping[str, Any]]) -> str:
         f"During {len(disturbed)} of {len(rows)} measurements the host took more than {100 * QUIET:.0f} % of this "
         f"machine's processor time away (up to {100 * max(disturbed):.0f} %): they are too slow."
     )
-
-
-def _processor_times() -> list[int]:
-    """Clock ticks of all processors by what they did; see proc_stat(5). Elsewhere than on Linux: nothing stolen."""
-    try:
-        return [int(ticks) for ticks in _STAT.read_text().split("\n", 1)[0].split()[1:9]]
-    except OSError:
-        return [0] * 8
-
-
-def _stolen_share(before: Sequence[int], after: Sequence[int]) -> float:
-    spent = [late - early for early, late in zip(before, after, strict=True)]
-    return spent[_STOLEN] / max(1, sum(spent))

@@ -36,7 +36,7 @@ class SnapshotCost(NamedTuple):
 
 
 def snapshot_cost(repeats: int, method: str) -> SnapshotCost:
-    """CartPole, an actor for each layer: medians over thousands of steps, compared with the thousand beside each.
+    """CartPole, an actor for each layer: medians over thousands of steps, compared with the thousand next to each.
 
     Args:
         repeats: checkpoints.

@@ -34,12 +34,15 @@ def new_run() -> str:
 
 
 def write_spec(folder: Path, run: str, spec: RunSpec, launch: LaunchSpec) -> None:
-    """``spec.json``: the resolved spec, where it runs, the version, and a digest that shows a change by hand."""
-    content = {
-        "version": teamnet.__version__, "run": run, "spec": to_plain(spec), "launch": to_plain(launch),
-    }
+    """``spec.json``; see :func:`spec_content`."""
+    write_atomically(folder / SPEC, spec_content(run, to_plain(spec), launch=to_plain(launch)), run)
+
+
+def spec_content(run: str, spec: Mapping[str, Any], **about: Any) -> bytes:
+    """The content of ``spec.json``: the version, which run, its spec and more, and a digest that shows a change."""
+    content = {"version": teamnet.__version__, "run": run, "spec": spec, **about}
     content[_CHECKSUM] = checksum(content)
-    write_atomically(folder / SPEC, json.dumps(content, indent=2).encode(), run)
+    return json.dumps(content, indent=2).encode()
 
 
 def write_summary(folder: Path, run: str, summary: Mapping[str, Any], metrics: Extent) -> None:

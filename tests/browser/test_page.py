@@ -15,6 +15,7 @@ from PIL import Image
 from teamnet.cli.main import main
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec
+from teamnet.study.rates import Precision
 from teamnet.study.scaling.session import run_scaling
 from teamnet.training.saving import Saving
 from teamnet.training.session import train
@@ -49,7 +50,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         spec = replace(preset("cartpole", method), hidden=(5, 4), env_steps=2000, episodes=None)
         train(spec, LaunchSpec("local"), folder / method, saving=Saving(10**9))
     run_scaling(
-        "cartpole", "batch", scaled_points(), lambda: USUAL, seconds=0.01, repeats=1, measured=True,
+        "cartpole", "batch", scaled_points(), lambda: USUAL, Precision(0.01, 1), measured=True,
         out=folder / "scale", say=lambda message: None,
     )
     with pytest.raises(SystemExit):

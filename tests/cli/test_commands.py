@@ -46,8 +46,8 @@ def test_the_terminal_says_what_the_units_said_and_who_held_them_up(capsys: pyte
     size = 2 * 21 * (6 + 4) + 21 * (4 + 2) + 21 * (4 + 1)  # numbers of activations of both teams, and of errors
     signals = 2 * 4 + 6 + 2 + 1 + 1 + 2 + 6  # observations, TD errors, outputs with the value, gates, rows to keep
     assert lines["messages a step"] == f"180.0, {8 * (size + signals):,} bytes"
-    assert lines["exchanges a step"] == "45, one upon another"
-    assert sum("the straggler" in line for line in out.splitlines()) == 1
+    assert lines["exchanges a step"] == "45, sequential"
+    assert sum("the bottleneck" in line for line in out.splitlines()) == 1
     assert "digest" in lines
 
 

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from teamnet import TeamAgent
 from teamnet.errors import TeamnetError
-from teamnet.study.paper.runs import Study
-from teamnet.study.paper.workflow import Choice, run_study
+from teamnet.study.experiment.study import Study
+from teamnet.study.experiment.workflow import Choice, run_study
+from teamnet.study.paper.methods import PAPER
 from teamnet.study.plan.machine import load_machine
 from teamnet.team.ray_tasks import Ended
 from tests.commands import run_command
@@ -34,10 +35,11 @@ _NAMES = (
     "checkpoint-000000000020-0123456789ab.json", "checkpoint-000000000020-0123456789ab.safetensors", "checkpoint-500",
     "checkpoint-500/weights", "learning_curve.png", ".x.json.bak", ".writable", ".spec.json.1234",
     ".metrics.jsonl.1234.draft", ".summary.json.0123456789ab.12345678.draft", "tensorboard", "tensorboard/run-1",
-    "tensorboard/events.out.tfevents.1.host", "videos", "videos/rl-video-episode-0.mp4", "comm.jsonl", "comm.md",
-    "comm.png", "trace-1.json", "scale.jsonl", "scale.md", "scale.png", "sweep.json", "trials.jsonl", "sweep.png",
-    "tune", "tune/x", "results.md", "results.jsonl", "goes.jsonl", "figures", "figures/cartpole.png",
-    "figures/communication.png", "figures/front.png", "report.html", "machine.json", "runs", "cartpole",
+    "tensorboard/events.out.tfevents.1.host", "videos", "videos/rl-video-episode-0.mp4", "comm.json", "comm.jsonl",
+    "comm.md", "comm.png", "trace-1.json", "scale.json", "scale.jsonl", "scale.md", "scale.png", "sweep.json",
+    "trials.jsonl", "sweep.png", "tune", "tune/x", "results.md", "results.jsonl", "goes.jsonl", "figures",
+    "figures/cartpole.png", "figures/communication.png", "figures/front.png", "report.html", "machine.json", "runs",
+    "cartpole",
     *(f"runs/cartpole/map/seed-0/{name}" for name in _RUN), *(f"cartpole/map/seed-0/{name}" for name in _RUN),
     *(f".teamnet-{kind}.json" for kind in ("comm", "scale", "sweep", "study", "report", "machine", "run")),
 )
@@ -54,7 +56,7 @@ class World:
 
     def paper(self, folder: Path, docs: Path | None) -> int:
         """A study of one short run."""
-        study = Study(folder, lengths={"cartpole": 2})
+        study = Study(folder, PAPER, lengths={"cartpole": 2})
         try:
             run_study(study, Choice(("cartpole",), ("map",), 1), docs=docs)
         except TeamnetError:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from teamnet.spec.files import to_plain
-from teamnet.study.kept_run import content_of_run
-from teamnet.study.paper.runs import Planned, Study, keep
-from teamnet.study.paper.tasks import TASKS
+from teamnet.study.experiment.study import Planned, Study
+from teamnet.study.experiment.tasks import TASKS
+from teamnet.study.kept_run import content_of_run, keep_run
+from teamnet.study.paper.methods import PAPER
 
 
 def made_up_run(study: Study, task: str, method: str, seed: int, returns: list[float], **summary: object) -> Planned:
@@ -23,13 +24,13 @@ def made_up_run(study: Study, task: str, method: str, seed: int, returns: list[f
         "mean_return": sum(returns) / len(returns), "seconds": 2.0, "env_steps_per_second": steps / 2,
         "digest": f"{task}{method}{seed}".encode().hex(), **summary,
     }
-    keep(run, content_of_run(to_plain(run.spec), lines, about))
+    keep_run(run.folder, content_of_run(to_plain(run.spec), lines, about))
     return run
 
 
 def small_study(folder: Path, **lengths: int) -> Study:
     """A study of so many episodes, or samples, for each task."""
-    return Study(folder, lengths=lengths)
+    return Study(folder, PAPER, lengths=lengths)
 
 
 def table_row(report: str, section: str, first: str) -> list[str]:

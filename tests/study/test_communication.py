@@ -12,7 +12,8 @@ import pytest
 from teamnet.errors import ResourceError
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec
-from teamnet.study.communication.grid import Grid, usual_methods, waiting_share
+from teamnet.study.communication.grid import Configuration, Grid, usual_methods
+from teamnet.study.communication.measure import waiting_share
 from teamnet.study.communication.trace import chrome_trace
 from teamnet.training.run import Run
 from tests.commands import run_command
@@ -24,11 +25,11 @@ SMALL = ("--backend", "local", "--hidden", "6-4", "--seconds", "0.01", "--repeat
 def test_a_grid_varies_one_factor_at_a_time_or_crosses_them():
     grid = Grid(("map", "tuned"), ("layer", "block:2", "neuron"), batches=(1, 4))
     star = grid.configurations(cross=False)
-    assert [(its["methods"], its["grains"], its["batches"]) for its in star] == [
+    assert [(each.methods, each.grains, each.batches) for each in star] == [
         ("map", "layer", 1), ("tuned", "layer", 1), ("map", "block:2", 1), ("map", "neuron", 1), ("map", "layer", 4),
     ]
     crossed = grid.configurations(cross=True)
-    assert len(crossed) == len({str(its) for its in crossed}) == 2 * 3 * 2
+    assert len(crossed) == len(set(crossed)) == 2 * 3 * 2
 
 
 def test_the_report_says_what_was_measured(capsys: pytest.CaptureFixture[str], tmp_path: Path):
@@ -42,7 +43,7 @@ def test_the_report_says_what_was_measured(capsys: pytest.CaptureFixture[str], t
     for line, row, exchanges, messages in zip(table[2:], rows, (45, 10, 45), (180, 28, 180), strict=True):
         assert line[3:5] == [str(exchanges), str(messages)]
         assert line[2] == f"{row['env_steps_per_second']:,.0f}"
-        assert row["ledger"]["steps"] * row["batches"] >= 70 + 7
+        assert row["ledger"]["steps"] >= 2, "a warm-up and a timing"
     assert int(table[4][5].replace(",", "")) == 3 * int(table[2][5].replace(",", ""))
     assert (tmp_path / "comm.png").read_bytes().startswith(b"\x89PNG")
     assert len(list(tmp_path.glob("trace-*.json"))) == 3
@@ -58,7 +59,7 @@ def test_the_report_says_what_was_measured(capsys: pytest.CaptureFixture[str], t
         (("--hidden", "6x4"), "hidden: expected whole numbers from 1, in digits; found '6x4'"),
         (("--transports", "pigeon"), "transport: expected one of "),
         (("--seconds", "0"), "seconds: expected a number above 0; found 0.0"),
-        (("--repeats", "0"), "repeats: expected 1 or more"),
+        (("--repeats", "0"), "repeats: expected a whole number from 1 to"),
         (("--batches",), "batches: expected 1 value or more; found none"),
         (("--out", "/proc/nowhere"), "out: expected a folder that can be "),
         (("--out", ""), "out: expected a name"),
@@ -73,21 +74,30 @@ def test_refusals_come_before_any_work(
     assert not (tmp_path / "comm.jsonl").exists()
 
 
-def test_what_was_measured_before_a_configuration_failed_is_kept(
+def test_what_was_measured_before_an_interrupt_is_kept_and_the_same_command_does_the_rest(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     from teamnet.study.communication import session
 
     measure = session.measure
 
-    def failing(task: str, configuration: dict, *rest: object, **named: object) -> dict:
-        if configuration["methods"] == "tuned":
+    def failing(task: str, configuration: Configuration, *rest: object, **named: object) -> dict:
+        if configuration.methods == "tuned":
             raise KeyboardInterrupt
         return measure(task, configuration, *rest, **named)
 
     monkeypatch.setattr(session, "measure", failing)
-    run_command(capsys, "comm", *SMALL, "--methods", "map", "tuned", "--out", tmp_path, code=130)
-    assert len((tmp_path / "comm.jsonl").read_text().splitlines()) == 1
+    common = ("comm", *SMALL, "--methods", "map", "tuned", "--out", tmp_path)
+    run_command(capsys, *common, code=130)
+    (first,) = (tmp_path / "comm.jsonl").read_text().splitlines()
+    monkeypatch.setattr(session, "measure", measure)
+    _, err = run_command(capsys, *common)
+    assert err.splitlines() == ["2 of 2: tuned"], "the first is not measured again"
+    lines = (tmp_path / "comm.jsonl").read_text().splitlines()
+    assert (lines[0], json.loads(lines[1])["methods"]) == (first, "tuned")
+    before = contents(tmp_path)
+    run_command(capsys, *common)
+    assert contents(tmp_path) == before
 
 
 def test_a_configuration_that_cannot_run_is_left_out_and_said(

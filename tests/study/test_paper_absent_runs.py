@@ -12,15 +12,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from teamnet.study.paper.methods import METHODS, Method
-from teamnet.study.paper.notes import ALL, notes_on, read_notes
-from teamnet.study.paper.record import Recorded
-from teamnet.study.paper.report import write_report
-from teamnet.study.paper.results import Curve, Result
-from teamnet.study.paper.runs import Study
-from teamnet.study.paper.tasks import TASKS
-from teamnet.study.ways.methods import WAYS
-from teamnet.study.ways.report import write_ways
+from teamnet.study.ablation.methods import ABLATION, WAYS
+from teamnet.study.experiment.method import Method
+from teamnet.study.experiment.recorded import Recorded
+from teamnet.study.experiment.report import write_report
+from teamnet.study.experiment.results import Curve, Result
+from teamnet.study.experiment.study import Study
+from teamnet.study.experiment.tasks import TASKS
+from teamnet.study.paper.methods import METHODS, PAPER
 
 TASK_WORDS = {
     "cartpole": "CartPole", "acrobot": "Acrobot", "lunarlander": "LunarLander|Box2D", "mountaincar": "MountainCar",
@@ -76,7 +75,7 @@ def test_the_papers_report_is_about_the_runs_that_there_are(
     folder = tmp_path / "study"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    study = Study(folder, lengths=LENGTHS if shortened else {})
+    study = Study(folder, PAPER, lengths=LENGTHS if shortened else {})
     text = write_report(study, _recorded(cells))[0].read_text().split("## Made with")[0]
     _assert_pictures_and_rows(folder, text)
     tasks, methods = {task for task, _ in cells}, {method for _, method in cells}
@@ -99,7 +98,7 @@ def test_the_report_of_ways_is_about_the_runs_that_there_are(tmp_path: Path, cel
     folder = tmp_path / "study"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    text = write_ways(Study(folder, WAYS), _recorded(cells))[0].read_text().split("## Made with")[0]
+    text = write_report(Study(folder, ABLATION), _recorded(cells))[0].read_text().split("## Made with")[0]
     _assert_pictures_and_rows(folder, text)
     _assert_only_of(text, TASK_WORDS, {task for task, _ in cells})
     _assert_only_of(text, {name: f"`{name}`|{re.escape(way.label)}\\b(?![,-])" for name, way in WAYS.items()}, {
@@ -107,22 +106,11 @@ def test_the_report_of_ways_is_about_the_runs_that_there_are(tmp_path: Path, cel
     })
 
 
-def test_notes_are_on_known_tasks_and_methods_and_name_only_those():
-    notes = read_notes()
-    assert {note.task for note in notes} == {ALL, *TASKS}
-    for note in notes:
-        assert set(note.methods) <= set(METHODS)
-        assert note.text
-        words = {name: pattern for name, pattern in METHOD_WORDS.items() if name not in note.methods}
-        _assert_only_of(note.text, words, set())
-        if note.task != ALL:
-            _assert_only_of(note.text, TASK_WORDS, {note.task})
-
-
 @pytest.mark.parametrize("shortened", [True, False])
-def test_a_note_is_shown_if_all_its_methods_have_runs_of_the_length_that_it_is_about(shortened: bool):
-    both = [note for note in read_notes() if len(note.methods) == 2 and note.full_length]
-    assert both
-    for note in both:
-        assert (note.text in notes_on(note.task, note.methods, shortened=shortened)) is not shortened
-        assert note.text not in notes_on(note.task, note.methods[:1], shortened=shortened)
+@pytest.mark.parametrize("methods", [("reinforce", "reinforce-part"), ("reinforce",)])
+def test_a_paragraph_is_shown_if_all_its_methods_have_runs_of_the_length_that_it_is_about(
+    tmp_path: Path, methods: tuple[str, ...], shortened: bool
+):
+    study = Study(tmp_path, PAPER, lengths=LENGTHS if shortened else {})
+    text = write_report(study, _recorded({("mountaincar", method): 1 for method in methods}))[0].read_text()
+    assert ("The published deviations of both kinds of REINFORCE" in text) == (len(methods) == 2 and not shortened)

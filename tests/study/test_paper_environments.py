@@ -12,10 +12,11 @@ import pytest
 
 from teamnet.errors import EnvironmentRefused
 from teamnet.spec.presets import ENVIRONMENTS, PRESETS, preset
+from teamnet.study.comparison import compare
+from teamnet.study.experiment.study import Study
+from teamnet.study.experiment.workflow import Choice, run_study
 from teamnet.study.interfaces import INTERFACES, interface_of
-from teamnet.study.paper.runs import Study
-from teamnet.study.paper.workflow import Choice, run_study
-from teamnet.study.race import race
+from teamnet.study.paper.methods import PAPER
 from teamnet.study.sweep.session import SweepSpec, run_sweep
 from teamnet.training.make_task import make_task
 from teamnet.training.registry import reward_threshold
@@ -83,12 +84,12 @@ def test_a_study_makes_no_environment_before_its_runs_do(
 
     monkeypatch.setattr("teamnet.team.ray_tasks.run_jobs", run_jobs)
     with pytest.raises(Made) as reached:
-        run_study(Study(tmp_path), Choice(tuple(INTERFACES), seeds=1))
+        run_study(Study(tmp_path, PAPER), Choice(tuple(INTERFACES), seeds=1))
     assert reached.value.args == ()
 
 
-def test_a_race_makes_the_environments_of_its_runs_alone(counted: list[str]):
-    race(["cartpole"], ["map", "a2c"], [0], until=None, episodes=1, out=None)
+def test_a_comparison_makes_the_environments_of_its_runs_alone(counted: list[str]):
+    compare(["cartpole"], ["map", "a2c"], [0], until=None, episodes=1, out=None)
     assert counted == ["CartPole-v1", "CartPole-v1"]
 
 
@@ -97,8 +98,8 @@ def test_an_environment_that_is_not_installed_is_refused_before_anything_starts(
     tmp_path: Path, counted: list[str]
 ):
     for start in (
-        lambda: run_study(Study(tmp_path / "study"), Choice(("cartpole", "lunarlander"), seeds=1)),
-        lambda: race(["cartpole", "lunarlander"], ["map"], [0], until=None, episodes=1, out=tmp_path / "race"),
+        lambda: run_study(Study(tmp_path / "study", PAPER), Choice(("cartpole", "lunarlander"), seeds=1)),
+        lambda: compare(["cartpole", "lunarlander"], ["map"], [0], until=None, episodes=1, out=tmp_path / "race"),
         lambda: run_sweep(SweepSpec("lunarlander", ("step_size=0.1..1",), runs=1), tmp_path / "sweep"),
     ):
         with pytest.raises(EnvironmentRefused) as refusal:

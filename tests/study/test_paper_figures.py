@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from matplotlib.collections import PolyCollection
 
 from teamnet.spec.presets import ENVIRONMENTS
-from teamnet.study.paper.figures import average_curves, describe_figure, draw_task
-from teamnet.study.paper.methods import METHODS
-from teamnet.study.paper.record import Recorded
-from teamnet.study.paper.report import write_report
-from teamnet.study.paper.results import Curve, Result
-from teamnet.study.paper.runs import Study
-from teamnet.study.paper.tasks import TASKS
-from teamnet.study.picture import as_png
+from teamnet.study.experiment.curves import average_curves, describe_figure, draw_curves
+from teamnet.study.experiment.figure import as_png
+from teamnet.study.experiment.recorded import Recorded
+from teamnet.study.experiment.report import write_report
+from teamnet.study.experiment.results import Curve, Result
+from teamnet.study.experiment.study import Study
+from teamnet.study.experiment.tasks import TASKS
+from teamnet.study.paper.methods import METHODS, PAPER
 
 
 def _longest(task: str) -> int:
@@ -89,9 +89,9 @@ def test_a_band_stays_within_its_runs_and_the_more_runs_the_narrower(task: str, 
 def _drawn(monkeypatch: pytest.MonkeyPatch, task: str, results: dict[str, list[Result]]) -> Any:
     kept: list[Any] = []
     monkeypatch.setattr(
-        "teamnet.study.paper.figures.as_png", lambda figure, dpi: (kept.append(figure), as_png(figure))[1]
+        "teamnet.study.experiment.curves.as_png", lambda figure, dpi: (kept.append(figure), as_png(figure))[1]
     )
-    assert draw_task(TASKS[task], results, METHODS)
+    assert draw_curves(TASKS[task], results, METHODS)
     return kept[0]
 
 
@@ -137,7 +137,7 @@ def test_what_is_drawn_stays_within_what_the_task_allows(
 
 def test_a_task_without_curves_has_no_picture(tmp_path: Path):
     without = [_result("cartpole", "map", seed, None) for seed in range(2)]
-    text = write_report(Study(tmp_path), Recorded(without))[0].read_text()
+    text = write_report(Study(tmp_path, PAPER), Recorded(without))[0].read_text()
     assert "cartpole.png" not in text
     assert not (tmp_path / "figures/cartpole.png").exists()
 
@@ -147,14 +147,14 @@ def test_bars_of_returns_against_bytes_stay_within_what_the_task_allows(
 ):
     kept: list[Any] = []
     monkeypatch.setattr(
-        "teamnet.study.paper.locality.as_png", lambda figure, dpi: (kept.append(figure), as_png(figure))[1]
+        "teamnet.study.experiment.traffic.as_png", lambda figure, dpi: (kept.append(figure), as_png(figure))[1]
     )
     averages = [500.0] * 9 + [100.0]  # mean and standard deviation add up to 586
     results = [
         replace(_result("cartpole", method, seed, None), average_return=average)
         for method in ("map", "tuned") for seed, average in enumerate(averages)
     ]
-    write_report(Study(tmp_path), Recorded([*results, replace(results[0], method="frugal")]))
+    write_report(Study(tmp_path, PAPER), Recorded([*results, replace(results[0], method="frugal")]))
     (axes,) = [axes for axes in kept[0].axes if axes.get_visible()]
     bars = {its.get_label(): its.lines[2] for its in axes.containers}
     assert bars["MAP propagation, tuned, frugal"] == (), "a single run has no interval"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,29 +16,30 @@ from teamnet.cli.main import main
 from teamnet.errors import CheckpointError, ResourceError, SpecError, TeamnetError
 from teamnet.spec.presets import preset
 from teamnet.spec.run import RunSpec
-from teamnet.study.paper.figures import average_curves
-from teamnet.study.paper.locality import pareto
-from teamnet.study.paper.methods import METHODS, PeerSpec
-from teamnet.study.paper.notes import notes_on
-from teamnet.study.paper.progress import Durations, StudyProgress
-from teamnet.study.paper.provenance import GoRecord
-from teamnet.study.paper.record import Recorded, read_recorded
-from teamnet.study.paper.report import copy_to_docs, write_report
-from teamnet.study.paper.results import Curve, measure
-from teamnet.study.paper.runs import Study, is_finished, keep_error
-from teamnet.study.paper.tasks import TASKS
-from teamnet.study.paper.workflow import Choice, plan, run_study
+from teamnet.study.baselines import BaselineSpec
+from teamnet.study.experiment.curves import average_curves
+from teamnet.study.experiment.invocations import InvocationLog
+from teamnet.study.experiment.progress import StudyProgress
+from teamnet.study.experiment.recorded import Recorded, all_results, read_recorded
+from teamnet.study.experiment.report import copy_to_docs, write_report
+from teamnet.study.experiment.results import Curve, load_result
+from teamnet.study.experiment.study import Study
+from teamnet.study.experiment.tasks import TASKS
+from teamnet.study.experiment.traffic import pareto
+from teamnet.study.experiment.workflow import Choice, plan, run_study
+from teamnet.study.kept_run import keep_error
+from teamnet.study.paper.methods import METHODS, PAPER
 from tests.study.studies import made_up_run, small_study, table_row
 
 
 def test_a_study_is_planned_seed_by_seed(tmp_path: Path):
-    runs = plan(Study(tmp_path), Choice(("cartpole", "multiplexer"), ("map", "sb3-ppo"), seeds=2, first_seed=3))
+    runs = plan(Study(tmp_path, PAPER), Choice(("cartpole", "multiplexer"), ("map", "sb3-ppo"), seeds=2, first_seed=3))
     assert [(run.task, run.method, run.seed) for run in runs] == [
         ("cartpole", "map", 3), ("cartpole", "sb3-ppo", 3), ("multiplexer", "map", 3),
         ("cartpole", "map", 4), ("cartpole", "sb3-ppo", 4), ("multiplexer", "map", 4),
     ]
     assert runs[0].spec == replace(preset("cartpole"), seed=3)
-    assert runs[1].spec == PeerSpec("cartpole", "ppo", 3, 1000)
+    assert runs[1].spec == BaselineSpec("cartpole", "ppo", 3, 1000)
     assert runs[0].folder == tmp_path / "runs/cartpole/map/seed-3"
 
 
@@ -51,8 +53,8 @@ def test_all_methods_have_complete_specs():
                     assert len(team.rates) == len(team.final_rates) == len(spec.hidden) + 1
 
 
-def test_without_a_choice_all_tasks_and_rules_are_done_but_no_peers(tmp_path: Path):
-    runs = plan(Study(tmp_path), Choice(seeds=1))
+def test_without_a_choice_all_tasks_and_rules_are_done_but_no_baselines(tmp_path: Path):
+    runs = plan(Study(tmp_path, PAPER), Choice(seeds=1))
     assert {run.task for run in runs} == set(TASKS)
     assert {run.method for run in runs} == {name for name in METHODS if not name.startswith("sb3-")}
 
@@ -60,12 +62,12 @@ def test_without_a_choice_all_tasks_and_rules_are_done_but_no_peers(tmp_path: Pa
 def test_a_run_counts_once_its_end_is_reached(tmp_path: Path):
     study = small_study(tmp_path, cartpole=3, multiplexer=25_600)
     run = study.run("cartpole", "map", 0)
-    assert not is_finished(run)
-    assert is_finished(made_up_run(study, "cartpole", "map", 0, [1.0, 2.0, 3.0]))
-    assert not is_finished(made_up_run(study, "cartpole", "map", 1, [1.0, 2.0]))
-    assert is_finished(made_up_run(study, "multiplexer", "map", 0, [0.1, 0.2]))
-    assert not is_finished(made_up_run(study, "multiplexer", "map", 1, [0.1]))
-    assert [(its.task, its.seed) for its in study.finished()] == [("cartpole", 0), ("multiplexer", 0)]
+    assert not load_result(run)
+    assert load_result(made_up_run(study, "cartpole", "map", 0, [1.0, 2.0, 3.0]))
+    assert not load_result(made_up_run(study, "cartpole", "map", 1, [1.0, 2.0]))
+    assert load_result(made_up_run(study, "multiplexer", "map", 0, [0.1, 0.2]))
+    assert not load_result(made_up_run(study, "multiplexer", "map", 1, [0.1]))
+    assert [(its.task, its.seed) for its in all_results(study, Recorded())] == [("cartpole", 0), ("multiplexer", 0)]
 
 
 def test_a_spec_written_before_a_field_was_added_is_still_the_same(tmp_path: Path):
@@ -74,13 +76,13 @@ def test_a_spec_written_before_a_field_was_added_is_still_the_same(tmp_path: Pat
     about = json.loads((run.folder / "spec.json").read_text())
     del about["spec"]["address_bits"]
     (run.folder / "spec.json").write_text(json.dumps(about))
-    assert is_finished(run)
+    assert load_result(run)
 
 
 def test_runs_of_another_spec_are_refused(tmp_path: Path):
     made_up_run(small_study(tmp_path, cartpole=2), "cartpole", "map", 0, [1.0, 2.0])
     with pytest.raises(SpecError) as refusal:
-        run_study(Study(tmp_path), Choice(("cartpole",)), report_only=True)
+        run_study(Study(tmp_path, PAPER), Choice(("cartpole",)), report_only=True)
     assert refusal.value.where.endswith("seed-0/spec.json: episodes")
     assert "1000" in refusal.value.expected
     assert refusal.value.found == "2"
@@ -107,7 +109,7 @@ def test_damaged_runs_are_refused_by_name(tmp_path: Path, name: str, content: st
 def test_what_a_control_run_comes_to(tmp_path: Path, generator: np.random.Generator):
     study = small_study(tmp_path, cartpole=250)
     returns = [*generator.uniform(10, 499, 120).tolist(), 500.0, 300.0, *[500.0] * 128]
-    result = measure(made_up_run(study, "cartpole", "map", 4, returns))
+    result = load_result(made_up_run(study, "cartpole", "map", 4, returns))
     assert (result.task, result.method, result.seed, result.episodes) == ("cartpole", "map", 4, 250)
     assert result.average_return == pytest.approx(sum(returns) / 250)
     assert result.episodes_to_perfect == 121
@@ -119,17 +121,17 @@ def test_what_a_control_run_comes_to(tmp_path: Path, generator: np.random.Genera
 def test_what_a_single_step_run_comes_to(tmp_path: Path, generator: np.random.Generator):
     study = small_study(tmp_path, multiplexer=90 * 12_800)
     returns = generator.uniform(-1, 1, 90).tolist()
-    result = measure(made_up_run(study, "multiplexer", "map", 0, returns))
+    result = load_result(made_up_run(study, "multiplexer", "map", 0, returns))
     assert result.average_return == pytest.approx(np.mean(returns))
     assert result.early_return == pytest.approx(np.mean(returns[:78]))
     assert result.final_return == returns[-1]
     assert (result.episodes_to_perfect, result.episodes_to_solved) == (None, None)
     shorter = small_study(tmp_path / "short", multiplexer=70 * 12_800)
-    assert measure(made_up_run(shorter, "multiplexer", "map", 0, returns[:70])).early_return is None
+    assert load_result(made_up_run(shorter, "multiplexer", "map", 0, returns[:70])).early_return is None
 
 
 def _full_study(folder: Path, generator: np.random.Generator) -> tuple[Study, dict[str, list[list[float]]]]:
-    study = Study(folder)
+    study = Study(folder, PAPER)
     returns = {
         "map": [generator.uniform(400, 500, 1000).tolist() for _ in range(4)],
         "reinforce": [generator.uniform(20, 60, 1000).tolist() for _ in range(3)],
@@ -149,7 +151,7 @@ def test_the_test_beside_the_published_numbers_is_scipys(tmp_path: Path, generat
         ours = (averages.mean(), averages.std(ddof=1), len(averages))
         published_std = std * np.sqrt(10 / 9)  # printed with n below the line
         ps[method] = stats.ttest_ind_from_stats(*ours, mean, published_std, 10, equal_var=False).pvalue
-        row = table_row(path.read_text(), "Beside the published numbers", f"CartPole-v1, `{method}`")
+        row = table_row(path.read_text(), "Compared with the published numbers", f"CartPole-v1, `{method}`")
         assert row[1:6] == [
             str(len(averages)), f"{ours[0]:.2f} ({ours[1]:.2f})", f"{mean:.2f} ({std:.2f})",
             f"{ours[0] - mean:+.2f}", f"{ps[method]:.2g}",
@@ -158,7 +160,7 @@ def test_the_test_beside_the_published_numbers_is_scipys(tmp_path: Path, generat
     low, high = sorted(ps, key=lambda name: ps[name])
     adjusted = {low: min(1, 2 * ps[low]), high: max(2 * ps[low], ps[high])}
     for method in ps:
-        row = table_row(path.read_text(), "Beside the published numbers", f"CartPole-v1, `{method}`")
+        row = table_row(path.read_text(), "Compared with the published numbers", f"CartPole-v1, `{method}`")
         assert row[6] == f"{adjusted[method]:.2g}"
 
 
@@ -167,7 +169,7 @@ def test_methods_are_compared_with_our_own_map_by_scipys_test(tmp_path: Path, ge
     text = write_report(study, Recorded())[0].read_text()
     averages = {method: np.mean(runs, axis=1) for method, runs in returns.items()}
     p = stats.ttest_ind(averages["reinforce"], averages["map"], equal_var=False).pvalue
-    row = table_row(text, "Beside our own `map`", "CartPole-v1, `reinforce`")
+    row = table_row(text, "Compared with our own `map`", "CartPole-v1, `reinforce`")
     assert row[4:] == [f"{averages['reinforce'].mean() - averages['map'].mean():+.2f}", f"{p:.2g}", "lower"]
 
 
@@ -184,7 +186,7 @@ def test_the_report_says_what_a_step_of_each_method_says(tmp_path: Path, generat
 
 
 def test_a_study_whose_cartpole_has_no_map_still_makes_a_report(tmp_path: Path):
-    study = Study(tmp_path)
+    study = Study(tmp_path, PAPER)
     made_up_run(study, "acrobot", "map", 0, [-100.0] * 500)
     made_up_run(study, "cartpole", "tuned", 0, [100.0] * 1000)
     assert "What it takes to communicate" not in write_report(study, Recorded())[0].read_text()
@@ -197,11 +199,11 @@ def test_the_pareto_front_by_hand():
 
 def test_the_report_has_figures_digests_versions_and_a_paragraph(tmp_path: Path, generator: np.random.Generator):
     study, _ = _full_study(tmp_path, generator)
-    keep_error(study.run("acrobot", "map", 5), "Traceback\n  some line\nunit: expected finite numbers")
+    keep_error(study.run("acrobot", "map", 5).folder, "Traceback\n  some line\nunit: expected finite numbers")
     text = write_report(study, Recorded())[0].read_text()
     assert "- acrobot map seed-5: unit: expected finite numbers" in text
-    assert notes_on("cartpole", ["map", "reinforce"], shortened=False) in text
-    assert notes_on("acrobot", [], shortened=False) not in text
+    assert "The environment is the paper's. Its return cannot pass 500" in text
+    assert "A team that finds the goal late" not in text
     assert f"numpy {np.__version__}" in text
     row = table_row(text, "Seeds and digests", "cartpole `map`")
     assert row[1] == "0 1 2 3"
@@ -218,12 +220,12 @@ def test_the_report_has_figures_digests_versions_and_a_paragraph(tmp_path: Path,
 
 
 def test_an_empty_study_and_empty_cells_still_make_a_report(tmp_path: Path):
-    outcome = run_study(Study(tmp_path), Choice(), report_only=True)
+    outcome = run_study(Study(tmp_path, PAPER), Choice(), report_only=True)
     assert "from 0 finished runs" in outcome.report.read_text()
-    made_up_run(Study(tmp_path), "acrobot", "reinforce", 0, [-100.0] * 500)
-    text = run_study(Study(tmp_path), Choice(), report_only=True).report.read_text()
+    made_up_run(Study(tmp_path, PAPER), "acrobot", "reinforce", 0, [-100.0] * 500)
+    text = run_study(Study(tmp_path, PAPER), Choice(), report_only=True).report.read_text()
     assert table_row(text, "Acrobot-v1", "`reinforce`")[1:4] == ["1", "-100.00", "-"]
-    assert "Beside the published numbers" not in text, "a single run has no deviation to test with"
+    assert "Compared with the published numbers" not in text, "a single run has no deviation to test with"
 
 
 def test_shortened_runs_are_not_compared(tmp_path: Path):
@@ -232,7 +234,7 @@ def test_shortened_runs_are_not_compared(tmp_path: Path):
         made_up_run(study, "cartpole", "map", seed, [1.0, 2.0 + seed])
     text = write_report(study, Recorded())[0].read_text()
     assert "These runs were shortened** (cartpole: 2 episodes)" in text
-    assert "Beside the published numbers" not in text
+    assert "Compared with the published numbers" not in text
 
 
 def test_a_figures_lines_by_hand():
@@ -262,17 +264,17 @@ def test_a_kept_curve_is_the_running_mean_at_a_figures_points(generator: np.rand
 
 def test_a_report_is_made_again_from_what_is_recorded_of_it(tmp_path: Path, generator: np.random.Generator):
     study, _ = _full_study(tmp_path / "first", generator)
-    GoRecord(study.files).finished(cpus=2)
+    InvocationLog(study.files).finished(cpus=2)
     text = write_report(study, Recorded())[0].read_text()
-    again = run_study(Study(tmp_path / "second"), Choice(), report_only=True, recorded=study.folder)
+    again = run_study(Study(tmp_path / "second", PAPER), Choice(), report_only=True, recorded=study.folder)
     assert again.report.read_text() == text
     assert "of wall time, up to 2 runs at once" in text
     for name in ("results.jsonl", "goes.jsonl"):
         assert (tmp_path / "second" / name).read_text() == (study.folder / name).read_text()
     choice = Choice(("cartpole",), ("map",), seeds=4)
-    assert run_study(Study(tmp_path / "second"), choice, recorded=study.folder).done == []
-    own = made_up_run(Study(tmp_path / "second"), "cartpole", "map", 9, [7.0] * 1000)
-    outcome = run_study(Study(tmp_path / "second"), Choice(), report_only=True, recorded=study.folder)
+    assert run_study(Study(tmp_path / "second", PAPER), choice, recorded=study.folder).done == []
+    own = made_up_run(Study(tmp_path / "second", PAPER), "cartpole", "map", 9, [7.0] * 1000)
+    outcome = run_study(Study(tmp_path / "second", PAPER), Choice(), report_only=True, recorded=study.folder)
     assert [its.seed for its in outcome.results if its.method == "map"] == [0, 1, 2, 3, own.seed]
 
 
@@ -285,7 +287,7 @@ def test_what_is_recorded_must_fit_the_study(tmp_path: Path, generator: np.rando
     def refusal(content: str, error: type[TeamnetError]) -> TeamnetError:
         path.write_text(content)
         with pytest.raises(error) as refused:
-            read_recorded(Study(tmp_path / "second"), study.folder)
+            read_recorded(Study(tmp_path / "second", PAPER), study.folder)
         return refused.value
 
     assert refusal(lines[0] + "{", CheckpointError).where == str(path)
@@ -297,25 +299,25 @@ def test_what_is_recorded_must_fit_the_study(tmp_path: Path, generator: np.rando
     assert other.where == f"{path}:1: episodes"
     assert "1000" in other.expected
     path.write_text("".join(lines))
-    made_up_run(Study(tmp_path / "second"), "cartpole", "map", 0, [1.0] * 1000, digest="0" * 64)
+    made_up_run(Study(tmp_path / "second", PAPER), "cartpole", "map", 0, [1.0] * 1000, digest="0" * 64)
     with pytest.raises(SpecError) as refused:
-        run_study(Study(tmp_path / "second"), Choice(), report_only=True, recorded=study.folder)
+        run_study(Study(tmp_path / "second", PAPER), Choice(), report_only=True, recorded=study.folder)
     assert refused.value.where.endswith("seed-0: digest")
     assert refused.value.found == "0" * 64
     with pytest.raises(CheckpointError) as missing:
-        run_study(Study(tmp_path / "third"), Choice(), report_only=True, recorded=tmp_path / "nowhere")
+        run_study(Study(tmp_path / "third", PAPER), Choice(), report_only=True, recorded=tmp_path / "nowhere")
     assert missing.value.where == str(tmp_path / "nowhere/results.jsonl")
 
 
 def test_the_time_left_goes_by_runs_of_the_same_cell(tmp_path: Path):
     study = small_study(tmp_path, cartpole=2, acrobot=2)
     known = [
-        measure(made_up_run(study, task, "map", 0, [1.0, 2.0], seconds=seconds))
+        load_result(made_up_run(study, task, "map", 0, [1.0, 2.0], seconds=seconds))
         for task, seconds in (("cartpole", 100.0), ("acrobot", 40.0))
     ]
     runs = [study.run("cartpole", "map", 1), study.run("acrobot", "map", 1), study.run("lunarlander", "map", 1)]
     now = 1000.0
-    progress = StudyProgress(runs, 2, Durations(known), now=lambda: now)
+    progress = StudyProgress(runs, 2, known, now=lambda: now)
     assert progress.seconds_left() == 100 + 40 + 70
     progress.waiting([0, 1])
     now += 30
@@ -330,7 +332,7 @@ def test_the_time_left_goes_by_runs_of_the_same_cell(tmp_path: Path):
     progress.ended(0, "unit: expected something")
     progress.waiting([2])
     assert (progress.seconds_left(), progress.at_once) == (300 / 4, 2)
-    assert StudyProgress(runs, 0, Durations([])).seconds_left() is None
+    assert StudyProgress(runs, 0, []).seconds_left() is None
 
 
 @pytest.mark.parametrize(
@@ -346,7 +348,7 @@ def test_the_time_left_goes_by_runs_of_the_same_cell(tmp_path: Path):
 )
 def test_refusals_come_before_any_work(tmp_path: Path, options: dict[str, Any], where: str, found: str):
     with pytest.raises((SpecError, ResourceError)) as refusal:
-        run_study(Study(tmp_path / "study"), **options)
+        run_study(Study(tmp_path / "study", PAPER), **options)
     assert refusal.value.where == where
     assert found in refusal.value.found
     assert not (tmp_path / "study/runs").exists()
@@ -359,10 +361,10 @@ def test_a_folder_that_cannot_be_written_to_is_refused_with_exit_code_2(capsys: 
     assert capsys.readouterr().err.startswith("teamnet: out: ")
 
 
-def test_a_peer_that_is_not_installed_is_refused_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("teamnet.study.paper.methods.find_spec", lambda name: None)
+def test_a_baseline_that_is_not_installed_is_refused_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "stable_baselines3", None)
     with pytest.raises(ResourceError) as refusal:
-        run_study(Study(tmp_path), Choice(("cartpole",), ("sb3-ppo",), seeds=1))
-    assert refusal.value.where == "method sb3-ppo"
+        run_study(Study(tmp_path, PAPER), Choice(("cartpole",), ("sb3-ppo",), seeds=1))
+    assert refusal.value.where == "algorithm ppo"
     assert "teamnet[peers]" in refusal.value.mend
     assert not (tmp_path / "runs").exists()

@@ -13,13 +13,12 @@ import pytest
 from teamnet.cli.main import main
 from teamnet.errors import SpecError, TeamnetError
 from teamnet.spec.run import LaunchSpec, RunSpec
-from teamnet.study.kept_run import RUN_FILES, content_of_run, keep_run
-from teamnet.study.paper.execute import execute
-from teamnet.study.paper.methods import METHODS, Method, PeerSpec
-from teamnet.study.paper.runs import Study
-from teamnet.study.paper.workflow import Choice, run_study
+from teamnet.study.experiment.method import Method
+from teamnet.study.experiment.study import Study
+from teamnet.study.experiment.workflow import Choice, run_study
+from teamnet.study.kept_run import RUN_FILES
+from teamnet.study.paper.methods import METHODS, PAPER
 from teamnet.team.ray_tasks import Ended, Job, run_jobs
-from teamnet.training.run_files import read_run_files
 from teamnet.training.saving import Saving
 from teamnet.training.session import train
 from tests.study.folders import contents
@@ -51,7 +50,7 @@ def _files(folder: Path) -> dict[str, tuple[int, bytes]]:
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory, shared_ray: None) -> Study:
-    study = Study(tmp_path_factory.mktemp("paper"), lengths=LENGTHS)
+    study = Study(tmp_path_factory.mktemp("paper"), PAPER, LENGTHS)
     outcome = run_study(study, Choice(("cartpole", "multiplexer"), ("map", "reinforce"), seeds=2))
     assert len(outcome.done) == 8
     assert outcome.failed == []
@@ -96,7 +95,7 @@ def test_the_report_holds_what_the_metrics_say(study: Study):
         assert (line["digest"], line["env_steps"]) == (summary["digest"], summary["env_steps"])
         assert line["average_return"] == pytest.approx(summary["mean_return"])
         assert f"`{line['digest'][:8]}`" in report
-    assert "`teamnet paper` was at it for" in report
+    assert "`teamnet paper` took" in report
 
 
 def test_a_run_is_the_one_that_train_makes(study: Study, tmp_path: Path):
@@ -163,7 +162,7 @@ def test_files_of_others_are_refused_before_anything_is_done(study: Study, tmp_p
 @pytest.mark.parametrize("name", ["results.md", "results.jsonl", "goes.jsonl", "figures/cartpole.png"])
 def test_a_report_that_was_changed_by_hand_is_not_replaced(study: Study, tmp_path: Path, name: str):
     shutil.copytree(study.folder, tmp_path / "copy")
-    copy = Study(tmp_path / "copy", lengths=LENGTHS)
+    copy = Study(tmp_path / "copy", PAPER, LENGTHS)
     run_study(copy, Choice(("cartpole",), ("map",), seeds=2), report_only=True, docs=tmp_path / "docs")
     docs = contents(tmp_path / "docs")
     (copy.folder / name).write_bytes((copy.folder / name).read_bytes() + b"mine")
@@ -178,13 +177,13 @@ def test_a_report_that_was_changed_by_hand_is_not_replaced(study: Study, tmp_pat
 def test_another_spec_in_the_same_folder_is_refused_and_nothing_changes(study: Study):
     before = _files(study.folder)
     with pytest.raises(SpecError, match="episodes: expected this study's, 9; found 8"):
-        run_study(Study(study.folder, lengths={"cartpole": 9}), Choice(("acrobot",), ("map",), seeds=1))
+        run_study(Study(study.folder, PAPER, lengths={"cartpole": 9}), Choice(("acrobot",), ("map",), seeds=1))
     assert _files(study.folder) == before
 
 
 def test_a_run_that_fails_is_recorded_while_the_others_go_on_and_is_tried_again(tmp_path: Path):
     methods = {"diverging": Diverging("diverging", "diverging"), **METHODS}
-    study = Study(tmp_path, methods, {"cartpole": 3})
+    study = Study(tmp_path, replace(PAPER, methods=methods), {"cartpole": 3})
     choice = Choice(("cartpole",), ("diverging", "map"), seeds=2)
     for _ in range(2):
         outcome = run_study(study, choice)
@@ -196,8 +195,8 @@ def test_a_run_that_fails_is_recorded_while_the_others_go_on_and_is_tried_again(
     assert "expected finite" in error
     assert "Traceback" not in error
     assert f"- cartpole diverging seed-1: {error.strip()}" in outcome.report.read_text()
-    repaired = Study(tmp_path, {"diverging": METHODS["map"], "map": METHODS["map"]}, {"cartpole": 3})
-    outcome = run_study(repaired, choice)
+    fixed = replace(PAPER, methods={"diverging": METHODS["map"], "map": METHODS["map"]})
+    outcome = run_study(Study(tmp_path, fixed, {"cartpole": 3}), choice)
     assert len(outcome.done) == 2
     assert not (tmp_path / "runs/cartpole/diverging/seed-1/error.txt").exists()
 
@@ -238,24 +237,3 @@ def test_jobs_end_in_any_order_and_failures_are_theirs_alone():
     assert ended[3].error.strip().splitlines()[-1] == "ValueError: three is refused"
     assert ended[4].error == "number: expected no four; found 4. Take another."
     assert max(seen) <= 2
-
-
-def test_a_peers_run_is_kept_with_the_spec_that_was_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    import sys
-    import types
-
-    def train_peer(task: str, algorithm: str, seed: int, episodes: int | None = None) -> dict[str, bytes]:
-        lines = [{"env_steps": 9, "episode": 1, "return": 9.0, "length": 9}]
-        return content_of_run({"policy": "MlpPolicy"}, lines, {"episodes": episodes, "seed": seed})
-
-    peers = types.ModuleType("teamnet.study.peers")
-    monkeypatch.setattr(peers, "train_peer", train_peer, raising=False)
-    monkeypatch.setitem(sys.modules, "teamnet.study.peers", peers)
-    files = execute(PeerSpec("cartpole", "ppo", 5, 12))
-    keep_run(tmp_path, files)
-    kept = read_run_files(tmp_path)
-    assert kept.summary is not None
-    assert (kept.summary["episodes"], kept.summary["seed"]) == (12, 5)
-    about = kept.about
-    assert about["spec"] == {"task": "cartpole", "algorithm": "ppo", "seed": 5, "episodes": 12, "env_steps": None}
-    assert about["settings"] == {"policy": "MlpPolicy"}

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from teamnet.study.paper.published import PUBLISHED, Published
-from teamnet.study.paper.results import first_reached, running_mean
-from teamnet.study.paper.statistics import Difference, Spread, holm, spread, welch
+from teamnet.study.experiment.results import first_reached, running_mean
+from teamnet.study.experiment.statistics import Published, Spread, holm, spread, welch
+from teamnet.study.experiment.summary_tables import verdict
+from teamnet.study.paper.published import PUBLISHED
 
 
 def test_mean_and_deviation_are_the_textbook_ones():
@@ -59,7 +60,7 @@ def test_welchs_test_is_the_formula(generator: np.random.Generator):
     error = 12.0**2 / 10 + 5.40**2 / 9
     t = (-112.0 + 100.29) / math.sqrt(error)
     freedom = error**2 / ((12.0**2 / 10) ** 2 / 9 + (5.40**2 / 9) ** 2 / 9)
-    assert welch(ours, published) == pytest.approx(2 * stats.t.sf(abs(t), freedom), rel=1e-12)
+    assert welch(ours, published.spread) == pytest.approx(2 * stats.t.sf(abs(t), freedom), rel=1e-12)
 
 
 def test_welchs_test_of_summaries_is_that_of_the_values(generator: np.random.Generator):
@@ -67,12 +68,13 @@ def test_welchs_test_of_summaries_is_that_of_the_values(generator: np.random.Gen
     summary = spread(list(ours), "e")
     assert summary is not None
     published = Published(float(theirs.mean()), float(theirs.std()))  # as the official code prints it
-    assert welch(summary, published) == pytest.approx(stats.ttest_ind(ours, theirs, equal_var=False).pvalue, rel=1e-9)
+    expected = stats.ttest_ind(ours, theirs, equal_var=False).pvalue
+    assert welch(summary, published.spread) == pytest.approx(expected, rel=1e-9)
 
 
 def test_no_test_without_two_runs_or_any_deviation():
-    assert welch(Spread(1, 3.0, 0.0, 3.0, 3.0), Published(2.0, 1.0)) is None
-    assert welch(Spread(3, 3.0, 0.0, 3.0, 3.0), Published(2.0, 0.0)) is None
+    assert welch(Spread(1, 3.0, 0.0, 3.0, 3.0), Published(2.0, 1.0).spread) is None
+    assert welch(Spread(3, 3.0, 0.0, 3.0, 3.0), Published(2.0, 0.0).spread) is None
 
 
 def test_holms_adjustment_by_hand():
@@ -83,12 +85,12 @@ def test_holms_adjustment_by_hand():
 
 
 @pytest.mark.parametrize(
-    ("difference", "p", "verdict"),
+    ("difference", "p", "expected"),
     [(-5.0, 0.04, "below"), (5.0, 0.04, "above"), (-5.0, 0.06, "not below beyond chance"),
      (5.0, 0.05, "not below beyond chance")],
 )
-def test_the_verdict_goes_by_the_plain_p(difference: float, p: float, verdict: str):
-    assert Difference(difference, p, min(1.0, 9 * p)).verdict == verdict
+def test_the_verdict_goes_by_the_plain_p(difference: float, p: float, expected: str):
+    assert verdict(difference, p) == expected
 
 
 def test_episodes_to_a_score():

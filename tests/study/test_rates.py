@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import accumulate, chain, repeat
+from itertools import chain, repeat
 
 import pytest
 
@@ -24,15 +24,9 @@ def run() -> Iterator[Run]:
 
 
 def _let_host_take(monkeypatch: pytest.MonkeyPatch, *shares: float) -> None:
-    """Of a hundred ticks of each timing; of those that follow, as in the last one."""
-    spent = chain.from_iterable(([0, 0], [100 - 100 * its, 100 * its]) for its in chain(shares, repeat(shares[-1])))
-    clock = accumulate(spent, lambda old, new: [old[0] + new[0], old[1] + new[1]])
-
-    def processor_times() -> list[float]:
-        busy, stolen = next(clock)
-        return [busy, 0, 0, 0, 0, 0, 0, stolen]
-
-    monkeypatch.setattr(rates, "_processor_times", processor_times)
+    """During each timing; during those that follow as in the last one."""
+    between = chain.from_iterable((0.0, share) for share in chain(shares, repeat(shares[-1])))
+    monkeypatch.setattr(rates, "_stolen_share", lambda: next(between))
 
 
 def test_disturbed_timings_are_made_again(run: Run, monkeypatch: pytest.MonkeyPatch):

@@ -17,6 +17,7 @@ from teamnet.spec.run import LaunchSpec
 from teamnet.study.communication.grid import Grid
 from teamnet.study.communication.session import run_grid
 from teamnet.study.kept_run import content_of_run, keep_run
+from teamnet.study.rates import Precision
 from teamnet.study.scaling.session import run_scaling
 from teamnet.training.saving import Saving
 from teamnet.training.session import train
@@ -33,12 +34,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         spec = replace(preset("cartpole", method), hidden=(5, 4), env_steps=300, episodes=None, seed=seed)
         train(spec, LaunchSpec("local"), its / f"{method} <b>", saving=Saving(10**9))
     run_grid(
-        "cartpole", Grid(("map", "tuned"), hidden=("5-4",)), LaunchSpec("local"), cross=False, seconds=0.01, repeats=1,
+        "cartpole", Grid(("map", "tuned"), hidden=("5-4",)), LaunchSpec("local"), Precision(0.01, 1), cross=False,
         out=its / "grid", trace=False, say=lambda message: None,
     )
     points = scaled_points()
     run_scaling(
-        "cartpole", "batch", points, lambda: USUAL, seconds=0.01, repeats=1, measured=True, out=its / "scale",
+        "cartpole", "batch", points, lambda: USUAL, Precision(0.01, 1), measured=True, out=its / "scale",
         say=lambda message: None,
     )
     return its

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +11,17 @@ import pytest
 
 from teamnet.errors import SpecError
 from teamnet.spec.run import LaunchSpec
+from teamnet.study.communication.grid import Configuration
 from teamnet.study.plan.cluster import Cluster
 from teamnet.study.plan.machine import save_machine
 from teamnet.study.scaling.points import Point, points_of, synapses
 from teamnet.study.scaling.table import efficiency, prediction_errors, scaling_table, speed_up, turning_point
+from teamnet.training.owned_files import OwnedFiles
 from tests.commands import run_command
 from tests.study.folders import contents
 from tests.study.test_plan import USUAL, small, teams_of
 
-BASE: dict[str, Any] = {
-    "methods": "tuned", "grains": "layer", "transports": "board", "placements": "pack", "batches": 1, "hidden": "6-4",
-    "settle_steps": None,
-}
+BASE = Configuration("tuned", hidden="6-4")
 
 
 def scaled_points() -> list[Point]:
@@ -37,13 +37,13 @@ def _row(factor: str, value: str, measured: float | None, predicted: float, **mo
 def test_one_factor_grows_and_the_rest_stays():
     cluster, launch = Cluster(nodes=4), LaunchSpec(address="here:6379", link_latency=1e-3)
     widths = points_of("width", ("1", "3"), BASE, cluster, launch)
-    assert [its.configuration["hidden"] for its in widths] == ["6-4", "18-12"]
+    assert [its.configuration.hidden for its in widths] == ["6-4", "18-12"]
     depths = points_of("depth", ("1", "3"), BASE, cluster, launch)
-    assert [its.configuration["hidden"] for its in depths] == ["6", "6-6-6"]
+    assert [its.configuration.hidden for its in depths] == ["6", "6-6-6"]
     grains = points_of("actors", (), BASE, cluster, launch)
-    assert [its.configuration["grains"] for its in grains] == ["layer", "block:32", "block:16", "block:8"]
+    assert [its.configuration.grains for its in grains] == ["layer", "block:32", "block:16", "block:8"]
     for point in (*widths, *depths, *grains):
-        changed = {name for name in BASE if point.configuration[name] != BASE[name]}
+        changed = {name for name, value in vars(BASE).items() if getattr(point.configuration, name) != value}
         assert len(changed) <= 1
         assert point.possible
 
@@ -52,11 +52,11 @@ def test_nodes_can_be_measured_on_one_and_on_all():
     launch = LaunchSpec(address="here:6379", link_latency=1e-3)
     nodes = points_of("nodes", ("1", "2", "4", "8"), BASE, Cluster(nodes=4), launch)
     assert [its.possible for its in nodes] == [True, False, True, False]
-    assert [its.configuration["placements"] for its in nodes] == ["pack", "spread", "spread", "spread"]
+    assert [its.configuration.placements for its in nodes] == ["pack", "spread", "spread", "spread"]
     assert [its.cluster.nodes for its in nodes] == [1, 2, 4, 8]
     assert [its.launch.link_latency for its in nodes] == [0.0, 1e-3, 1e-3, 1e-3]
-    layers = points_of("nodes", ("2",), BASE | {"placements": "by-layer"}, Cluster(nodes=2), launch)
-    assert layers[0].configuration["placements"] == "by-layer"
+    layers = points_of("nodes", ("2",), replace(BASE, placements="by-layer"), Cluster(nodes=2), launch)
+    assert layers[0].configuration.placements == "by-layer"
 
 
 def test_speed_up_and_efficiency():
@@ -64,7 +64,7 @@ def test_speed_up_and_efficiency():
     assert speed_up(strong, "measured") == [1.0, 1.5]
     assert efficiency(strong, "measured") == [1.0, 1.5 / 4]
     assert turning_point(strong) == "layer"
-    assert prediction_errors(strong) == pytest.approx([0.1, 0.6])
+    assert prediction_errors(strong, "measured", "predicted") == pytest.approx([0.1, 0.6])
     weak = [_row("width", "1", 100.0, 1.0, work=10), _row("width", "2", 40.0, 1.0, work=35, actors=12)]
     assert speed_up(weak, "measured") == [1.0, pytest.approx(1.4)]
     assert efficiency(weak, "measured")[1] == pytest.approx(0.7)
@@ -97,16 +97,22 @@ def test_work_is_synapses_and_biases():
 def test_the_command_measures_predicts_and_keeps(capsys: pytest.CaptureFixture[str], tmp_path: Path):
     save_machine(USUAL, tmp_path / "machine.json")
     common = ("--machine", tmp_path / "machine.json", "--out", tmp_path / "out", "--backend", "local")
-    out, err = run_command(
-        capsys, "scale", "width", "--values", 1, 2, *common, "--hidden", "6-4", "--seconds", 0.01, "--repeats", 1,
-        "--method", "tuned",
+    asked = (
+        "scale", "width", "--values", 1, 2, *common, "--hidden", "6-4", "--seconds", 0.01, "--repeats", 1, "--method",
+        "tuned",
     )
+    out, err = run_command(capsys, *asked)
     rows = [json.loads(line) for line in (tmp_path / "out/scale.jsonl").read_text().splitlines()]
     assert [(row["value"], row["hidden"], row["actors"]) for row in rows] == [("1", "6-4", 1), ("2", "12-8", 1)]
     assert all(row["measured"] > 0 and row["predicted"] > 0 for row in rows)
     assert out.startswith((tmp_path / "out/scale.md").read_text().split("\n\n")[1].splitlines()[0])
     assert (tmp_path / "out/scale.png").read_bytes().startswith(b"\x89PNG")
     assert "2 of 2: width 2" in err
+    lines = (tmp_path / "out/scale.jsonl").read_bytes().splitlines(keepends=True)
+    OwnedFiles(tmp_path / "out", "scale").write("scale.jsonl", lines[0])  # as after an interrupt
+    _, err = run_command(capsys, *asked)
+    assert err.splitlines() == ["2 of 2: width 2"]
+    assert (tmp_path / "out/scale.jsonl").read_bytes().startswith(lines[0])
     again = ("scale", "nodes", "--no-measure", "--json", *common[:4], "--backend", "ray")
     before = contents(tmp_path)
     run_command(capsys, *again, code=2)
@@ -120,7 +126,7 @@ def test_the_command_measures_predicts_and_keeps(capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    (("nods",), "factor: expected one of actors, nodes, width, depth, batch; found nods. Did you mean 'nodes'?"),
+    (("nods",), "factor: expected one of actors, nodes, width, depth, batch; found 'nods'. Did you mean 'nodes'?"),
     (("width", "--values", "0"), "width: expected whole numbers from 1, in digits; found '0'"),
     (("batch", "--values", "two"), "batch: expected whole numbers from 1, in digits; found 'two'"),
     (("width", "--values", "0" * 5000 + "1"), "width: expected whole numbers from 1, in digits"),

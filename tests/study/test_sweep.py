@@ -22,13 +22,13 @@ from teamnet.spec.files import from_plain
 from teamnet.spec.presets import PRESETS, preset
 from teamnet.spec.resolve import Interface
 from teamnet.spec.run import LaunchSpec, RunSpec
-from teamnet.study.sweep.fields import find_place, known_fields
+from teamnet.study.experiment.records import read_records
 from teamnet.study.sweep.ranges import Choice, Interval, parse_range, show, types_of
 from teamnet.study.sweep.sensitivity import common_scores, find_sensitivity, rank_correlation
-from teamnet.study.sweep.session import SweepSpec, read_rows, run_sweep
-from teamnet.study.sweep.table import best_first, result_lines
+from teamnet.study.sweep.session import SweepSpec, run_sweep
+from teamnet.study.sweep.summary import best_first, result_lines
 from teamnet.study.sweep.trials import REPORTS, draw_trials, train_trial
-from teamnet.study.sweep.vary import parse_variations, vary_spec
+from teamnet.study.sweep.variation import find_place, known_fields, parse_variations, vary_spec
 from teamnet.training.owned_files import OwnedFiles
 from teamnet.training.run import Run
 from tests.study.folders import contents
@@ -318,7 +318,7 @@ SWEEP = SweepSpec("cartpole", ("step_size=0.2..1", "actor.temperature=1,2", "hid
 def test_a_sweeps_rows_are_what_the_same_runs_done_by_hand_give(tmp_path: Path):
     at_home = set(Path.home().glob("ray_results/*"))
     rows = run_sweep(replace(SWEEP, seeds=2), tmp_path / "sweep", cpus=1, say=functools.partial(_keep, tmp_path))
-    assert rows == read_rows(tmp_path / "sweep")
+    assert rows == read_records(tmp_path / "sweep/trials.jsonl")
     assert sorted(row["trial"] for row in rows) == [0, 1, 2]
     for row in rows:
         means, digests = [], []
@@ -363,7 +363,7 @@ def test_the_command_prints_what_its_folder_holds_and_goes_on(capsys: pytest.Cap
     )
     code, out, err = _main(capsys, *asked)
     assert code == 0, err
-    rows = read_rows(tmp_path)
+    rows = read_records(tmp_path / "trials.jsonl")
     assert len(rows) == 4
     table = out.splitlines()
     assert table[0].split() == ["trial", "mean", "return", "episodes", "seconds", "step_size", "hidden",
@@ -382,7 +382,7 @@ def test_the_command_prints_what_its_folder_holds_and_goes_on(capsys: pytest.Cap
     assert code == 0, err
     assert "1 of 4 trials to do" in err
     summary = json.loads(out.splitlines()[-1])
-    again = read_rows(tmp_path)
+    again = read_records(tmp_path / "trials.jsonl")
     assert again[:3] == rows[:3]
     assert again[3]["values"] == rows[3]["values"]
     assert (summary["trials"], summary["best"]) == (4, best_first(again)[0])
@@ -400,7 +400,7 @@ def test_the_command_prints_what_its_folder_holds_and_goes_on(capsys: pytest.Cap
         assert contents(tmp_path) == before, "results stay until there are new ones"
     code, _, err = _main(capsys, *other, "--overwrite", "--runs", 2)
     assert code == 0, err
-    assert {row["seeds"][0] for row in read_rows(tmp_path)} == {1, 2}
+    assert {row["seeds"][0] for row in read_records(tmp_path / "trials.jsonl")} == {1, 2}
     assert (tmp_path / "tune/notes.txt").read_text() == "mine"
     for changed in (
         (tmp_path / "trials.jsonl").read_bytes().replace(b"\n", b"\r\n"), (tmp_path / "trials.jsonl").read_bytes()[:-9]

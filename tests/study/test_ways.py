@@ -10,11 +10,11 @@ import pytest
 from teamnet.spec.check import check_run
 from teamnet.spec.presets import preset
 from teamnet.spec.run import RunSpec
-from teamnet.study.paper.locality import ledger_of
-from teamnet.study.paper.record import Recorded, read_recorded
-from teamnet.study.paper.runs import Study
-from teamnet.study.ways.methods import LENGTHS, WAYS
-from teamnet.study.ways.report import write_ways
+from teamnet.study.ablation.methods import ABLATION, LENGTHS, WAYS
+from teamnet.study.experiment.recorded import Recorded, read_recorded
+from teamnet.study.experiment.report import write_report
+from teamnet.study.experiment.study import Study
+from teamnet.study.experiment.traffic import ledger_of
 from tests.commands import run_command
 from tests.study.studies import made_up_run, table_row
 
@@ -53,15 +53,15 @@ def test_the_ways_differ_from_frugal_in_what_they_are_named_after():
 
 
 def test_the_report_sets_what_is_learned_beside_what_is_said(tmp_path: Path):
-    study = Study(tmp_path, WAYS, {"cartpole": 3, "multiplexer": 25_600})
+    study = Study(tmp_path, ABLATION, {"cartpole": 3, "multiplexer": 25_600})
     for seed in (0, 1):
         made_up_run(study, "cartpole", "map", seed, [100.0, 200.0 + seed, 300.0])
         made_up_run(study, "cartpole", "int8", seed, [10.0, 20.0 + seed, 30.0])
         made_up_run(study, "multiplexer", "map", seed, [0.5, 0.7])
-    path, results = write_ways(study, Recorded())
+    path, results = write_report(study, Recorded())
     report = path.read_text()
     assert len(results) == 6
-    row = table_row(report, "Beside the published schedule", "CartPole-v1, `int8`")
+    row = table_row(report, "Compared with the published schedule", "CartPole-v1, `int8`")
     assert row[1:4] == ["2", "20.17 (0.24)", "200.17 (0.24)"]
     assert row[-1] == "lower"
     said = ledger_of(_spec("cartpole", "int8"))
@@ -89,12 +89,12 @@ def test_the_command_runs_what_is_asked_for_and_does_it_once(
 
 def test_an_unknown_way_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path):
     _, err = run_command(capsys, "ways", "--methods", "inte8", "--out", tmp_path, code=2)
-    assert "methods: expected some of map, every-5" in err
+    assert "methods: expected one of map, every-5" in err
     assert "Did you mean 'int8'?" in err
 
 
 def test_what_settled_units_said_is_measured(tmp_path: Path):
-    study = Study(tmp_path, WAYS, {"cartpole": 3})
+    study = Study(tmp_path, ABLATION, {"cartpole": 3})
     for seed, share in ((0, 0.25), (1, 0.75)):
         said = {
             kind: {"messages_per_step": share * its.messages, "bytes_per_step": share * its.bytes}
@@ -102,10 +102,10 @@ def test_what_settled_units_said_is_measured(tmp_path: Path):
         }
         made_up_run(study, "cartpole", "map", seed, [10.0, 20.0, 30.0])
         made_up_run(study, "cartpole", "settled", seed, [10.0, 20.0, 30.0], communication={"edges": said})
-    path, _ = write_ways(study, Recorded())
+    path, _ = write_report(study, Recorded())
     (tmp_path / "again").mkdir()
-    again = Study(tmp_path / "again", WAYS, {"cartpole": 3})
-    for text in (path.read_text(), write_ways(again, read_recorded(again, tmp_path))[0].read_text()):
+    again = Study(tmp_path / "again", ABLATION, {"cartpole": 3})
+    for text in (path.read_text(), write_report(again, read_recorded(again, tmp_path))[0].read_text()):
         rows = [line for line in text.splitlines() if line.startswith("| `settled` | 45 (100.0 %)")]
         assert len(rows) == 1
         assert "90 (50.0 %)" in rows[0]

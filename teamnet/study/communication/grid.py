@@ -1,35 +1,60 @@
-"""A grid of configurations: what each says in a step, how fast it is, and how much of the time its units wait."""
+"""A grid of configurations: the values of each factor, and the runs that they make."""
 
 from __future__ import annotations
 
 import itertools
-import math
-import statistics
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 
 from teamnet.errors import SpecError
 from teamnet.spec.check import whole_numbers
 from teamnet.spec.presets import SINGLE_STEP_TASKS, preset
 from teamnet.spec.run import LaunchSpec, RunSpec
-from teamnet.study.memory import session_bytes
-from teamnet.study.rates import ENDLESS, median_rate, timings
-from teamnet.team.address import cluster_address
-from teamnet.training.run import Run
+from teamnet.study.rates import ENDLESS
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """One configuration of a task; its fields are keys of the records in ``comm.jsonl`` and ``scale.jsonl``.
+
+    Args:
+        methods: the preset, which names a rule, its schedule and its hyperparameters.
+        grains, transports, placements: of the launch.
+        batches: parallel environments, as a multiple of the preset's.
+        hidden: neurons of the hidden layers, such as ``64-32``; empty for none.
+        settle_steps: ``None`` for the preset's.
+    """
+
+    methods: str = "map"
+    grains: str = "layer"
+    transports: str = "board"
+    placements: str = "pack"
+    batches: int = 1
+    hidden: str = "64-32"
+    settle_steps: int | None = None
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The neurons of each hidden layer.
+
+        Raises:
+            SpecError: ``hidden`` is not as described.
+        """
+        return whole_numbers("hidden", self.hidden.split("-")) if self.hidden else ()
+
+    def specs(self, task: str, launch: LaunchSpec) -> tuple[RunSpec, LaunchSpec]:
+        """The run of the configuration, without an end, and where it is launched."""
+        spec = preset(task, self.methods)
+        spec = replace(
+            spec, env_steps=ENDLESS, episodes=None, num_envs=self.batches * spec.num_envs, hidden=self.sizes,
+            settle_steps=spec.settle_steps if self.settle_steps is None else self.settle_steps,
+        )
+        return spec, replace(launch, grain=self.grains, transport=self.transports, placement=self.placements)
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The values of each factor; the first ones together are the configuration that the others are compared with.
-
-    Args:
-        methods: presets, which name a rule, its schedule and its hyperparameters.
-        grains, transports, placements: of the launch.
-        batches: parallel environments.
-        hidden: neurons of the hidden layers, such as ``64-32``, which is how depth and width vary.
-        settle_steps: ``None`` for the preset's.
-    """
+    """The values of each field of :class:`Configuration`; the first ones together are the base of comparison."""
 
     methods: tuple[str, ...] = ("map",)
     grains: tuple[str, ...] = ("layer",)
@@ -39,7 +64,7 @@ class Grid:
     hidden: tuple[str, ...] = ("64-32",)
     settle_steps: tuple[int | None, ...] = (None,)
 
-    def configurations(self, *, cross: bool) -> list[dict[str, Any]]:
+    def configurations(self, *, cross: bool) -> list[Configuration]:
         """All combinations, or only those in which one factor differs from the first configuration.
 
         Raises:
@@ -50,10 +75,11 @@ class Grid:
             if not values:
                 raise SpecError(name, expected="1 value or more", found="none", mend="Give one, or leave it out.")
         if cross:
-            return [dict(zip(factors, values, strict=True)) for values in itertools.product(*factors.values())]
-        first = {name: values[0] for name, values in factors.items()}
-        others = [first | {name: value} for name, values in factors.items() for value in values[1:]]
-        return [first, *others]
+            return [Configuration(*values) for values in itertools.product(*factors.values())]
+        first = Configuration(*(values[0] for values in factors.values()))
+        return [first, *(
+            replace(first, **{name: value}) for name, values in factors.items() for value in values[1:]
+        )]
 
 
 def usual_methods(task: str) -> tuple[str, ...]:
@@ -62,81 +88,11 @@ def usual_methods(task: str) -> tuple[str, ...]:
     return ("map", "tuned", "frugal", *(() if single_step else ("map-async",)), "backprop", "reinforce")
 
 
-def specs_of(task: str, configuration: Mapping[str, Any], launch: LaunchSpec) -> tuple[RunSpec, LaunchSpec]:
-    """The run of a configuration, without an end, and where it is launched."""
-    spec = preset(task, configuration["methods"])
-    steps = configuration["settle_steps"]
-    spec = replace(
-        spec, env_steps=ENDLESS, episodes=None, num_envs=configuration["batches"] * spec.num_envs,
-        hidden=sizes_of(configuration["hidden"]), settle_steps=spec.settle_steps if steps is None else steps,
-    )
-    return spec, replace(
-        launch, grain=configuration["grains"], transport=configuration["transports"],
-        placement=configuration["placements"],
-    )
-
-
-def sizes_of(hidden: str) -> tuple[int, ...]:
-    """The sizes of hidden layers from below, such as ``64-32``; none for the empty text.
-
-    Raises:
-        SpecError: it says something else.
-    """
-    return whole_numbers("hidden", hidden.split("-")) if hidden else ()
-
-
-def check_timing(seconds: float, repeats: int) -> None:
-    """Refuse timings that cannot be taken.
-
-    Raises:
-        SpecError: there is none, or it takes no time.
-    """
-    if not 0.0 < seconds < math.inf:
-        raise SpecError("seconds", expected="a number above 0", found=str(seconds), mend="Give such a number.")
-    if repeats < 1:
-        raise SpecError("repeats", expected="1 or more", found=str(repeats), mend="Give such a number.")
-
-
-def measure(
-    task: str, configuration: Mapping[str, Any], launch: LaunchSpec, *, seconds: float, repeats: int,
-    inspect: Callable[[Run], None] = lambda run: None,
-) -> dict[str, Any]:
-    """Run one configuration and return what it came to, as JSON types.
-
-    Args:
-        task: a preset's name.
-        configuration: one of :meth:`Grid.configurations`.
-        launch: backend and cluster.
-        seconds: of each timing, or a little more.
-        repeats: timings, of which the median counts; see :func:`teamnet.study.rates.timings`.
-        inspect: called with the run before it ends.
-
-    Raises:
-        TeamnetError: the configuration is refused or failed.
-    """
-    run = Run(*specs_of(task, configuration, launch))
-    try:
-        found = timings(run, seconds, repeats)
-        ledger = run.ledger().as_plain()
-        inspect(run)
-        actors = len(ledger["units"]) if run.launch.backend == "ray" else 0
-        private = actors > 0 and not cluster_address(launch.address)  # whose processes all descend from this one
-        return {
-            "task": task, **configuration, "backend": launch.backend, "rule": run.spec.rule,
-            "link_latency": launch.link_latency, "actors": actors, "env_steps_per_second": median_rate(found),
-            "rates": [its.rate for its in found], "stolen": statistics.median(its.stolen for its in found),
-            "startup_seconds": run.startup_seconds, "memory": session_bytes() if private else None,
-            "waiting": waiting_share(ledger["units"]),
-            "ledger": ledger,
-        }
-    finally:
-        run.close()
-
-
-def waiting_share(units: Sequence[Mapping[str, Any]]) -> float | None:
-    """The share of an average unit's time that it waits; ``None`` where nobody waits."""
-    if any(unit["waited"] is None for unit in units):
-        return None
-    busy = sum(unit["computed"] + unit["published"] for unit in units)
-    waited = sum(unit["waited"] for unit in units)
-    return waited / (busy + waited)
+def label(configuration: Configuration, others: Sequence[Configuration]) -> str:
+    """What tells a configuration from the others of its grid; its method, if there is nothing else."""
+    shown: dict[str, str] = {
+        "batches": f"batch x{configuration.batches}", "hidden": configuration.hidden or "no hidden",
+        "settle_steps": "usual steps" if configuration.settle_steps is None else f"{configuration.settle_steps} steps",
+    }
+    varied = [name for name in asdict(configuration) if len({getattr(other, name) for other in others}) > 1]
+    return ", ".join(shown.get(name, str(getattr(configuration, name))) for name in varied or ["methods"])

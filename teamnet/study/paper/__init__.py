@@ -1,1 +1,1 @@
-"""``teamnet paper``: the paper's tasks and rules over many seeds, beside the published numbers."""
+"""``teamnet paper``: the paper's tasks and rules over many seeds, compared with the published numbers."""

@@ -2,26 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Published:
-    """Mean and standard deviation of the average return over ``n`` runs.
-
-    The deviation is printed by the official code's ``print_stat``, which has ``n`` below the line (NumPy's default).
-    """
-
-    mean: float
-    std: float
-    n: int = 10
-
-    @property
-    def sample_std(self) -> float:
-        """The same deviation with ``n - 1`` below the line, as ours have it."""
-        return self.std * math.sqrt(self.n / (self.n - 1)) if self.n > 1 else 0.0
-
+from teamnet.study.experiment.statistics import Published
 
 PUBLISHED: dict[str, dict[str, Published]] = {
     "acrobot": {

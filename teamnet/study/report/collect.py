@@ -1,9 +1,8 @@
-"""What lies in folders of runs: runs, studies and communication grids, wherever in them."""
+"""What is found in folders of runs: runs, communication grids and scaling experiments, wherever in them."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,9 @@ import numpy as np
 
 from teamnet.errors import CheckpointError, SpecError
 from teamnet.spec.presets import SINGLE_STEP_TASKS
-from teamnet.study.communication.table import label
-from teamnet.study.paper.results import Curve
+from teamnet.study.communication.table import comm_table
+from teamnet.study.experiment.records import Record, read_records
+from teamnet.study.experiment.results import Curve
 from teamnet.study.scaling.table import scaling_table
 from teamnet.training.learning_curve import running_mean
 from teamnet.training.run_files import SPEC, SUMMARY, RunFiles, read_run_files
@@ -27,19 +27,23 @@ class FoundRun:
     """One finished run.
 
     Args:
-        name: where it lies, relative to the folder that was asked for.
-        label: what it is: the method of a study's folder, else its rule and schedule.
+        name: its folder, relative to the folder that was asked for.
+        label: the method of a study's folder, else its rule and schedule.
         summary, spec: the objects of ``summary.json`` and of ``spec.json``.
-        position, value: environment steps, and the mean return of the last 100 episodes (of a task of one step, the
-            mean reward of 100 batches); float64 ``(points,)``.
+        curve: of the mean return of the last 100 episodes (of a task of one step, the mean reward of 100 batches) by
+            environment step.
     """
 
     name: str
     label: str
     summary: Mapping[str, Any]
     spec: Mapping[str, Any]
-    position: np.ndarray
-    value: np.ndarray
+    curve: Curve
+
+    @property
+    def ledger(self) -> Mapping[str, Any]:
+        """What was sent in a step; empty if it was not counted."""
+        return self.summary.get("communication") or {}
 
 
 @dataclass
@@ -49,14 +53,14 @@ class Found:
     Args:
         runs: those that are finished.
         unfinished: how far the others are, by folder.
-        grids, scalings: the lines of communication grids and of scaling experiments, by folder.
+        grids, scalings: the records of communication grids and of scaling experiments, by folder.
         unreadable: why a file could not be read, by its path.
     """
 
     runs: list[FoundRun] = field(default_factory=list)
     unfinished: dict[str, str] = field(default_factory=dict)
-    grids: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    scalings: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    grids: dict[str, list[Record]] = field(default_factory=dict)
+    scalings: dict[str, list[Record]] = field(default_factory=dict)
     unreadable: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -74,58 +78,41 @@ def collect(folders: Sequence[Path]) -> Found:
     found = Found()
     for folder in folders:
         if not folder.is_dir():
-            raise SpecError(
-                "folder", expected="a folder of runs", found=str(folder),
-                mend="Give what train, paper, comm or scale wrote to.",
-            )
-        for path in sorted({its.parent for name in (SPEC, SUMMARY) for its in folder.rglob(name)}):
-            _read(found, path, lambda path, folder=folder: _take_run(found, path, folder))
-        for path in sorted(folder.rglob("comm.jsonl")):
-            _read(found, path, lambda path: found.grids.__setitem__(str(path.parent), _read_grid(path)))
-        for path in sorted(folder.rglob("scale.jsonl")):
-            _read(found, path, lambda path: found.scalings.__setitem__(str(path.parent), _read_scaling(path)))
+            raise _refusal("a folder of runs", str(folder))
+        for path in sorted({path.parent for name in (SPEC, SUMMARY) for path in folder.rglob(name)}):
+            _try(found, path, lambda path=path, folder=folder: _take_run(found, path, folder))
+        for name, kept, table in (
+            ("comm.jsonl", found.grids, comm_table), ("scale.jsonl", found.scalings, scaling_table)
+        ):
+            for path in sorted(folder.rglob(name)):
+                _try(found, path, lambda path=path, kept=kept, table=table: _take_records(kept, path, table))
     if found.empty and not found.unreadable:
-        raise SpecError(
-            "folder", expected="a spec.json, comm.jsonl or scale.jsonl somewhere below", found="none",
-            mend="Give what train, paper, comm or scale wrote to.",
-        )
+        raise _refusal("a spec.json, comm.jsonl or scale.jsonl somewhere below", "none")
     return found
 
 
-def _read(found: Found, path: Path, take: Callable[[Path], None]) -> None:
+def _refusal(expected: str, found: str) -> SpecError:
+    return SpecError(
+        "folder", expected=expected, found=found, mend="Give what train, paper, comm or scale wrote to."
+    )
+
+
+def _try(found: Found, path: Path, take: Callable[[], None]) -> None:
     try:
-        take(path)
+        take()
     except CheckpointError as error:
         found.unreadable[error.where] = f"expected {error.expected}; found {error.found}"
     except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         found.unreadable[str(path)] = f"{type(error).__name__}: {error}"
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def _read_grid(path: Path) -> list[dict[str, Any]]:
-    rows = _lines(path)
-    for row in rows:
-        label(row, rows)
-        _check_ledger(row["ledger"])
-        float(row["env_steps_per_second"])
-    return rows
-
-
-def _read_scaling(path: Path) -> list[dict[str, Any]]:
-    rows = _lines(path)
-    scaling_table(rows)
-    return rows
-
-
-def _check_ledger(ledger: Mapping[str, Any]) -> None:
-    """Fail here, where the file is known, and not while its figure is drawn."""
-    for traffic in (ledger["total"], *ledger["edges"].values()):
-        float(traffic["bytes_per_step"])
-    for unit in ledger["units"]:
-        _ = unit["name"], unit["computed"], unit["published"], unit["waited"]
+def _take_records(kept: dict[str, list[Record]], path: Path, table: Callable[[list[Record]], str]) -> None:
+    """Keep the records of an experiment; its table fails here, where the file is known, if they are damaged."""
+    rows = read_records(path)
+    if not rows:
+        raise ValueError("no record")
+    table(rows)
+    kept[str(path.parent)] = rows
 
 
 def _take_run(found: Found, folder: Path, root: Path) -> None:
@@ -140,16 +127,17 @@ def _take_run(found: Found, folder: Path, root: Path) -> None:
 def _read_run(files: RunFiles, summary: Mapping[str, Any], folder: Path, root: Path) -> FoundRun:
     spec = files.about["spec"]
     _ = summary["mean_return"], spec["task"]
-    if summary.get("communication"):
-        _check_ledger(summary["communication"])
     steps = np.array([line["env_steps"] for line in files.lines], float)
     returns = np.array([line["return"] for line in files.lines], float)
     if spec["task"] not in SINGLE_STEP_TASKS:  # whose lines are means of many samples already
         returns = running_mean(returns)
-    curve = Curve(steps, returns).thinned(_POINTS)
     relative = folder.relative_to(root)
     name = str(relative) if relative.parts else folder.name
-    return FoundRun(name, _label(folder, summary, spec), summary, spec, curve.position, curve.value)
+    run = FoundRun(name, _label(folder, summary, spec), summary, spec, Curve(steps, returns).thinned(_POINTS))
+    if ledger := run.ledger:  # fail here, where the file is known, and not while its figure is drawn
+        _ = [float(traffic["bytes_per_step"]) for traffic in (ledger["total"], *ledger["edges"].values())]
+        _ = [(unit["name"], unit["computed"], unit["published"], unit["waited"]) for unit in ledger["units"]]
+    return run
 
 
 def _label(folder: Path, summary: Mapping[str, Any], spec: Mapping[str, Any]) -> str:
@@ -158,11 +146,3 @@ def _label(folder: Path, summary: Mapping[str, Any], spec: Mapping[str, Any]) ->
     rule = summary.get("rule") or summary.get("method") or spec.get("rule", "run")
     schedule = spec.get("schedule", "jacobi")
     return f"{rule}, {schedule}" if rule == "map" and schedule != "jacobi" else str(rule)
-
-
-def by_task(runs: Iterable[FoundRun]) -> dict[str, list[FoundRun]]:
-    """Runs by their task, both in the order in which they were found."""
-    tasks: dict[str, list[FoundRun]] = {}
-    for run in runs:
-        tasks.setdefault(str(run.spec.get("task", run.summary.get("task", "unknown"))), []).append(run)
-    return tasks

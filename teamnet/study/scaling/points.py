@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from teamnet.dataflow.layers import LayerSpec
-from teamnet.errors import SpecError, nearest
-from teamnet.spec.check import MOST_LAYERS, check_count, whole_numbers
+from teamnet.errors import SpecError
+from teamnet.spec.check import MOST_LAYERS, check_choice, check_count, whole_numbers
 from teamnet.spec.run import LaunchSpec
-from teamnet.study.communication.grid import sizes_of
+from teamnet.study.communication.grid import Configuration
 from teamnet.study.plan.cluster import Cluster
 
 WEAK = ("width", "depth", "batch")
@@ -23,7 +22,7 @@ _USUAL = {
 
 @dataclass(frozen=True)
 class Point:
-    """One configuration, as :func:`teamnet.study.communication.grid.measure` takes it.
+    """One point of a scaling experiment.
 
     Args:
         value: of the factor.
@@ -34,14 +33,14 @@ class Point:
     """
 
     value: str
-    configuration: dict[str, Any]
+    configuration: Configuration
     cluster: Cluster
     launch: LaunchSpec
     possible: bool = True
 
 
 def points_of(
-    factor: str, values: Sequence[str], base: dict[str, Any], cluster: Cluster, launch: LaunchSpec
+    factor: str, values: Sequence[str], base: Configuration, cluster: Cluster, launch: LaunchSpec
 ) -> list[Point]:
     """The points of a factor.
 
@@ -56,39 +55,34 @@ def points_of(
     Raises:
         SpecError: the factor is unknown, or a value makes no sense.
     """
-    if factor not in _USUAL:
-        raise SpecError("factor", expected=f"one of {', '.join(_USUAL)}", found=factor, mend=nearest(factor, _USUAL))
+    check_choice("factor", factor, tuple(_USUAL))
     values = values or _USUAL[factor]
     if factor == "actors":
-        return [Point(value, base | {"grains": value}, cluster, launch) for value in values]
+        return [Point(value, replace(base, grains=value), cluster, launch) for value in values]
     numbers = whole_numbers(factor, values)
     if factor == "nodes":
         return [_on_nodes(number, base, cluster, launch) for number in numbers]
     if factor == "batch":
-        return [Point(str(number), base | {"batches": number}, cluster, launch) for number in numbers]
-    sizes = sizes_of(base["hidden"])
-    if not sizes:
+        return [Point(str(number), replace(base, batches=number), cluster, launch) for number in numbers]
+    if not base.sizes:
         raise SpecError("hidden", expected="a hidden layer to scale", found="none", mend="Give --hidden 64-32.")
-    if factor == "depth":
-        for number in numbers:
+    points = []
+    for number in numbers:
+        if factor == "depth":
             check_count("depth", number, 1, MOST_LAYERS)
-    grown = {
-        number: [size * number for size in sizes] if factor == "width" else [sizes[0]] * number for number in numbers
-    }
-    return [
-        Point(str(number), base | {"hidden": "-".join(map(str, hidden))}, cluster, launch)
-        for number, hidden in grown.items()
-    ]
+        sizes = [base.sizes[0]] * number if factor == "depth" else [number * size for size in base.sizes]
+        points.append(Point(str(number), replace(base, hidden="-".join(map(str, sizes))), cluster, launch))
+    return points
 
 
-def _on_nodes(count: int, base: dict[str, Any], cluster: Cluster, launch: LaunchSpec) -> Point:
+def _on_nodes(count: int, base: Configuration, cluster: Cluster, launch: LaunchSpec) -> Point:
     """On one node all is packed; on several, units go to all of them in turn, which needs a cluster of that size."""
     if count == 1:  # whose links emulate nothing
         alone = replace(launch, link_latency=0.0, link_bandwidth=0.0)
-        return Point("1", base | {"placements": "pack"}, replace(cluster, nodes=1), alone)
-    placement = base["placements"] if base["placements"] != "pack" else "spread"
+        return Point("1", replace(base, placements="pack"), replace(cluster, nodes=1), alone)
+    placement = base.placements if base.placements != "pack" else "spread"
     possible = count == cluster.nodes and bool(launch.address)
-    return Point(str(count), base | {"placements": placement}, replace(cluster, nodes=count), launch, possible)
+    return Point(str(count), replace(base, placements=placement), replace(cluster, nodes=count), launch, possible)
 
 
 def synapses(teams: Sequence[Sequence[LayerSpec]]) -> int:

@@ -1,4 +1,4 @@
-"""The points for readers: speed-up, efficiency, and the prediction beside the measurement."""
+"""The points for readers: speed-up, efficiency, and the prediction compared with the measurement."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from teamnet.study.paper.figures import COLOURS
-from teamnet.study.picture import as_png
+from teamnet.study.experiment.figure import COLOURS, as_png, new_figure
+from teamnet.study.experiment.table import markdown, percent, shown
 from teamnet.study.rates import disturbance
 
+Row = Mapping[str, Any]
 _HEADER = (
     "actors", "nodes", "measured steps/s", "predicted", "predicted / measured", "speed-up", "efficiency", "waiting",
 )
 
 
-def speed_up(rows: Sequence[Mapping[str, Any]], kind: str) -> list[float | None]:
+def speed_up(rows: Sequence[Row], kind: str) -> list[float | None]:
     """Work done in a second, as a multiple of the first point's; ``kind`` is ``measured`` or ``predicted``."""
     first = rows[0][kind]
     return [
@@ -25,7 +26,7 @@ def speed_up(rows: Sequence[Mapping[str, Any]], kind: str) -> list[float | None]
     ]
 
 
-def efficiency(rows: Sequence[Mapping[str, Any]], kind: str) -> list[float | None]:
+def efficiency(rows: Sequence[Row], kind: str) -> list[float | None]:
     """Speed-up for each actor, for each node where nodes grow, and for each environment where the batch grows."""
     unit = {"nodes": "nodes", "batch": "batches"}.get(rows[0]["factor"], "actors")
     return [
@@ -34,71 +35,56 @@ def efficiency(rows: Sequence[Mapping[str, Any]], kind: str) -> list[float | Non
     ]
 
 
-def turning_point(rows: Sequence[Mapping[str, Any]]) -> str | None:
+def turning_point(rows: Sequence[Row]) -> str | None:
     """The value after which more of the factor lowers the predicted speed-up; ``None`` if none does."""
     gains = [gain or 0.0 for gain in speed_up(rows, "predicted")]
     best = max(range(len(gains)), key=gains.__getitem__)
     return None if best == len(gains) - 1 else rows[best]["value"]
 
 
-def scaling_table(rows: Sequence[Mapping[str, Any]]) -> str:
+def scaling_table(rows: Sequence[Row]) -> str:
     """A Markdown table, a line for each point, and what it says; the prediction's efficiency where none is measured."""
-    factor = rows[0]["factor"]
-    header = (factor, *_HEADER)
-    lines = [header, ["---", *["---:"] * (len(header) - 1)]]
-    measured, predicted = ((speed_up(rows, kind), efficiency(rows, kind)) for kind in ("measured", "predicted"))
-    for row, gain, efficient, expected_gain, expected in zip(rows, *measured, *predicted, strict=True):
+    columns = [function(rows, kind) for function in (speed_up, efficiency) for kind in ("measured", "predicted")]
+    lines = []
+    for row, gain, expected_gain, efficient, expected in zip(rows, *columns, strict=True):
         ratio = None if row["measured"] is None else row["predicted"] / row["measured"]
         lines.append([
-            row["value"], str(row["actors"]), str(row["nodes"]), _number(row["measured"], "{:,.0f}"),
-            _number(row["predicted"], "{:,.0f}"), _number(ratio, "{:.2f}"),
-            _number(gain, "{:.2f}") if gain is not None else f"({expected_gain:.2f})",
-            _number(efficient, "{:.2f}") if efficient is not None else f"({expected:.2f})",
-            _number(None if row["waiting"] is None else 100 * row["waiting"], "{:.0f} %"),
+            row["value"], str(row["actors"]), str(row["nodes"]), shown(row["measured"], "{:,.0f}"),
+            shown(row["predicted"], "{:,.0f}"), shown(ratio, "{:.2f}"),
+            shown(expected_gain, "({:.2f})") if gain is None else f"{gain:.2f}",
+            shown(expected, "({:.2f})") if efficient is None else f"{efficient:.2f}", percent(row["waiting"]),
         ])
-    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    table = markdown((rows[0]["factor"], *_HEADER), lines)
     return f"{table}\n\nIn brackets: predicted. {_summary(rows)} {disturbance(rows)}".rstrip()
 
 
-def _summary(rows: Sequence[Mapping[str, Any]]) -> str:
-    errors = prediction_errors(rows)
-    said = f"The median error of the prediction is {100 * statistics.median(errors):.0f} %" if errors else ""
-    held = [abs(row["memory_predicted"] / row["memory"] - 1.0) for row in rows if row.get("memory")]
-    said += f", of memory {100 * statistics.median(held):.0f} %" if held else ""
-    said += ". " if said else ""
-    turn = turning_point(rows)
-    factor = rows[0]["factor"]
+def _summary(rows: Sequence[Row]) -> str:
+    errors = prediction_errors(rows, "measured", "predicted")
+    memory = prediction_errors(rows, "memory", "memory_predicted")
+    text = f"The median error of the prediction is {percent(statistics.median(errors))}" if errors else ""
+    text += f", of memory {percent(statistics.median(memory))}" if memory else ""
+    text += ". " if text else ""
+    turn, factor = turning_point(rows), rows[0]["factor"]
     if turn is None:
-        return f"{said}Up to the last point, more {factor} do more work in a second."
-    return f"{said}Beyond {factor} {turn}, communication eats the gain."
+        return f"{text}Up to the last point, more {factor} do more work in a second."
+    return f"{text}Beyond {factor} {turn}, communication eats the gain."
 
 
-def prediction_errors(rows: Sequence[Mapping[str, Any]]) -> list[float]:
-    """How far predictions are from measurements, as shares of the measurements."""
-    return [abs(row["predicted"] / row["measured"] - 1.0) for row in rows if row["measured"]]
+def prediction_errors(rows: Sequence[Row], measured: str, predicted: str) -> list[float]:
+    """How far predictions are from measurements, as shares of the measurements; the names are those of the fields."""
+    return [abs(row[predicted] / row[measured] - 1.0) for row in rows if row.get(measured)]
 
 
-def _number(value: float | None, pattern: str) -> str:
-    return "-" if value is None else pattern.format(value)
-
-
-def draw_scaling(rows: Sequence[Mapping[str, Any]]) -> bytes:
+def draw_scaling(rows: Sequence[Row]) -> bytes:
     """A PNG file of speed-up and efficiency over the factor, measured and predicted."""
-    import matplotlib as mpl  # late: most commands draw nothing
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, panels = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+    figure, panels = new_figure(2, 2, 4.5, 3.4)
     names = [row["value"] for row in rows]
-    for axes, function, title in zip(panels, (speed_up, efficiency), ("speed-up", "efficiency"), strict=True):
+    for axes, function, title in zip(panels.flat, (speed_up, efficiency), ("speed-up", "efficiency"), strict=True):
         for kind, style, colour in (("measured", "o-", COLOURS[0]), ("predicted", "s--", COLOURS[1])):
-            values = [math.nan if its is None else its for its in function(rows, kind)]
+            values = [math.nan if value is None else value for value in function(rows, kind)]
             axes.plot(names, values, style, color=colour, label=kind)
-        axes.set_xlabel(rows[0]["factor"])
-        axes.set_ylabel(title)
+        axes.set(xlabel=rows[0]["factor"], ylabel=title)
         axes.set_ylim(bottom=0.0)
-        axes.spines[["top", "right"]].set_visible(False)
-    panels[0].legend(frameon=False)
+    panels[0, 0].legend(frameon=False)
     figure.suptitle(f"{rows[0]['task']}, scaled over {rows[0]['factor']}", fontsize="medium")
     return as_png(figure)

@@ -11,6 +11,7 @@ from typing import Any
 from teamnet.errors import SpecError
 
 EXAMPLES = "Write for instance 0.1..2, log:1e-4..1e-1, 5..20 or softplus,relu (for tuples 64/32,128/64)."
+_WORDS = types.MappingProxyType({"none": None, "true": True, "false": False})
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,7 @@ class Interval:
             value = math.exp(math.log(self.low) + share * (math.log(high) - math.log(self.low)))
         else:
             value = self.low + share * (high - self.low)
-        # rounding of exp and log may leave the interval by a bit
-        value = min(max(value, self.low), self.high)
+        value = min(max(value, self.low), self.high)  # exp and log are rounded
         return math.floor(value) if self.whole else value
 
 
@@ -54,6 +54,11 @@ class Choice:
 Range = Interval | Choice
 
 
+def types_of(hint: Any) -> tuple[Any, ...]:
+    """The types that an annotation such as ``float | None`` allows."""
+    return typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+
+
 def parse_range(where: str, text: str, hint: Any) -> Range:
     """The range that ``text`` describes, of values of the type ``hint``.
 
@@ -65,66 +70,51 @@ def parse_range(where: str, text: str, hint: Any) -> Range:
     Raises:
         SpecError: it does not parse, or is empty; examples are named.
     """
-    logarithmic = text.startswith("log:")
-    body = text.removeprefix("log:")
-    if ".." in body:
-        return _parse_interval(where, text, body, hint, log=logarithmic)
-    if logarithmic:
-        raise _refusal(where, "log: before two bounds", text)
-    values = tuple(_parse_value(where, item.strip(), hint) for item in body.split(","))
-    if len(set(values)) < len(values):
-        raise _refusal(where, "values that differ", text)
-    return Choice(values)
-
-
-def _refusal(where: str, expected: str, found: str) -> SpecError:
-    return SpecError(where, expected=expected, found=repr(found), mend=EXAMPLES)
-
-
-def types_of(hint: Any) -> tuple[Any, ...]:
-    """The types that an annotation such as ``float | None`` allows."""
-    return typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-
-
-def _parse_interval(where: str, text: str, body: str, hint: Any, *, log: bool) -> Interval:
-    options = types_of(hint)
-    if not {int, float} & set(options):
-        raise _refusal(where, "values to choose from, because this is not a number", text)
-    whole = float not in options
-    first, _, second = body.partition("..")
-    low, high = (_parse_value(where, bound.strip(), int if whole else float) for bound in (first, second))
-    if not low < high:
-        raise _refusal(where, "a lower bound that is less than the upper one", text)
-    if log and low <= 0:
-        raise _refusal(where, "bounds above 0 for log:", text)
+    body, log, kinds = text.removeprefix("log:"), text.startswith("log:"), types_of(hint)
+    if ".." not in body:
+        values = tuple(_parse_value(where, item.strip(), hint) for item in body.split(","))
+        _check(where, not log, "log: before two bounds", text)
+        _check(where, len(set(values)) == len(values), "values that differ", text)
+        return Choice(values)
+    numeric, whole = bool({int, float} & set(kinds)), float not in kinds
+    _check(where, numeric, "values to choose from, because this is not a number", text)
+    low, high = (_parse_value(where, bound.strip(), int if whole else float) for bound in body.split("..", 1))
+    _check(where, low < high, "a lower bound that is less than the upper one", text)
+    _check(where, low > 0 or not log, "bounds above 0 for log:", text)
     return Interval(low, high, whole, log)
 
 
+def _check(where: str, right: bool, expected: str, found: str) -> None:
+    if not right:
+        raise SpecError(where, expected=expected, found=repr(found), mend=EXAMPLES)
+
+
 def _parse_value(where: str, text: str, hint: Any) -> Any:
-    for option in types_of(hint):
-        if option is type(None) and text == "none":
-            return None
-        if option is bool and text in ("true", "false"):
-            return text == "true"
-        if option is str and text:
+    for kind in types_of(hint):
+        if kind in (bool, type(None)) and isinstance(_WORDS.get(text, ""), kind):
+            return _WORDS[text]
+        if kind is str and text:
             return text
-        if typing.get_origin(option) is tuple:
-            element = typing.get_args(option)[0]
+        if typing.get_origin(kind) is tuple:
+            element = typing.get_args(kind)[0]
             return tuple(_parse_value(where, item.strip(), element) for item in text.split("/"))
-        if option in (int, float):
+        if kind in (int, float):
             try:
-                value = option(text)
+                value = kind(text)
             except ValueError:
                 continue
             if math.isfinite(value):
                 return value
-    raise _refusal(where, f"a value of type {getattr(hint, '__name__', hint)}", text)
+    raise SpecError(
+        where, expected=f"a value of type {getattr(hint, '__name__', hint)}", found=repr(text), mend=EXAMPLES
+    )
 
 
 def show(value: Any) -> str:
     """A value as it is written on the command line, numbers with four digits."""
     if isinstance(value, list | tuple):
         return "/".join(show(item) for item in value)
-    if value is None:
-        return "none"
-    return f"{value:.4g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)
+    words = {None: "none", True: "true", False: "false"}
+    if value is None or isinstance(value, bool):
+        return words[value]
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

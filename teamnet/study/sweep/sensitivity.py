@@ -1,4 +1,4 @@
-"""How much each varied field matters, told from the trials of a sweep."""
+"""How much each varied field matters, by the trials of a sweep."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from teamnet.study.sweep.ranges import Choice, Interval, show
-from teamnet.study.sweep.vary import Variation
+from teamnet.study.sweep.variation import Variation
 
 Row = Mapping[str, Any]
 
@@ -60,18 +61,13 @@ def common_scores(rows: Sequence[Row]) -> tuple[list[float], int]:
     return [worst if score is None else score for score in found], age
 
 
-def rank(values: Sequence[float]) -> np.ndarray:
-    """Ranks from 0 upwards, float64; equal values share the mean of their ranks."""
-    unique, inverse, counts = np.unique(np.asarray(values, np.float64), return_inverse=True, return_counts=True)
-    first = np.cumsum(counts) - counts
-    return (first + (counts - 1) / 2)[inverse] if len(unique) else np.zeros(0)
-
-
-def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float | None:
+def rank_correlation(first: Sequence[Any], second: Sequence[float]) -> float | None:
     """Spearman's rank correlation, -1 to 1; ``None`` if either has less than two different values."""
-    if len(set(first)) < 2 or len(set(second)) < 2:
+    numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in first)
+    if not numeric or len(set(first)) < 2 or len(set(second)) < 2:
         return None
-    return float(np.corrcoef(rank(first), rank(second))[0, 1])
+    result: Any = stats.spearmanr(first, second)
+    return float(result.statistic)
 
 
 def find_sensitivity(rows: Sequence[Row], variations: Sequence[Variation]) -> list[Sensitivity]:
@@ -80,37 +76,29 @@ def find_sensitivity(rows: Sequence[Row], variations: Sequence[Variation]) -> li
     found = []
     for variation in variations:
         values = [row["values"][variation.label] for row in rows]
-        numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
         groups = _group(variation, values, scores)
         means = [group.score for group in groups if group.score is not None]
-        found.append(
-            Sensitivity(
-                variation.label, rank_correlation(values, scores) if numeric else None, groups,
-                max(means) - min(means) if len(means) > 1 else None,
-            )
-        )
-    return sorted(found, key=lambda its: -1.0 if its.spread is None else its.spread, reverse=True)
+        spread = max(means) - min(means) if len(means) > 1 else None
+        found.append(Sensitivity(variation.label, rank_correlation(values, scores), groups, spread))
+    return sorted(found, key=lambda each: -1.0 if each.spread is None else each.spread, reverse=True)
 
 
 def thirds(interval: Interval) -> list[tuple[float, float]]:
     """The thirds of a range, as likely as one another; a value belongs to the last third that begins below it."""
-    bounds = [float(interval.at(number / 3)) for number in range(4)]
-    return list(itertools.pairwise(bounds))
+    return list(itertools.pairwise(float(interval.at(number / 3)) for number in range(4)))
 
 
 def _group(variation: Variation, values: Sequence[Any], scores: Sequence[float]) -> tuple[Group, ...]:
-    its = variation.range
-    if isinstance(its, Choice):
-        # a tuple comes back from a JSON file as a list
-        members = [[show(value) == show(choice) for value in values] for choice in its.values]
-        names = [show(choice) for choice in its.values]
+    if isinstance(variation.range, Choice):
+        # by how they are shown, because a tuple is a list in a JSON file
+        names = [show(choice) for choice in variation.range.values]
+        places = [names.index(show(value)) for value in values]
     else:
-        parts = thirds(its)
-        place = [sum(value >= low for low, _ in parts[1:]) for value in values]
-        members = [[number == part for number in place] for part in range(3)]
+        parts = thirds(variation.range)
         names = [f"{show(low)}..{show(high)}" for low, high in parts]
-    groups = []
-    for name, chosen in zip(names, members, strict=True):
-        inside = [score for score, member in zip(scores, chosen, strict=True) if member]
-        groups.append(Group(name, len(inside), float(np.mean(inside)) if inside else None))
-    return tuple(groups)
+        places = [sum(value >= low for low, _ in parts[1:]) for value in values]
+    members = [[score for score, place in zip(scores, places, strict=True) if place == n] for n in range(len(names))]
+    return tuple(
+        Group(name, len(inside), float(np.mean(inside)) if inside else None)
+        for name, inside in zip(names, members, strict=True)
+    )

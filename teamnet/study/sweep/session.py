@@ -1,9 +1,7 @@
-"""A sweep from its folder's point of view: ``sweep.json`` says what it is, ``trials.jsonl`` what came of it."""
+"""``teamnet sweep``: ``sweep.json`` says what is tried, ``trials.jsonl`` holds the record of each trial."""
 
 from __future__ import annotations
 
-import json
-import math
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -11,23 +9,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import teamnet
-from teamnet.errors import CheckpointError, SpecError
-from teamnet.spec.check import MOST_SEEDS, check_choice, check_count, check_folder
+from teamnet.spec.check import MOST_SEEDS, check_choice, check_count
 from teamnet.spec.files import to_plain
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec, RunSpec
+from teamnet.study.experiment.records import Record, Records, Settings
+from teamnet.study.experiment.table import shown
 from teamnet.study.interfaces import interface_of
 from teamnet.study.sweep.figures import draw_sweep
+from teamnet.study.sweep.summary import outcome
 from teamnet.study.sweep.trials import REPORTS, draw_trials, train_trial
-from teamnet.study.sweep.vary import Variation, parse_variations
+from teamnet.study.sweep.variation import Variation, parse_variations
 from teamnet.team.address import cluster_address
-from teamnet.training.owned_files import OwnedFiles
 from teamnet.training.run import Run
-from teamnet.training.run_files import check_writable, make_folder
+from teamnet.training.run_files import make_folder
 
-Row = dict[str, Any]
-SETTINGS, TRIALS, PICTURE = "sweep.json", "trials.jsonl", "sweep.png"
+SETTINGS, TRIALS, FIGURE = "sweep.json", "trials.jsonl", "sweep.png"
 
 
 @dataclass(frozen=True)
@@ -59,6 +56,10 @@ class SweepSpec:
         usual = preset(self.task, self.preset)
         return usual if self.episodes is None else replace(usual, episodes=self.episodes, env_steps=None)
 
+    def settings(self) -> Settings:
+        """``sweep.json``."""
+        return Settings.of(SETTINGS, sweep=to_plain(self), spec=to_plain(self.base()))
+
 
 def check_sweep(sweep: SweepSpec) -> tuple[Variation, ...]:
     """What a sweep varies.
@@ -76,8 +77,8 @@ def check_sweep(sweep: SweepSpec) -> tuple[Variation, ...]:
 def run_sweep(
     sweep: SweepSpec, folder: Path, *, overwrite: bool = False, address: str = "", cpus: int = 0,
     say: Callable[[str], None] = lambda message: None,
-) -> list[Row]:
-    """Do the trials that the folder does not have yet; returns all rows, in the order in which they ended.
+) -> list[Record]:
+    """Do the trials that the folder does not have yet; returns all records, in the order in which they ended.
 
     Args:
         sweep: what is tried.
@@ -91,24 +92,18 @@ def run_sweep(
     Raises:
         TeamnetError: the sweep makes no sense, it cannot be done here, or the folder holds something else.
     """
-    variations = check_sweep(sweep)
-    if cpus < 0:
-        raise SpecError("cpus", expected="0 or more", found=str(cpus), mend="Use 0 for all that there are.")
-    base = sweep.base()
+    variations, base = check_sweep(sweep), sweep.base()
+    check_count("cpus", cpus, 0)
     Run(preset("multiplexer"), LaunchSpec(backend="local")).close()  # compiles what trials use, before they are timed
     trials = draw_trials(base, variations, interface_of(base), trials=sweep.runs, seeds=sweep.seeds, seed=sweep.seed)
-    owned, settings = OwnedFiles(folder, "sweep"), _settings_of(sweep)
-    rows = _check_out(owned, settings, overwrite=overwrite)
-    done = {row["trial"] for row in rows}
-    missing = [trial for trial in trials if trial["trial"] not in done]
+    records = Records(folder, "sweep", [TRIALS, FIGURE], overwrite=overwrite, settings=sweep.settings())
+    missing = [trial for trial in trials if not records.has({"trial": trial["trial"]})]
 
     def keep(report: dict[str, Any]) -> None:
-        if not rows:
-            owned.remove_all()
-            owned.write(SETTINGS, settings)
-        rows.append(report["row"])
-        owned.write(TRIALS, "".join(json.dumps(row) + "\n" for row in rows).encode())
-        say(_described(report))
+        row = report["row"]
+        records.add(row)
+        score = shown(row["mean_return"], "{:.2f}")
+        say(f"trial {row['trial']}: {score} in {row['episodes']:,} episodes, {row['seconds']:.1f} s, {outcome(row)}")
 
     if missing:
         from teamnet.team.ray_sweep import import_tune, run_trials  # Ray is imported only when it is asked for
@@ -116,69 +111,15 @@ def run_sweep(
         import_tune()
         make_folder(folder)
         say(f"{len(missing)} of {len(trials)} trials to do")
-        records = Path(tempfile.mkdtemp(prefix="tune-", dir=folder))  # a new one, so that all in it is Tune's
+        tune = Path(tempfile.mkdtemp(prefix="tune-", dir=folder))  # a new one, so that all in it is Tune's
         try:
             run_trials(
-                train_trial, missing, reports=REPORTS, asha=sweep.scheduler == "asha", folder=records,
+                train_trial, missing, reports=REPORTS, asha=sweep.scheduler == "asha", folder=tune,
                 address=cluster_address(address), at_once=cpus, ended=keep,
             )
         finally:
-            shutil.rmtree(records, ignore_errors=True)  # it holds nothing that trials.jsonl has not
-    kept = read_rows(folder)
-    if kept:
-        owned.write(PICTURE, draw_sweep(kept, variations, f"{sweep.task}, {len(kept)} trials"))
-    return kept
-
-
-def _settings_of(sweep: SweepSpec) -> bytes:
-    """The content of ``sweep.json``."""
-    settings = {"version": teamnet.__version__, "sweep": to_plain(sweep), "spec": to_plain(sweep.base())}
-    return json.dumps(settings, indent=2).encode()
-
-
-def _check_out(owned: OwnedFiles, settings: bytes, *, overwrite: bool) -> list[Row]:
-    """The rows of the trials that are done, in a folder of the very same sweep; none in a new one.
-
-    Raises:
-        SpecError: there is another sweep, or a file that no sweep wrote.
-    """
-    folder = owned.folder
-    check_folder("out", folder)
-    check_writable(folder)
-    names = (SETTINGS, TRIALS, PICTURE)
-    if overwrite:
-        owned.check_new(names, overwrite=True)
-        return []
-    owned.check(names)
-    if not (folder / SETTINGS).exists():
-        owned.check_new(names, overwrite=False)
-        return []
-    if (folder / SETTINGS).read_bytes() != settings:
-        raise SpecError(
-            "out", expected="a new folder, or the one of the same sweep", found=f"another sweep in {folder}",
-            mend="Give another --out, or --overwrite to replace it.",
-        )
-    return read_rows(folder)
-
-
-def read_rows(folder: Path) -> list[Row]:
-    """The lines of ``trials.jsonl``; none before the first trial has ended.
-
-    Raises:
-        CheckpointError: the file is damaged.
-    """
-    path = folder / TRIALS
-    try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(
-            str(path), expected="a JSON object a line", found=str(error), mend="Restore the file, or sweep anew."
-        ) from None
-
-
-def _described(report: dict[str, Any]) -> str:
-    """How a trial ended, in a line."""
-    row, score = report["row"], report["score"]
-    how = "failed" if row["error"] else "stopped early" if row["stopped_early"] else "finished"
-    result = "no episode" if math.isnan(score) else f"{score:.2f}"
-    return f"trial {row['trial']}: {result} in {row['episodes']:,} episodes, {row['seconds']:.1f} s, {how}"
+            shutil.rmtree(tune, ignore_errors=True)  # it holds nothing that trials.jsonl has not
+    if records.rows:
+        picture = draw_sweep(records.rows, variations, f"{sweep.task}, {len(records.rows)} trials")
+        records.files.write(FIGURE, picture)
+    return records.rows

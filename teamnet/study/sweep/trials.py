@@ -1,4 +1,4 @@
-"""Trials: which values are tried, and one trial's training, told report by report."""
+"""Trials: which values are tried, and one trial's training, report by report."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
+from scipy.stats import qmc
 
 from teamnet.errors import TeamnetError
 from teamnet.spec.files import from_plain, to_plain
 from teamnet.spec.resolve import Interface
 from teamnet.spec.run import LaunchSpec, RunSpec
-from teamnet.study.sweep.vary import Variation, vary_spec
+from teamnet.study.sweep.variation import Variation, vary_spec
 from teamnet.training.run import Run
 
 REPORTS = 20
@@ -26,9 +26,8 @@ def draw_trials(
 ) -> list[dict[str, Any]]:
     """The trials of a sweep as JSON types: ``trial`` (number), ``values`` (by label), ``seeds`` and ``spec``.
 
-    Each range is cut into as many equal parts as there are trials, and every part is used once, in an order of its own
-    (a Latin hypercube): values are random, yet no range has a gap. No two runs share a seed, so that what a seed does
-    to a run is not taken for what a value does.
+    Values are those of a Latin hypercube: random, yet no range has a gap. No two runs share a seed, so that what a
+    seed does to a run is not taken for what a value does.
 
     Args:
         spec: what is varied.
@@ -41,23 +40,19 @@ def draw_trials(
     Raises:
         SpecError: the values of some trial make no sense.
     """
-    generator = np.random.default_rng(seed)
-    shares = [(generator.permutation(trials) + generator.random(trials)) / trials for _ in variations]
     drawn = []
-    for number in range(trials):
-        values = {its.label: its.range.at(float(share[number])) for its, share in zip(variations, shares, strict=True)}
-        varied = vary_spec(spec, variations, values, interface)
+    for number, shares in enumerate(qmc.LatinHypercube(len(variations), rng=seed).random(trials).tolist()):
+        values = {each.label: each.range.at(share) for each, share in zip(variations, shares, strict=True)}
         first = seed + number * seeds
-        drawn.append(
-            {
-                "trial": number, "values": values, "seeds": list(range(first, first + seeds)), "spec": to_plain(varied),
-            }
-        )
+        drawn.append({
+            "trial": number, "values": values, "seeds": list(range(first, first + seeds)),
+            "spec": to_plain(vary_spec(spec, variations, values, interface)),
+        })
     return drawn
 
 
 def train_trial(trial: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Train all seeds of a trial side by side in this process; yields ``REPORTS`` times or until a run fails.
+    """Train all seeds of a trial in turns in this process; yields ``REPORTS`` times or until a run fails.
 
     Args:
         trial: one of :func:`draw_trials`.
@@ -79,11 +74,16 @@ def train_trial(trial: dict[str, Any]) -> Iterator[dict[str, Any]]:
                 curve.append(_score(runs))
             except TeamnetError as refusal:
                 error = str(refusal)
-            done = error is not None or number == REPORTS
-            row = _row(trial, runs, curve, error, time.perf_counter() - begun)
-            score = row["mean_return"]
-            yield {"score": math.nan if score is None else score, "done": done, "row": row}
-            if done:
+            finished = error is None and all(run.done for run in runs)
+            score = _score(runs) if runs else None
+            yield {"score": math.nan if score is None else score, "done": bool(error) or number == REPORTS, "row": {
+                "trial": trial["trial"], "values": trial["values"], "seeds": trial["seeds"], "mean_return": score,
+                "episodes": sum(run.task.episodes for run in runs),
+                "env_steps": sum(run.task.env_steps for run in runs), "stopped_early": not finished,
+                "seconds": round(time.perf_counter() - begun, 3), "error": error, "curve": list(curve),
+                "digests": [run.summary()["digest"] for run in runs] if finished else [],
+            }}
+            if error:
                 return
     finally:
         for run in runs:
@@ -108,16 +108,3 @@ def _score(runs: Sequence[Run]) -> float | None:
     if not all(run.task.episodes for run in runs):
         return None
     return sum(run.task.return_sum / run.task.episodes for run in runs) / len(runs)
-
-
-def _row(
-    trial: dict[str, Any], runs: Sequence[Run], curve: Sequence[float | None], error: str | None, seconds: float
-) -> dict[str, Any]:
-    finished = error is None and all(run.done for run in runs)
-    return {
-        "trial": trial["trial"], "values": trial["values"], "seeds": trial["seeds"],
-        "mean_return": _score(runs) if runs else None,
-        "episodes": sum(run.task.episodes for run in runs), "env_steps": sum(run.task.env_steps for run in runs),
-        "stopped_early": not finished, "seconds": round(seconds, 3), "error": error, "curve": list(curve),
-        "digests": [run.summary()["digest"] for run in runs] if finished else [],
-    }

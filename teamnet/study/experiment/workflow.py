@@ -1,29 +1,28 @@
-"""The command from beginning to end: plan, do what is not finished, report."""
+"""A study from beginning to end: plan, do what is not finished, report."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from teamnet.errors import SpecError, nearest
-from teamnet.spec.check import MOST_SEEDS, check_count, check_folder, check_run
+from teamnet.errors import SpecError
+from teamnet.spec.check import MOST_SEEDS, check_choice, check_count, check_folder, check_run
 from teamnet.spec.presets import ENVIRONMENTS
 from teamnet.spec.run import RunSpec
-from teamnet.study.kept_run import RUN_FILES, files_of_run
-from teamnet.study.paper.execute import execute
-from teamnet.study.paper.progress import Durations, StudyProgress
-from teamnet.study.paper.provenance import GOES, GoRecord
-from teamnet.study.paper.record import RESULTS, Recorded, merge, read_recorded
-from teamnet.study.paper.report import copy_to_docs, docs_files, write_report
-from teamnet.study.paper.results import Result, measure
-from teamnet.study.paper.runs import ERROR_FILE, REPORT, Planned, Study, keep, keep_error
-from teamnet.study.paper.tasks import TASKS
+from teamnet.study.baselines import check_algorithm
+from teamnet.study.experiment.execute import execute
+from teamnet.study.experiment.invocations import INVOCATIONS, InvocationLog
+from teamnet.study.experiment.progress import StudyProgress
+from teamnet.study.experiment.recorded import RESULTS, all_results, read_recorded
+from teamnet.study.experiment.report import copy_to_docs, docs_files, write_report
+from teamnet.study.experiment.results import Result
+from teamnet.study.experiment.study import REPORT, Planned, Study
+from teamnet.study.experiment.tasks import TASKS
+from teamnet.study.kept_run import ERROR_FILE, RUN_FILES, files_of_run, keep_error, keep_run
 from teamnet.training.registry import check_installed
 from teamnet.training.run_files import check_writable, make_folder
-
-Report = Callable[[Study, Recorded], tuple[Path, list[Result]]]
 
 
 @dataclass(frozen=True)
@@ -53,32 +52,37 @@ class Outcome:
 
 
 def plan(study: Study, choice: Choice) -> list[Planned]:
-    """The runs that are asked for.
+    """The runs that are asked for: seed by seed, so that an early end leaves every cell with as many.
 
     Raises:
         SpecError: a task or method is unknown, or there is no such run.
-        ResourceError: a method cannot be run by this installation.
     """
-    for where, names, known in (("tasks", choice.tasks, TASKS), ("methods", choice.methods, study.methods)):
-        for name in names:
-            if name not in known:
-                raise SpecError(where, expected=f"some of {', '.join(known)}", found=name, mend=nearest(name, known))
+    for name in choice.tasks:
+        check_choice("tasks", name, tuple(TASKS))
+    for name in choice.methods:
+        check_choice("methods", name, tuple(study.methods))
     check_count("seeds", choice.seeds, 1, MOST_SEEDS)
     check_count("first_seed", choice.first_seed, 0)
     methods = choice.methods or tuple(name for name, method in study.methods.items() if method.usual)
-    seeds = range(choice.first_seed, choice.first_seed + choice.seeds)
-    runs = study.plan(choice.tasks or tuple(TASKS), methods, seeds)
+    runs = [
+        study.run(task, method, seed)
+        for seed in range(choice.first_seed, choice.first_seed + choice.seeds)
+        for task in choice.tasks or TASKS
+        for method in methods
+        if task in study.methods[method].tasks
+    ]
     if not runs:
+        possible = {task for method in methods for task in study.methods[method].tasks}
         raise SpecError(
             "tasks", expected=f"tasks that {', '.join(methods)} can be run on", found=", ".join(choice.tasks),
-            mend=f"Those are: {', '.join(sorted({task for its in methods for task in study.methods[its].tasks}))}.",
+            mend=f"Those are: {', '.join(sorted(possible))}.",
         )
     return runs
 
 
 def run_study(
     study: Study, choice: Choice, *, address: str = "", cpus: int | None = None, report_only: bool = False,
-    docs: Path | None = None, recorded: Path | None = None, write: Report = write_report,
+    docs: Path | None = None, recorded: Path | None = None,
 ) -> Outcome:
     """Do all runs that are asked for and not finished, then write the report over all that is finished.
 
@@ -86,42 +90,42 @@ def run_study(
         study: the folder, and what its runs are.
         choice: the runs that are asked for.
         address: of a Ray cluster; empty for a private one on this machine.
-        cpus: runs that may go on at the same time, if fewer than there are CPUs.
+        cpus: runs at the same time, if fewer than there are CPUs.
         report_only: only write the report.
         docs: a folder that gets a copy of the report.
         recorded: the folder of an earlier report, whose runs count as finished.
-        write: what writes the report.
 
     Raises:
-        SpecError: the choice is refused, runs of other specs lie in the folder or are recorded, or there are files in
+        SpecError: the choice is refused, runs of other specs are in the folder or recorded, or there are files in
             the folders that no study wrote. Nothing was run or written then.
         CheckpointError: finished runs, or what is recorded of them, are damaged.
         EnvironmentRefused: an environment is not installed.
         ResourceError: nothing answers at the address, or a method is not installed.
     """
-    if cpus is not None and cpus < 1:
-        raise SpecError("cpus", expected="1 or more", found=str(cpus), mend="Leave it out for all.")
+    if cpus is not None:
+        check_count("cpus", cpus, 1)
     runs = plan(study, choice)
     earlier = read_recorded(study, recorded)
-    finished = merge(study, earlier, [measure(run) for run in study.finished()])
-    todo = [] if report_only else _missing(runs, finished)
-    _check_ready(study, todo)
+    finished = all_results(study, earlier)
+    known = {result.key for result in finished}
+    todo = [] if report_only else [run for run in runs if run.key not in known]
+    _check_ready(todo)
     _check_files(study, docs, [*(run.task for run in todo), *(result.task for result in finished)], todo)
     make_folder(study.folder)
     done, failed = _do(study, todo, len(runs) - len(todo), finished, address, cpus)
-    path, results = write(study, earlier)
+    path, results = write_report(study, earlier)
     if docs is not None:
         copy_to_docs(study, docs)
     return Outcome(path, results, done, failed)
 
 
-def _check_ready(study: Study, todo: Sequence[Planned]) -> None:
+def _check_ready(todo: Sequence[Planned]) -> None:
     """Refuse methods, specs and environments that this installation cannot run, before anything is started."""
-    for method in dict.fromkeys(run.method for run in todo):
-        study.methods[method].check_installed()
     for run in todo:
         if isinstance(run.spec, RunSpec):
             check_run(run.spec)
+        else:
+            check_algorithm(run.spec.algorithm)
     for task in dict.fromkeys(run.task for run in todo):
         if task in ENVIRONMENTS:
             check_installed(task)
@@ -138,28 +142,23 @@ def _check_files(study: Study, docs: Path | None, tasks: Sequence[str], todo: Se
         if files:
             check_folder(option, files.folder)
             check_writable(files.folder, option)
-            files.check((REPORT, RESULTS, GOES, *figures))
+            files.check((REPORT, RESULTS, INVOCATIONS, *figures))
     for run in todo:
         check_writable(run.folder)
         files_of_run(run.folder).check((*RUN_FILES, ERROR_FILE))
 
 
-def _missing(runs: Sequence[Planned], finished: Sequence[Result]) -> list[Planned]:
-    known = {(result.task, result.method, result.seed) for result in finished}
-    return [run for run in runs if (run.task, run.method, run.seed) not in known]
-
-
 def _do(
-    study: Study, todo: Sequence[Planned], others: int, finished: Sequence[Result], address: str, cpus: int | None
+    study: Study, todo: Sequence[Planned], before: int, finished: Sequence[Result], address: str, cpus: int | None
 ) -> tuple[list[Planned], list[Planned]]:
+    """Do runs, each kept as it ends; returns those that finished and those that failed."""
     if not todo:
         return [], []
     from teamnet.team.ray_tasks import Job, run_jobs  # late: a report needs no Ray
 
     done: list[Planned] = []
     failed: list[Planned] = []
-    progress = StudyProgress(todo, others, Durations(finished))
-    record = GoRecord(study.files)
+    progress, log = StudyProgress(todo, before, finished), InvocationLog(study.files)
     jobs = [Job(execute, (run.spec,)) for run in todo]
     try:
         with closing(run_jobs(jobs, address=address, most_at_once=cpus, waiting=progress.waiting)) as outcomes:
@@ -167,12 +166,12 @@ def _do(
                 run = todo[outcome.number]
                 progress.ended(outcome.number, outcome.error)
                 if outcome.error:
-                    keep_error(run, outcome.error)
+                    keep_error(run.folder, outcome.error)
                     failed.append(run)
                 else:
-                    keep(run, outcome.value)
+                    keep_run(run.folder, outcome.value)
                     done.append(run)
-                    record.finished(progress.at_once)
+                    log.finished(progress.at_once)
     finally:
         progress.close()
     return done, failed

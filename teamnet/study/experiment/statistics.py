@@ -1,19 +1,18 @@
-"""The statistics of the study: over the seeds of one cell, and between a cell and a published one."""
+"""The statistics of an experiment: over the seeds of one cell, and between two cells."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
-from teamnet.study.paper.published import Published
 from teamnet.units.streams import keyed_generator
 
 LEVEL = 0.05
 """Differences with a smaller p are called so."""
-
 _RESAMPLES = 10_000
 
 
@@ -29,6 +28,24 @@ class Spread:
     std: float
     low: float
     high: float
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published mean and standard deviation of the average return over ``n`` runs.
+
+    The deviation is printed by the official code's ``print_stat``, which has ``n`` below the line (NumPy's default).
+    """
+
+    mean: float
+    std: float
+    n: int = 10
+
+    @property
+    def spread(self) -> Spread:
+        """The same with ``n - 1`` below the line, as ours have it."""
+        std = self.std * math.sqrt(self.n / (self.n - 1)) if self.n > 1 else 0.0
+        return Spread(self.n, self.mean, std, self.mean, self.mean)
 
 
 def spread(values: Sequence[float], key: str) -> Spread | None:
@@ -63,38 +80,15 @@ def interval_of_mean(values: np.ndarray, key: str) -> tuple[np.ndarray, np.ndarr
     return low, high
 
 
-@dataclass(frozen=True)
-class Difference:
-    """Ours less the published mean, and the p of Welch's two-sided t-test; ``adjusted`` is Holm's p of the family."""
-
-    difference: float
-    p: float
-    adjusted: float
-
-    @property
-    def verdict(self) -> str:
-        """What the unadjusted test says at the 5 % level: the strict way round for who claims to be no worse."""
-        if self.p >= LEVEL:
-            return "not below beyond chance"
-        return "above" if self.difference > 0 else "below"
-
-
-def welch(ours: Spread, published: Published) -> float | None:
+def welch(one: Spread, other: Spread) -> float | None:
     """Welch's two-sided t-test that both means are equal, from means, deviations and numbers of runs.
 
     Returns:
         its p; ``None`` if one of both has a single run, or if neither varies.
     """
-    return welch_of(ours, Spread(published.n, published.mean, published.sample_std, published.mean, published.mean))
-
-
-def welch_of(one: Spread, other: Spread) -> float | None:
-    """The same for two cells of our own."""
     if min(one.n, other.n) < 2 or one.std == other.std == 0:
         return None
-    result = stats.ttest_ind_from_stats(
-        one.mean, one.std, one.n, other.mean, other.std, other.n, equal_var=False
-    )
+    result = stats.ttest_ind_from_stats(one.mean, one.std, one.n, other.mean, other.std, other.n, equal_var=False)
     return float(result.pvalue)
 
 

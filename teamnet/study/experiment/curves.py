@@ -1,24 +1,19 @@
-"""Figures: one for each task, the running mean of every method with its interval over the seeds."""
+"""Learning curves: a figure for each task, the running mean of every method with its interval over the seeds."""
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 
 import numpy as np
 
-from teamnet.study.paper.methods import Method
-from teamnet.study.paper.results import Curve, Result
-from teamnet.study.paper.statistics import interval_of_mean
-from teamnet.study.paper.tasks import StudyTask
-from teamnet.study.picture import as_png
+from teamnet.study.experiment.figure import COLOURS, as_png, new_figure
+from teamnet.study.experiment.method import Method
+from teamnet.study.experiment.results import Curve, Result
+from teamnet.study.experiment.statistics import interval_of_mean
+from teamnet.study.experiment.tasks import StudyTask
 from teamnet.training.learning_curve import WINDOW
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31", "#7F3C8D", "#8a9a1a")
-"""Okabe and Ito's palette, which colour-blind readers can tell apart, brown for its yellow; violet and olive."""
 _DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
-_COLUMNS = 120  # of the report's text
 
 
 def average_curves(curves: Sequence[Curve], task: StudyTask) -> tuple[np.ndarray, ...]:
@@ -36,15 +31,15 @@ def average_curves(curves: Sequence[Curve], task: StudyTask) -> tuple[np.ndarray
     if task.negative_error:
         values = np.log10(np.maximum(-values, np.finfo(float).tiny))
     mean = np.clip(values.mean(axis=0), values.min(axis=0), values.max(axis=0))  # a sum is rounded
-    shown = (mean, *interval_of_mean(values, task.name))
-    return position, *(10**edge if task.negative_error else edge for edge in shown)
+    drawn = (mean, *interval_of_mean(values, task.name))
+    return position, *(10**edge if task.negative_error else edge for edge in drawn)
 
 
 def describe_axis(task: StudyTask) -> str:
     """What the vertical axis of a task's figure shows."""
-    if task.negative_error:
-        return "squared error, mean of 12,800 samples"
-    return "reward, mean of 12,800 samples" if task.single_step else f"return, mean of {WINDOW} episodes"
+    if task.single_step:
+        return f"{'squared error' if task.negative_error else 'reward'}, mean of 12,800 samples"
+    return f"return, mean of {WINDOW} episodes"
 
 
 def describe_figure(task: StudyTask, results: Mapping[str, Sequence[Result]]) -> str:
@@ -63,10 +58,10 @@ def describe_figure(task: StudyTask, results: Mapping[str, Sequence[Result]]) ->
     listed = [f"{count} of {len(results[name])} of `{name}`" for name, count in missing.items() if count]
     if listed:
         text += f" Runs whose curves were not recorded are in no line: {', '.join(listed)}."
-    return textwrap.fill(text, _COLUMNS, break_on_hyphens=False)
+    return text
 
 
-def draw_task(
+def draw_curves(
     task: StudyTask, results: Mapping[str, Sequence[Result]], methods: Mapping[str, Method]
 ) -> bytes | None:
     """One task's figure as the content of a PNG file; ``None`` where there is no curve to draw.
@@ -78,12 +73,7 @@ def draw_task(
     """
     if not any(run.curve for runs in results.values() for run in runs):
         return None
-    import matplotlib as mpl  # late: most commands draw nothing
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(9.5, 4.2), layout="constrained")
+    figure, ((axes,),) = new_figure(1, 1, 9.5, 4.2)
     for number, (name, method) in enumerate(methods.items()):
         curves = [run.curve for run in results.get(name, ()) if run.curve is not None]
         if not curves:
@@ -102,16 +92,6 @@ def draw_task(
     if task.negative_error:
         axes.set_yscale("log")
     axes.set(title=task.title, xlabel="million samples" if task.single_step else "episode", ylabel=describe_axis(task))
-    axes.spines[["top", "right"]].set_visible(False)
     axes.margins(x=0.01)
     figure.legend(loc="outside right upper", frameon=False, fontsize=9, handlelength=2.6)
-    return without_alpha(as_png(figure, dpi=100))
-
-
-def without_alpha(picture: bytes) -> bytes:
-    """The same PNG file without an alpha channel; a palette would merge the light colours of bands."""
-    from PIL import Image
-
-    content = BytesIO()
-    Image.open(BytesIO(picture)).convert("RGB").save(content, "PNG", optimize=True)
-    return content.getvalue()
+    return as_png(figure, dpi=100)

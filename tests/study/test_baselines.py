@@ -18,10 +18,11 @@ from teamnet.cli.main import main
 from teamnet.errors import CheckpointError, ResourceError, SpecError
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec
+from teamnet.study.baselines import BaselineSpec, train_baseline
+from teamnet.study.comparison import compare, result_lines
 from teamnet.study.episode_log import EpisodeLog
+from teamnet.study.experiment.execute import execute
 from teamnet.study.kept_run import content_of_run, keep_run
-from teamnet.study.peers import train_peer
-from teamnet.study.race import race, result_lines
 from teamnet.training import owned_files
 from teamnet.training.run import Run
 from teamnet.training.run_files import read_run_files
@@ -77,12 +78,12 @@ def test_a_log_that_never_gets_there_says_so():
     log = EpisodeLog(150, threshold=475.0)
     while not log.over:
         log.ended(1, 474.9, 1)
-    assert (log.episodes, log.seconds_to_threshold) == (150, None)
+    assert (len(log.lines), log.seconds_to_threshold) == (150, None)
 
 
 @pytest.mark.parametrize("algorithm", ["a2c", "ppo"])
-def test_a_peer_trains_for_exactly_the_episodes_that_are_asked_for(algorithm: str, tmp_path: Path):
-    files = train_peer("cartpole", algorithm, 3, episodes=7)
+def test_a_baseline_trains_for_exactly_the_episodes_that_are_asked_for(algorithm: str, tmp_path: Path):
+    files = execute(BaselineSpec("cartpole", algorithm, 3, 7))
     keep_run(tmp_path, files)
     kept = read_run_files(tmp_path)
     lines, summary = kept.lines, kept.summary
@@ -96,26 +97,28 @@ def test_a_peer_trains_for_exactly_the_episodes_that_are_asked_for(algorithm: st
     assert (summary["episodes"], summary["env_steps"]) == (7, lines[-1]["env_steps"])
     assert summary["mean_return"] == np.mean([line["return"] for line in lines])
     assert set(summary["versions"]) == {"stable-baselines3", "torch"}
-    spec = kept.about["spec"]
-    assert spec["policy_kwargs"] == {"net_arch": [64, 32]}
-    assert (spec["environment"], spec["seed"], spec["device"], spec["threads"]) == ("CartPole-v1", 3, "cpu", 1)
-    assert spec["gamma"] == 0.99
+    spec = {"task": "cartpole", "algorithm": algorithm, "seed": 3, "episodes": 7, "env_steps": None}
+    assert kept.about["spec"] == spec
+    settings = kept.about["settings"]
+    assert settings["policy_kwargs"] == {"net_arch": [64, 32]}
+    assert (settings["environment"], settings["seed"], settings["device"]) == ("CartPole-v1", 3, "cpu")
+    assert (settings["threads"], settings["gamma"]) == (1, 0.99)
 
-    assert _returns(train_peer("cartpole", algorithm, 3, episodes=7)) == [line["return"] for line in lines]
-    assert _returns(train_peer("cartpole", algorithm, 4, episodes=7)) != [line["return"] for line in lines]
+    assert _returns(train_baseline(BaselineSpec("cartpole", algorithm, 3, 7))) == [line["return"] for line in lines]
+    assert _returns(train_baseline(BaselineSpec("cartpole", algorithm, 4, 7))) != [line["return"] for line in lines]
 
 
 @pytest.mark.parametrize("algorithm", ["a2c", "ppo"])
-def test_a_peer_leaves_nothing_in_the_temporary_folder(
+def test_a_baseline_leaves_nothing_in_the_temporary_folder(
     algorithm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert tempfile.gettempdir() == str(tmp_path)
-    race(["cartpole"], [algorithm], [0], until=None, episodes=2, out=None)
+    compare(["cartpole"], [algorithm], [0], until=None, episodes=2, out=None)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_peer_has_the_layers_and_the_thread_that_it_says(monkeypatch: pytest.MonkeyPatch):
+def test_a_baseline_has_the_layers_and_the_thread_that_it_says(monkeypatch: pytest.MonkeyPatch):
     import stable_baselines3
     import torch
 
@@ -124,7 +127,7 @@ def test_a_peer_has_the_layers_and_the_thread_that_it_says(monkeypatch: pytest.M
     monkeypatch.setattr(
         stable_baselines3.A2C, "learn", lambda self, *given, **named: (made.append(self), learn(self, *given, **named))
     )
-    files = train_peer("mountaincar", "a2c", 0, episodes=1)
+    files = train_baseline(BaselineSpec("mountaincar", "a2c", 0, 1))
     extractor = made[0].policy.mlp_extractor
     for net in (extractor.policy_net, extractor.value_net):
         assert [layer.out_features for layer in net if isinstance(layer, torch.nn.Linear)] == [64, 32]
@@ -145,7 +148,7 @@ def test_a_peer_has_the_layers_and_the_thread_that_it_says(monkeypatch: pytest.M
 )
 def test_nonsense_is_refused(task: str, algorithm: str, episodes: int, where: str, found: str):
     with pytest.raises(SpecError) as refusal:
-        train_peer(task, algorithm, 0, episodes=episodes)
+        train_baseline(BaselineSpec(task, algorithm, 0, episodes))
     assert refusal.value.where == where
     assert found in refusal.value.found
 
@@ -153,8 +156,8 @@ def test_nonsense_is_refused(task: str, algorithm: str, episodes: int, where: st
 def test_a_missing_package_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setitem(sys.modules, "stable_baselines3", None)
     for action in (
-        lambda: train_peer("cartpole", "ppo", 0, episodes=1),
-        lambda: race(["cartpole"], ["map", "ppo"], [0], until=None, episodes=1, out=tmp_path / "new"),
+        lambda: train_baseline(BaselineSpec("cartpole", "ppo", 0, 1)),
+        lambda: compare(["cartpole"], ["map", "ppo"], [0], until=None, episodes=1, out=tmp_path / "new"),
     ):
         with pytest.raises(ResourceError) as refusal:
             action()
@@ -214,8 +217,8 @@ def test_a_kill_between_two_files_leaves_no_run_that_is_a_mixture(
     assert {name: (tmp_path / name).read_bytes() for name in new} == new
 
 
-def test_map_in_a_race_is_the_local_run(tmp_path: Path):
-    (result,) = race(["cartpole"], ["map"], [5], until=None, episodes=12, out=tmp_path)
+def test_map_in_a_comparison_is_the_local_run(tmp_path: Path):
+    (result,) = compare(["cartpole"], ["map"], [5], until=None, episodes=12, out=tmp_path)
     run = Run(replace(preset("cartpole"), seed=5, episodes=12), LaunchSpec(backend="local"))
     returns = []
     while not run.done:
@@ -244,7 +247,7 @@ def test_the_command_compares_and_counts_the_ratio_to_map(capsys: pytest.Capture
 
 
 def test_the_table_says_who_never_got_there():
-    (result,) = race(["cartpole"], ["map"], [0], until=475, episodes=2, out=None)
+    (result,) = compare(["cartpole"], ["map"], [0], until=475, episodes=2, out=None)
     lines = result_lines([result])
     assert lines[1].split()[:6] == ["cartpole", "map", "0", "475", "never", "-"]
 

@@ -1,4 +1,4 @@
-"""The tasks of the study, and what their results are measured by."""
+"""The tasks that methods are compared on, and what their results are measured by."""
 
 from __future__ import annotations
 
@@ -30,6 +30,11 @@ class StudyTask:
         """Whether every sample is an episode, so that curves go by samples and hold means of many of them."""
         return self.name in SINGLE_STEP_TASKS
 
+    @property
+    def unit(self) -> str:
+        """What the length of a run is counted in."""
+        return "samples" if self.single_step else "episodes"
+
 
 TASKS = {
     task.name: task
@@ -42,4 +47,4 @@ TASKS = {
         StudyTask("regression", "Regression", None, 512_000, negative_error=True),
     )
 }
-"""All tasks of the study in the order in which they are reported."""
+"""All tasks in the order in which they are reported."""

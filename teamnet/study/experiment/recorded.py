@@ -12,10 +12,11 @@ import numpy as np
 
 from teamnet.errors import CheckpointError, SpecError
 from teamnet.spec.files import changed_values
-from teamnet.study.paper.provenance import Go, read_goes
-from teamnet.study.paper.results import Curve, Result
-from teamnet.study.paper.runs import Study, check_same_spec
-from teamnet.study.paper.tasks import TASKS
+from teamnet.study.experiment.invocations import Invocation, read_invocations
+from teamnet.study.experiment.records import as_lines
+from teamnet.study.experiment.results import Curve, Result, load_result
+from teamnet.study.experiment.study import Study
+from teamnet.study.experiment.tasks import TASKS
 
 RESULTS = "results.jsonl"
 _DIGITS = 4
@@ -23,15 +24,10 @@ _DIGITS = 4
 
 @dataclass(frozen=True)
 class Recorded:
-    """Runs that are known by their lines alone.
-
-    Args:
-        results: the runs.
-        goes: the calls of the command that made them.
-    """
+    """Runs that are known by their lines alone, and the calls of the command that made them."""
 
     results: Sequence[Result] = ()
-    goes: Sequence[Go] = ()
+    invocations: Sequence[Invocation] = ()
 
 
 def read_recorded(study: Study, folder: Path | None) -> Recorded:
@@ -51,60 +47,57 @@ def read_recorded(study: Study, folder: Path | None) -> Recorded:
     try:
         for number, line in enumerate(path.read_text().splitlines(), 1):
             plain = json.loads(line)
-            result = _from_line(plain)
-            if result.task not in study.tasks_of(result.method):
+            result = _from_plain(plain)
+            if result.method not in study.methods or result.task not in study.methods[result.method].tasks:
                 raise ValueError(f"line {number}: no run of this study, {result.task} {result.method}")
-            check_same_spec(study.run(result.task, result.method, result.seed), plain["spec"], f"{path}:{number}")
+            study.run(*result.key).check_spec(plain["spec"], f"{path}:{number}")
             results.append(result)
-        goes = read_goes(folder)
+        invocations = read_invocations(folder)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(
-            str(path), expected="a line that `teamnet paper` wrote for each run", found=str(error),
-            mend="Give the folder of a report, such as docs, or leave out --recorded.",
+            str(path), expected=f"a line that `teamnet {study.experiment.command}` wrote for each run",
+            found=str(error), mend="Give the folder of a report, such as docs, or leave out --recorded.",
         ) from None
-    return Recorded(results, goes)
+    return Recorded(results, invocations)
 
 
-def merge(study: Study, recorded: Recorded, results: Sequence[Result]) -> list[Result]:
-    """The study's own results and those recorded elsewhere, in the order of the tables.
+def all_results(study: Study, recorded: Recorded) -> list[Result]:
+    """The results of the finished runs in a study's folder and of those recorded elsewhere, in the order of the tables.
 
     Raises:
-        SpecError: a run is in both, and came out differently.
+        SpecError: a run is in both, and with other digests; or a run of another spec is in the folder.
+        CheckpointError: files of a run are damaged.
     """
-    own = {_key(result): result for result in results}
+    own = {result.key: result for run in study.begun() if (result := load_result(run))}
     for result in recorded.results:
-        mine = own.setdefault(_key(result), result)
+        mine = own.setdefault(result.key, result)
         if mine.digest != result.digest:
             raise SpecError(
-                f"{study.run(*_key(result)).folder}: digest", expected=f"the recorded run's, {result.digest}",
+                f"{study.run(*result.key).folder}: digest", expected=f"the recorded run's, {result.digest}",
                 found=str(mine.digest), mend="The packages that made the two differ: leave out --recorded.",
             )
-    order = [(task, method) for task in TASKS for method in study.methods]
-    return sorted(own.values(), key=lambda its: (order.index((its.task, its.method)), its.seed))
+    tasks, methods = list(TASKS), list(study.methods)
+    return sorted(
+        own.values(), key=lambda result: (tasks.index(result.task), methods.index(result.method), result.seed)
+    )
 
 
 def write_results(study: Study, results: Sequence[Result]) -> None:
     """``results.jsonl`` in the study's folder."""
-    lines = [json.dumps(_to_line(result, study)) + "\n" for result in results]
-    study.files.write(RESULTS, "".join(lines).encode())
+    study.files.write(RESULTS, as_lines([_to_plain(result, study) for result in results]))
 
 
-def _key(result: Result) -> tuple[str, str, int]:
-    return result.task, result.method, result.seed
-
-
-def _to_line(result: Result, study: Study) -> dict[str, Any]:
-    line = {its.name: getattr(result, its.name) for its in fields(result)}
-    line["spec"] = changed_values(study.run(*_key(result)).spec)
+def _to_plain(result: Result, study: Study) -> dict[str, Any]:
+    line = {field.name: getattr(result, field.name) for field in fields(result)}
+    line["spec"] = changed_values(study.run(*result.key).spec)
     if result.curve:
         rounded = [float(f"{value:.{_DIGITS}g}") for value in result.curve.value]
         line["curve"] = {"position": result.curve.position.tolist(), "value": rounded}
     return line
 
 
-def _from_line(line: Mapping[str, Any]) -> Result:
+def _from_plain(line: Mapping[str, Any]) -> Result:
     values = {name: value for name, value in line.items() if name != "spec"}
-    if values["curve"] is not None:
-        curve = values["curve"]
+    if curve := values["curve"]:
         values["curve"] = Curve(np.array(curve["position"]), np.array(curve["value"], float))
     return Result(**values)

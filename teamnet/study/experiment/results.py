@@ -1,4 +1,4 @@
-"""What a finished run comes to: its scores, its learning curve, and what made it."""
+"""The result of a finished run: its scores, its learning curve, and what made it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 
 from teamnet.errors import CheckpointError
 from teamnet.spec.run import RunSpec
-from teamnet.study.paper.runs import Planned
-from teamnet.study.paper.tasks import TASKS, StudyTask
+from teamnet.study.experiment.study import Planned
+from teamnet.study.experiment.tasks import TASKS, StudyTask
 from teamnet.training.learning_curve import WINDOW, running_mean
-from teamnet.training.run_files import RunFiles, read_run_files
+from teamnet.training.run_files import SPEC, SUMMARY, RunFiles, read_run_files
 
 EARLY_SAMPLES = 1_000_000
 """Samples over which a single-step task's early mean goes."""
@@ -45,7 +45,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Result:
-    """One finished run.
+    """One finished run; its fields are keys of the lines in ``results.jsonl``.
 
     Args:
         task, method, seed: which run it is.
@@ -57,12 +57,12 @@ class Result:
         final_return: mean of the last 100 episodes, or the last line (12,800 samples) of a single-step task.
         early_return: mean over the first million samples of a single-step task that has as many.
         seconds: of training.
-        env_steps_per_second: on one core, beside whatever else ran.
-        digest: of the parameters; a peer may have none.
+        env_steps_per_second: on one core, while others ran on the other cores.
+        digest: of the parameters; a baseline has none.
         version: of teamnet that made it.
         curve: smoothed; ``None`` if it was not kept.
-        said: messages and bytes of an average step by kind of edge, where units fall silent once they have settled and
-            the spec alone does not tell; else ``None``.
+        said: messages and bytes of an average step by kind of edge, where units that have settled send nothing and the
+            spec alone does not tell; else ``None``.
     """
 
     task: str
@@ -82,24 +82,10 @@ class Result:
     curve: Curve | None = None
     said: dict[str, list[float]] | None = None
 
-
-def _curve_of(run: Planned, files: RunFiles) -> Curve:
-    name = "env_steps" if TASKS[run.task].single_step else "episode"
-    try:
-        positions = np.array([line[name] for line in files.lines])
-        returns = np.array([line["return"] for line in files.lines], float)
-    except (ValueError, LookupError, TypeError) as error:
-        raise _unfit(run, f"lines with other values: {error}") from None
-    if not len(returns):
-        raise _unfit(run, "no line of metrics")
-    return Curve(positions, returns)
-
-
-def _unfit(run: Planned, found: str) -> CheckpointError:
-    return CheckpointError(
-        str(run.folder), expected="the files of a finished run", found=found,
-        mend="Remove that folder; the run will be done again.",
-    )
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """Which run it is of."""
+        return self.task, self.method, self.seed
 
 
 def first_reached(values: np.ndarray, score: float, window: int = 1) -> int | None:
@@ -108,34 +94,52 @@ def first_reached(values: np.ndarray, score: float, window: int = 1) -> int | No
     return int(reached[0]) + window if len(reached) else None
 
 
-def measure(run: Planned) -> Result:
-    """What a finished run comes to.
+def load_result(run: Planned) -> Result | None:
+    """The result of a run; ``None`` if it is not in its folder, or has not reached its end.
 
     Raises:
+        SpecError: the run that is there has another spec.
         CheckpointError: its files are damaged, or those of different runs.
     """
+    if not (run.folder / SUMMARY).exists():
+        return None
     files = read_run_files(run.folder)
+    run.check_spec(files.about["spec"], str(run.folder / SPEC))
     if files.summary is None:
-        raise _unfit(run, "no summary of all its metrics")
-    task, curve, summary, about = TASKS[run.task], _curve_of(run, files), files.summary, files.about
+        return None
+    ends = {name: getattr(run.spec, name) for name in ("env_steps", "episodes")}
+    if not any(end is not None and files.summary.get(name, 0) >= end for name, end in ends.items()):
+        return None
+    try:
+        return _measure(run, files, files.summary)
+    except (ValueError, LookupError, TypeError) as error:
+        raise CheckpointError(
+            str(run.folder), expected="the files of a finished run", found=f"other values: {error}",
+            mend="Remove that folder; the run will be done again.",
+        ) from None
+
+
+def _measure(run: Planned, files: RunFiles, summary: dict[str, Any]) -> Result:
+    task = TASKS[run.task]
+    curve = Curve(
+        np.array([line["env_steps" if task.single_step else "episode"] for line in files.lines]),
+        np.array([line["return"] for line in files.lines], float),
+    )
     early = curve.position <= EARLY_SAMPLES
-    scores: dict[str, Any] = {"episodes_to_perfect": None, "episodes_to_solved": None}
-    if task.solved is not None:
-        scores["episodes_to_perfect"] = first_reached(curve.value, task.solved)
-        scores["episodes_to_solved"] = first_reached(curve.value, task.solved, WINDOW)
     return Result(
-        run.task, run.method, run.seed, **scores,
+        *run.key,
         average_return=float(summary["mean_return"] if task.single_step else curve.value.mean()),
         episodes=summary["episodes"], env_steps=summary["env_steps"],
+        episodes_to_perfect=None if task.solved is None else first_reached(curve.value, task.solved),
+        episodes_to_solved=None if task.solved is None else first_reached(curve.value, task.solved, WINDOW),
         final_return=float(curve.value[-1] if task.single_step else running_mean(curve.value)[-1]),
         early_return=float(curve.value[early].mean())
         if task.single_step and summary["env_steps"] >= EARLY_SAMPLES else None,
         seconds=summary["seconds"], env_steps_per_second=summary.get("env_steps_per_second"),
-        digest=summary.get("digest"), version=about.get("version", "unknown"), curve=curve.smoothed(task),
-        said=_said(summary["communication"]) if isinstance(run.spec, RunSpec) and run.spec.tolerance else None,
+        digest=summary.get("digest"), version=files.about.get("version", "unknown"), curve=curve.smoothed(task),
+        said=_sent(summary["communication"]) if isinstance(run.spec, RunSpec) and run.spec.tolerance else None,
     )
 
 
-def _said(ledger: dict[str, Any]) -> dict[str, list[float]]:
-    return {kind: [its["messages_per_step"], its["bytes_per_step"]] for kind, its in ledger["edges"].items()}
-
+def _sent(ledger: dict[str, Any]) -> dict[str, list[float]]:
+    return {kind: [edge["messages_per_step"], edge["bytes_per_step"]] for kind, edge in ledger["edges"].items()}

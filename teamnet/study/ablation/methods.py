@@ -1,0 +1,37 @@
+"""The methods of ``teamnet ways``: presets, and a preset with one value of its spec changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from teamnet.study.experiment.method import Method
+from teamnet.study.experiment.study import Experiment
+
+LENGTHS = {"cartpole": 300, "multiplexer": 1_000_000}
+"""Episodes and samples, on the tasks that are run unless others are asked for: until the presets have learned."""
+
+
+def _frugal(name: str, label: str, **changes: Any) -> Method:
+    return Method(name, label, base="frugal", changes=changes)
+
+
+WAYS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        Method("map", "as published: Jacobi, 20 steps"),
+        Method("every-5", "Jacobi, exchange in every 5th", base="map", changes={"exchange_every": 5}),
+        Method("settled", "Jacobi, settled neurons send nothing", base="map", changes={"tolerance": 0.01}),
+        Method("tuned", "two sweeps"),
+        _frugal("frugal", "two descents"),
+        _frugal("float32", "two descents, float32", wire="float32"),
+        _frugal("bfloat16", "two descents, bfloat16", wire="bfloat16"),
+        _frugal("int8", "two descents, 8 bits", wire="int8"),
+        _frugal("int8-feedback", "two descents, 8 bits, error feedback", wire="int8", error_feedback=True),
+        _frugal("shipped", "two descents, products shipped", feedback="shipped"),
+        _frugal("kolen-pollack", "two descents, Kolen-Pollack", feedback="kolen-pollack", forgetting=1e-4),
+        _frugal("random", "two descents, random feedback", feedback="random"),
+    )
+}
+"""In the order in which they are reported; the first is what the others are compared with."""
+
+ABLATION = Experiment("ways", WAYS, "ablation/report.md.j2")

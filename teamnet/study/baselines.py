@@ -1,0 +1,134 @@
+"""Stable-Baselines3's A2C and PPO on the control tasks, as baselines for a team.
+
+Both have a policy net and a value net of 64 and 32 tanh units, one environment, the CPU and one thread. Everything else
+is Stable-Baselines3's own default, none of it tuned for a task; ``spec.json`` lists the values.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import inspect
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+from teamnet.errors import ResourceError
+from teamnet.spec.check import check_choice
+from teamnet.spec.files import to_plain
+from teamnet.spec.presets import ENVIRONMENTS, environment_id, preset
+from teamnet.study.episode_log import EpisodeLog
+from teamnet.study.kept_run import content_of_run
+from teamnet.training.spaces import make_environment
+
+ALGORITHMS = ("a2c", "ppo")
+
+
+@dataclass(frozen=True)
+class BaselineSpec:
+    """A run of an algorithm of Stable-Baselines3 with its own hyperparameters.
+
+    Args:
+        task: one of the control tasks.
+        algorithm: ``a2c`` or ``ppo``.
+        seed: of Stable-Baselines3's generators and of the environment.
+        episodes: when the run is over; the preset's if left out.
+        env_steps: unused; a baseline is compared over the same episodes.
+    """
+
+    task: str
+    algorithm: str
+    seed: int
+    episodes: int | None = None
+    env_steps: int | None = None
+
+
+def check_algorithm(algorithm: str) -> None:
+    """Refuse an algorithm that is unknown or that this installation cannot run.
+
+    Raises:
+        SpecError: it is unknown.
+        ResourceError: Stable-Baselines3 is not installed.
+    """
+    check_choice("algorithm", algorithm, ALGORITHMS)
+    if find_spec("stable_baselines3") is None:
+        raise ResourceError(
+            f"algorithm {algorithm}", expected="Stable-Baselines3 to be installed", found="it is not",
+            mend="Run: pip install 'teamnet[peers]'",
+        )
+
+
+def train_baseline(spec: BaselineSpec, log: EpisodeLog | None = None) -> dict[str, bytes]:
+    """Train a baseline until its log has all the episodes that it is to have.
+
+    Args:
+        spec: of the run.
+        log: of its episodes; one of the spec's number of episodes if left out.
+
+    Returns:
+        The content of ``spec.json``, ``metrics.jsonl`` and ``summary.json``, by name. Returns are the environment's
+        own: nothing is clipped or scaled.
+
+    Raises:
+        SpecError: the task, the algorithm or the number of episodes makes no sense.
+        ResourceError: Stable-Baselines3 is not installed.
+    """
+    check_choice("task", spec.task, tuple(ENVIRONMENTS))
+    check_algorithm(spec.algorithm)
+    usual = preset(spec.task).episodes or 0
+    log = log or EpisodeLog(usual if spec.episodes is None else spec.episodes)
+    import stable_baselines3
+    import torch
+    from stable_baselines3.common.logger import Logger
+
+    torch.set_num_threads(1)
+    algorithm = getattr(stable_baselines3, spec.algorithm.upper())
+    settings = {"seed": spec.seed, "device": "cpu", "verbose": 0}
+    environment = make_environment(preset(spec.task))
+    try:
+        model = algorithm("MlpPolicy", environment, policy_kwargs=_policy(), **settings)
+        # its own logger makes a folder in the temporary folder for every run
+        model.set_logger(Logger(folder=None, output_formats=[]))
+        # the only bound is the log's; no default schedule looks at the total
+        model.learn(total_timesteps=2**40, callback=_listener(log))
+    finally:
+        environment.close()
+    described = {
+        "environment": environment_id(spec.task), "policy": "MlpPolicy", "num_envs": 1, "threads": 1,
+        **_defaults(algorithm), **settings, "policy_kwargs": _policy(),
+    }
+    versions = {name: importlib.metadata.version(name) for name in ("stable-baselines3", "torch")}
+    summary = {
+        "task": spec.task, "method": f"sb3-{spec.algorithm}", "seed": spec.seed, **log.summary(), "versions": versions,
+    }
+    return content_of_run(to_plain(spec), log.lines, summary, settings=described)
+
+
+def _listener(log: EpisodeLog) -> Any:
+    from stable_baselines3.common.callbacks import BaseCallback
+
+    class Listener(BaseCallback):
+        """Reports every episode to the log, from the returns and lengths that the environment's monitor keeps."""
+
+        def _on_training_start(self) -> None:
+            log.begin()
+
+        def _on_step(self) -> bool:
+            (about,) = self.locals["infos"]
+            episode = about.get("episode")
+            return not (episode and log.ended(self.num_timesteps, float(episode["r"]), int(episode["l"])))
+
+    return Listener()
+
+
+def _policy() -> dict[str, Any]:
+    """Made anew at every use, because A2C adds its optimiser to what it is given."""
+    return {"net_arch": [64, 32]}
+
+
+def _defaults(algorithm: type) -> dict[str, Any]:
+    """The values that Stable-Baselines3 takes where none is given, as far as they are JSON types."""
+    parameters = inspect.signature(algorithm.__init__).parameters.values()
+    return {
+        parameter.name: parameter.default for parameter in parameters
+        if isinstance(parameter.default, int | float | str | None) and not parameter.name.startswith("_")
+    }

@@ -1,0 +1,59 @@
+"""The measurement of one configuration: its rate, its ledger, and the share of time that its units wait."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from teamnet.spec.run import LaunchSpec
+from teamnet.study.communication.grid import Configuration
+from teamnet.study.memory import session_bytes
+from teamnet.study.rates import Precision, median_rate, timings
+from teamnet.team.address import cluster_address
+from teamnet.training.run import Run
+
+
+def measure(
+    task: str, configuration: Configuration, launch: LaunchSpec, precision: Precision,
+    inspect: Callable[[Run], None] = lambda run: None,
+) -> dict[str, Any]:
+    """Run one configuration; returns its record in ``comm.jsonl``.
+
+    Args:
+        task: a preset's name.
+        configuration: what is run.
+        launch: backend and cluster.
+        precision: of the timings.
+        inspect: called with the run before it ends.
+
+    Raises:
+        TeamnetError: the configuration is refused or failed.
+    """
+    run = Run(*configuration.specs(task, launch))
+    try:
+        found = timings(run, precision.seconds, precision.repeats)
+        ledger = run.ledger().as_plain()
+        inspect(run)
+        actors = len(ledger["units"]) if run.launch.backend == "ray" else 0
+        private = actors > 0 and not cluster_address(launch.address)  # whose processes all descend from this one
+        return {
+            "task": task, **asdict(configuration), "backend": launch.backend, "rule": run.spec.rule,
+            "link_latency": launch.link_latency, "actors": actors, "env_steps_per_second": median_rate(found),
+            "rates": [timing.rate for timing in found],
+            "stolen": statistics.median(timing.stolen for timing in found),
+            "startup_seconds": run.startup_seconds, "memory": session_bytes() if private else None,
+            "waiting": waiting_share(ledger["units"]), "ledger": ledger,
+        }
+    finally:
+        run.close()
+
+
+def waiting_share(units: Sequence[Mapping[str, Any]]) -> float | None:
+    """The share of an average unit's time that it waits; ``None`` where no unit waits."""
+    if any(unit["waited"] is None for unit in units):
+        return None
+    busy = sum(unit["computed"] + unit["published"] for unit in units)
+    waited = sum(unit["waited"] for unit in units)
+    return waited / (busy + waited)

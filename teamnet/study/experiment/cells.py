@@ -1,0 +1,71 @@
+"""The results of a study by task and method."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from teamnet.study.experiment.method import Method
+from teamnet.study.experiment.results import Result
+from teamnet.study.experiment.statistics import Published, Spread, spread
+from teamnet.study.experiment.study import Study
+from teamnet.study.experiment.tasks import TASKS, StudyTask
+
+BASE = "map"
+"""The method that the others are compared with."""
+Shown = TypeVar("Shown", Published, str)
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Results by task and method.
+
+    Args:
+        study: of which the results are.
+        results: all finished runs.
+    """
+
+    study: Study
+    results: Sequence[Result]
+
+    @property
+    def methods(self) -> Mapping[str, Method]:
+        """All methods of the study, in the order of the tables."""
+        return self.study.methods
+
+    @property
+    def tasks(self) -> list[StudyTask]:
+        """The tasks that have runs."""
+        present = {result.task for result in self.results}
+        return [task for name, task in TASKS.items() if name in present]
+
+    @property
+    def present(self) -> dict[str, Method]:
+        """The methods that have runs."""
+        used = {result.method for result in self.results}
+        return {name: method for name, method in self.methods.items() if name in used}
+
+    def on(self, task: str) -> dict[str, list[Result]]:
+        """The finished runs on a task by method, of those methods that have some; each by seed."""
+        found = {name: [result for result in self.results if result.key[:2] == (task, name)] for name in self.methods}
+        return {name: results for name, results in found.items() if results}
+
+    def spread_of(self, task: str, method: str) -> Spread | None:
+        """The average returns of a cell over its seeds; ``None`` if it has no runs."""
+        results = self.on(task).get(method, [])
+        return spread([result.average_return for result in results], f"{task}/{method}")
+
+    def published_for(self, task: str, method: str) -> Published | None:
+        """The published number that is compared with a cell; ``None`` if there is none or the cell is empty."""
+        return self._published(self.study.experiment.published, task, method)
+
+    def remark_for(self, task: str, method: str) -> str | None:
+        """What was published as a remark on a cell; ``None`` likewise."""
+        return self._published(self.study.experiment.remarks, task, method)
+
+    def _published(self, table: Mapping[str, Mapping[str, Shown]], task: str, method: str) -> Shown | None:
+        """Shortened runs are compared with nothing that was published."""
+        if task in self.study.lengths or method not in self.on(task):
+            return None
+        return table.get(task, {}).get(self.methods[method].compared_with)

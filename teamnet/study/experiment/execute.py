@@ -1,0 +1,33 @@
+"""One run of a study, from its spec to the content of its files, on whatever node of a cluster there is room."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from teamnet.spec.files import to_plain
+from teamnet.spec.run import LaunchSpec, RunSpec
+from teamnet.study.baselines import BaselineSpec, train_baseline
+from teamnet.study.kept_run import content_of_run
+from teamnet.training.run import Run
+
+
+def execute(spec: RunSpec | BaselineSpec) -> dict[str, bytes]:
+    """Do one run in this process, without Ray; returns the content of its files.
+
+    Raises:
+        TeamnetError: the run is refused or failed.
+    """
+    if isinstance(spec, BaselineSpec):
+        return train_baseline(spec)
+    launch = LaunchSpec(backend="local")
+    run = Run(spec, launch)
+    lines: list[dict[str, Any]] = []
+    try:
+        while not run.done:
+            lines += [
+                {"env_steps": each.env_steps, "episode": each.episode, "return": each.total, "length": each.length}
+                for each in run.advance()
+            ]
+        return content_of_run(to_plain(run.spec), lines, run.summary(), launch=to_plain(launch))
+    finally:
+        run.close()

@@ -1,0 +1,43 @@
+"""A method that is compared with others, and the run of it on a task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from teamnet.spec.presets import preset
+from teamnet.spec.run import RunSpec
+from teamnet.study.baselines import BaselineSpec
+from teamnet.study.experiment.tasks import TASKS
+
+
+@dataclass(frozen=True)
+class Method:
+    """A preset, perhaps with changes, or an algorithm of Stable-Baselines3 over as many episodes as the preset has.
+
+    Args:
+        name: on the command line, in folders and in tables.
+        label: in figures.
+        tasks: what it is for.
+        compared_with: the published method that it is compared with; empty for none.
+        usual: whether it is run unless others are asked for.
+        base: the preset; the one of the method's name if left out.
+        changes: values of the run's spec that differ from the preset's.
+        algorithm: of Stable-Baselines3; empty for a team.
+    """
+
+    name: str
+    label: str
+    tasks: tuple[str, ...] = tuple(TASKS)
+    compared_with: str = ""
+    usual: bool = True
+    base: str = ""
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    algorithm: str = ""
+
+    def spec(self, task: str, seed: int) -> RunSpec | BaselineSpec:
+        """The run of it on a task."""
+        if self.algorithm:
+            return BaselineSpec(task, self.algorithm, seed, preset(task).episodes)
+        return replace(preset(task, self.base or self.name), seed=seed, **self.changes)

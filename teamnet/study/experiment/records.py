@@ -1,0 +1,108 @@
+"""Records: a JSON object a line, in a file that is written anew whenever an object is added."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import teamnet
+from teamnet.errors import CheckpointError, SpecError
+from teamnet.spec.check import check_folder
+from teamnet.training.owned_files import OwnedFiles
+from teamnet.training.run_files import check_writable, make_folder
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What determines all records of an experiment: records are continued only by the same.
+
+    Args:
+        name: of the file that holds it.
+        content: of the file.
+    """
+
+    name: str
+    content: bytes
+
+    @classmethod
+    def of(cls, name: str, **values: Any) -> Settings:
+        """Values, which are JSON types, with the version of teamnet."""
+        return cls(name, json.dumps({"version": teamnet.__version__, **values}, indent=2).encode())
+
+
+class Records:
+    """The records of an experiment and the files that are made from them, in a folder.
+
+    ``rows`` are the records as the file has them. The results of an earlier experiment stay until there is a first
+    record of this one.
+
+    Args:
+        folder: where they are; made when the first record is added.
+        kind: names the list of the files (:class:`OwnedFiles`).
+        names: of the files that may be written; the first holds the records.
+        overwrite: whether to replace the results of an earlier experiment.
+        settings: what the records are of. Records of the same settings that are there already are kept.
+
+    Raises:
+        SpecError: the folder cannot be used, or holds results or files of others. Nothing is written then.
+        CheckpointError: the records that are there are damaged.
+    """
+
+    def __init__(
+        self, folder: Path, kind: str, names: Sequence[str], *, overwrite: bool, settings: Settings | None = None
+    ) -> None:
+        check_folder("out", folder)
+        check_writable(folder)
+        self.files, self._name, self._settings = OwnedFiles(folder, kind), names[0], settings
+        self.rows: list[Record] = []
+        if settings and not overwrite and (folder / settings.name).exists():
+            self.files.check([*names, settings.name])
+            if (folder / settings.name).read_bytes() != settings.content:
+                raise SpecError(
+                    "out", expected=f"a new folder, or one of the same {kind}", found=f"another {kind} in {folder}",
+                    mend="Give another --out, or --overwrite to replace it.",
+                )
+            self.rows = read_records(folder / self._name)
+        else:
+            self.files.check_new([*names, *([settings.name] if settings else [])], overwrite=overwrite)
+
+    def has(self, values: Record) -> bool:
+        """Whether there is a record with these values."""
+        return any(values.items() <= row.items() for row in self.rows)
+
+    def add(self, row: Record) -> None:
+        """Add a record, which is on the disk when this returns."""
+        if not self.rows:
+            make_folder(self.files.folder)
+            self.files.remove_all()
+            if self._settings:
+                self.files.write(self._settings.name, self._settings.content)
+        self.rows.append(json.loads(json.dumps(row)))
+        self.files.write(self._name, as_lines(self.rows))
+
+
+def as_lines(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """The content of a file of records."""
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def read_records(path: Path) -> list[Record]:
+    """The records in a file; none if it is not there.
+
+    Raises:
+        CheckpointError: the file is damaged.
+    """
+    try:
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+        if not all(isinstance(row, dict) for row in rows):
+            raise ValueError("a line without an object")
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(
+            str(path), expected="a JSON object a line", found=str(error), mend="Restore the file, or move it elsewhere."
+        ) from None
+    return rows

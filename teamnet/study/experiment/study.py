@@ -1,0 +1,134 @@
+"""What an experiment compares, which runs a study of it consists of, and where each is kept."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from teamnet.errors import SpecError
+from teamnet.spec.files import from_plain
+from teamnet.spec.run import RunSpec
+from teamnet.study.baselines import BaselineSpec
+from teamnet.study.experiment.method import Method
+from teamnet.study.experiment.statistics import Published
+from teamnet.study.experiment.tasks import TASKS
+from teamnet.study.kept_run import ERROR_FILE
+from teamnet.training.owned_files import OwnedFiles
+
+REPORT = "results.md"
+_SEED = re.compile("seed-([0-9]{1,12})")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What is compared.
+
+    Args:
+        command: that runs it.
+        methods: by name, in the order of the tables.
+        template: of the report, below :mod:`teamnet.study`.
+        published: what was published, by task and method.
+        remarks: what was published without mean, deviation and number of runs; it is shown, not tested.
+    """
+
+    command: str
+    methods: Mapping[str, Method]
+    template: str
+    published: Mapping[str, Mapping[str, Published]] = field(default_factory=dict)
+    remarks: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One run of a study: what it is, and where it is kept."""
+
+    task: str
+    method: str
+    seed: int
+    spec: RunSpec | BaselineSpec
+    folder: Path
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """What identifies it among the runs of the study."""
+        return self.task, self.method, self.seed
+
+    @property
+    def label(self) -> str:
+        """How displays and messages call it."""
+        return f"{self.task} {self.method} seed {self.seed}"
+
+    def check_spec(self, plain: Any, where: str) -> None:
+        """Refuse what another spec has made.
+
+        Args:
+            plain: the spec of a run that was done, as JSON types; values that are missing are the usual ones.
+            where: it was found.
+
+        Raises:
+            SpecError: it is another spec than this run's, or none.
+        """
+        found = from_plain(type(self.spec), plain, where)
+        for name in (each.name for each in fields(self.spec)):
+            expected, value = getattr(self.spec, name), getattr(found, name)
+            if expected != value:
+                raise SpecError(
+                    f"{where}: {name}", expected=f"this study's, {expected}", found=str(value),
+                    mend="Runs of different specs do not mix: give another --out, or remove those of the other.",
+                )
+
+
+@dataclass(frozen=True)
+class Study:
+    """A folder of runs of an experiment.
+
+    Args:
+        folder: runs are kept in ``runs/<task>/<method>/seed-<s>`` below it.
+        experiment: what is compared.
+        lengths: episodes of a task, or samples of a single-step one, where they are not the preset's.
+    """
+
+    folder: Path
+    experiment: Experiment
+    lengths: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def files(self) -> OwnedFiles:
+        """The report's files, next to the runs."""
+        return OwnedFiles(self.folder, "study")
+
+    @property
+    def methods(self) -> Mapping[str, Method]:
+        """The experiment's methods."""
+        return self.experiment.methods
+
+    def run(self, task: str, method: str, seed: int) -> Planned:
+        """One run of the study."""
+        spec = self.methods[method].spec(task, seed)
+        if task in self.lengths:
+            name = "env_steps" if TASKS[task].single_step else "episodes"
+            spec = replace(spec, **{name: self.lengths[task]})
+        return Planned(task, method, seed, spec, self.folder / "runs" / task / method / f"seed-{seed}")
+
+    def begun(self) -> list[Planned]:
+        """The runs that have a folder, in the order of the tables."""
+        found = []
+        for task in TASKS:
+            for method in self.methods:
+                names = [path.name for path in (self.folder / "runs" / task / method).glob("seed-*")]
+                seeds = sorted(int(match[1]) for name in names if (match := _SEED.fullmatch(name)))
+                found += [self.run(task, method, seed) for seed in seeds]
+        return found
+
+    def failures(self) -> dict[str, str]:
+        """Why runs in the folder failed the last time, by what they are called."""
+        found = sorted((self.folder / "runs").glob(f"*/*/seed-*/{ERROR_FILE}"))
+        return {" ".join(path.parent.parts[-3:]): brief(path.read_text()) for path in found}
+
+
+def brief(error: str) -> str:
+    """The line of an error that describes it: the last one, also of a traceback."""
+    return error.strip().splitlines()[-1]

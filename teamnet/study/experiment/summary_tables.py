@@ -1,0 +1,151 @@
+"""The tables of a study's report, in Markdown. Rows are of methods that have runs; what is not there is a dash."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from teamnet.study.experiment.cells import BASE, Cells
+from teamnet.study.experiment.results import Result
+from teamnet.study.experiment.statistics import LEVEL, Published, Spread, holm, spread, welch
+from teamnet.study.experiment.table import ABSENT, markdown, shown
+from teamnet.study.experiment.tasks import StudyTask
+
+_DIGEST_CHARACTERS = 8
+
+
+def number(value: float | None, task: StudyTask) -> str:
+    """A return: two decimals, three for the rewards of a single-step task."""
+    return shown(value, "{:,.3f}" if task.single_step else "{:,.2f}")
+
+
+def mean_and_std(spread: Spread | Published | None, task: StudyTask) -> str:
+    """``mean (standard deviation)``, the mean alone of a single run, a dash for none."""
+    if spread is None:
+        return ABSENT
+    return number(spread.mean, task) + (f" ({number(spread.std, task)})" if spread.n > 1 else "")
+
+
+def overview(cells: Cells) -> str:
+    """Average return of every method on every task, mean (standard deviation), the published one below ours."""
+    rows, tasks = [], cells.tasks
+    for name, method in cells.present.items():
+        rows.append([f"`{name}`", *(mean_and_std(cells.spread_of(task.name, name), task) for task in tasks)])
+        published = [mean_and_std(cells.published_for(task.name, name), task) for task in tasks]
+        if set(published) != {ABSENT}:
+            rows.append([f"published `{method.compared_with}`", *published])
+    return markdown(["", *(task.title for task in tasks)], rows)
+
+
+def _reached(episodes: Sequence[int | None]) -> str:
+    """The median episode, where a run that never got there counts as later than all others, and how many did."""
+    count = sum(episode is not None for episode in episodes)
+    median = statistics.median(float("inf") if episode is None else episode for episode in episodes)
+    return f"{f'{median:g}' if median < float('inf') else 'never'} ({count} of {len(episodes)})"
+
+
+def task_table(cells: Cells, task: StudyTask) -> str:
+    """The scores of each method on one task."""
+    scores = ["first million", "at the end"]
+    if not task.single_step:
+        scores = [f"episodes to first {task.solved:g}", "episodes to solved", "last 100 episodes"]
+    rows, published = [], []
+    for name, results in cells.on(task.name).items():
+        average = cells.spread_of(task.name, name)
+        interval = average and average.n > 1
+        rows.append([
+            f"`{name}`", str(len(results)), mean_and_std(average, task),
+            f"{number(average.low, task)} to {number(average.high, task)}" if average and interval else ABSENT,
+            *_scores(results, task), mean_and_std(spread([each.final_return for each in results], "final"), task),
+        ])
+        published.append(
+            cells.remark_for(task.name, name) or mean_and_std(cells.published_for(task.name, name), task)
+        )
+    header = ["method", "runs", "average return", "95 % interval", *scores]
+    if set(published) != {ABSENT}:
+        header, rows = [*header, "published"], [[*row, cell] for row, cell in zip(rows, published, strict=True)]
+    return markdown(header, rows)
+
+
+def _scores(results: Sequence[Result], task: StudyTask) -> list[str]:
+    if task.single_step:
+        early = [result.early_return for result in results if result.early_return is not None]
+        return [mean_and_std(spread(early, "early"), task)]
+    return [
+        _reached([result.episodes_to_perfect for result in results]),
+        _reached([result.episodes_to_solved for result in results]),
+    ]
+
+
+class _Comparison(NamedTuple):
+    task: StudyTask
+    method: str
+    ours: Spread
+    other: Spread
+    p: float
+
+
+def _comparisons(cells: Cells, other: Callable[[str, str], Spread | None]) -> Iterator[_Comparison]:
+    """The tests of all cells that have something to be compared with and enough runs."""
+    for task in cells.tasks:
+        for name in cells.on(task.name):
+            ours, theirs = cells.spread_of(task.name, name), other(task.name, name)
+            if ours and theirs and (p := welch(ours, theirs)) is not None:
+                yield _Comparison(task, name, ours, theirs, p)
+
+
+def verdict(difference: float, p: float) -> str:
+    """The result of the unadjusted test at the 5 % level: the strict way round for a claim of being no worse."""
+    if p >= LEVEL:
+        return "not below beyond chance"
+    return "above" if difference > 0 else "below"
+
+
+def published_differences(cells: Cells) -> str:
+    """Ours and the published numbers, with the test of each difference; empty where there is none to test."""
+
+    def published(task: str, method: str) -> Spread | None:
+        found = cells.published_for(task, method)
+        return found.spread if found else None
+
+    found = list(_comparisons(cells, published))
+    rows = [
+        [
+            f"{task.title}, `{name}`", str(ours.n), mean_and_std(ours, task),
+            mean_and_std(cells.published_for(task.name, name), task), f"{ours.mean - other.mean:+,.2f}", f"{p:.2g}",
+            f"{adjusted:.2g}", verdict(ours.mean - other.mean, p),
+        ]
+        for (task, name, ours, other, p), adjusted in zip(found, holm([each.p for each in found]), strict=True)
+    ]
+    header = ["cell", "runs", "ours", "published", "difference", "p", "p, Holm", "verdict"]
+    return markdown(header, rows) if rows else ""
+
+
+def own_differences(cells: Cells) -> str:
+    """Every cell compared with this study's ``map``: Welch's test where both have two runs or more, else empty."""
+    rows = []
+    for task, name, ours, other, p in _comparisons(
+        cells, lambda task, method: None if method == BASE else cells.spread_of(task, BASE)
+    ):
+        result = "no difference beyond chance" if p >= LEVEL else "higher" if ours.mean > other.mean else "lower"
+        rows.append([
+            f"{task.title}, `{name}`", str(ours.n), mean_and_std(ours, task), mean_and_std(other, task),
+            f"{ours.mean - other.mean:+.2f}", f"{p:.2g}", result,
+        ])
+    return markdown(["cell", "runs", "it", "`map`", "difference", "p", "verdict"], rows) if rows else ""
+
+
+def run_table(cells: Cells) -> str:
+    """Seeds, times and digests of all runs."""
+    rows = []
+    for task in cells.tasks:
+        for name, results in cells.on(task.name).items():
+            rates = [result.env_steps_per_second for result in results if result.env_steps_per_second]
+            rows.append([
+                f"{task.name} `{name}`", " ".join(str(result.seed) for result in results),
+                f"{statistics.mean(result.seconds for result in results):,.0f}",
+                f"{statistics.mean(rates):,.0f}" if rates else ABSENT,
+                " ".join(f"`{(result.digest or 'none')[:_DIGEST_CHARACTERS]}`" for result in results),
+            ])
+    return markdown(["cell", "seeds", "seconds a run", "steps/s", "digests, in the order of the seeds"], rows)

@@ -1,0 +1,188 @@
+"""What is varied in a sweep: fields of a spec by dotted path, and the specs with other values in them."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import types
+import typing
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from teamnet.errors import SpecError, nearest
+from teamnet.spec.check import check_run
+from teamnet.spec.files import from_plain, to_plain
+from teamnet.spec.resolve import Interface, fit_depth
+from teamnet.spec.run import RunSpec
+from teamnet.study.sweep.ranges import EXAMPLES, Range, parse_range, types_of
+
+_SET_BY_THE_SWEEP = types.MappingProxyType({
+    "task": "It is the first argument of the command.",
+    "seed": "Use --seeds for several in each trial, and --seed.",
+    "episodes": "Use --episodes: trials are compared over the same length.",
+    "env_steps": "Use --episodes: trials are compared over the same length.",
+})
+
+
+@dataclass(frozen=True)
+class Place:
+    """One field of a run's spec, or one element of a field that is a tuple.
+
+    Args:
+        names: from the spec down to the field, for instance ``("actor", "variances")``.
+        index: of the element; ``None`` for the whole field.
+        hint: the type annotation of what is there.
+    """
+
+    names: tuple[str, ...]
+    index: int | None
+    hint: Any
+
+
+@dataclass(frozen=True)
+class Variation:
+    """What is varied: one or more fields, and the range of their value or of the factor by which they are scaled.
+
+    Args:
+        label: the fields as they were written, with a ``*`` at the end for a factor.
+        places: the fields.
+        scales: whether the range is of a factor.
+        range: the values.
+    """
+
+    label: str
+    places: tuple[Place, ...]
+    scales: bool
+    range: Range
+
+
+def known_fields(kind: Any = RunSpec) -> dict[str, Any]:
+    """Every field of a spec by its dotted path, with its type annotation."""
+    found = {}
+    for name, hint in typing.get_type_hints(kind).items():
+        nested = [option for option in types_of(hint) if dataclasses.is_dataclass(option)]
+        for option in nested:
+            found |= {f"{name}.{path}": below for path, below in known_fields(option).items()}
+        if not nested:
+            found[name] = hint
+    return found
+
+
+def find_place(path: str) -> Place:
+    """The place that a dotted path such as ``critic.rates[2]`` names.
+
+    Raises:
+        SpecError: there is no such field (the nearest is named), or the sweep sets it itself.
+    """
+    where, fields = f"vary {path}", known_fields()
+    matched = re.fullmatch(r"(.+)\[(\d+)\]", path)
+    name, index = (matched[1], int(matched[2])) if matched else (path, None)
+    if name not in fields:
+        raise SpecError(where, expected="a field of the spec", found=repr(name), mend=nearest(name, fields))
+    if name in _SET_BY_THE_SWEEP:
+        raise SpecError(where, expected="another field", found=repr(name), mend=_SET_BY_THE_SWEEP[name])
+    hint = fields[name]
+    if index is not None:
+        elements = [typing.get_args(option)[0] for option in types_of(hint) if typing.get_origin(option) is tuple]
+        if not elements:
+            raise SpecError(where, expected="a field that is a tuple", found=repr(name), mend="Leave out [].")
+        hint = elements[0]
+    return Place(tuple(name.split(".")), index, hint)
+
+
+def parse_variations(texts: Sequence[str]) -> tuple[Variation, ...]:
+    """What ``FIELD=RANGE``, ``FIELD*=RANGE`` and ``FIELD+FIELD*=RANGE`` ask for.
+
+    Raises:
+        SpecError: a field is unknown or given twice, a range does not parse, or there is none.
+    """
+    if not texts:
+        raise SpecError(
+            "vary", expected="--vary FIELD=RANGE", found="none", mend="For instance: --vary step_size=0.1..1"
+        )
+    variations = tuple(_parse(text) for text in texts)
+    places = Counter(place for variation in variations for place in variation.places)
+    for place, count in places.items():
+        if count > 1:
+            raise SpecError(
+                f"vary {'.'.join(place.names)}", expected="every field once", found=f"it {count} times",
+                mend="Leave one out.",
+            )
+    return variations
+
+
+def _parse(text: str) -> Variation:
+    label, equals, values = text.partition("=")
+    if not equals:
+        raise SpecError(f"vary {text}", expected="FIELD=RANGE", found=repr(text), mend=EXAMPLES)
+    label = label.strip()
+    where, scales = f"vary {label}", label.endswith("*")
+    places = tuple(find_place(path.strip()) for path in label.removesuffix("*").split("+"))
+    hints = {str(place.hint) for place in places}
+    if len(hints) > 1 and not scales:
+        raise SpecError(where, expected="fields of one type", found=", ".join(sorted(hints)), mend="Vary them apart.")
+    return Variation(
+        label, places, scales, parse_range(where, values.strip(), float if scales else places[0].hint)
+    )
+
+
+def vary_spec(
+    spec: RunSpec, variations: Sequence[Variation], values: Mapping[str, Any], interface: Interface
+) -> RunSpec:
+    """The spec with the values of one trial, one value for each layer that has it, and checked.
+
+    Args:
+        spec: what is varied, usually a preset.
+        variations: what may be varied.
+        values: of every variation, by its label.
+        interface: of the task; it says how many layers have a variance.
+
+    Raises:
+        SpecError: the spec makes no sense with these values.
+    """
+    # the run's own fields first: with another number of layers the teams' values are spread before they are varied
+    for own in (True, False):
+        plain = to_plain(spec)
+        for variation in variations:
+            for place in variation.places:
+                if (len(place.names) == 1) is own:
+                    _put(f"vary {variation.label}", plain, place, values[variation.label], scales=variation.scales)
+        spec = from_plain(RunSpec, plain)
+        check_run(spec)
+        spec = fit_depth(spec, interface)
+    return spec
+
+
+def _put(where: str, plain: dict[str, Any], place: Place, value: Any, *, scales: bool) -> None:
+    """Set or scale what is at a place of a spec as JSON types.
+
+    Raises:
+        SpecError: this spec has no such place, or there is no number to be scaled.
+    """
+    *above, name = place.names
+    part: Any = plain
+    for each in above:
+        part = part[each]
+        if part is None:
+            raise SpecError(
+                where, expected=f"a task with {each}", found=f"{plain['task']}, which has none",
+                mend="Vary another field.",
+            )
+    key: Any = name
+    if place.index is not None:
+        part, key = part[name], place.index
+        if not isinstance(part, list) or key >= len(part):
+            count = len(part) if isinstance(part, list) else 0
+            raise SpecError(where, expected=f"an index below {count}", found=str(key), mend="Give a smaller one.")
+    part[key] = _scaled(where, part[key], value) if scales else value
+
+
+def _scaled(where: str, old: Any, factor: float) -> Any:
+    """A number, or every number of a list, times ``factor``; whole numbers stay whole."""
+    if isinstance(old, list):
+        return [_scaled(where, item, factor) for item in old]
+    if isinstance(old, bool) or not isinstance(old, int | float):
+        raise SpecError(where, expected="a number to scale", found=repr(old), mend="Give values without the *.")
+    return round(old * factor) if isinstance(old, int) else old * factor

@@ -1,1 +1,0 @@
-"""Ways to talk less: the learning curve of each beside what it says in a step."""
