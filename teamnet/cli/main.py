@@ -12,6 +12,7 @@ COMMANDS = {
     "train": ("commands:train", "train a team on a task"),
     "eval": ("commands:evaluate", "let a trained team act"),
     "resume": ("commands:resume", "go on with a run from its newest checkpoint"),
+    "check": ("check_command:check", "check a learning rule of your own"),
     "verify": ("commands:verify", "replay a golden file of the official code"),
     "bench": ("commands:bench", "measure speed and memory beside plain NumPy"),
     "comm": ("comm_command:comm", "measure what units say to each other, and how long they wait"),

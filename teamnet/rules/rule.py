@@ -146,5 +146,9 @@ class Rule:
         return 0.0
 
 
+class KeptRule(Rule):
+    """A user's rule whose file is not executed: enough for a trained policy, which has parameters and no steps."""
+
+
 def _rebuilt(source: Source | None, module: str, name: str, settings: Mapping[str, Any]) -> Rule:
     return found_class(source, module, name)(**settings)

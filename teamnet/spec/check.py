@@ -88,14 +88,18 @@ def whole_numbers(where: str, texts: Sequence[str]) -> tuple[int, ...]:
     return tuple(int(text) for text in texts)
 
 
-def check_run(spec: RunSpec) -> None:
+def check_run(spec: RunSpec, *, acting: bool = False) -> None:
     """Refuse values that make no sense; the number of values for each layer is checked by :func:`check_depth`.
+
+    Args:
+        spec: of the run.
+        acting: whether the team is only to act, so that a user's rule need not be executed.
 
     Raises:
         SpecError: naming the field, what was expected and what was found.
     """
     check_types(spec)
-    if spec.rule not in built_in_rules():
+    if spec.rule not in built_in_rules() and not acting:
         rule_of(spec)
     check_choice("function", spec.function, (*FUNCTIONS, *ALIASES))
     check_choice("schedule", spec.schedule, choices(MapPropagation, "schedule"))

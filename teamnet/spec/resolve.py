@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from teamnet.dataflow.layers import Family, LayerSpec, Rate
+from teamnet.rules.rule import KeptRule
 from teamnet.spec.check import check_depth
 from teamnet.spec.presets import METHODS, preset
 from teamnet.spec.rules import rule_of
@@ -71,26 +72,32 @@ def _spread(values: tuple[float, ...], length: int, *, output: bool) -> tuple[fl
     return (values[0], *[values[1]] * (length - 2), values[-1] if output else values[1])
 
 
-def build_teams(spec: RunSpec, interface: Interface) -> list[list[LayerSpec]]:
-    """The layers of every team of a run, from the observation upwards; the actor first."""
-    teams = []
+def build_teams(spec: RunSpec, interface: Interface, *, acting: bool = False) -> list[list[LayerSpec]]:
+    """The layers of every team of a run, from the observation upwards; the actor first.
+
+    Args:
+        spec: of the run.
+        interface: of its task.
+        acting: whether the layers are only to act, so that a user's rule need not be executed.
+    """
+    teams, size, family = [], interface.action_size, interface.action_family
     if spec.actor:
-        teams.append(_layers(spec, interface, spec.actor, "actor", 0, interface.action_size, interface.action_family))
+        teams.append(_layers(spec, interface, spec.actor, "actor", 0, size, family, acting))
     if spec.critic:
-        teams.append(_layers(spec, interface, spec.critic, "critic", 1, 1, "gaussian"))
+        teams.append(_layers(spec, interface, spec.critic, "critic", 1, 1, "gaussian", acting))
     return teams
 
 
 def _layers(
     spec: RunSpec, interface: Interface, team: TeamSpec, name: Literal["actor", "critic"], number: int, outputs: int,
-    family: Family,
+    family: Family, acting: bool,
 ) -> list[LayerSpec]:
     spec = spec_of_team(spec, team)
     sizes = (interface.observation_size, *spec.hidden, outputs)
     rates = [Rate(start, end, spec.anneal_steps) for start, end in zip(team.rates, team.final_rates, strict=True)]
     last = len(sizes) - 1
     regular = name == "actor" and family == "categorical"
-    rule = rule_of(spec if regular else replace(spec, entropy=0.0))
+    rule = KeptRule() if acting and spec.source else rule_of(spec if regular else replace(spec, entropy=0.0))
     return [
         LayerSpec(
             team=name, team_number=number, number=layer, depth=last, fan_in=sizes[layer - 1], size=sizes[layer],

@@ -149,7 +149,7 @@ def _recorded(environment: gymnasium.Env[Any, Any], videos: Path, name: str, tas
 def _sample(spec: RunSpec, state: dict[str, np.ndarray], settings: EvaluationSettings) -> Evaluation:
     """Some batches of a single-step task."""
     task = make_single_step_task(spec)
-    layers = build_teams(spec, task.interface)[0]
+    layers = build_teams(spec, task.interface, acting=True)[0]
     check_layers(layers, state)
     policy = Policy(layers, state, settings.seed)
     task.draw_from(settings.seed)

@@ -220,6 +220,14 @@ class Unit:
         parts = [name.removeprefix("incoming.") for name in names] if self._mirrors else []
         return {part: np.swapaxes(self._arrays[f"outgoing.{part}"].copy(), -1, -2) for part in parts}
 
+    def private(self, name: str) -> np.ndarray:
+        """A copy of a private array, for checks of a rule."""
+        return self._arrays[name].copy()
+
+    def private_bytes(self) -> list[bytes]:
+        """All private arrays, for checks that another unit has not changed them."""
+        return [array.tobytes() for array in self._arrays.values()]
+
     def spoil(self, name: str) -> None:
         """Fill an array with NaN, to see whether anything hangs on it; those of all groups of synapses of this name."""
         for key, array in self._arrays.items():

@@ -61,7 +61,7 @@ def measure_operations(cpus: int, say: Callable[[str], None]) -> Machine:
         say(f"operations, {number} of {len(LOCAL)}")
         run = Run(spec, LaunchSpec(backend="local"))
         try:
-            taken, spread = _taken(run)
+            taken, spread = take_times(run)
             spreads += spread
             for its in taken:
                 rows.setdefault(its.operation, []).append((amounts(its.unit), its.seconds))
@@ -102,7 +102,7 @@ class Lap(NamedTuple):
     held: int
 
 
-def _taken(run: Run, count: int = _SAMPLES) -> tuple[list[Lap], list[float]]:
+def take_times(run: Run, count: int = _SAMPLES) -> tuple[list[Lap], list[float]]:
     """Median seconds of each step of each unit, and the shares of them within which the middle half of times lies."""
     rate(run, TIMED_EVERY * run.spec.num_envs)
     samples = []
@@ -127,7 +127,7 @@ def measure_wide(machine: Machine, address: str, say: Callable[[str], None]) -> 
         say(f"wide layers, {number} of {1 + len(WIDE)}")
         run = Run(spec, LaunchSpec(address=address))
         try:
-            laps.append(_taken(run, _WIDE_SAMPLES)[0])
+            laps.append(take_times(run, _WIDE_SAMPLES)[0])
         finally:
             run.close()
     return fit_far(machine, laps[0], [lap for its in laps[1:] for lap in its])

@@ -1,0 +1,66 @@
+"""Teams that learn by the rule that is checked, and what drives them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from teamnet.dataflow.layers import LayerSpec
+from teamnet.rules.rule import Rule
+from teamnet.spec.presets import preset
+from teamnet.spec.resolve import Interface, build_teams, fit_depth
+from teamnet.team.exchange import Exchange
+from teamnet.team.local import LocalExchange
+from teamnet.team.partition import divide_all
+from teamnet.team.state import State, merge
+
+Teams = Sequence[Sequence[LayerSpec]]
+_HIDDEN, _ROWS = (8, 6), 2
+TASKS = {
+    "many steps": ("cartpole", Interface(4, 3, "categorical")),
+    "one step": ("multiplexer", Interface(6, 2, "categorical", single_step=True)),
+}
+"""Kinds of tasks: a preset, and what it shows to its teams."""
+
+
+def teams_of(rule: Rule, kind: str) -> list[list[LayerSpec]]:
+    """Small teams for a kind of task, two parallel environments each."""
+    task, interface = TASKS[kind]
+    spec = fit_depth(replace(preset(task), hidden=_HIDDEN, num_envs=_ROWS), interface)
+    return [[replace(layer, rule=rule) for layer in team] for team in build_teams(spec, interface)]
+
+
+def drive(exchange: Exchange, teams: Teams, steps: range) -> None:
+    """Environment steps of a made-up task that depends on nothing but the number of the step."""
+    layer = teams[0][0]
+    for number in steps:
+        generator = np.random.default_rng(number)
+        mask = (generator.random(layer.rows) > 0.1).astype(float)
+        exchange.act(generator.standard_normal((layer.rows, layer.fan_in)), mask)
+        exchange.learn(generator.standard_normal(layer.rows))
+    exchange.pause()
+
+
+def local(teams: Teams, grain: str = "layer", *, interpret: bool = False) -> LocalExchange:
+    """The teams in this process."""
+    return LocalExchange(teams, divide_all(teams, grain, 0), interpret=interpret)
+
+
+def state_of(exchange: Exchange, teams: Teams, grain: str) -> State:
+    """The state of all layers.
+
+    Raises:
+        Diverged: a number is not finite.
+    """
+    return merge(divide_all(teams, grain, 0), exchange.snapshot())
+
+
+def differing(one: State, other: State, tolerance: float = 0.0) -> list[str]:
+    """The names of the arrays in which two states differ."""
+    return [
+        name for name, array in one.items()
+        if not (np.array_equal(array, other[name]) if tolerance == 0.0 else
+                np.allclose(array, other[name], rtol=tolerance, atol=tolerance))
+    ]
