@@ -9,6 +9,7 @@ REINFORCE would have the derivative of the hidden function in the trace; b is a 
     teamnet train multiplexer --address-bits 2 --rule examples/own_rule.py --env-steps 1000000 --backend local
 """
 
+from teamnet import TeamAgent
 from teamnet.operations.acting import act
 from teamnet.operations.learning import accumulate, learn
 from teamnet.rules import PER_NEURON, TRACES, PrivateArray, Rule, Unit, inputs, operation, step, td_error, trace_mask
@@ -52,3 +53,8 @@ class NodePerturbation(Rule):
             for row in range(unit.rows):
                 unit.baseline[j] += unit.baseline_rate * unit.better[row, 0] / unit.rows
         learn(unit, unit.better)
+
+
+if __name__ == "__main__":
+    with TeamAgent("multiplexer", rule=NodePerturbation(), address_bits=2, backend="local") as agent:
+        print(agent.learn(env_steps=300_000).summary())

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import textwrap
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import tyro
 
+from teamnet.errors import SpecError
 from teamnet.rules.loading import find_rule
 from teamnet.rules.registry import built_in_rules
 from teamnet.rules.rule import Rule
@@ -57,22 +59,90 @@ class Keeping:
 
 
 _NO_OPTIONS = ("task", "settings", "source")
+_GROUPS = {
+    "run": ("preset", "rule", "seed", "env_steps", "episodes", "num_envs", "json"),
+    "network": ("hidden", "function", "exploring"),
+    "learning": ("discount", "anneal_steps", "reward_limit", "action_scale", "action_offset", "signal", "address_bits",
+                 "halvings"),
+    "where_it_runs": ("backend", "transport", "grain", "address", "placement", "wait", "env_patience", "interpret"),
+    "files": ("out", "overwrite", "resume_if_present", "save_every", "keep", "recoveries", "replay_check"),
+}
+"""Options by group, as the help shows them; those of the rule, of channels and of the teams follow."""
+_FREE = "free_running"
+_CHANNELS = ("wire", "error_feedback", "tolerance", "link_latency", "link_bandwidth")
+_OF_TASKS = {
+    "address_bits": ("multiplexer",), "signal": ("regression",), "action_scale": ("mountaincar",),
+    "action_offset": ("mountaincar",),
+}
+"""Options that the help shows for some tasks alone; all tasks take them."""
 
 
-def _options_class(purpose: str, parts: Sequence[type]) -> type:
-    fields: list[Any] = []
-    arguments = []
+def fields_of(parts: Sequence[type]) -> dict[str, tuple[Any, dataclasses.Field[Any], str]]:
+    """The fields of some dataclasses by name: type, field, and what the docstring says of it; the first one counts."""
+    found: dict[str, tuple[Any, dataclasses.Field[Any], str]] = {}
     for part in parts:
-        hints, taken = typing.get_type_hints(part), {name for name, _, _ in fields}
-        fields += [
-            (field.name, hints[field.name], field) for field in dataclasses.fields(part)
-            if field.name not in _NO_OPTIONS and field.name not in taken
-        ]
-        arguments.append(textwrap.dedent((part.__doc__ or "").partition("Args:\n")[2]).rstrip())  # python -OO has none
-    with_defaults = [(name, hint, dataclasses.field(default=its.default)) for name, hint, its in fields]
-    options = dataclasses.make_dataclass("Options", with_defaults, frozen=True)
-    options.__doc__ = f"{purpose}\n\nArgs:\n" + textwrap.indent("\n".join(arguments), "    ")
+        hints, said = typing.get_type_hints(part), _purposes(part)
+        for field in dataclasses.fields(part):
+            if field.name not in _NO_OPTIONS:
+                found.setdefault(field.name, (hints[field.name], field, said.get(field.name, "")))
+    return found
+
+
+def _purposes(part: type) -> dict[str, str]:
+    """What the docstring of a class says of each argument; python -OO leaves none."""
+    text = textwrap.dedent((part.__doc__ or "").partition("Args:\n")[2])
+    found: dict[str, str] = {}
+    for name, more in re.findall(r"^(\w+): (.*(?:\n[ \t]+.*)*)", text, re.MULTILINE):
+        found[name] = " ".join(more.split())
+    return found
+
+
+def _options_class(
+    purpose: str, parts: Sequence[type], task: str, rule: type[Rule], arguments: Sequence[str]
+) -> type:
+    """The class that the command line is read into: a group of options in each of its fields.
+
+    Args:
+        purpose: of the command, for its help.
+        parts: dataclasses whose fields are options.
+        task: a preset's name or a Gymnasium id.
+        rule: of the run.
+        arguments: of the command line: what stands there is shown whatever the task.
+    """
+    known = fields_of(parts)
+    settings = {name for kind in built_in_rules().values() for name in kind().settings()} | {_FREE}
+    its = {*rule().settings(), *([_FREE] if rule().may_run_free else [])}
+    of_rule = tuple(name for name in known if name in its)
+    teams = ("actor", "critic")
+    named = {name for names in _GROUPS.values() for name in names}
+    other_rules = tuple(name for name in known if name in settings and name not in of_rule and name not in named)
+    more = tuple(
+        name for name in known if name not in (*named, *of_rule, *other_rules, *_CHANNELS, *teams)
+    )
+    groups = {
+        **_GROUPS, "files": (*_GROUPS["files"], *more), "rule": (*of_rule, *other_rules), "channels": _CHANNELS,
+        "teams": teams,
+    }
+    given = {text.removeprefix("--").removeprefix("no-").partition("=")[0].replace("-", "_") for text in arguments}
+    hidden = {*other_rules, *(name for name, tasks in _OF_TASKS.items() if task not in tasks)} - given
+    fields = []
+    for group, names in groups.items():
+        kind = _group_class(group, [(name, *known[name]) for name in names if name in known], hidden)
+        fields.append((group, kind, dataclasses.field(default_factory=kind)))
+    options = dataclasses.make_dataclass("Options", fields, frozen=True)
+    options.__doc__ = purpose
     return options
+
+
+def _group_class(name: str, members: Sequence[tuple[str, Any, dataclasses.Field[Any], str]], hidden: set[str]) -> type:
+    """One group of options; what is ``hidden`` has its usual value."""
+    fields = []
+    for member, hint, field, said in members:
+        marks = [tyro.conf.arg(help=said, prefix_name=False), *([tyro.conf.Suppress] if member in hidden else [])]
+        fields.append((member, Annotated[(hint, *marks)], dataclasses.field(default=field.default)))
+    group = dataclasses.make_dataclass(name, fields, frozen=True)
+    group.__doc__ = ""
+    return group
 
 
 def _named(arguments: list[str], option: str) -> str:
@@ -93,7 +163,15 @@ def _method(arguments: list[str]) -> str:
 def _own_rule(arguments: list[str]) -> type[Rule] | None:
     """The rule of a user that the arguments name: its settings are options."""
     name = _named(arguments, "rule")
-    return None if not name or name in built_in_rules() else find_rule(name)
+    if not name or name in built_in_rules():
+        return None
+    rule = find_rule(name)
+    for setting in set(rule().settings()) & set(fields_of((Choice, RunSpec, LaunchSpec, Keeping))):
+        raise SpecError(
+            "rule", expected="settings whose names are no options of every run", found=f"{setting!r} of {name}",
+            mend="Choose another name.",
+        )
+    return rule
 
 
 def ask_for_task(command: str, arguments: list[str]) -> int:
@@ -124,18 +202,23 @@ def parse_run_options(
     """
     usual = preset(task, _method(arguments))
     own = _own_rule(arguments)
-    kind = _options_class(purpose, (*([own] if own else []), Choice, RunSpec, LaunchSpec, more))
-    rules = set(typing.get_type_hints(own)) & set(own().settings()) if own else set[str]()
+    parts = (*([own] if own else []), Choice, RunSpec, LaunchSpec, more)
+    shown = own or built_in_rules()[_named(arguments, "rule") or usual.rule]
+    kind = _options_class(purpose, parts, task, shown, arguments)
+    rules = set(own().settings()) if own else set[str]()
     defaults = {
         field.name: getattr(usual, field.name) for field in dataclasses.fields(RunSpec)
         if field.name not in _NO_OPTIONS and field.name not in rules
     }
     ends = {name: defaults.pop(name) for name in ("env_steps", "episodes")}
     options = tyro.cli(
-        kind, prog=f"teamnet {command} {task}", args=arguments, default=kind(**defaults),
+        kind, prog=f"teamnet {command} {task}", args=arguments, default=_with_values(kind(), defaults),
         config=(tyro.conf.AvoidSubcommands,),
     )
-    values = {field.name: getattr(options, field.name) for field in dataclasses.fields(kind)}
+    values = {
+        member.name: getattr(getattr(options, group.name), member.name)
+        for group in dataclasses.fields(kind) for member in dataclasses.fields(getattr(options, group.name))
+    }
     if values["env_steps"] is None and values["episodes"] is None:
         values |= ends
 
@@ -147,3 +230,13 @@ def parse_run_options(
 
     settings = tuple((name, str(values[name])) for name in sorted(rules))
     return RunSpec(task=task, settings=settings, **take(RunSpec)), LaunchSpec(**take(LaunchSpec)), more(**take(more))
+
+
+def _with_values(options: Any, values: Mapping[str, Any]) -> Any:
+    """The options with other usual values."""
+    changed = {}
+    for group in dataclasses.fields(options):
+        members = getattr(options, group.name)
+        names = {member.name for member in dataclasses.fields(members)}
+        changed[group.name] = dataclasses.replace(members, **{name: values[name] for name in names if name in values})
+    return dataclasses.replace(options, **changed)

@@ -6,14 +6,16 @@ the order in one process, the transport by actor calls, the prediction and the t
 
 from __future__ import annotations
 
+import traceback
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from teamnet.dataflow.layers import LayerSpec
 from teamnet.dataflow.ports import EPISODE_MASK, OBSERVATION, TD_ERROR, TRACE_MASK, Draft, SlotSpec
 from teamnet.dataflow.slots import COORDINATOR, EXACT, Channel, Group, Key, Read, Slot, Step, Write
-from teamnet.errors import SpecError, nearest
+from teamnet.errors import SpecError, TeamnetError, nearest
 
 Teams = Sequence[Sequence[LayerSpec]]
 GIVE, DECIDE, ENVIRONMENT = "give", "decide", "environment"
@@ -43,7 +45,7 @@ class Dataflow:
         self.teams, self._free_running = teams, free_running
         self.layers: dict[Group, LayerSpec] = {(its.team, its.number): its for team in teams for its in team}
         drafts = {
-            group: list(layer.rule.free_steps(layer) if free_running else layer.rule.steps(layer))
+            group: _asked(layer, layer.rule.free_steps if free_running else layer.rule.steps)
             for group, layer in self.layers.items()
         }
         self.slots = {slot.key: slot for slot in (*_coordinators_slots(teams, drafts), *self._layers_slots())}
@@ -63,7 +65,7 @@ class Dataflow:
             specs = [_OUTPUT if layer.is_last else SlotSpec("activation", scale=layer.deviation)]
             if layer.is_last and layer.gated:
                 specs.append(_VALUE)
-            specs += layer.rule.slots(layer)
+            specs += _asked(layer, layer.rule.slots)
             for spec in specs:
                 along = tuple(_key(layer, its.kind) for its in specs if its.carried_by == spec.kind)
                 yield Slot(
@@ -161,6 +163,24 @@ class Dataflow:
         """What a reader takes of the publications of a slot that it waits for: the slot, and slots that it carries."""
         reads = [its for step in self.steps[group] for its in step.reads if its]
         return {its.slot for its in reads if its.awaited[0] == key}
+
+
+def _asked(layer: LayerSpec, method: Callable[[LayerSpec], Iterable[Any]]) -> list[Any]:
+    """What a rule says of a layer.
+
+    Raises:
+        SpecError: the rule raised something; with the line of its file.
+    """
+    try:
+        return list(method(layer))
+    except TeamnetError:
+        raise
+    except Exception as error:  # a user's file can raise anything
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        raise SpecError(
+            f"{last.filename}:{last.lineno}", expected=f"{method.__name__} of {layer.team} layer {layer.number}",
+            found=f"{type(error).__name__}: {error}", mend="Correct the line.",
+        ) from None
 
 
 def _key(layer: LayerSpec, kind: str) -> Key:

@@ -26,6 +26,16 @@ _MARKS = b"teamnet.kernels.compile", b"teamnet.kernels.view", b"\nFREE_STEPS = "
 _DIGEST_BYTES = 32
 
 
+C_FUNCTIONS = {
+    **{name: name for name in (
+        "memset", "memcpy", "memmove", "sched_yield", "syscall", "nanosleep", "clock_gettime", "send", "recv",
+    )},
+    "NRT_MemInfo_call_dtor": "abort",  # Numba's end of an array's memory: named in the code, reached by no kernel
+}
+"""What the object code may call, and the C function that stands for it. LLVM leaves every call of a file without an
+address if it cannot find one of them."""
+
+
 class Code(NamedTuple):
     """A kernel's object code, its symbol there, and a letter for each argument: ``i`` for int64, ``d`` for float64."""
 

@@ -15,18 +15,10 @@ from functools import cached_property
 
 import llvmlite.binding as llvm
 
-from teamnet.kernels.cache import Code, object_code
+from teamnet.kernels.cache import C_FUNCTIONS, Code, object_code
 from teamnet.kernels.compile import Kernel, compile_object
 from teamnet.kernels.sources import sources_of
 
-_C_FUNCTIONS = {
-    **{name: name for name in (
-        "memset", "memcpy", "memmove", "sched_yield", "syscall", "nanosleep", "clock_gettime", "send", "recv",
-    )},
-    "NRT_MemInfo_call_dtor": "abort",  # Numba's end of an array's memory: named in the code, reached by no kernel
-}
-"""What the object code may call, and the C function that stands for it. LLVM leaves every call of a file without an
-address if it cannot find one of them."""
 _KINDS = {"i": ctypes.c_int64, "d": ctypes.c_double}
 
 
@@ -48,7 +40,7 @@ class Native:
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
         program = ctypes.CDLL(None)
-        for needed, provided in _C_FUNCTIONS.items():
+        for needed, provided in C_FUNCTIONS.items():
             address = ctypes.cast(getattr(program, provided), ctypes.c_void_p).value
             assert address is not None
             llvm.add_symbol(needed, address)

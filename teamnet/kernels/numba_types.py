@@ -17,13 +17,14 @@ from numba.core import cgutils, config, sigutils
 from numba.core.codegen import CPUCodeLibrary as CodeLibrary
 from numba.core.datamodel import models
 from numba.core.datamodel.registry import register_default
-from numba.core.errors import NumbaError
+from numba.core.errors import LoweringError, NumbaError, TypingError
 from numba.core.imputils import lower_getattr_generic, lower_setattr_generic
 from numba.core.typing.templates import AttributeTemplate, infer_getattr, make_intrinsic_template
 from numba.extending import typeof_impl
 from numba.np.arrayobj import populate_array
 
-from teamnet.errors import SpecError
+from teamnet.errors import SpecError, nearest
+from teamnet.kernels.cache import C_FUNCTIONS
 from teamnet.kernels.compile import Kernel, MachineCode
 from teamnet.kernels.sources import lines_with_name
 from teamnet.kernels.view import View
@@ -31,6 +32,8 @@ from teamnet.kernels.view import View
 _I64, _F64 = ir.IntType(64), ir.DoubleType()
 _PACKAGE = Path(__file__).parent.parent
 _SHOWN = 300
+_EXACT = ("sqrt", "fabs", "floor", "ceil", "trunc")
+"""Functions of the C library with one right result, which processors compute themselves."""
 _SCALARS = {"i": (types.int64, _I64), "f": (types.float64, _F64)}
 
 
@@ -62,6 +65,7 @@ def compiled_library(declared: Kernel, letters: str) -> tuple[str, bytes]:
         compiled = dispatcher.overloads[signature.args]
         library = compiled.library
         library._optimize_final_module()
+        _refuse_foreign_calls(declared, library._final_module)
         return compiled.fndesc.llvm_func_name, library.codegen._tm.emit_object(library._final_module)
 
 
@@ -80,6 +84,26 @@ def _optimising_once() -> Iterator[None]:
         setattr(CodeLibrary, name, optimise)
 
 
+def _refuse_foreign_calls(declared: Kernel, module: Any) -> None:
+    """Refuse code that makes arrays, or calls functions of other libraries: actors have neither.
+
+    Raises:
+        SpecError: naming what it calls.
+    """
+    called = [function.name for function in module.functions if function.is_declaration]
+    foreign = [name for name in called if not name.startswith("llvm.") and name not in (*C_FUNCTIONS, *_EXACT)]
+    if not foreign:
+        return
+    if any(name.startswith(("NRT_", "numba_")) for name in foreign):
+        mend = "Write loops over private arrays instead of whole-array expressions, np.zeros and @."
+    else:
+        mend = "Use teamnet.kernels.functions, which rounds alike on every machine."
+    raise SpecError(
+        declared.__name__, expected="operations that make no arrays and call kernels alone",
+        found=f"calls of {', '.join(foreign[:4])}", mend=mend,
+    )
+
+
 def _not_compiled(declared: Kernel, error: NumbaError) -> SpecError:
     """The refusal of code that Numba cannot compile, with the innermost line that is not of this package."""
     text = str(error)
@@ -91,9 +115,13 @@ def _not_compiled(declared: Kernel, error: NumbaError) -> SpecError:
         lines += [(path, str(line)) for path, line in lines_with_name(declared, name[1])]
     users = [its for its in lines if str(_PACKAGE) not in its[0]] or lines or [("an operation", "0")]
     reasons = [line.strip() for line in text.splitlines() if line.strip() and "pipeline" not in line]
+    mend = "Change this line: operations are made of numbers, arrays, loops and kernels."
+    if unknown := re.search(r"(a \w+ has no '\w+')\. (.*)", text):
+        reasons, mend = [unknown[1]], f"{unknown[2]} Or declare a private array or a setting of this name."
+    elif helper := re.search(r"Untyped global name '(\w+)'", text):
+        mend = f"Decorate {helper[1]} with @operation, if it is a function."
     return SpecError(
-        ":".join(users[-1]), expected="code that Numba can compile: numbers, arrays, loops and kernels",
-        found="; ".join(reasons[:2])[:_SHOWN], mend="Change this line; with --interpret it runs as plain Python.",
+        ":".join(users[-1]), expected="code that Numba can compile", found="; ".join(reasons[:2])[:_SHOWN], mend=mend,
     )
 
 
@@ -217,7 +245,7 @@ class _ViewAttributes(AttributeTemplate):
             return types.Array(types.float64, len(view.arrays[name]), "C")
         if name in view.records:
             return ViewType(view.records[name])
-        return None
+        raise TypingError(f"a {view.name} has no {name!r}. {nearest(name, view.places)}")
 
 
 def _field(llvm: Any, view: View, address: Any, name: str) -> Any:
@@ -242,5 +270,7 @@ def _get_attribute(context: Any, llvm: Any, kind: Any, address: Any, name: str) 
 @lower_setattr_generic(ViewType)
 def _set_attribute(context: Any, llvm: Any, signature: Any, arguments: Any, name: str) -> None:
     kind = signature.args[0]
+    if name not in kind.view.scalars:
+        raise LoweringError(f"{name!r} is an array: change its elements, {name}[row, j] = ...")
     value = context.cast(llvm, arguments[1], signature.args[1], _SCALARS[kind.view.scalars[name]][0])
     llvm.store(value, _field(llvm, kind.view, arguments[0], name))

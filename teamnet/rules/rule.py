@@ -47,6 +47,8 @@ class PrivateArray(NamedTuple):
     initial: float = 0.0
 
 
+_EXTENTS = ("rows", "size", "fan_in", "fan_out", "inputs", "outputs", "traces")
+"""Names that extents of private arrays may have."""
 PER_NEURON = PrivateArray(("rows", "size"))
 """``(rows, size)``; within an environment step."""
 PER_ROW = PrivateArray(("rows", 1))
@@ -73,7 +75,28 @@ class Rule:
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        cls._check_declarations()
         dataclass(frozen=True, kw_only=True)(cls)
+
+    @classmethod
+    def _check_declarations(cls) -> None:
+        """Refuse settings without a usual value or an annotation, and arrays of unknown extents.
+
+        Raises:
+            TypeError: saying how to write it.
+        """
+        annotated = vars(cls).get("__annotations__", {})
+        for name in annotated:
+            if name not in vars(cls) and "ClassVar" not in str(annotated[name]):
+                raise TypeError(f"setting {name!r} needs a usual value, such as {name}: float = 0.1")
+        for name, value in vars(cls).items():
+            public = not name.startswith("_") and name not in ("name", "uses_mirrors", *annotated)
+            if public and isinstance(value, int | float | str):
+                raise TypeError(f"setting {name!r} needs its type: {name}: {type(value).__name__} = {value!r}")
+        for name, array in vars(cls).get("private", {}).items():
+            for extent in array.shape:
+                if extent not in _EXTENTS and not isinstance(extent, int):
+                    raise TypeError(f"array {name!r} has an extent {extent!r}; known are {', '.join(_EXTENTS)}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A rule of a user's file travels with the text of that file: other nodes need not have it."""

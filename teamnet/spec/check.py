@@ -101,6 +101,7 @@ def check_run(spec: RunSpec, *, acting: bool = False) -> None:
     check_types(spec)
     if spec.rule not in built_in_rules() and not acting:
         rule_of(spec)
+        _check_own_rule(spec)
     check_choice("function", spec.function, (*FUNCTIONS, *ALIASES))
     check_choice("schedule", spec.schedule, choices(MapPropagation, "schedule"))
     check_choice("signal", spec.signal, SIGNALS)
@@ -154,6 +155,17 @@ def check_run(spec: RunSpec, *, acting: bool = False) -> None:
     for name, team in (("actor", spec.actor), ("critic", spec.critic)):
         if team is not None:
             _check_team(name, team)
+
+
+def _check_own_rule(spec: RunSpec) -> None:
+    """Refuse settings of the rules of this package, which a user's rule would ignore."""
+    usual = RunSpec(spec.task)
+    for name in {name for kind in built_in_rules().values() for name in kind().settings()}:
+        if getattr(spec, name) != getattr(usual, name):
+            raise SpecError(
+                name, expected="its usual value with a rule of your own", found=repr(getattr(spec, name)),
+                mend="Leave it out: it is a setting of rules of this package. --preset map has the usual values.",
+            )
 
 
 def _settling(spec: RunSpec) -> set[str]:

@@ -43,8 +43,8 @@ def with_source(spec: RunSpec) -> RunSpec:
 
 def rule_options(rule: str | type[Rule] | Rule) -> dict[str, Any]:
     """The fields of a spec for a rule that Python code gives: by name, as a class, or with its settings."""
-    if isinstance(rule, str):
-        return {"rule": rule}
+    if not isinstance(rule, Rule) and not (isinstance(rule, type) and issubclass(rule, Rule)):
+        return {"rule": rule}  # a name, or what is refused as none
     kind, settings = (rule, {}) if isinstance(rule, type) else (type(rule), rule.settings())
     if kind in built_in_rules().values():
         return {"rule": kind.name, **settings}

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from teamnet.dataflow.check import check_flow
 from teamnet.dataflow.graph import Dataflow
 from teamnet.dataflow.layers import LayerSpec
-from teamnet.errors import Diverged, SpecError, nearest
+from teamnet.errors import Diverged, SpecError, TeamnetError, nearest
 from teamnet.rules.rule import Rule
 from teamnet.rules.source import source_of
 from teamnet.team.local import LocalExchange
@@ -19,8 +21,10 @@ from teamnet.team.state import State, merge, split
 from teamnet.units.arrays import kept_arrays, make_arrays
 from teamnet.units.code import compile_rule
 from teamnet.units.dispatch import parameters_of
+from teamnet.units.layout import UNIT_FIELDS
 
-_SIZE, _ROWS, _STEPS = 3, 2, 3
+_ROWS, _STEPS = 2, 3
+_PACKAGE = Path(__file__).parent.parent
 Teams = Sequence[Sequence[LayerSpec]]
 
 
@@ -45,11 +49,13 @@ def check_rules(teams: Teams, *, compiled: bool = True) -> None:
         _check_slots(flow, layer)
         _check_arrays(layer)
     check_flow(flow)
+    small = _small(teams)
+    _check_interpreted(small)
     if not compiled:
         return
     for kind in dict.fromkeys(type(layer.rule) for layer in users):
         compile_rule(kind)
-    _check_state(_small(teams))
+    _check_state(small)
 
 
 def _check_operations(flow: Dataflow, layer: LayerSpec) -> None:
@@ -64,7 +70,7 @@ def _check_operations(flow: Dataflow, layer: LayerSpec) -> None:
         if count != len(step.reads):
             raise SpecError(
                 step.where, expected=f"{count} reads, as many as {step.operation!r} has parameters after the unit",
-                found=str(len(step.reads)), mend="Read as many, None for one that there is not.",
+                found=str(len(step.reads)), mend="Give as many reads, None for one that there is not.",
             )
 
 
@@ -81,7 +87,13 @@ def _check_slots(flow: Dataflow, layer: LayerSpec) -> None:
 
 
 def _check_arrays(layer: LayerSpec) -> None:
-    """What is kept of a layer is put together from its units, neuron by neuron."""
+    """Names are free, and what is kept of a layer is put together from its units, neuron by neuron."""
+    for name in (*layer.rule.arrays(), *layer.rule.numbers()):
+        if name in UNIT_FIELDS:
+            raise SpecError(
+                _line(layer, name), expected="a name that units do not have already", found=repr(name),
+                mend="Choose another.",
+            )
     for name, array in layer.rule.state().items():
         if array.kept and array.shape[-1] not in ("size", "outputs"):
             raise SpecError(
@@ -104,17 +116,43 @@ def _line(layer: LayerSpec, name: str) -> str:
 
 
 def _small(teams: Teams) -> list[list[LayerSpec]]:
-    """The same teams with few neurons and rows."""
-    def size(count: int) -> int:
-        return min(count, _SIZE)
+    """The same teams with few neurons, no two layers with the same number of them, and few rows."""
+    def size(layer: int, count: int) -> int:
+        return min(count, 1 if count == 1 else layer + 2)
 
     return [
         [
             replace(
-                its, fan_in=size(its.fan_in), size=size(its.size), fan_out=size(its.fan_out), rows=min(its.rows, _ROWS)
+                its, fan_in=its.number + 1, size=size(its.number, its.size), rows=min(its.rows, _ROWS),
+                fan_out=size(its.number + 1, its.fan_out),
             ) for its in team
         ] for team in teams
     ]
+
+
+def _check_interpreted(teams: Teams) -> None:
+    """Do some steps in plain Python, where an index that is out of range is an error with a line.
+
+    Compiled code would write there.
+
+    Raises:
+        SpecError: an operation raised something.
+    """
+    exchange = LocalExchange(teams, divide_all(teams, "layer", 0), interpret=True)
+    try:
+        with np.errstate(all="ignore"):
+            _drive(exchange, teams, range(_STEPS))
+    except TeamnetError as error:
+        raise SpecError(
+            "rule", expected="a few steps of a small team", found=str(error), mend="Look into them with --interpret."
+        ) from None
+    except Exception as error:  # a user's operations can raise anything
+        frames = [its for its in traceback.extract_tb(error.__traceback__) if f"{_PACKAGE}/" not in its.filename]
+        last = frames[-1] if frames else traceback.extract_tb(error.__traceback__)[-1]
+        raise SpecError(
+            f"{last.filename}:{last.lineno}", expected="an operation that can be done",
+            found=f"{type(error).__name__}: {error}", mend="Look into it with --backend local --interpret.",
+        ) from None
 
 
 def _check_state(teams: Teams) -> None:
@@ -122,6 +160,7 @@ def _check_state(teams: Teams) -> None:
     start = LocalExchange(teams, divide_all(teams, "layer", 0))
     _drive(start, teams, range(_STEPS))
     state = _state(start)
+    _check_mirrors(start, state)
     expected = _continued(teams, state, "")
     for name, layer in _passing(teams):
         try:
@@ -134,6 +173,21 @@ def _check_state(teams: Teams) -> None:
                 found="one that has something from the step before and is not part of the state",
                 mend=f"Declare {name!r} with kept=True, so that snapshots and checkpoints have it.",
             )
+
+
+def _check_mirrors(exchange: LocalExchange, state: State) -> None:
+    """What a unit keeps of its outgoing synapses is not saved, but made again from the layer above."""
+    for unit in exchange.units:
+        layer = unit.spec.layer
+        for part, copy in unit.mirror().items():
+            if not np.array_equal(copy, state[f"{layer.team}.{layer.number + 1}.incoming.{part}"]):
+                raise SpecError(
+                    _line(layer, f"outgoing.{part}"),
+                    expected=f"outgoing.{part} to mirror incoming.{part} of the layer above, bit for bit",
+                    found=f"other numbers in {unit.spec.name} after {_STEPS} steps",
+                    mend=f"Let both layers do the same to {part!r}: they are not saved, but made again from the layer "
+                    "above.",
+                )
 
 
 def _passing(teams: Teams) -> Iterator[tuple[str, LayerSpec]]:

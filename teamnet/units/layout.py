@@ -77,6 +77,19 @@ GROUPS = ("incoming", "biases", "outgoing")
 """The groups of synapses: ``(fan_in, size)``, ``(1, size)``, and the mirrored ones, ``(fan_out, size)``."""
 
 
+_EVERY: Kinds = {
+    **BASE, **dict.fromkeys((name for name in PER_NEURON if name not in BASE), ("rows", "size")),
+    **_kinds(
+        "i", "fan_in", "fan_out", "single_step", "mirrors", "function", "family", "updates", "noise", "noise_index",
+        "noise_count",
+    ),
+    **_kinds("f", "variance", "temperature", "trace_decay", "power1", "power2"),
+    "ones": ("rows", 1), "value": ("rows", 1),
+}
+UNIT_FIELDS = (*_EVERY, *GROUPS, *_SYNAPSES)
+"""Names that a rule cannot give to arrays and settings of its own."""
+
+
 def synapses_of(rule: LayerRule) -> View:
     """A group of synapses as operations of a rule see it."""
     own = {name: array.shape for name, array in rule.arrays().items() if array.of_synapses}
@@ -92,12 +105,6 @@ def unit_of(rule: LayerRule) -> View:
     synapses = synapses_of(rule)
     own = {name: array.shape for name, array in rule.arrays().items() if not array.of_synapses}
     return View("unit", {
-        **BASE, **dict.fromkeys((name for name in PER_NEURON if name not in BASE), ("rows", "size")),
-        **_kinds(
-            "i", "fan_in", "fan_out", "single_step", "mirrors", "function", "family", "updates", "noise", "noise_index",
-            "noise_count",
-        ),
-        **_kinds("f", "variance", "temperature", "trace_decay", "power1", "power2"),
-        "ones": ("rows", 1), "value": ("rows", 1), **dict.fromkeys(GROUPS, synapses),
-        **own, **{name: "i" if isinstance(value, int) else "f" for name, value in rule.numbers().items()},
+        **_EVERY, **dict.fromkeys(GROUPS, synapses), **own,
+        **{name: "i" if isinstance(value, int) else "f" for name, value in rule.numbers().items()},
     })

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,13 +12,12 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-import docstring_parser
 import pytest
 from gymnasium.envs.classic_control import CartPoleEnv
 
-from teamnet.cli.options import Keeping, _options_class
+from teamnet.cli.options import Choice, Keeping, fields_of
 from teamnet.cli.plan_command import Planning
-from teamnet.spec.run import TeamSpec
+from teamnet.spec.run import LaunchSpec, RunSpec, TeamSpec
 from teamnet.training.endings import StoppingOnSignals
 from tests.commands import run_command
 from tests.conftest import GOLDEN
@@ -125,11 +124,33 @@ def test_eval_of_single_step_tasks(capsys: pytest.CaptureFixture[str], tmp_path:
 
 def test_every_option_of_a_run_has_help():
     for more in (Keeping, Planning):
-        kind = _options_class("Do it.", more)
-        said = {its.arg_name: its.description or "" for its in docstring_parser.parse(kind.__doc__ or "").params}
-        assert [field.name for field in dataclasses.fields(kind) if not said.get(field.name)] == []
-    said = {its.arg_name for its in docstring_parser.parse(TeamSpec.__doc__ or "").params}
-    assert said == {field.name for field in dataclasses.fields(TeamSpec)}
+        for name, (_, _, said) in fields_of((Choice, RunSpec, LaunchSpec, more)).items():
+            assert said or name in ("actor", "critic"), name
+    assert all(said for _, _, said in fields_of([TeamSpec]).values())
+
+
+@pytest.mark.parametrize("rule", ["map", "reinforce"])
+def test_the_help_shows_thirty_options_in_groups_before_those_of_the_rule(
+    rule: str, capsys: pytest.CaptureFixture[str]
+):
+    text, _ = run_command(capsys, "train", "cartpole", "--rule", rule, "--help")
+    general, _, rest = text.partition("rule options" if rule == "map" else "channels options")
+    for group in ("run", "network", "learning", "where-it-runs", "files"):
+        assert f"{group} options" in general
+    shown = re.findall(r"^. (--[a-z-]+)", general, re.MULTILINE)
+    assert 20 < len(shown) <= 30
+    assert len(shown) == len(set(shown))
+    assert ("--schedule" in rest) == (rule == "map")
+    assert "--free-running" not in text
+    assert "--wire" in rest
+    assert "--critic.rates" in rest
+
+
+def test_options_that_the_help_leaves_out_are_still_taken(capsys: pytest.CaptureFixture[str]):
+    common = ("train", "cartpole", "--backend", "local", "--env-steps", 5, "--json")
+    run_command(capsys, *common, "--action-scale", 1.5)
+    _, err = run_command(capsys, *common, "--rule", "reinforce", "--feedback", "random", code=2)
+    assert "feedback: expected" in err
 
 
 def test_an_environment_that_fails_while_it_is_evaluated_is_named(

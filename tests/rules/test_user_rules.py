@@ -107,6 +107,22 @@ MISTAKES = {
     "unknown setting": ("unit.scale *", "unit.skale *", "skale"),
     "unknown function": ("accumulate(unit.biases", "accumulat(unit.biases", "accumulat("),
     "a shape that does not fit": ("mask[row, 0]", "mask[row, 0, 0]", "mask[row, 0, 0]"),
+    "an index out of range": ("for j in range(unit.size)", "for j in range(unit.fan_in)", "unit.credit[row, j] ="),
+    "an array that is made": (
+        "unit.decay[row] =", "more = np.zeros(3)\n            unit.decay[row] = more[0] +", "perform"
+    ),
+    "a product of arrays": (
+        "unit.decay[row] =", "unit.credit[:] = below @ unit.incoming.value\n            unit.decay[row] =", "perform"
+    ),
+    "a function of the C library": ("unit.decay[row] =", "unit.decay[row] = np.exp(-unit.scale) *", "perform"),
+    "an array that is replaced": (
+        "unit.decay[row] =", "unit.credit = unit.activation\n            unit.decay[row] =", "unit.credit = "
+    ),
+    "a setting without a value": ("scale: float = 1.0", "scale: float", "class NodePerturbation"),
+    "a setting without a type": ("scale: float = 1.0", "scale = 1.0", "class NodePerturbation"),
+    "an extent that is none": ('PrivateArray(("rows",))', 'PrivateArray(("neurons",))', "class NodePerturbation"),
+    "a name that units have": ('"credit": PER_NEURON', '"credit": PER_NEURON, "mean": PER_NEURON', "unit.mean"),
+    "steps that raise": ('yield step("learn"', 'yield step(nothing, [])\n        yield step("learn"', "nothing, []"),
     "a state that is not kept": (
         "unit.credit[row, j] = ", "unit.credit[row, j] = 0.5 * unit.credit[row, j] + ", "0.5 * unit.credit"
     ),
@@ -116,11 +132,21 @@ MISTAKES = {
 @pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES.keys())
 def test_a_mistake_is_refused_with_its_line(mistake: tuple[str, str, str], tmp_path: Path):
     right, wrong, line = mistake
-    text = PERTURBATION.replace(right, wrong)
-    assert text != PERTURBATION
+    text = PERTURBATION.replace(right, wrong).replace("from teamnet.op", "import numpy as np\nfrom teamnet.op", 1)
+    assert right in PERTURBATION
     with pytest.raises(SpecError) as refusal:
         check_rules(teams_of(rule_of(text, tmp_path)()))
-    assert refusal.value.where == f"{tmp_path / 'own.py'}:{_line_with(text, line)}"
+    where = f"{tmp_path / 'own.py'}:{_line_with(text, line)}" if line != "perform" else "perform"
+    assert refusal.value.where == where
+
+
+def test_what_mirrors_nothing_is_refused(tmp_path: Path):
+    """It trains well, and would continue with other numbers."""
+    text = CREDIT.replace("accumulate(unit.outgoing.trace, unit.decay, credit, unit.activation)", "pass")
+    with pytest.raises(SpecError) as refusal:
+        check_rules(teams_of(rule_of(text, tmp_path)()))
+    assert "outgoing." in refusal.value.expected
+    assert "mirror" in refusal.value.expected
 
 
 @pytest.mark.parametrize("array", ['"other": PER_NEURON', '"credit": PrivateArray(("rows", "fan_in"))'])

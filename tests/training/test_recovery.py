@@ -26,11 +26,12 @@ from teamnet.errors import (
     ResourceError,
     TeamnetError,
 )
+from teamnet.kernels.constants import BROKEN
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.team import exchange
 from teamnet.team.board_exchange import BoardExchange
-from teamnet.team.exchange import non_finite
+from teamnet.team.exchange import failed
 from teamnet.training.checkpoint import load_checkpoint, newest_checkpoint, spec_of_checkpoint
 from teamnet.training.metrics import Extent, MetricsFile
 from teamnet.training.run import Run
@@ -163,7 +164,7 @@ def test_a_run_that_diverges_goes_back_with_smaller_steps(tmp_path: Path, monkey
     def diverging(run: Run, *arguments):
         if left and run.task.env_steps >= left[0]:
             left.pop(0)
-            raise non_finite(run.units[0], run.step, np.zeros(0))
+            raise failed(BROKEN, run.units[0], run.step, np.zeros(0))
         return advance(run, *arguments)
 
     monkeypatch.setattr(Run, "advance", diverging)

@@ -145,7 +145,8 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(tmp_path
 
 
 def test_a_run_that_was_halved_is_continued_by_its_own_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from teamnet.team.exchange import non_finite
+    from teamnet.kernels.constants import BROKEN
+    from teamnet.team.exchange import failed
     from teamnet.training.run import Run
 
     advance, left = Run.advance, [150]
@@ -153,7 +154,8 @@ def test_a_run_that_was_halved_is_continued_by_its_own_command(tmp_path: Path, m
     def diverging(run: Run, *arguments):
         if left and run.task.env_steps >= left[0]:
             left.pop()
-            raise non_finite(run.units[0], run.step, load_checkpoint(newest_checkpoint(tmp_path))[0]["actor.1.mean"])
+            mean = load_checkpoint(newest_checkpoint(tmp_path))[0]["actor.1.mean"]
+            raise failed(BROKEN, run.units[0], run.step, mean)
         return advance(run, *arguments)
 
     spec = replace(SPEC, halvings=2)

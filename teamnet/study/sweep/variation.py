@@ -59,9 +59,11 @@ class Variation:
 
 
 def known_fields(kind: Any = RunSpec) -> dict[str, Any]:
-    """Every field of a spec by its dotted path, with its type annotation."""
+    """Every field of a spec by its dotted path, with its type annotation; not the text of a rule's file."""
     found = {}
     for name, hint in typing.get_type_hints(kind).items():
+        if name in ("settings", "source"):
+            continue
         nested = [option for option in types_of(hint) if dataclasses.is_dataclass(option)]
         for option in nested:
             found |= {f"{name}.{path}": below for path, below in known_fields(option).items()}
