@@ -34,6 +34,8 @@ _PACKAGE = Path(__file__).parent.parent
 _SHOWN = 300
 _EXACT = ("sqrt", "fabs", "floor", "ceil", "trunc")
 """Functions of the C library with one right result, which processors compute themselves."""
+_ROUNDED = r"llvm\.(exp|exp2|log|log2|log10|pow|powi|sin|cos)\."
+"""What LLVM has the C library compute, each version of which rounds as it likes."""
 _SCALARS = {"i": (types.int64, _I64), "f": (types.float64, _F64)}
 
 
@@ -91,7 +93,10 @@ def _refuse_foreign_calls(declared: Kernel, module: Any) -> None:
         SpecError: naming what it calls.
     """
     called = [function.name for function in module.functions if function.is_declaration]
-    foreign = [name for name in called if not name.startswith("llvm.") and name not in (*C_FUNCTIONS, *_EXACT)]
+    foreign = [
+        name for name in called
+        if re.match(_ROUNDED, name) or not (name.startswith("llvm.") or name in (*C_FUNCTIONS, *_EXACT))
+    ]
     if not foreign:
         return
     if any(name.startswith(("NRT_", "numba_")) for name in foreign):
