@@ -32,6 +32,8 @@ from teamnet.kernels.view import View
 _I64, _F64 = ir.IntType(64), ir.DoubleType()
 _PACKAGE = Path(__file__).parent.parent
 _SHOWN = 300
+_PASSES = 2
+"""How often LLVM goes over the whole: only what has been simplified once is vectorised well."""
 _EXACT = ("sqrt", "fabs", "floor", "ceil", "trunc")
 """Functions of the C library with one right result, which processors compute themselves."""
 _ROUNDED = r"llvm\.(exp|exp2|log|log2|log10|pow|powi|sin|cos)\."
@@ -66,7 +68,8 @@ def compiled_library(declared: Kernel, letters: str) -> tuple[str, bytes]:
             raise _not_compiled(declared, error) from None
         compiled = dispatcher.overloads[signature.args]
         library = compiled.library
-        library._optimize_final_module()
+        for _ in range(_PASSES):
+            library._optimize_final_module()
         _refuse_foreign_calls(declared, library._final_module)
         return compiled.fndesc.llvm_func_name, library.codegen._tm.emit_object(library._final_module)
 

@@ -30,11 +30,18 @@ def make_arrays(unit: UnitSpec) -> dict[str, np.ndarray]:
     for name, value in initial_values(layer).items():
         arrays[name][:] = value
     of_synapses = {name: array.shape for name, array in state.items() if array.of_synapses}
-    of_synapses |= dict.fromkeys(("value", *ADAM, "gradient"), ("inputs", "outputs"))
+    of_synapses = dict.fromkeys(("value", *ADAM, "gradient"), ("inputs", "outputs")) | of_synapses
     for group, inputs in _groups(layer):
-        for name, shape in of_synapses.items():
-            arrays[f"{group}.{name}"] = np.zeros(_resolved(shape, extents | {"inputs": inputs}))
+        sizes = {name: _resolved(shape, extents | {"inputs": inputs}) for name, shape in of_synapses.items()}
+        arrays |= {f"{group}.{name}": array for name, array in _in_a_row(sizes).items()}
     return arrays
+
+
+def _in_a_row(shapes: Shapes) -> dict[str, np.ndarray]:
+    """Arrays of zeros one behind the other in memory, as an update goes through all of them at once."""
+    ends = np.cumsum([int(np.prod(shape)) for shape in shapes.values()])
+    parts = np.split(np.zeros(ends[-1]), ends[:-1])
+    return {name: part.reshape(shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
 
 
 def initial_values(layer: LayerSpec) -> dict[str, float]:
