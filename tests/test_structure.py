@@ -43,6 +43,22 @@ def test_imports_point_one_way():
     assert checked > 100
 
 
+def test_only_the_dataflow_derives_who_reads_and_writes():
+    """Nothing else asks a rule for its slots and steps, or goes from a layer to its neighbours, but for weights."""
+    weights = {"units/streams.py", "team/state.py", "team/rule_check.py"}
+    asked, neighbours = set(), set()
+    for path in MODULES:
+        place = str(path.relative_to(PACKAGE))
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute) and node.attr in ("slots", "steps", "free_steps"):
+                if ast.unparse(node.value).endswith("rule"):
+                    asked.add(place)
+            elif isinstance(node, ast.BinOp) and ast.unparse(node.left).endswith("layer.number"):
+                neighbours.add(place)
+    assert asked == {"dataflow/graph.py"}
+    assert neighbours == {"dataflow/ports.py", *weights}
+
+
 def test_libraries_stay_in_their_places():
     allowed = {
         "ray": {

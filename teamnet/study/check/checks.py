@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from teamnet.board.handshake import new_key
+from teamnet.dataflow.graph import Dataflow
 from teamnet.dataflow.order import order_of_step
 from teamnet.errors import TeamnetError
 from teamnet.kernels.constants import READY
@@ -41,7 +42,8 @@ def statically(rule: Rule) -> str:
     for kind in TASKS:
         teams = teams_of(rule, kind)
         check_rules(teams)
-        steps += sum(len(list(rule.steps(layer))) for team in teams for layer in team)
+        flow = Dataflow(teams)
+        steps += sum(len(flow.steps[group]) for group in flow.layers)
     return f"{len(rule.operations())} operations, {steps} steps"
 
 
