@@ -30,8 +30,8 @@ def comm(arguments: list[str]) -> int:
 
         Args:
             task: a preset's name.
-            methods: presets: map, tuned, frugal, map-async, backprop, reinforce, reinforce-part; all that fit the task
-                if left out, but for the last.
+            methods: presets: map, tuned, frugal, map-async, backprop, reinforce, reinforce-part; and rules of your
+                own (FILE.py); all presets that fit the task if left out, but for the last.
             grains: layer, block:K, neuron.
             transports: board, ray.
             placements: pack, spread, by-team, by-layer, or maps.

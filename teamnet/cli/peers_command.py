@@ -23,7 +23,8 @@ def peers(arguments: list[str]) -> int:
 
         Args:
             tasks: cartpole, acrobot, lunarlander, mountaincar.
-            algorithms: a2c, ppo, and presets of ours: map, tuned, backprop, map-async, reinforce, reinforce-part.
+            algorithms: a2c, ppo, presets of ours (map, tuned, backprop, map-async, reinforce, reinforce-part), and
+                rules of your own (FILE.py).
             seeds: how many runs of each.
             first_seed: seed of the first one; the others follow.
             until: end a run when its 100-episode mean return reaches this; all episodes are run without it.

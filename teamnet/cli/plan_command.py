@@ -50,11 +50,12 @@ def plan(arguments: list[str]) -> int:
     if not arguments or arguments[0].startswith("-"):
         return ask_for_task("plan", arguments)
     spec, launch, planning = parse_run_options("plan", _PURPOSE, Planning, arguments[0], arguments[1:])
+    from teamnet.study.plan.operations import with_own_rule
     from teamnet.study.plan.predict import lay_out, predict
 
     cluster = cluster_of(planning, launch)
     lay_out(spec, launch, cluster)
-    machine = machine_of(planning.machine, cluster, launch, anew=planning.calibrate)
+    machine = with_own_rule(machine_of(planning.machine, cluster, launch, anew=planning.calibrate), spec, say)
     prediction = predict(spec, launch, machine, cluster).as_plain()
     if planning.json:
         print(json.dumps(prediction))

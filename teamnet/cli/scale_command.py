@@ -11,6 +11,7 @@ import tyro
 from teamnet.cli.plan_command import Planning, cluster_of, machine_of
 from teamnet.cli.terminal import say
 from teamnet.spec.run import LaunchSpec
+from teamnet.study.plan.machine import Machine
 
 
 def scale(arguments: list[str]) -> int:
@@ -33,7 +34,8 @@ def scale(arguments: list[str]) -> int:
             factor: actors and nodes (strong scaling: the same work), width, depth and batch (weak scaling: more work).
             task: a preset's name.
             values: grains for actors, else numbers: nodes, multiples of the hidden layers or the batch, layers.
-            method: the preset: map, tuned, frugal, map-async, backprop, reinforce or reinforce-part.
+            method: the preset: map, tuned, frugal, map-async, backprop, reinforce or reinforce-part; or a rule of your
+                own (FILE.py).
             hidden: neurons of the hidden layers from below, such as 64-32.
             grain: what one unit is: layer, block:K or neuron.
             transport: board or ray.
@@ -57,6 +59,7 @@ def scale(arguments: list[str]) -> int:
             json: print the points as one JSON list on the last line of the standard output.
         """
         from teamnet.study.communication.grid import Configuration
+        from teamnet.study.plan.operations import with_own_rule
         from teamnet.study.rates import Precision
         from teamnet.study.scaling.points import points_of
         from teamnet.study.scaling.session import run_scaling
@@ -67,9 +70,12 @@ def scale(arguments: list[str]) -> int:
         cluster = cluster_of(Planning(nodes, cpus, node_memory, shared_cpus, reserved_cpus), launch)
         base = Configuration(method, grain, transport, placement, hidden=hidden)
         points = points_of(factor, values, base, cluster, launch)
+
+        def calibrated() -> Machine:
+            return with_own_rule(machine_of(machine, cluster, launch, anew=False), base.specs(task, launch)[0], say)
+
         rows, failed = run_scaling(
-            task, factor, points, lambda: machine_of(machine, cluster, launch, anew=False), precision, measured=measure,
-            out=out, overwrite=overwrite, say=say,
+            task, factor, points, calibrated, precision, measured=measure, out=out, overwrite=overwrite, say=say
         )
         print(json_format.dumps(rows) if json else f"{scaling_table(rows)}\n\nwritten to {out}")
         return int(failed > 0)

@@ -29,7 +29,8 @@ def paper(arguments: list[str]) -> int:
         Args:
             out: the study's folder.
             tasks: cartpole, acrobot, lunarlander, mountaincar, multiplexer, regression; all if left out.
-            methods: which ones; without it every rule, but no baseline of another library.
+            methods: which ones, and rules of your own (FILE.py); without it every rule of this package, but no baseline
+                of another library.
             seeds: runs of each task by each method.
             first_seed: the first seed.
             quick: shortened runs of two seeds in the folder "quick" of OUT, about ten minutes on two cores.
@@ -46,9 +47,10 @@ def paper(arguments: list[str]) -> int:
         from teamnet.study.paper.methods import PAPER
 
         check_folder("out", out)
-        study = Study(out, PAPER)
+        experiment, methods = PAPER.with_rules(methods)
+        study = Study(out, experiment)
         if quick:
-            study = Study(out / "quick", PAPER, {name: task.quick for name, task in TASKS.items()})
+            study = Study(out / "quick", experiment, {name: task.quick for name, task in TASKS.items()})
             seeds = min(seeds, _QUICK_SEEDS)
         try:
             outcome = run_study(

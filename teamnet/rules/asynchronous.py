@@ -16,6 +16,7 @@ follow its own samples. Values and traces start anew with each episode.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from types import MappingProxyType
 from typing import ClassVar
 
@@ -40,6 +41,7 @@ class AsynchronousMapPropagation(ErrorsDown):
     """
 
     name = "map-async"
+    presets: ClassVar = MappingProxyType({name: lambda spec: replace(spec, rule=AsynchronousMapPropagation.name)})
 
     settle_steps: int = 20
     acting_steps: int = 20

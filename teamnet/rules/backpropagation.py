@@ -14,6 +14,7 @@ the gradient of the return.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import ClassVar
 
@@ -39,6 +40,9 @@ class Backpropagation(ErrorsDown):
     """
 
     name = "backprop"
+    presets: ClassVar = MappingProxyType({
+        name: lambda spec: replace(spec, rule=Backpropagation.name, exploring=0.0),
+    })
 
     entropy: float = 0.0
 

@@ -47,6 +47,11 @@ def find_rule(reference: str) -> type[Rule]:
     )
 
 
+def is_reference(name: str) -> bool:
+    """Whether a name is that of a rule outside this package, as :func:`find_rule` takes it."""
+    return name.endswith(".py") or ":" in name or any(its.name == name for its in entry_points(group=ENTRY_POINTS))
+
+
 def _read(path: str) -> Source:
     try:
         return Source(Path(path).read_text(), path)

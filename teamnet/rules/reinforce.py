@@ -10,16 +10,81 @@ Nothing comes down: one exchange up is all that a step needs.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from types import MappingProxyType
+from typing import Any, ClassVar, NamedTuple
 
 from teamnet.dataflow.layers import LayerSpec
 from teamnet.dataflow.ports import Draft, inputs, step
+from teamnet.rules.backpropagation import Backpropagation
 from teamnet.rules.traces import TraceRule
+
+
+class _Exploration(NamedTuple):
+    """Hyperparameters of units that explore by themselves; see DEVIATIONS 15.
+
+    Args:
+        rates: of the actor's layers.
+        critic: factor of the critic's rates.
+        variance: factor of MAP propagation's variances.
+        temperature: factor of MAP propagation's temperature.
+        trace_lambda: of both teams; that of MAP propagation if left out.
+    """
+
+    rates: tuple[float, float, float] = (1.8e-2, 5.4e-4, 1.8e-4)
+    critic: float = 1.0
+    variance: float = 3.0
+    temperature: float = 0.5
+    trace_lambda: float | None = None
+
+
+_LANDING = _Exploration((9.8e-3, 3.5e-4, 1.1e-4), 2.4, 0.11, 1.4, 0.9)
+_SWINGING = _Exploration((1.3e-2, 7.8e-4, 2.3e-4), 9.2, 0.15, 1.25, 0.9)
+_ALL_EXPLORE = {
+    "acrobot": _Exploration((1.8e-2, 5.4e-4, 1.8e-4), critic=3.0),
+    "lunarlander": _LANDING,
+    "mountaincar": _Exploration((3.6e-3, 0.2 * 5.4e-4, 0.2 * 1.8e-4), critic=3.0),
+}
+_SOME_EXPLORE = {
+    "cartpole": _Exploration((4.2e-3, 1e-3, 2.4e-4), 2.2, 7.0, 0.54, 0.9),
+    "acrobot": _SWINGING,
+    "lunarlander": _LANDING,
+    "mountaincar": _ALL_EXPLORE["mountaincar"],
+}
+"""By random searches, of all units and of a part of them."""
+
+
+def _preset(spec: Any, exploring: float) -> Any:
+    """Wide exploration, faster upper layers, and a critic that learns by backpropagation (DEVIATIONS 15)."""
+    actor, critic = spec.actor, spec.critic
+    if actor is None or critic is None:
+        return replace(spec, rule=Reinforce.name, exploring=exploring)
+    its = (_ALL_EXPLORE if exploring == 1.0 else _SOME_EXPLORE).get(spec.task, _Exploration())
+    value_rates = tuple(its.critic * rate for rate in (3.4e-3, 3.4e-6, 3.4e-7))
+    variances = tuple(its.variance * variance for variance in actor.variances)
+    if spec.task == "mountaincar":
+        variances = (0.03, 0.1, 0.1)  # every bit of exploration costs reward there
+    return replace(
+        spec, rule=Reinforce.name, exploring=exploring,
+        actor=replace(
+            actor, variances=variances, rates=its.rates, final_rates=its.rates,
+            temperature=its.temperature * actor.temperature, trace_lambda=its.trace_lambda or actor.trace_lambda,
+        ),
+        critic=replace(
+            critic, rule=Backpropagation.name, exploring=0.0, rates=value_rates, final_rates=value_rates,
+            trace_lambda=its.trace_lambda or critic.trace_lambda,
+        ),
+    )
 
 
 class Reinforce(TraceRule):
     """REINFORCE with eligibility traces."""
 
     name = "reinforce"
+    presets: ClassVar = MappingProxyType({
+        "reinforce": partial(_preset, exploring=1.0), "reinforce-part": partial(_preset, exploring=0.3),
+    })
 
     def steps(self, layer: LayerSpec) -> Iterator[Draft]:
         """Act, learn from the traces before, trace."""

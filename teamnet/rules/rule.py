@@ -19,6 +19,8 @@ Unit = Any
 """What an operation is given first: the unit's numbers and arrays, by name."""
 Array = np.ndarray
 """What a step reads, float64 ``(rows, numbers)``."""
+Preset = Callable[[Any], Any]
+"""From the :class:`~teamnet.spec.run.RunSpec` of a task, as published for MAP propagation, to one with other values."""
 
 
 def operation(function: Callable[..., None]) -> Any:
@@ -72,6 +74,8 @@ class Rule:
     """Whether hidden units multiply what comes from above with a copy of the synapses that leave them."""
     private: ClassVar[Mapping[str, PrivateArray]] = MappingProxyType({})
     """The arrays that a unit keeps beside its parameters, by name."""
+    presets: ClassVar[Mapping[str, Preset]] = MappingProxyType({})
+    """Values for each task, by the name of the preset; the first is the usual one."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

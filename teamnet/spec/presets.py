@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
 
 from teamnet.errors import SpecError, nearest
+from teamnet.rules.loading import find_rule, is_reference
+from teamnet.rules.registry import built_in_rules
+from teamnet.rules.rule import Preset
 from teamnet.spec.check import check_choice
 from teamnet.spec.files import shown
+from teamnet.spec.rules import rule_of, with_source
 from teamnet.spec.run import RunSpec, TeamSpec
 
 ENVIRONMENTS = {
@@ -62,124 +64,43 @@ PRESETS = {
 }
 
 
-class _Exploration(NamedTuple):
-    """Hyperparameters of units that explore by themselves.
-
-    Args:
-        rates: of the actor's layers.
-        critic: factor of the critic's rates.
-        variance: factor of MAP propagation's variances.
-        temperature: factor of MAP propagation's temperature.
-        trace_lambda: of both teams; that of MAP propagation if left out.
-    """
-
-    rates: tuple[float, float, float] = (1.8e-2, 5.4e-4, 1.8e-4)
-    critic: float = 1.0
-    variance: float = 3.0
-    temperature: float = 0.5
-    trace_lambda: float | None = None
-
-
-_LANDING = _Exploration((9.8e-3, 3.5e-4, 1.1e-4), 2.4, 0.11, 1.4, 0.9)
-_SWINGING = _Exploration((1.3e-2, 7.8e-4, 2.3e-4), 9.2, 0.15, 1.25, 0.9)
-_ALL_EXPLORE = {
-    "acrobot": _Exploration((1.8e-2, 5.4e-4, 1.8e-4), critic=3.0),
-    "lunarlander": _LANDING,
-    "mountaincar": _Exploration((3.6e-3, 0.2 * 5.4e-4, 0.2 * 1.8e-4), critic=3.0),
+METHODS: dict[str, Preset] = {
+    name: make for rule in built_in_rules().values() for name, make in rule.presets.items()
 }
-_SOME_EXPLORE = {
-    "cartpole": _Exploration((4.2e-3, 1e-3, 2.4e-4), 2.2, 7.0, 0.54, 0.9),
-    "acrobot": _SWINGING,
-    "lunarlander": _LANDING,
-    "mountaincar": _ALL_EXPLORE["mountaincar"],
-}
-"""By random searches, of all units and of a part of them."""
-
-
-def _reinforce(spec: RunSpec, exploring: float) -> RunSpec:
-    """Wide exploration, faster upper layers, and a critic that learns by backpropagation (DEVIATIONS 15)."""
-    actor, critic = spec.actor, spec.critic
-    if actor is None or critic is None:
-        return replace(spec, rule="reinforce", exploring=exploring)
-    its = (_ALL_EXPLORE if exploring == 1.0 else _SOME_EXPLORE).get(spec.task, _Exploration())
-    value_rates = tuple(its.critic * rate for rate in (3.4e-3, 3.4e-6, 3.4e-7))
-    variances = tuple(its.variance * variance for variance in actor.variances)
-    if spec.task == "mountaincar":
-        variances = (0.03, 0.1, 0.1)  # every bit of exploration costs reward there
-    return replace(
-        spec, rule="reinforce", exploring=exploring,
-        actor=replace(
-            actor, variances=variances, rates=its.rates, final_rates=its.rates,
-            temperature=its.temperature * actor.temperature, trace_lambda=its.trace_lambda or actor.trace_lambda,
-        ),
-        critic=replace(
-            critic, rule="backprop", exploring=0.0, rates=value_rates, final_rates=value_rates,
-            trace_lambda=its.trace_lambda or critic.trace_lambda,
-        ),
-    )
-
-
-_LUNARLANDER = {"anneal_steps": 600_000, "discount": 0.99}
-"""A longer horizon: landing pays a hundred steps after one has learned not to crash."""
-_SAME = (1.0, 1.0, 1.0)
-_FACTORS = {
-    "cartpole": ((1.5, 1.5, 1.5), (1.5, 1.5, 1.5)),
-    "acrobot": ((1.0, 5.0, 20.0), (1.0, 5.0, 20.0)),  # else some runs give up an action
-    "lunarlander": ((2.0, 2.0, 2.0), (0.2, 0.2, 0.2)),
-}
-"""Factors of the published rates, layer by layer, at the start and at the end."""
-
-
-def _tuned(spec: RunSpec) -> RunSpec:
-    """Two sweeps, and rates that suit them."""
-    start, end = _FACTORS.get(spec.task, (_SAME, _SAME))
-
-    def rescale(team: TeamSpec | None) -> TeamSpec | None:
-        if team is None:
-            return None
-        rates = tuple(factor * rate for factor, rate in zip(start, team.rates, strict=True))
-        final_rates = tuple(factor * rate for factor, rate in zip(end, team.final_rates, strict=True))
-        return replace(team, rates=rates, final_rates=final_rates)
-
-    spec = replace(spec, schedule="sweeps", settle_steps=2, actor=rescale(spec.actor), critic=rescale(spec.critic))
-    return replace(spec, **_LUNARLANDER) if spec.task == "lunarlander" else spec
-
-
-METHODS: dict[str, Callable[[RunSpec], RunSpec]] = {
-    "map": lambda spec: spec,
-    "map-async": lambda spec: replace(spec, rule="map-async"),
-    "backprop": lambda spec: replace(spec, rule="backprop", exploring=0.0),
-    "reinforce": lambda spec: _reinforce(spec, exploring=1.0),
-    "reinforce-part": lambda spec: _reinforce(spec, exploring=0.3),
-    "tuned": _tuned,
-    "frugal": lambda spec: replace(_tuned(spec), schedule="descents"),
-}
-"""What ``--preset`` offers: the published hyperparameters of MAP propagation, those of the other rules, and our own.
-
-``frugal`` is ``tuned`` without the last way up of each step.
-"""
+"""What ``--preset`` offers, from the rules of this package."""
 
 
 def method_of(rule: str) -> str:
-    """The preset that goes with a rule; that of MAP propagation for a rule without one of its own."""
-    return rule if rule in METHODS else "map"
+    """The preset that goes with a rule, which for a rule of a user's own is the rule; of the usual rule for none."""
+    name = rule or RunSpec.rule
+    return next(iter(find_rule(name).presets)) if name in built_in_rules() else find_rule(name) and name
 
 
-def preset(task: str, method: str = "map") -> RunSpec:
+def preset(task: str, method: str = RunSpec.rule) -> RunSpec:
     """The spec of a preset, or for a Gymnasium id the hyperparameters of CartPole for 500 episodes.
 
     Args:
         task: a preset's name or a Gymnasium id.
-        method: one of ``METHODS``.
+        method: one of ``METHODS``, or a rule of a user's own, with the values of its first preset and its source.
 
     Raises:
         SpecError: the task is neither a preset nor looks like a Gymnasium id, or the method is unknown.
     """
+    if method not in METHODS and is_reference(method):
+        make = next(iter(find_rule(method).presets.values()), replace)
+        return with_source(replace(make(published(task)), rule=method))
     check_choice("preset", method, tuple(METHODS))
-    return METHODS[method](_published(task))
+    return METHODS[method](published(task))
 
 
-def _published(task: str) -> RunSpec:
+def presets_of(spec: RunSpec) -> list[RunSpec]:
+    """What all presets make of a run's task; with a rule of a user's own also those of that."""
+    rules = [*built_in_rules().values(), *([type(rule_of(spec))] if spec.rule not in built_in_rules() else [])]
+    return [make(published(spec.task)) for rule in rules for make in rule.presets.values()]
+
+
+def published(task: str) -> RunSpec:
+    """The spec with the hyperparameters that were published for MAP propagation."""
     if not isinstance(task, str):
         raise SpecError("task", expected="a name", found=shown(task), mend=nearest("", PRESETS))
     if task in PRESETS:

@@ -8,7 +8,7 @@ from typing import Literal
 from teamnet.dataflow.layers import Family, LayerSpec, Rate
 from teamnet.rules.rule import KeptRule
 from teamnet.spec.check import check_depth
-from teamnet.spec.presets import METHODS, preset
+from teamnet.spec.presets import presets_of
 from teamnet.spec.rules import rule_of
 from teamnet.spec.run import RunSpec, TeamSpec, spec_of_team
 
@@ -39,8 +39,6 @@ def fit_depth(spec: RunSpec, interface: Interface) -> RunSpec:
     Raises:
         SpecError: given values do not match the layers one by one.
     """
-    originals = [preset(spec.task, method) for method in METHODS]
-
     def fit(name: str, team: TeamSpec | None, family: Family) -> TeamSpec | None:
         if team is None:
             return None
@@ -50,7 +48,8 @@ def fit_depth(spec: RunSpec, interface: Interface) -> RunSpec:
         spread = {
             field: _spread(getattr(team, field), length, output=length == layers)
             for field, length in lengths.items()
-            if any(getattr(team, field) == getattr(getattr(its, name), field, None) for its in originals)
+            if len(getattr(team, field)) != length
+            and any(getattr(team, field) == getattr(getattr(its, name), field, None) for its in presets_of(spec))
         }
         team = replace(team, **spread)
         check_depth(name, team, layers, gaussian_layers)

@@ -7,12 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from teamnet.rules.loading import is_reference
 from teamnet.spec.check import MOST_SEEDS, check_choice, check_count, check_folder
 from teamnet.spec.files import to_plain
 from teamnet.spec.presets import ENVIRONMENTS, METHODS, preset
 from teamnet.spec.run import LaunchSpec
 from teamnet.study.baselines import ALGORITHMS, BaselineSpec, check_algorithm, train_baseline
 from teamnet.study.episode_log import EpisodeLog
+from teamnet.study.experiment.method import method_of_rule
 from teamnet.study.experiment.table import aligned, shown
 from teamnet.study.kept_run import RUN_FILES, content_of_run, files_of_run, keep_run
 from teamnet.study.rates import ENDLESS
@@ -59,7 +61,7 @@ def compare(
 
     Args:
         tasks: presets of Gymnasium environments.
-        algorithms: presets of ours, such as ``map`` and ``tuned``, and ``a2c`` and ``ppo``.
+        algorithms: presets of ours, such as ``map`` and ``tuned``, rules of a user's own, and ``a2c`` and ``ppo``.
         seeds: of all random streams.
         until: a run ends when its 100-episode mean reaches this; if left out, runs have all their episodes, and the
             environment's own threshold is timed on the way.
@@ -74,7 +76,8 @@ def compare(
     """
     _check(tasks, algorithms, seeds, episodes)
     runs = [(task, algorithm, seed) for task in tasks for seed in seeds for algorithm in algorithms]
-    folders = [] if out is None else [out / task / algorithm / f"seed-{seed}" for task, algorithm, seed in runs]
+    names = {its: method_of_rule(its).name if is_reference(its) else its for its in algorithms}
+    folders = [] if out is None else [out / task / names[algorithm] / f"seed-{seed}" for task, algorithm, seed in runs]
     if out is not None:
         check_folder("out", out)
     for folder in folders:
@@ -87,11 +90,12 @@ def compare(
         log = EpisodeLog(
             usual if episodes is None else episodes, threshold=threshold, stop_there=until is not None
         )
-        train = _train_team if algorithm in METHODS else _train_baseline
+        train = _train_baseline if algorithm in ALGORITHMS else _train_team
         files = train(task, algorithm, seed, log)
         if folders:
             keep_run(folders[number], files)
-        results.append(Comparison(task, algorithm, seed, threshold, log.seconds_to_threshold, **log.summary()))
+        about = task, names[algorithm], seed, threshold, log.seconds_to_threshold
+        results.append(Comparison(*about, **log.summary()))
         finished(results[-1])
     return _with_ratios(results)
 
@@ -101,9 +105,12 @@ def _check(tasks: Sequence[str], algorithms: Sequence[str], seeds: Sequence[int]
         check_choice("tasks", task, tuple(ENVIRONMENTS))
         check_installed(task)
     for algorithm in algorithms:
-        check_choice("algorithms", algorithm, (*METHODS, *ALGORITHMS))
         if algorithm in ALGORITHMS:
             check_algorithm(algorithm)
+        elif is_reference(algorithm):
+            method_of_rule(algorithm)
+        else:
+            check_choice("algorithms", algorithm, (*METHODS, *ALGORITHMS))
     check_count("seeds", len(seeds), 1, MOST_SEEDS)
     check_count("first_seed", min(seeds), 0, _LARGEST_SEED + 1 - len(seeds))
     if episodes is not None:

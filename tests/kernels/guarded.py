@@ -175,6 +175,7 @@ def guard_everything(patch: pytest.MonkeyPatch, side: str) -> set[str]:
         patch.setattr(module, "np", numpy)
     for module in (local, call_exchange, board_exchange, free_exchange, node, worker, coordinator):
         patch.setattr(module, "native", load)
+    patch.setattr(arrays, "_in_a_row", lambda shapes: {its: numpy.zeros(shape) for its, shape in shapes.items()})
     patch.setattr(board, "_lay_out", boards.lay_out)
     patch.setattr(board, "_DOORBELL", boards.doorbell)
     for module in (local, call_exchange):

@@ -125,7 +125,7 @@ def test_a_unit_that_was_away_starts_anew_with_the_episode_that_it_missed():
             Blocked.gate.set()
         exchange.act(np.zeros((2, 3)), np.ones(2))
         exchange.learn(np.zeros(2))
-        while hidden.record["learned"][0] < 7:
+        while hidden.record["noted"][0] < 7:  # before that a pause finds it with the decay that its trace is owed
             time.sleep(0.001)
         exchange.pause()
         assert np.all(arrays["decay"] == 1.0)

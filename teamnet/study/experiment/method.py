@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from teamnet.rules.loading import find_rule
 from teamnet.spec.presets import preset
 from teamnet.spec.run import RunSpec
 from teamnet.study.baselines import BaselineSpec
@@ -22,7 +23,7 @@ class Method:
         tasks: what it is for.
         compared_with: the published method that it is compared with; empty for none.
         usual: whether it is run unless others are asked for.
-        base: the preset; the one of the method's name if left out.
+        base: the preset, or a rule of a user's own; the preset of the method's name if left out.
         changes: values of the run's spec that differ from the preset's.
         algorithm: of Stable-Baselines3; empty for a team.
     """
@@ -41,3 +42,13 @@ class Method:
         if self.algorithm:
             return BaselineSpec(task, self.algorithm, seed, preset(task).episodes)
         return replace(preset(task, self.base or self.name), seed=seed, **self.changes)
+
+
+def method_of_rule(reference: str) -> Method:
+    """A rule of a user's own as a method, with the name of its class.
+
+    Raises:
+        SpecError: there is none, or its file has a mistake; with the line.
+    """
+    name = find_rule(reference).__name__
+    return Method(name, name, base=reference)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from teamnet.errors import SpecError
+from teamnet.rules.loading import is_reference
 from teamnet.spec.files import from_plain
 from teamnet.spec.run import RunSpec
 from teamnet.study.baselines import BaselineSpec
-from teamnet.study.experiment.method import Method
+from teamnet.study.experiment.method import Method, method_of_rule
 from teamnet.study.experiment.statistics import Published
 from teamnet.study.experiment.tasks import TASKS
 from teamnet.study.kept_run import ERROR_FILE
@@ -39,6 +40,22 @@ class Experiment:
     template: str
     published: Mapping[str, Mapping[str, Published]] = field(default_factory=dict)
     remarks: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def with_rules(self, names: Sequence[str]) -> tuple[Experiment, tuple[str, ...]]:
+        """The experiment with methods for rules of a user's own, and the names of all methods that are asked for.
+
+        Raises:
+            SpecError: there is no such rule, its file has a mistake, or its class is called as another method.
+        """
+        own = {name: method_of_rule(name) for name in names if name not in self.methods and is_reference(name)}
+        for name, method in own.items():
+            if method.name in self.methods or [its.name for its in own.values()].count(method.name) > 1:
+                raise SpecError(
+                    "methods", expected="rules whose classes have names of their own", found=f"{method.name} of {name}",
+                    mend="Rename the class.",
+                )
+        methods = {**self.methods, **{method.name: method for method in own.values()}}
+        return replace(self, methods=methods), tuple(own[name].name if name in own else name for name in names)
 
 
 @dataclass(frozen=True)

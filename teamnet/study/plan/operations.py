@@ -14,6 +14,7 @@ from scipy.optimize import minimize_scalar, nnls
 from teamnet.dataflow.graph import Dataflow
 from teamnet.dataflow.layers import UnitSpec
 from teamnet.kernels.constants import TIMED_EVERY
+from teamnet.rules.registry import built_in_rules
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.study.plan.machine import Cost, Machine, amounts
@@ -29,6 +30,8 @@ _LEAST = 1e-8
 _REPEATS, _SECONDS = 3, 0.8
 """Timings of a run, and about how long each is."""
 _WIDE_SAMPLES = 9
+_SIZES, _ROWS = (25, 100, 400), (1, 16)
+"""Of the runs of a user's rule: percent of the hidden neurons, and environments."""
 _CACHES = 1e3, 1e9
 """Bytes between which the caches are."""
 
@@ -55,10 +58,39 @@ WIDE = tuple(endless(method, (2048, 1024)) for method in ("map", "tuned", "backp
 
 def measure_operations(cpus: int, say: Callable[[str], None]) -> Machine:
     """A machine of so many cores on which computing takes what it takes here, and nothing else takes any time."""
+    operations, between, jitter = _measure(LOCAL, say)
+    costs: dict[str, Any] = dict.fromkeys((field.name for field in fields(Machine)), 0.0) | {
+        "cpus": cpus, "operations": operations, "far": {}, "cache": 0, "memory": 0, "memory_actor": 0,
+    }
+    costs |= {"turn": between.values, "coordinator": between.fixed, "jitter": jitter}
+    return Machine(**costs)
+
+
+def with_own_rule(machine: Machine, spec: RunSpec, say: Callable[[str], None]) -> Machine:
+    """The machine with the operations of a user's rule measured, which calibration does not know.
+
+    What they take where the caches are too small is not measured: there, predictions are too fast.
+    """
+    if spec.rule in built_in_rules():
+        return machine
+    runs = [
+        replace(
+            spec, hidden=tuple(max(1, size * percent // 100) for size in spec.hidden), num_envs=rows,
+            env_steps=ENDLESS, episodes=None,
+        )
+        for percent in _SIZES for rows in _ROWS
+    ]
+    measured = _measure(runs, say)[0]
+    far = {name: cost for name, cost in machine.far.items() if name not in measured}
+    return replace(machine, operations={**machine.operations, **measured}, far=far)
+
+
+def _measure(specs: Sequence[RunSpec], say: Callable[[str], None]) -> tuple[dict[str, Cost], Cost, float]:
+    """What each operation costs, what lies between them, and how much their times differ."""
     rows: dict[str, list[tuple[Cost, float]]] = {}
     rest, spreads = [], []
-    for number, spec in enumerate(LOCAL, 1):
-        say(f"operations, {number} of {len(LOCAL)}")
+    for number, spec in enumerate(specs, 1):
+        say(f"operations, {number} of {len(specs)}")
         run = Run(spec, LaunchSpec(backend="local"))
         try:
             taken, spread = take_times(run)
@@ -71,12 +103,7 @@ def measure_operations(cpus: int, say: Callable[[str], None]) -> Machine:
         finally:
             run.close()
     operations = {operation: fit_cost(its) for operation, its in rows.items()}
-    between = fit_cost(rest)
-    costs: dict[str, Any] = dict.fromkeys((field.name for field in fields(Machine)), 0.0) | {
-        "cpus": cpus, "operations": operations, "far": {}, "cache": 0, "memory": 0, "memory_actor": 0,
-    }
-    costs |= {"turn": between.values, "coordinator": between.fixed, "jitter": statistics.median(spreads)}
-    return Machine(**costs)
+    return operations, fit_cost(rest), statistics.median(spreads)
 
 
 def fit_cost(rows: Sequence[tuple[Cost, float]]) -> Cost:
