@@ -16,7 +16,7 @@ from teamnet.errors import SpecError
 from teamnet.rules.loading import find_rule
 from teamnet.rules.registry import built_in_rules
 from teamnet.rules.rule import Rule
-from teamnet.spec.presets import PRESETS, method_of, preset
+from teamnet.spec.presets import METHODS, PRESETS, method_of, preset
 from teamnet.spec.run import LaunchSpec, RunSpec
 
 
@@ -162,8 +162,8 @@ def _method(arguments: list[str]) -> str:
 
 def _own_rule(arguments: list[str]) -> type[Rule] | None:
     """The rule of a user that the arguments name: its settings are options."""
-    name = _named(arguments, "rule")
-    if not name or name in built_in_rules():
+    name = _named(arguments, "rule") or _named(arguments, "preset")
+    if name in ("", *built_in_rules(), *METHODS):
         return None
     rule = find_rule(name)
     for setting in set(rule().settings()) & set(fields_of((Choice, RunSpec, LaunchSpec, Keeping))):

@@ -57,8 +57,10 @@ def test_its_values_are_those_of_a_run_by_it(valued: str, plain: str, capsys: py
     assert spec.critic == published.critic
     assert preset("acrobot", valued).actor == preset("acrobot").actor
     assert replace(preset("cartpole", plain), rule=published.rule, source="") == published
-    help_text, _ = run_command(capsys, "train", "cartpole", "--rule", valued, "--help")
-    assert "0.3 0.2 0.1" in " ".join(help_text.replace("│", " ").split())
+    for option in ("--rule", "--preset"):
+        help_text, _ = run_command(capsys, "train", "cartpole", option, valued, "--help")
+        assert "0.3 0.2 0.1" in " ".join(help_text.replace("│", " ").split())
+        assert "--scale" in help_text
 
 
 def test_its_values_are_spread_over_another_depth(valued: str):
