@@ -17,7 +17,7 @@ COMMANDS = {
     "bench": ("commands:bench", "measure speed and memory beside plain NumPy"),
     "comm": ("comm_command:comm", "measure what units say to each other, and how long they wait"),
     "paper": ("studies:paper", "all tasks, methods and seeds beside the published numbers"),
-    "ways": ("studies:ways", "ways to talk less: what each learns beside what it says"),
+    "ways": ("studies:ways", "variants that communicate less: what each learns and sends in a step"),
     "sweep": ("sweep_command:sweep", "try values of a task's spec and see what matters"),
     "plan": ("plan_command:plan", "predict a run on a described cluster before anything is started"),
     "scale": ("scale_command:scale", "strong and weak scaling, measured and predicted"),

@@ -196,9 +196,9 @@ def _check_combination(spec: RunSpec) -> None:
                       "exchange_every": "Use --schedule jacobi: no other settles between exchanges.",
                       "feedback": "Leave it out: REINFORCE sends nothing down.",
                       "tolerance": "Only --rule map settles; --error-feedback would move what has settled, and "
-                                   "shipped products are not what a neuron says.",
+                                   "shipped products are not activations or errors.",
                       "td_error": "It comes down with the first errors of sweeps or descents of all teams, which must "
-                                  "be said in every step (no --tolerance), in tasks of many steps; else use "
+                                  "be sent in every step (no --tolerance), in tasks of many steps; else use "
                                   "--td-error broadcast.",
                       "free_running": "Only --rule map-async runs without a common tick.",
                       "signal": "Leave it out. Only regression has a known target."}[name],

@@ -58,21 +58,21 @@ class RunSpec:
         entropy: weight of the policy's entropy beside its return; backpropagation only.
         signal: of the regression task: ``target`` (the error is known) or ``reward`` (only how good it was).
         exchange_every: settle steps between two exchanges with the neighbours; in between, units of the schedule
-            ``jacobi`` settle towards what those said last.
-        feedback: what errors come down through: ``mirror`` (a copy of the synapses upwards that gets the same updates),
-            ``kolen-pollack`` (the same with initial values of its own, which forgetting brings together) or ``random``
-            (fixed weights, never learned) or ``shipped`` (the unit above says the products of its errors and its own
-            synapses, so that nobody mirrors any; whole layers only).
-        forgetting: the share of every synapse between two layers that each update forgets.
-        wire: how activations and errors are said to neighbours: ``float64``, ``float32``, ``bfloat16``, or ``int8``
-            with a scale for each message. Units then work with what they have said.
-        error_feedback: what a message left out is added to the next one of the same step.
-        tolerance: a neuron stops publishing once it has settled: where its activation has moved by no more than this
-            share of its standard deviation since it was said last (its error by no more than this over the deviation),
-            both stay what they were, and nothing is said. 0 says everything.
-        td_error: how units come to know the TD error and a critic's gate: ``broadcast`` (the coordinator and the output
-            tell every unit) or ``passed-down`` (the coordinator tells the output units, and each layer the one below,
-            with its errors; for the schedules ``sweeps`` and ``descents``). Changes no bit.
+            ``jacobi`` settle towards the values that those sent last.
+        feedback: the weights that errors are sent down through: ``mirror`` (a copy of the weights above that gets the
+            same updates), ``kolen-pollack`` (the same with initial values of its own, which weight decay brings
+            together), ``random`` (fixed weights) or ``shipped`` (the unit above sends the products of its errors and
+            its own weights, so that there are no copies; whole layers only).
+        forgetting: weight decay: the share of every weight between two layers that each update removes.
+        wire: dtype of the activations and errors that are sent to neighbours: ``float64``, ``float32``, ``bfloat16``,
+            or ``int8`` with a scale for each message. Units continue with the rounded values.
+        error_feedback: the rounding error of a message is added to the next one of the same step.
+        tolerance: send threshold: where a neuron's activation has moved by no more than this share of its standard
+            deviation since it was last sent (its error by no more than this over the deviation), both keep that value,
+            and nothing is sent. 0 sends everything.
+        td_error: how units get the TD error and a critic's gate: ``broadcast`` (the coordinator and the output send it
+            to every unit) or ``passed-down`` (the coordinator sends it to the output units, and each layer to the one
+            below, with its errors; for the schedules ``sweeps`` and ``descents``). Changes no bit.
         step_size: of settling, as a share of each layer's variance.
         discount: of future rewards, for one environment step.
         anneal_steps: environment steps (of the whole batch) over which the rates go to their final values.
