@@ -11,17 +11,17 @@ from teamnet.errors import nearest
 COMMANDS = {
     "train": ("commands:train", "train a team on a task"),
     "eval": ("commands:evaluate", "let a trained team act"),
-    "resume": ("commands:resume", "go on with a run from its newest checkpoint"),
+    "resume": ("commands:resume", "continue a run from its newest checkpoint"),
     "check": ("check_command:check", "check a learning rule of your own"),
     "verify": ("commands:verify", "replay a golden file of the official code"),
     "bench": ("commands:bench", "measure speed and memory beside plain NumPy"),
-    "comm": ("comm_command:comm", "measure what units say to each other, and how long they wait"),
+    "comm": ("comm_command:comm", "measure what units send to each other, and how long they wait"),
     "paper": ("studies:paper", "all tasks, methods and seeds beside the published numbers"),
     "ways": ("studies:ways", "variants that communicate less: what each learns and sends in a step"),
     "sweep": ("sweep_command:sweep", "try values of a task's spec and see what matters"),
     "plan": ("plan_command:plan", "predict a run on a described cluster before anything is started"),
     "scale": ("scale_command:scale", "strong and weak scaling, measured and predicted"),
-    "report": ("report_command:report", "one page of all that folders of runs hold"),
+    "report": ("report_command:report", "one page about all runs in some folders"),
     "peers": ("peers_command:peers", "compare with Stable-Baselines3"),
 }
 """The module below :mod:`teamnet.cli` and the function of each command, and what it does."""
