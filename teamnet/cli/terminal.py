@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -18,6 +19,14 @@ REFUSED, INTERRUPTED, UNREAD = 2, 130, 141
 def say(message: str) -> None:
     """Print a message to the standard error, so that the standard output holds results alone."""
     print(message, file=sys.stderr)
+
+
+class _ToTerminal(logging.Handler):
+    """Messages of the package to the standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one."""
+        say(record.getMessage())
 
 
 class _Lasting:
@@ -62,6 +71,10 @@ def prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
     if not isinstance(sys.stderr, _Lasting):
         sys.stderr = cast(TextIO, _Lasting(sys.stderr))
+    logger = logging.getLogger("teamnet")
+    logger.setLevel(logging.INFO)
+    if not any(isinstance(handler, _ToTerminal) for handler in logger.handlers):
+        logger.addHandler(_ToTerminal())
 
 
 def exit_code_of(command: Callable[[], int]) -> int:

@@ -6,7 +6,9 @@ A file that is damaged or cannot be read is compiled anew; a folder that is full
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
@@ -24,6 +26,7 @@ _COMPILED_FOLDERS = ("kernels", "dataflow", "units", "board", "team")
 _MARKS = b"teamnet.kernels.compile", b"teamnet.kernels.view", b"\nFREE_STEPS = "
 """What a module that is compiled, that lays out a record for one, or that numbers its steps, has in its source."""
 _DIGEST_BYTES = 32
+_LOG = logging.getLogger("teamnet")
 
 
 C_FUNCTIONS = {
@@ -66,7 +69,8 @@ def object_code(name: str, compiled: Callable[[], Code]) -> Code:
     for folder in _folders():
         if code := _read(folder / name):
             return code
-    cache_folder()  # it is refused before the minute that compiling may take
+    cache_folder()  # it is refused before the seconds that compiling takes
+    _LOG.info("compiling %s, kept for later runs", re.sub(r"\.[0-9a-f]{16}$", "", name))
     code = compiled()
     failure: object = "neither can be written to"
     for folder in filter(_writable, _folders()):

@@ -58,6 +58,16 @@ def test_the_cache_spares_the_second_process_numba_for_rules_and_functions_too(t
     assert _run_in_new_process(tmp_path, _USE_RULE) == "True True False\n"
 
 
+def test_what_is_compiled_is_logged_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setenv("TEAMNET_CACHE", str(tmp_path))
+    caplog.set_level("INFO", "teamnet")
+    for _ in range(2):
+        assert cache.object_code(f"rule.Mine.{0:016}", lambda: _CODE) == _CODE
+    assert [record.getMessage().split(",")[0] for record in caplog.records] == ["compiling rule.Mine"]
+
+
 def test_all_modules_that_entries_are_made_of_are_in_the_key():
     """Those of all functions that a kernel calls, and those from which they import anything."""
     keyed, needed = set(cache.compiled_modules()), set[Path]()
