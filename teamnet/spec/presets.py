@@ -86,7 +86,7 @@ def preset(task: str, method: str = RunSpec.rule) -> RunSpec:
     Raises:
         SpecError: the task is neither a preset nor looks like a Gymnasium id, or the method is unknown.
     """
-    if method not in METHODS and is_reference(method):
+    if isinstance(method, str) and method not in METHODS and is_reference(method):
         make = next(iter(find_rule(method).presets.values()), replace)
         return with_source(replace(make(published(task)), rule=method))
     check_choice("preset", method, tuple(METHODS))

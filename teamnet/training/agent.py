@@ -198,7 +198,8 @@ def _specs(task: str, preset: str, options: Mapping[str, Any]) -> tuple[RunSpec,
     options = {**options, **rule_options(options["rule"])} if "rule" in options else options
     _check_options(options, RunSpec, LaunchSpec)
     launch_names = {field.name for field in fields(LaunchSpec)}
-    spec = preset_of(task, preset or method_of(str(options.get("rule", ""))))
+    rule = options.get("rule", "")
+    spec = preset_of(task, preset or method_of(rule if isinstance(rule, str) else ""))  # others are refused later
     return (
         replace(spec, **{name: value for name, value in options.items() if name not in launch_names}),
         LaunchSpec(**{name: value for name, value in options.items() if name in launch_names}),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from teamnet import TeamAgent
 from teamnet.errors import EnvironmentRefused, SpecError
+from teamnet.rules.loading import is_reference
 from teamnet.spec.presets import ENVIRONMENTS, METHODS, PRESETS, preset
 from teamnet.training.make_task import make_task
 from tests.hostile.law import cases, obey
@@ -27,12 +28,12 @@ def test_a_name_is_that_of_a_preset_or_is_refused():
     @cases(1200)
     @given(NAMES, st.booleans().flatmap(lambda known: st.sampled_from(sorted(METHODS)) if known else NAMES))
     def check(task: str, method: str):
-        spec, error = obey(lambda: preset(task, method), ["task", "preset"])
+        spec, error = obey(lambda: preset(task, method), ["task", "preset", "rule"])
         known = task in PRESETS or "-v" in task or ":" in task or "/" in task
         assert (error is None) == (known and method in METHODS)
         assert error is None or isinstance(error, SpecError)
         if error and task in PRESETS:
-            assert error.where == "preset"
+            assert error.where == ("rule" if is_reference(method) else "preset")
         assert spec is None or spec.task in (task, *ENVIRONMENTS)
         outcomes["refused" if error else "right"] += 1
 
