@@ -27,7 +27,7 @@ class Kernel:
         self.__name__, self.__doc__ = function.__name__, function.__doc__
         self.compiled: Any = None
 
-    def __call__(self, *arguments: Any) -> Any:  # noqa: D102
+    def __call__(self, *arguments: Any) -> Any:  # noqa: D102 - the class says it
         return self._plain(*arguments)
 
 
@@ -61,7 +61,7 @@ class MachineCode:
         self.signature, self.generate, self._plain = signature, generate, plain
         self.compiled: Any = None
 
-    def __call__(self, *arguments: Any) -> Any:  # noqa: D102
+    def __call__(self, *arguments: Any) -> Any:  # noqa: D102 - the class says it
         if self._plain is None:
             raise TypeError(f"{self.generate.__name__} is called by compiled code only")
         return self._plain(*arguments)

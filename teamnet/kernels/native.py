@@ -55,7 +55,7 @@ class Native:
         kinds = [_KINDS[letter] for letter in self._code.arguments]
         return ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, *kinds)(self.address)
 
-    def __call__(self, *values: float) -> int:  # noqa: D102
+    def __call__(self, *values: float) -> int:  # noqa: D102 - the class says it
         if len(values) != len(self._code.arguments):  # ctypes passes more than there are
             raise TypeError(f"{self._name} takes {len(self._code.arguments)} arguments, not {len(values)}")
         result, exception = ctypes.c_int64(), ctypes.c_void_p()

@@ -54,7 +54,7 @@ class View:
         """Bytes from the start of the record to a field."""
         return _BYTES * self.places[field]
 
-    def __call__(self, address: int) -> Record:  # noqa: D102
+    def __call__(self, address: int) -> Record:  # noqa: D102 - the class says it
         return Record(self, address)
 
 

@@ -86,14 +86,25 @@ def reinforce(trace, signal, gradient):
 
 
 @kernel
-def _learn_group(unit, synapses, signal):
-    reinforce(synapses.trace, signal, synapses.gradient)
-    ascend(unit, synapses)
+def find_gradients(unit, signal):
+    """The gradients of all groups from the TD error and the traces that the step before left."""
+    reinforce(unit.incoming.trace, signal, unit.incoming.gradient)
+    reinforce(unit.biases.trace, signal, unit.biases.gradient)
+    if unit.mirrors:
+        reinforce(unit.outgoing.trace, signal, unit.outgoing.gradient)
 
 
 @kernel
-def shrink_all(unit):
-    """Weight decay, by the same share at both ends of what lies between two layers, which brings them together."""
+def ascend_all(unit):
+    """One update of all groups along their gradients, and weight decay.
+
+    Both ends of what lies between two layers decay by the same share, which brings them together.
+    """
+    count_update(unit)
+    ascend(unit, unit.incoming)
+    ascend(unit, unit.biases)
+    if unit.mirrors:
+        ascend(unit, unit.outgoing)
     shrink(unit.incoming)
     if unit.mirrors:
         shrink(unit.outgoing)
@@ -102,14 +113,9 @@ def shrink_all(unit):
 @kernel
 def learn(unit, signal):
     """REINFORCE with the TD error and the traces that the step before left; nothing in the first step."""
-    if unit.step == 0:
-        return
-    count_update(unit)
-    _learn_group(unit, unit.incoming, signal)
-    _learn_group(unit, unit.biases, signal)
-    if unit.mirrors:
-        _learn_group(unit, unit.outgoing, signal)
-    shrink_all(unit)
+    if unit.step > 0:
+        find_gradients(unit, signal)
+        ascend_all(unit)
 
 
 @kernel
@@ -129,17 +135,6 @@ def find_batch_gradients(unit, inputs, above, gate, signal):
     if unit.mirrors:
         modulate(through_gate(unit, above, gate, unit.modulated_above), signal, rows, unit.modulated_above)
         correlate(unit.modulated_above, unit.activation, unit.outgoing.gradient)
-
-
-@kernel
-def ascend_all(unit):
-    """One update of all groups along their gradients."""
-    count_update(unit)
-    ascend(unit, unit.incoming)
-    ascend(unit, unit.biases)
-    if unit.mirrors:
-        ascend(unit, unit.outgoing)
-    shrink_all(unit)
 
 
 @kernel

@@ -25,9 +25,8 @@ from teamnet.kernels.compile import kernel
 from teamnet.kernels.constants import CATEGORICAL
 from teamnet.kernels.memory import flat
 from teamnet.operations.acting import find_error
-from teamnet.operations.adam import ascend, count_update
 from teamnet.operations.chain import chain
-from teamnet.operations.learning import correlate, find_batch_gradients, reinforce, shrink_all
+from teamnet.operations.learning import ascend_all, correlate, find_batch_gradients, find_gradients
 from teamnet.rules.feedback import ErrorsDown, backproject, feed_back
 from teamnet.rules.rule import PER_NEURON, PER_SYNAPSE, Array, PrivateArray, Unit, operation
 
@@ -134,25 +133,17 @@ class Backpropagation(ErrorsDown):
     @operation
     def learn(unit: Unit, signal: Array) -> None:
         """See :func:`teamnet.operations.learning.learn`; with the gradient of the entropy."""
-        if unit.step == 0:
-            return
-        count_update(unit)
-        _learn_group(unit, unit.incoming, signal)
-        _learn_group(unit, unit.biases, signal)
-        if unit.mirrors:
-            _learn_group(unit, unit.outgoing, signal)
-        shrink_all(unit)
+        if unit.step > 0:
+            find_gradients(unit, signal)
+            _add_bonuses(unit)
+            ascend_all(unit)
 
     @operation
     def learn_at_once(unit: Unit, inputs: Array, above: Array, gate: Array, signal: Array) -> None:
         """See :func:`teamnet.operations.learning.learn_at_once`; with the gradient of the entropy."""
         find_batch_gradients(unit, inputs, above, gate, signal)
-        count_update(unit)
-        _ascend_with_bonus(unit, unit.incoming)
-        _ascend_with_bonus(unit, unit.biases)
-        if unit.mirrors:
-            _ascend_with_bonus(unit, unit.outgoing)
-        shrink_all(unit)
+        _add_bonuses(unit)
+        ascend_all(unit)
 
 
 @kernel
@@ -164,15 +155,17 @@ def _average(below: Array, error: Array, bonus: Array) -> None:
 
 
 @kernel
-def _ascend_with_bonus(unit: Unit, synapses: Unit) -> None:
+def _add_bonuses(unit: Unit) -> None:
+    """Add the weighted gradient of the entropy to that of the return, of all groups of synapses."""
     if unit.entropy > 0.0:
-        g, b = flat(synapses.gradient), flat(synapses.bonus)
-        for k in range(g.size):
-            g[k] += unit.entropy * b[k]
-    ascend(unit, synapses)
+        _add_bonus(unit, unit.incoming)
+        _add_bonus(unit, unit.biases)
+        if unit.mirrors:
+            _add_bonus(unit, unit.outgoing)
 
 
 @kernel
-def _learn_group(unit: Unit, synapses: Unit, signal: Array) -> None:
-    reinforce(synapses.trace, signal, synapses.gradient)
-    _ascend_with_bonus(unit, synapses)
+def _add_bonus(unit: Unit, synapses: Unit) -> None:
+    g, b = flat(synapses.gradient), flat(synapses.bonus)
+    for k in range(g.size):
+        g[k] += unit.entropy * b[k]

@@ -99,7 +99,7 @@ def with_settings(kind: type[Rule], settings: Sequence[tuple[str, str]]) -> Rule
         SpecError: it has no such setting, or the value has another type.
     """
     hints = typing.get_type_hints(kind)
-    known = {field.name: field for field in dataclasses.fields(kind)}  # pyright: ignore[reportArgumentType]
+    known = {field.name: field for field in dataclasses.fields(kind)}
     values = {}
     for name, text in settings:
         if name not in known:

@@ -62,6 +62,7 @@ TRACES = PrivateArray(("rows", "inputs", "outputs"), of_synapses=True, kept=True
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
+@dataclass(frozen=True, kw_only=True)
 class Rule:
     """A learning rule with its settings.
 
@@ -109,7 +110,7 @@ class Rule:
 
     def settings(self) -> dict[str, Any]:
         """The values of all settings by name."""
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # pyright: ignore
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     def slots(self, layer: LayerSpec) -> Iterable[SlotSpec]:
         """The slots that the units of a layer write beside their activations."""
@@ -152,7 +153,7 @@ class Rule:
     def numbers(self) -> dict[str, float]:
         """The settings that operations can read: those that are numbers."""
         numbers: dict[str, float] = {}
-        for field in dataclasses.fields(self):  # pyright: ignore[reportArgumentType] - subclasses are dataclasses
+        for field in dataclasses.fields(self):
             if isinstance(field.default, int | float):
                 numbers[field.name] = type(field.default)(getattr(self, field.name))
         return numbers

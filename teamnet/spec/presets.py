@@ -73,7 +73,8 @@ METHODS: dict[str, Preset] = {
 def method_of(rule: str) -> str:
     """The preset that goes with a rule, which for a rule of a user's own is the rule; of the usual rule for none."""
     name = rule or RunSpec.rule
-    return next(iter(find_rule(name).presets)) if name in built_in_rules() else find_rule(name) and name
+    kind = find_rule(name)
+    return next(iter(kind.presets)) if name in built_in_rules() else name
 
 
 def preset(task: str, method: str = RunSpec.rule) -> RunSpec:

@@ -15,6 +15,7 @@ from teamnet.dataflow.layers import LayerSpec
 from teamnet.errors import Diverged, SpecError, TeamnetError, nearest
 from teamnet.rules.rule import Rule
 from teamnet.rules.source import source_of
+from teamnet.team.exchange import Exchange
 from teamnet.team.local import LocalExchange
 from teamnet.team.partition import divide_all
 from teamnet.team.state import State, merge, split
@@ -141,7 +142,7 @@ def _check_interpreted(teams: Teams) -> None:
     exchange = LocalExchange(teams, divide_all(teams, "layer", 0), interpret=True)
     try:
         with np.errstate(all="ignore"):
-            _drive(exchange, teams, range(_STEPS))
+            drive(exchange, teams, range(_STEPS))
     except TeamnetError as error:
         raise SpecError(
             "rule", expected="a few steps of a small team", found=str(error), mend="Look into them with --interpret."
@@ -158,7 +159,7 @@ def _check_interpreted(teams: Teams) -> None:
 def _check_state(teams: Teams) -> None:
     """Continue a team from a snapshot with each array that is not in it spoiled: that has to change nothing."""
     start = LocalExchange(teams, divide_all(teams, "layer", 0))
-    _drive(start, teams, range(_STEPS))
+    drive(start, teams, range(_STEPS))
     state = _state(start)
     _check_mirrors(start, state)
     expected = _continued(teams, state, "")
@@ -204,7 +205,7 @@ def _continued(teams: Teams, state: State, spoiled: str) -> State:
     exchange.restore(split([unit.spec for unit in exchange.units], state), _STEPS)
     for unit in exchange.units:
         unit.spoil(spoiled)
-    _drive(exchange, teams, range(_STEPS, 2 * _STEPS))
+    drive(exchange, teams, range(_STEPS, 2 * _STEPS))
     return _state(exchange, check=False)
 
 
@@ -212,13 +213,15 @@ def _state(exchange: LocalExchange, *, check: bool = True) -> State:
     return merge([unit.spec for unit in exchange.units], exchange.snapshot(), check=check)
 
 
-def _drive(exchange: LocalExchange, teams: Teams, steps: range) -> None:
+def drive(exchange: Exchange, teams: Teams, steps: range) -> None:
+    """Environment steps of a made-up task that depends on nothing but the number of the step."""
     layer = teams[0][0]
     for number in steps:
         generator = np.random.default_rng(number)
         mask = (generator.random(layer.rows) > 0.2).astype(float)
         exchange.act(generator.standard_normal((layer.rows, layer.fan_in)), mask)
         exchange.learn(generator.standard_normal(layer.rows))
+    exchange.pause()
 
 
 def _same(one: State, other: State) -> bool:

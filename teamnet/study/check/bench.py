@@ -1,4 +1,4 @@
-"""Teams that learn by the rule that is checked, and what drives them."""
+"""Small teams that learn by the rule that is checked."""
 
 from __future__ import annotations
 
@@ -30,17 +30,6 @@ def teams_of(rule: Rule, kind: str) -> list[list[LayerSpec]]:
     task, interface = TASKS[kind]
     spec = fit_depth(replace(preset(task), hidden=_HIDDEN, num_envs=_ROWS), interface)
     return [[replace(layer, rule=rule) for layer in team] for team in build_teams(spec, interface)]
-
-
-def drive(exchange: Exchange, teams: Teams, steps: range) -> None:
-    """Environment steps of a made-up task that depends on nothing but the number of the step."""
-    layer = teams[0][0]
-    for number in steps:
-        generator = np.random.default_rng(number)
-        mask = (generator.random(layer.rows) > 0.1).astype(float)
-        exchange.act(generator.standard_normal((layer.rows, layer.fan_in)), mask)
-        exchange.learn(generator.standard_normal(layer.rows))
-    exchange.pause()
 
 
 def local(teams: Teams, grain: str = "layer", *, interpret: bool = False) -> LocalExchange:

@@ -14,7 +14,7 @@ from teamnet.errors import TeamnetError
 from teamnet.kernels.constants import READY
 from teamnet.kernels.native import native
 from teamnet.rules.rule import Rule
-from teamnet.study.check.bench import TASKS, Teams, differing, drive, local, state_of, teams_of
+from teamnet.study.check.bench import TASKS, Teams, differing, local, state_of, teams_of
 from teamnet.team.board_exchange import BoardExchange
 from teamnet.team.call_exchange import CallExchange, CallWorker
 from teamnet.team.crew import ThreadCrew
@@ -23,7 +23,7 @@ from teamnet.team.local import LocalExchange
 from teamnet.team.node import Node
 from teamnet.team.nodes import Nodes
 from teamnet.team.partition import divide_all
-from teamnet.team.rule_check import check_rules
+from teamnet.team.rule_check import check_rules, drive
 from teamnet.team.state import split
 from teamnet.team.worker import BoardWorker
 
