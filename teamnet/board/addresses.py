@@ -7,11 +7,9 @@ import numpy as np
 from teamnet.board.board import Board
 from teamnet.dataflow.layers import UnitSpec
 from teamnet.dataflow.slots import Key, Read, Slot
-from teamnet.kernels.constants import DTYPES
+from teamnet.kernels.constants import DTYPES, NUMBER_BYTES
 from teamnet.units.addresses import Addresses
 from teamnet.units.layout import OWN, READ
-
-_NUMBER = 8
 
 
 def addresses_of(board: Board, unit: UnitSpec, peers: int = 1, *, shared: bool = False) -> Addresses:
@@ -23,8 +21,7 @@ def addresses_of(board: Board, unit: UnitSpec, peers: int = 1, *, shared: bool =
         peers: units of its layer on this node, itself included.
         shared: whether other nodes have units of its layer, so that these count their own publications first.
     """
-    flow, layer = board.flow, unit.layer
-    group = layer.team, layer.number
+    flow, group = board.flow, unit.layer.group
     reads = []
     for step in flow.steps[group]:
         records = np.zeros(len(step.reads), READ.dtype)
@@ -47,8 +44,8 @@ def _fill(record: np.void, values: dict[str, float]) -> None:
 
 def _where(board: Board, slot: Slot) -> dict[str, float]:
     return {
-        "address": board.start + board.offset(slot.key), "mask": slot.buffers - 1, "stride": _NUMBER * slot.numbers,
-        "rows": slot.rows, "width": slot.size,
+        "address": board.start + board.offset(slot.key), "mask": slot.buffers - 1,
+        "stride": NUMBER_BYTES * slot.numbers, "rows": slot.rows, "width": slot.size,
     }
 
 

@@ -16,9 +16,8 @@ from teamnet.dataflow.graph import Dataflow
 from teamnet.dataflow.layers import UnitSpec
 from teamnet.dataflow.ports import EPISODE_MASK, OBSERVATION, TD_ERROR, TRACE_MASK
 from teamnet.dataflow.slots import Key, Slot
-from teamnet.kernels.constants import LINE, WHOLE
+from teamnet.kernels.constants import LINE, NUMBER_BYTES, WHOLE
 
-_NUMBER = 8
 _CONTROL, _DOORBELL = 0, LINE
 
 
@@ -83,7 +82,7 @@ class Board:
         slot = self.flow.slots[key]
         start = self.offset(key)
         numbers = slot.buffers * slot.numbers
-        array = self._memory[start : start + _NUMBER * numbers].view(np.float64)
+        array = self._memory[start : start + NUMBER_BYTES * numbers].view(np.float64)
         return array.reshape(slot.buffers, slot.rows, slot.size)
 
     @property
@@ -137,7 +136,7 @@ def board_size(flow: Dataflow) -> int:
 
 def slot_bytes(slot: Slot) -> int:
     """Bytes of all buffers of a slot."""
-    return _NUMBER * slot.buffers * slot.numbers
+    return NUMBER_BYTES * slot.buffers * slot.numbers
 
 
 def _lay_out(flow: Dataflow) -> tuple[dict[Key, _Place], int]:

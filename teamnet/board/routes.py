@@ -10,10 +10,9 @@ from teamnet.board.board import Board
 from teamnet.dataflow.graph import Dataflow
 from teamnet.dataflow.layers import UnitSpec
 from teamnet.dataflow.slots import COORDINATOR, Group, Key, Slot
-from teamnet.kernels.constants import BELL, DTYPES, EVERY, FLOAT64, NODES, WHOLE, packed_size
+from teamnet.kernels.constants import BELL, DTYPES, EVERY, FLOAT64, NODES, NUMBER_BYTES, WHOLE, packed_size
 
 Columns = tuple[int, int]
-_NUMBER = 8
 
 
 class Piece(NamedTuple):
@@ -31,7 +30,7 @@ class Piece(NamedTuple):
     @property
     def packed(self) -> int:
         """Bytes that travel."""
-        return packed_size(self.size // _NUMBER, self.dtype)
+        return packed_size(self.size // NUMBER_BYTES, self.dtype)
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ class Routes:
         self.flow, self.units, self.nodes = flow, tuple(units), tuple(nodes)
         self._groups: dict[Group, dict[int, list[UnitSpec]]] = {COORDINATOR: {0: []}}
         for unit, node in zip(units, nodes, strict=True):
-            of_group = self._groups.setdefault((unit.layer.team, unit.layer.number), {})
+            of_group = self._groups.setdefault(unit.layer.group, {})
             of_group.setdefault(node, []).append(unit)
 
     @property
@@ -84,11 +83,11 @@ class Routes:
     def peers(self, number: int) -> int:
         """Units of a unit's layer on its own node, itself included."""
         layer = self.units[number].layer
-        return len(self._groups[layer.team, layer.number][self.nodes[number]])
+        return len(self._groups[layer.group][self.nodes[number]])
 
     def shared(self, unit: UnitSpec) -> bool:
         """Whether units of its layer are on several nodes."""
-        return len(self._groups[unit.layer.team, unit.layer.number]) > 1
+        return len(self._groups[unit.layer.group]) > 1
 
     def writers(self, slot: Slot) -> list[int]:
         """The nodes that write a slot."""
@@ -155,10 +154,10 @@ class Routes:
                 yield from ((row * slot.size + begin, end - begin) for row in range(slot.rows))
 
     def _columns(self, board: Board, slot: Slot, source: int) -> Iterator[Piece]:
-        start, stride = board.offset(slot.key), _NUMBER * slot.numbers
+        start, stride = board.offset(slot.key), NUMBER_BYTES * slot.numbers
         dtype = DTYPES.index(slot.channel.dtype)
         for first, numbers in self._runs(slot, source):
-            yield Piece(start + _NUMBER * first, _NUMBER * numbers, slot.buffers, stride, dtype)
+            yield Piece(start + NUMBER_BYTES * first, NUMBER_BYTES * numbers, slot.buffers, stride, dtype)
 
     def columns(self, slot: Slot, node: int) -> list[Columns]:
         """The columns of a slot that the units of a node write.

@@ -31,7 +31,7 @@ def order_of_step(flow: Dataflow, units: Sequence[UnitSpec]) -> tuple[list[Wave]
     """
     members: dict[Group, list[int]] = {}
     for number, unit in enumerate(units):
-        members.setdefault((unit.layer.team, unit.layer.number), []).append(number)
+        members.setdefault(unit.layer.group, []).append(number)
     acting, rest = waves(flow)
     return tuple(  # pyright: ignore[reportReturnType] - two of them
         [[Turn(unit, number, flow.steps[group][number]) for group, number in wave for unit in members[group]]

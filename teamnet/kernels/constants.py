@@ -9,6 +9,8 @@ FLOAT64, FLOAT32, BFLOAT16, INT8 = range(4)
 DTYPES = ("float64", "float32", "bfloat16", "int8")
 """Of messages."""
 BYTES_OF_NUMBER: dict[str, int] = dict(zip(DTYPES, (8, 4, 2, 1), strict=True))
+NUMBER_BYTES = BYTES_OF_NUMBER["float64"]
+"""Of one number on a board."""
 """Of one number in a message; ``int8`` has a scale of 8 bytes beside them."""
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-9

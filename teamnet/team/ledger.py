@@ -17,11 +17,10 @@ from teamnet.dataflow.critical_path import exchanges_per_step
 from teamnet.dataflow.graph import Dataflow
 from teamnet.dataflow.layers import UnitSpec
 from teamnet.dataflow.slots import COORDINATOR, Group, Slot
-from teamnet.kernels.constants import BYTES_OF_NUMBER
+from teamnet.kernels.constants import BYTES_OF_NUMBER, NUMBER_BYTES
 from teamnet.units.layout import TIMES
 from teamnet.units.unit import Counts
 
-_NUMBER = 8
 """Bytes of a float64."""
 COORDINATOR_NODE = 0
 OBSERVATION, ACTIVATION, ERROR, ACTION, TD_ERROR, GATE, CONTROL = EDGES = (
@@ -162,14 +161,14 @@ def _messages(
     for number, unit in enumerate(units):
         members.setdefault(unit.layer.group, []).append(number)
     for node in nodes:
-        yield _Message(CONTROL, COORDINATOR_NODE, {node: 1}, Traffic(pauses, pauses * _NUMBER))
+        yield _Message(CONTROL, COORDINATOR_NODE, {node: 1}, Traffic(pauses, pauses * NUMBER_BYTES))
     for slot in flow.published():
         for group in flow.readers(slot.key):
             parts = [its for its in (slot, *flow.carried_with(slot)) if its.key in flow.taken(slot.key, group)]
             reading = Counter([COORDINATOR_NODE] if group == COORDINATOR else (nodes[its] for its in members[group]))
             if slot.writer == COORDINATOR:
                 for place, part in enumerate(parts):
-                    traffic = Traffic(steps * (place == 0), steps * _NUMBER * part.numbers)
+                    traffic = Traffic(steps * (place == 0), steps * NUMBER_BYTES * part.numbers)
                     yield _Message(part.edge, COORDINATOR_NODE, reading, traffic)
                 continue
             for number in members[slot.writer]:
@@ -190,9 +189,9 @@ def _traffic(part: Slot, slot: Slot, unit: UnitSpec, counts: Counts, sent: int) 
     if part is not slot:
         return Traffic(messages, sent * numbers * BYTES_OF_NUMBER[part.channel.dtype])
     channel = part.channel
-    of_message = (_NUMBER if channel.dtype == "int8" else 0) + (-(-numbers // 8) if channel.threshold >= 0.0 else 0)
+    scale, marks = NUMBER_BYTES * (channel.dtype == "int8"), -(-numbers // 8) * (channel.threshold >= 0.0)
     published = (sent * numbers - counts.held[slot.kind]) * BYTES_OF_NUMBER[channel.dtype]
-    return Traffic(messages, published + messages * of_message)
+    return Traffic(messages, published + messages * (scale + marks))
 
 
 def _times(unit: UnitSpec, node: int, times: Mapping[str, int]) -> dict[str, Any]:
