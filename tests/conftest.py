@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import settings
 
-from teamnet.dataflow.layers import LayerSpec, Rate
+from teamnet.dataflow.layers import LayerSpec, Rate, linked
 from teamnet.rules.asynchronous import AsynchronousMapPropagation
 from teamnet.rules.backpropagation import Backpropagation
 from teamnet.rules.map_propagation import MapPropagation
@@ -27,9 +28,13 @@ def make_layers(
     trace_decay: float = 0.9, schedule: str = "jacobi", acting_steps: int = 3, exploring: float = 1.0,
     entropy: float = 0.0, variance: float = 0.05, exchange_every: int = 1,
     feedback: str = "mirror", forgetting: float = 0.0, wire: str = "float64", error_feedback: bool = False,
-    tolerance: float = 0.0, td_error: str = "broadcast",
+    tolerance: float = 0.0, td_error: str = "broadcast", sources: dict[int, tuple[int, ...]] | None = None,
+    hidden_types: tuple[str, ...] = (), functions: tuple[str, ...] = (), step_sizes: tuple[float, ...] = (),
 ) -> list[LayerSpec]:
-    """A small team; ``sizes`` from the observation to the output."""
+    """A small team; ``sizes`` from the observation to the output.
+
+    ``sources`` are the layers that a layer reads, where these are not the one below; other tuples are of hidden layers.
+    """
     last = len(sizes) - 1
     down = {"feedback": feedback, "forgetting": forgetting, "td_error": td_error}
     settling = {"settle_steps": settle_steps, "step_size": 0.5}
@@ -41,19 +46,19 @@ def make_layers(
     rule = rules.get(
         schedule, lambda: MapPropagation(schedule=schedule, exchange_every=exchange_every, **settling, **down)
     )()
-    return [
+    return linked(sizes[0], [
         LayerSpec(
-            team=team, team_number=0 if team == "actor" else 1, number=number, depth=last, fan_in=sizes[number - 1],
-            size=sizes[number], fan_out=0 if number == last else sizes[number + 1],
-            family="categorical" if number == last and family == "categorical" else "gaussian",
-            function="linear" if number == last else function, variance=variance * number, temperature=temperature,
-            trace_decay=trace_decay, rate=Rate(rate, rate / 10, 100),
-            rate_above=Rate(0.0, 0.0) if number == last else Rate(rate, rate / 10, 100), gated=team == "critic",
-            single_step=single_step, rows=rows, rule=rule, exploring=exploring, wire=wire,
-            error_feedback=error_feedback, tolerance=tolerance,
+            team=team, team_number=0 if team == "actor" else 1, number=number, depth=last, size=sizes[number],
+            family=family if number == last else hidden_types[number - 1] if hidden_types else "gaussian",
+            function="linear" if number == last else functions[number - 1] if functions else function,
+            variance=variance * number, temperature=temperature, trace_decay=trace_decay,
+            rate=Rate(rate, rate / 10, 100),
+            gated=team == "critic", single_step=single_step, rows=rows, exploring=exploring, wire=wire,
+            error_feedback=error_feedback, tolerance=tolerance, sources=(sources or {}).get(number, ()),
+            rule=replace(rule, step_size=step_sizes[number - 1]) if step_sizes and number < last else rule,
         )
         for number in range(1, last + 1)
-    ]
+    ])
 
 
 @pytest.fixture

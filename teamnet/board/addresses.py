@@ -6,7 +6,7 @@ import numpy as np
 
 from teamnet.board.board import Board
 from teamnet.dataflow.layers import UnitSpec
-from teamnet.dataflow.slots import Key, Read, Slot
+from teamnet.dataflow.slots import Key, Read, Slot, Step
 from teamnet.kernels.constants import DTYPES, NUMBER_BYTES
 from teamnet.units.addresses import Addresses
 from teamnet.units.layout import OWN, READ
@@ -22,19 +22,41 @@ def addresses_of(board: Board, unit: UnitSpec, peers: int = 1, *, shared: bool =
         shared: whether other nodes have units of its layer, so that these count their own publications first.
     """
     flow, group = board.flow, unit.layer.group
-    reads = []
-    for step in flow.steps[group]:
-        records = np.zeros(len(step.reads), READ.dtype)
-        for record, read in zip(records, step.reads, strict=True):
-            if read:
-                _fill(record, _read(board, read))
-        reads.append(records)
+    joined: dict[tuple[int, int], np.ndarray] = {}
+    reads = [_reads(board, step, joined) for step in flow.steps[group]]
     own = {}
     for slot in flow.written_by(group):
         record = np.zeros(1, OWN.dtype)
         _fill(record[0], _own(board, slot, unit, peers, shared=shared))
         own[slot.kind] = record
-    return Addresses(reads, own, board.start)
+    return Addresses(reads, list(joined.values()), own, board.start)
+
+
+def _reads(board: Board, step: Step, joined: dict[tuple[int, int], np.ndarray]) -> np.ndarray:
+    """The records of what a step reads: one for each parameter, then those that are read beside the first ones.
+
+    Args:
+        board: of the unit's node.
+        step: of the unit.
+        joined: memory for publications side by side, by the place of the parameter and the bytes; steps share it.
+    """
+    records = np.zeros(max(len(step.reads), len(step.parts) + step.reads.count(None)), READ.dtype)
+    beside = len(step.reads)
+    for place, read in enumerate(step.reads):
+        if not read:
+            continue
+        slots = [board.flow.slots[part.slot] for part in read.parts]
+        _fill(records[place], _read(board, read))
+        if read.beside:
+            columns = sum(slot.size for slot in slots)
+            memory = joined.setdefault((place, columns), np.zeros((slots[0].rows, columns)))
+            _fill(records[place], {
+                "others": len(read.beside), "beside": beside, "columns": columns, "joined": memory.ctypes.data,
+            })
+        for part in read.beside:
+            _fill(records[beside], _read(board, part))
+            beside += 1
+    return records
 
 
 def _fill(record: np.void, values: dict[str, float]) -> None:

@@ -22,9 +22,8 @@ def check_flow(flow: Dataflow) -> None:
     """
     for group, steps in flow.steps.items():
         for step in steps:
-            for read in step.reads:
-                if read:
-                    _check_read(flow, group, step, read)
+            for read in step.parts:
+                _check_read(flow, group, step, read)
     waves(flow)
     _check_buffers(flow)
 

@@ -161,8 +161,8 @@ class Dataflow:
 
     def taken(self, key: Key, group: Group) -> set[Key]:
         """What a reader takes of the publications of a slot that it waits for: the slot, and slots that it carries."""
-        reads = [its for step in self.steps[group] for its in step.reads if its]
-        return {its.slot for its in reads if its.awaited[0] == key}
+        reads = [read for step in self.steps[group] for read in step.parts]
+        return {read.slot for read in reads if read.awaited[0] == key}
 
 
 def _asked(layer: LayerSpec, method: Callable[[LayerSpec], Iterable[Any]]) -> list[Any]:
@@ -190,6 +190,8 @@ def _key(layer: LayerSpec, kind: str) -> Key:
 def _channel(layer: LayerSpec, spec: SlotSpec) -> Channel:
     if spec.exact:
         return EXACT
+    if spec.kind == "activation" and layer.unit_type.message and layer.exploring == 1.0:  # else some are means
+        return Channel(layer.unit_type.message)
     threshold = layer.tolerance * spec.scale if layer.tolerance and spec.scale else -1.0
     return Channel(layer.wire, layer.error_feedback, threshold)
 
@@ -197,7 +199,8 @@ def _channel(layer: LayerSpec, spec: SlotSpec) -> Channel:
 def _coordinators_slots(teams: Teams, drafts: dict[Group, list[Draft]]) -> Iterator[Slot]:
     """The observation and the TD error, and the masks that go along where somebody reads them."""
     first = teams[0][0]
-    read = {its.slot for steps in drafts.values() for draft in steps for its in draft.reads if its}
+    reads = (read for steps in drafts.values() for draft in steps for read in draft.reads if read)
+    read = {part.slot for its in reads for part in its.parts}
     slot = Slot("observation", "", 0, first.rows, first.fan_in, edge="observation")
     if EPISODE_MASK in read:
         yield Slot("episode_mask", "", 0, first.rows, 1, edge="control", carried=True)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from teamnet.kernels.unit_types import UNIT_TYPES, UnitType, UnitTypeName
 
 if TYPE_CHECKING:
     from teamnet.dataflow.ports import Draft, SlotSpec
-
-Family = Literal["gaussian", "categorical"]
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,24 @@ class Rate:
     start: float
     end: float
     steps: int = 0
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A layer that reads the activations of another one.
+
+    Args:
+        number: of the reading layer.
+        first: column of its inputs at which the other layer's neurons begin.
+        fan_in, size: its inputs and its neurons.
+        rate: learning rate of its synapses.
+    """
+
+    number: int
+    first: int
+    fan_in: int
+    size: int
+    rate: Rate
 
 
 class LayerRule(Protocol):
@@ -86,13 +104,13 @@ class LayerSpec:
         team_number: place of the team in the run, part of the key of its random streams.
         number: 1 for the first layer above the observation.
         depth: layers of the team; the last one's activation is the team's output.
-        fan_in, size, fan_out: neurons below, in and above this layer (``fan_out`` is 0 for the output layer).
-        family: distribution of the activation.
-        function: hidden function ``f``; ``"linear"`` for Gaussian output.
-        variance: of the Gaussian activation.
-        temperature: of the categorical activation.
+        size: neurons.
+        family: unit type, see :mod:`teamnet.kernels.unit_types`.
+        function: hidden function ``f`` of Gaussian units; ``"linear"`` for Gaussian output.
+        variance: of Gaussian units.
+        temperature: of other units.
         trace_decay: discount times lambda.
-        rate, rate_above: learning rates of the incoming and of the outgoing synapses.
+        rate: learning rate of the incoming synapses.
         gated: whether the team is a critic, whose errors pass its output's gate.
         single_step: whether episodes have one step, so that units learn at once and keep no trace.
         rows: parallel environments.
@@ -101,22 +119,23 @@ class LayerSpec:
         wire: dtype of messages between layers.
         error_feedback: whether what rounding leaves out of a message is added to the next one.
         tolerance: threshold below which numbers are not sent again, as a share of the activation's standard deviation.
+        sources: the layers whose activations it reads, in the order of its inputs; 0 is the observation. The layer
+            below if left out; see :func:`linked`, as for the others.
+        readers: the layers that read its activations.
+        fan_in, fan_out: neurons of its sources and of its readers; ``fan_out`` is 0 for the output layer.
     """
 
     team: str
     team_number: int
     number: int
     depth: int
-    fan_in: int
     size: int
-    fan_out: int
-    family: Family
+    family: UnitTypeName
     function: str
     variance: float
     temperature: float
     trace_decay: float
     rate: Rate
-    rate_above: Rate
     gated: bool
     single_step: bool
     rows: int
@@ -125,6 +144,10 @@ class LayerSpec:
     wire: str = "float64"
     error_feedback: bool = False
     tolerance: float = 0.0
+    sources: tuple[int, ...] = ()
+    readers: tuple[Reader, ...] = ()
+    fan_in: int = 0
+    fan_out: int = 0
 
     @property
     def group(self) -> tuple[str, int]:
@@ -133,8 +156,8 @@ class LayerSpec:
 
     @property
     def is_first(self) -> bool:
-        """Whether the layer reads the observation."""
-        return self.number == 1
+        """Whether the layer reads the observation and nothing else."""
+        return self.sources == (0,)
 
     @property
     def is_last(self) -> bool:
@@ -143,8 +166,38 @@ class LayerSpec:
 
     @property
     def deviation(self) -> float:
-        """What activations are measured in: the standard deviation, of a choice its temperature."""
-        return self.temperature if self.family == "categorical" else math.sqrt(self.variance)
+        """What activations are measured in: the standard deviation of Gaussian units, the temperature of others."""
+        return math.sqrt(self.variance) if self.family == "gaussian" else self.temperature
+
+    @property
+    def unit_type(self) -> UnitType:
+        """The distribution of the activation."""
+        return UNIT_TYPES[self.family]
+
+
+def linked(observation: int, layers: Sequence[LayerSpec]) -> list[LayerSpec]:
+    """The layers of a team with their readers and the numbers of their inputs and outputs.
+
+    Args:
+        observation: numbers in an observation.
+        layers: of one team, from the observation upwards.
+    """
+    layers = [replace(layer, sources=layer.sources or (layer.number - 1,)) for layer in layers]
+    sizes = [observation, *(layer.size for layer in layers)]
+    readers: dict[int, list[Reader]] = {layer.number: [] for layer in layers}
+    found = []
+    for layer in layers:
+        fan_in = sum(sizes[source] for source in layer.sources)
+        first = 0
+        for source in layer.sources:
+            if source:
+                readers[source].append(Reader(layer.number, first, fan_in, layer.size, layer.rate))
+            first += sizes[source]
+        found.append(replace(layer, fan_in=fan_in))
+    return [
+        replace(layer, readers=tuple(its), fan_out=sum(reader.size for reader in its))
+        for layer, its in zip(found, readers.values(), strict=True)
+    ]
 
 
 @dataclass(frozen=True)

@@ -78,13 +78,28 @@ def step(operation: str, reads: Iterable[Read | None] = (), writes: Iterable[str
 
 
 def inputs(layer: LayerSpec, number: int = 0) -> Read:
-    """Publication ``number`` of the activations below, or the observation, of which there is one."""
-    return Read(OBSERVATION) if layer.is_first else Read(("activation", layer.team, layer.number - 1), number)
+    """Publication ``number`` of the activations below, or the observation, of which there is one.
+
+    ``(rows, fan_in)``: of a layer with several layers below it, their columns side by side.
+    """
+    return _joined(
+        Read(("activation", layer.team, source), number) if source else Read(OBSERVATION) for source in layer.sources
+    )
 
 
 def above(layer: LayerSpec, kind: str, number: int = 0) -> Read | None:
-    """Publication ``number`` of a slot of the layer above; ``None`` for the output layer."""
-    return None if layer.is_last else Read((kind, layer.team, layer.number + 1), number)
+    """Publication ``number`` of a slot of the layer above; ``None`` for the output layer.
+
+    Of a layer that several read, their columns side by side: of a slot with a number for each neuron ``(rows,
+    fan_out)``.
+    """
+    reads = [Read((kind, layer.team, reader.number), number) for reader in layer.readers]
+    return _joined(reads) if reads else None
+
+
+def _joined(reads: Iterable[Read]) -> Read:
+    first, *others = reads
+    return first._replace(beside=tuple(others))
 
 
 def top(layer: LayerSpec, kind: str, number: int = 0) -> Read:
@@ -100,3 +115,8 @@ def own(layer: LayerSpec, kind: str, number: int = 0) -> Read:
 def carried(read: Read, by: Read) -> Read:
     """The same numbers, that come along with a publication of another slot."""
     return read._replace(via=(by.slot, by.number))
+
+
+def carried_beside(kind: str, by: Read) -> Read:
+    """The slots of a kind of the same layers, that come along with the publications of a read."""
+    return _joined(carried(Read((kind, *part.slot[1:])), part) for part in by.parts)

@@ -78,17 +78,24 @@ class Slot:
 
 
 class Read(NamedTuple):
-    """One publication of a slot that a step needs.
+    """One publication of a slot that a step needs, or several side by side.
 
     Args:
         slot: which.
         number: of the publication within the environment step, from 0.
         via: the slot and the publication that carry it; ``None`` if it is published by itself.
+        beside: publications whose columns follow, for a layer that has several layers below it or above it.
     """
 
     slot: Key
     number: int = 0
     via: tuple[Key, int] | None = None
+    beside: tuple[Read, ...] = ()
+
+    @property
+    def parts(self) -> tuple[Read, ...]:
+        """The publications that it is made of, from the first column on."""
+        return self._replace(beside=()), *self.beside
 
     @property
     def awaited(self) -> tuple[Key, int]:
@@ -133,6 +140,11 @@ class Step(NamedTuple):
         return [write for write in self.writes if write.publishes]
 
     @property
+    def parts(self) -> list[Read]:
+        """All publications that it reads."""
+        return [part for read in self.reads if read for part in read.parts]
+
+    @property
     def awaited(self) -> list[tuple[Key, int]]:
         """Slots and their publications that it waits for, each once."""
-        return list(dict.fromkeys(read.awaited for read in self.reads if read))
+        return list(dict.fromkeys(read.awaited for read in self.parts))

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-GAUSSIAN, CATEGORICAL = range(2)
-FAMILIES = ("gaussian", "categorical")
-
-FLOAT64, FLOAT32, BFLOAT16, INT8 = range(4)
-DTYPES = ("float64", "float32", "bfloat16", "int8")
-"""Of messages."""
-BYTES_OF_NUMBER: dict[str, int] = dict(zip(DTYPES, (8, 4, 2, 1), strict=True))
-NUMBER_BYTES = BYTES_OF_NUMBER["float64"]
+FLOAT64, FLOAT32, BFLOAT16, INT8, BIT, SIGN_BIT = range(6)
+MESSAGE_DTYPES = ("float64", "float32", "bfloat16", "int8")
+"""Of messages, by choice."""
+DTYPES = (*MESSAGE_DTYPES, "bit", "sign")
+"""The same, and those of units that have two values: 0 and 1, or -1 and 1."""
+_BITS: dict[str, int] = dict(zip(DTYPES, (64, 32, 16, 8, 1, 1), strict=True))
+NUMBER_BYTES = 8
 """Of one number on a board."""
-"""Of one number in a message; ``int8`` has a scale of 8 bytes beside them."""
+
+
+def bytes_of(numbers: int, dtype: str) -> int:
+    """Bytes of so many numbers in a message; ``int8`` has a scale of 8 bytes beside them."""
+    return -(-numbers * _BITS[dtype] // 8)
+
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-9
 """Adam's constants."""
@@ -42,4 +46,6 @@ def packed_size(count: int, kind: int) -> int:
         return 8 * count
     if kind == INT8:
         return 8 + (count + 7) // 8 * 8
-    return (count + 1) // 2 * 8 if kind == FLOAT32 else (count + 3) // 4 * 8
+    if kind == FLOAT32:
+        return (count + 1) // 2 * 8
+    return (count + 3) // 4 * 8 if kind == BFLOAT16 else (count + 63) // 64 * 8

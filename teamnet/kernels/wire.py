@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from teamnet.kernels.compile import kernel
-from teamnet.kernels.constants import FLOAT32, FLOAT64, INT8, packed_size
+from teamnet.kernels.constants import BIT, FLOAT32, FLOAT64, INT8, packed_size
 from teamnet.kernels.memory import integers, vector
 
 _packed_size = kernel(packed_size)
@@ -47,13 +47,20 @@ def _scale(values):
 
 
 @kernel
+def _two_values(high, kind):
+    """1 or, where that is not meant, 0 or -1."""
+    return 1.0 if high else 0.0 if kind == BIT else -1.0
+
+
+@kernel
 def encode(values, unsaid, kind, feed_back):
     """Replace values by what a message of some format says of them; both arrays flattened, float64.
 
     Args:
         values: changed in place.
         unsaid: what was left out so far; used and kept if ``feed_back``.
-        kind: ``FLOAT32`` (24 significant bits), ``BFLOAT16`` (8) or ``INT8`` (whole multiples of one scale).
+        kind: ``FLOAT32`` (24 significant bits), ``BFLOAT16`` (8), ``INT8`` (whole multiples of one scale), ``BIT``
+            (0 or 1) or ``SIGN_BIT`` (-1 or 1).
         feed_back: whether what this message leaves out is added to the next one.
     """
     if feed_back:
@@ -64,6 +71,9 @@ def encode(values, unsaid, kind, feed_back):
         scale = _scale(values)
         for k in range(values.size):
             values[k] = ((values[k] / scale + _WHOLE) - _WHOLE) * scale
+    elif kind >= BIT:
+        for k in range(values.size):
+            values[k] = _two_values(values[k] > 0.0, kind)
     else:
         splitter = _TO_24_BITS if kind == FLOAT32 else _TO_8_BITS
         for k in range(values.size):
@@ -111,6 +121,10 @@ def pack(source, target, count, kind):
         width = 32
     for k in range(first, words.size):
         words[k] = 0
+    if kind >= BIT:
+        for k in range(count):
+            words[k // 64] |= np.int64(numbers[k] > 0.0) << (k % 64)
+        return
     for k in range(count):
         short = np.int64(numbers[k] / scale) & 0xFF if kind == INT8 else _shorten(values[k], width - 9)
         words[first + k * width // 64] |= short << (k * width % 64)
@@ -128,6 +142,10 @@ def unpack(source, target, count, kind):
         for k in range(count):
             level = words[1 + k // 8] >> (k % 8 * 8) & 0xFF
             numbers[k] = float(level - 256 if level > 127 else level) * scale
+    elif kind >= BIT:
+        numbers = vector(target, count)
+        for k in range(count):
+            numbers[k] = _two_values(words[k // 64] >> (k % 64) & 1 != 0, kind)
     else:
         width = 32 if kind == FLOAT32 else 16
         for k in range(count):

@@ -1,7 +1,6 @@
 """Predict, sample, and the score of a unit's own policy.
 
-    p_l = H_{l-1} W_l + b_l        m_l = f(p_l)        H_l ~ N(m_l, v_l)
-                                                       H_L ~ Categorical(softmax(p_L / T)) or N(p_L, v_L)
+    p_l = H_{l-1} W_l + b_l        H_l as the unit type says, see teamnet.kernels.unit_types
 
 Arrays are float64 with one row for each parallel environment; a unit is ``size`` neurons of one layer.
 """
@@ -13,9 +12,9 @@ import numpy as np
 from teamnet.kernels.arithmetic import add_products
 from teamnet.kernels.calls import call_function, compiled_once
 from teamnet.kernels.compile import kernel, kernel_with_plain_form
-from teamnet.kernels.constants import GAUSSIAN
 from teamnet.kernels.functions import softmax
 from teamnet.kernels.memory import copy, flat, matrix
+from teamnet.kernels.unit_types import CATEGORICAL, GAUSSIAN, SIGN, expect_two_values, sample_two_values
 
 
 def _plain_function(unit):
@@ -32,8 +31,14 @@ def apply_function(unit):
 
 
 @kernel
+def lowest_of(unit):
+    """The lower value of a unit that has two."""
+    return -1.0 if unit.family == SIGN else 0.0
+
+
+@kernel
 def predict(unit, inputs):
-    """``p = h W + b``, ``m = f(p)`` and ``f'(p)``; for a categorical unit ``m = softmax(p / T)``."""
+    """``p = h W + b``, the mean ``m`` and its derivative."""
     compiled_once()
     preactivation, biases = unit.preactivation, unit.biases.value
     for row in range(unit.rows):
@@ -42,8 +47,10 @@ def predict(unit, inputs):
     add_products(preactivation, inputs, unit.incoming.value)
     if unit.family == GAUSSIAN:
         apply_function(unit)
-    else:
+    elif unit.family == CATEGORICAL:
         softmax(preactivation, unit.temperature, unit.mean)
+    else:
+        expect_two_values(preactivation, unit.temperature, lowest_of(unit), unit.mean, unit.derivative)
 
 
 def _plain_noise(unit, width):
@@ -69,7 +76,7 @@ def take_noise(unit, width):
 
 @kernel
 def sample(unit):
-    """``H ~ N(m, v)`` from normals ``(rows, size)``, or one-hot ``H ~ Categorical(m)`` from uniforms ``(rows, 1)``.
+    """Sample from normals or uniforms ``(rows, size)``; one-hot ``H ~ Categorical(m)`` from uniforms ``(rows, 1)``.
 
     A critic's output also has its mean, the value estimate, for its slot.
     """
@@ -81,7 +88,7 @@ def sample(unit):
         for row in range(rows):
             for j in range(size):
                 activation[row, j] = mean[row, j] + deviation * noise[row, j]
-    else:
+    elif unit.family == CATEGORICAL:
         noise = take_noise(unit, 1)
         for row in range(rows):
             chosen, reached = size - 1, 0.0
@@ -92,6 +99,8 @@ def sample(unit):
                     break
             for j in range(size):
                 activation[row, j] = 1.0 if j == chosen else 0.0
+    else:
+        sample_two_values(mean, take_noise(unit, size), lowest_of(unit), activation)
     show_value(unit)
 
 
@@ -112,7 +121,7 @@ def act(unit, inputs):
 
 @kernel
 def find_error(unit):
-    """``e = d log p(H) / d p``: ``(H - m) f'(p) / v``, for a categorical unit ``(H - m) / T``."""
+    """``e = d log p(H) / d p``: ``(H - m) f'(p) / v`` of a Gaussian unit, ``(H - m) / T`` of all others."""
     compiled_once()
     h, m, s, e = flat(unit.activation), flat(unit.mean), flat(unit.derivative), flat(unit.error)
     if unit.family == GAUSSIAN:

@@ -23,27 +23,32 @@ def count_update(unit):
 
 
 @kernel
-def rate_of(unit, synapses):
-    """The learning rate of a group of synapses in this step: annealed linearly over ``anneal_steps``."""
-    if synapses.anneal_steps == 0:
-        return synapses.rate_end
-    start, steps = synapses.rate_start, synapses.anneal_steps
-    return start + (synapses.rate_end - start) * min(unit.step, steps) / steps
+def rate_of(unit, synapses, part):
+    """The learning rate of a part of a group of synapses in this step: annealed linearly over ``anneal_steps``."""
+    start, end, steps = synapses.rates[part, 1], synapses.rates[part, 2], synapses.anneal_steps
+    return start + (end - start) * min(unit.step, steps) / steps if steps > 0 else end
 
 
 @kernel
 def ascend(unit, synapses):
-    """One step of a group of synapses along its gradient, after :func:`count_update`."""
+    """One step of a group of synapses along its gradient, after :func:`count_update`.
+
+    The synapses that leave a unit have the rates of the layers that they lead to.
+    """
     compiled_once()
     parameters, gradient = flat(synapses.value), flat(synapses.gradient)
     first, second = flat(synapses.first), flat(synapses.second)
-    rate, power1, power2 = rate_of(unit, synapses), unit.power1, unit.power2
+    power1, power2 = unit.power1, unit.power2
     correct1, correct2 = 1.0 / (1.0 - power1), 1.0 / (1.0 - power2)
-    for k in range(parameters.size):
-        g = gradient[k]
-        first[k] = BETA1 * first[k] + (1.0 - BETA1) * g
-        second[k] = BETA2 * second[k] + (1.0 - BETA2) * (g * g)
-        parameters[k] += rate * (first[k] * correct1) / (np.sqrt(second[k] * correct2) + EPSILON)
+    begin = 0
+    for part in range(synapses.parts):
+        rate, end = rate_of(unit, synapses, part), begin + int(synapses.rates[part, 0])
+        for k in range(begin, end):
+            g = gradient[k]
+            first[k] = BETA1 * first[k] + (1.0 - BETA1) * g
+            second[k] = BETA2 * second[k] + (1.0 - BETA2) * (g * g)
+            parameters[k] += rate * (first[k] * correct1) / (np.sqrt(second[k] * correct2) + EPSILON)
+        begin = end
 
 
 @kernel

@@ -19,11 +19,11 @@ from types import MappingProxyType
 from typing import ClassVar
 
 from teamnet.dataflow.layers import LayerSpec
-from teamnet.dataflow.ports import Draft, SlotSpec, carried, inputs, step
+from teamnet.dataflow.ports import Draft, SlotSpec, carried_beside, inputs, step
 from teamnet.dataflow.slots import Read
 from teamnet.kernels.compile import kernel
-from teamnet.kernels.constants import CATEGORICAL
 from teamnet.kernels.memory import flat
+from teamnet.kernels.unit_types import CATEGORICAL
 from teamnet.operations.acting import find_error
 from teamnet.operations.chain import chain
 from teamnet.operations.learning import ascend_all, correlate, find_batch_gradients, find_gradients
@@ -80,7 +80,7 @@ class Backpropagation(ErrorsDown):
 
     def _second(self, errors: Read | None) -> list[Read | None]:
         """The second channel of the errors above."""
-        return [carried(Read((f"entropy_{self.down}", *errors.slot[1:])), errors)] if errors else []
+        return [carried_beside(f"entropy_{self.down}", errors)] if errors else []
 
     def _with_entropy(self, layer: LayerSpec, reads: list[Read | None]) -> Iterator[Draft]:
         writes = [] if layer.is_first else [self.down]  # and with it the second channel

@@ -30,8 +30,8 @@ from typing import Any, ClassVar, Literal
 from teamnet.dataflow.layers import LayerSpec
 from teamnet.dataflow.ports import Draft, inputs, step
 from teamnet.kernels.compile import kernel
-from teamnet.kernels.constants import GAUSSIAN
 from teamnet.kernels.memory import flat
+from teamnet.kernels.unit_types import GAUSSIAN
 from teamnet.operations.acting import find_error, predict
 from teamnet.operations.chain import chain
 from teamnet.rules.feedback import ErrorsDown, feed_back

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from teamnet.errors import SpecError, nearest
-from teamnet.kernels.constants import DTYPES
+from teamnet.kernels.constants import MESSAGE_DTYPES
 from teamnet.kernels.hidden import ALIASES, FUNCTIONS
 from teamnet.rules.feedback import ErrorsDown
 from teamnet.rules.map_propagation import MapPropagation
@@ -129,7 +129,7 @@ def check_run(spec: RunSpec, *, acting: bool = False) -> None:
         "Use 0.5, as the paper does; from 2 on settling always diverges.",
     )
     check_choice("feedback", spec.feedback, choices(ErrorsDown, "feedback"))
-    check_choice("wire", spec.wire, DTYPES)
+    check_choice("wire", spec.wire, MESSAGE_DTYPES)
     if spec.error_feedback and spec.wire == "float64":
         raise SpecError(
             "error_feedback", expected="a --wire that leaves something out", found="float64",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from teamnet.dataflow.layers import Family, LayerSpec, Rate
+from teamnet.dataflow.layers import LayerSpec, Rate, linked
+from teamnet.kernels.unit_types import UnitTypeName
 from teamnet.rules.rule import KeptRule
 from teamnet.spec.check import check_depth
 from teamnet.spec.presets import presets_of
@@ -26,7 +27,7 @@ class Interface:
 
     observation_size: int
     action_size: int
-    action_family: Family
+    action_family: UnitTypeName
     single_step: bool = False
 
 
@@ -39,7 +40,7 @@ def fit_depth(spec: RunSpec, interface: Interface) -> RunSpec:
     Raises:
         SpecError: given values do not match the layers one by one.
     """
-    def fit(name: str, team: TeamSpec | None, family: Family) -> TeamSpec | None:
+    def fit(name: str, team: TeamSpec | None, family: UnitTypeName) -> TeamSpec | None:
         if team is None:
             return None
         layers = len(spec.hidden) + 1
@@ -89,7 +90,7 @@ def build_teams(spec: RunSpec, interface: Interface, *, acting: bool = False) ->
 
 def _layers(
     spec: RunSpec, interface: Interface, team: TeamSpec, name: Literal["actor", "critic"], number: int, outputs: int,
-    family: Family, acting: bool,
+    family: UnitTypeName, acting: bool,
 ) -> list[LayerSpec]:
     spec = spec_of_team(spec, team)
     sizes = (interface.observation_size, *spec.hidden, outputs)
@@ -97,18 +98,17 @@ def _layers(
     last = len(sizes) - 1
     regular = name == "actor" and family == "categorical"
     rule = KeptRule() if acting and spec.source else rule_of(spec if regular else replace(spec, entropy=0.0))
-    return [
+    return linked(interface.observation_size, [
         LayerSpec(
-            team=name, team_number=number, number=layer, depth=last, fan_in=sizes[layer - 1], size=sizes[layer],
-            fan_out=0 if layer == last else sizes[layer + 1],
+            team=name, team_number=number, number=layer, depth=last, size=sizes[layer],
             family=family if layer == last else "gaussian",
             function="linear" if layer == last else spec.function,
             variance=team.variances[layer - 1] if layer <= len(team.variances) else 1.0,
             temperature=team.temperature, trace_decay=spec.discount * team.trace_lambda,
-            rate=rates[layer - 1], rate_above=Rate(0.0, 0.0) if layer == last else rates[layer],
+            rate=rates[layer - 1],
             gated=name == "critic" and spec.signal == "target", single_step=interface.single_step, rows=spec.num_envs,
             rule=rule, exploring=spec.exploring, wire=spec.wire, error_feedback=spec.error_feedback,
             tolerance=spec.tolerance,
         )
         for layer in range(1, last + 1)
-    ]
+    ])

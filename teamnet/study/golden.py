@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from teamnet.dataflow.layers import LayerSpec, Rate, UnitSpec
+from teamnet.dataflow.layers import LayerSpec, Rate, UnitSpec, linked
 from teamnet.errors import CheckpointError
 from teamnet.kernels.hidden import ALIASES, FUNCTIONS
 from teamnet.rules.map_propagation import MapPropagation
@@ -66,20 +66,19 @@ def golden_layers(meta: Mapping[str, Any]) -> list[LayerSpec]:
     sizes, last = meta["sizes"], len(meta["sizes"]) - 1
     rates = [Rate(rate, rate) for rate in meta["learning_rate"]]
     shares = [step / variance for step, variance in zip(meta["step_size"], meta["variance"], strict=True)]
-    return [
+    return linked(sizes[0], [
         LayerSpec(
             team="critic" if meta["critic_gate"] else "actor", team_number=0, number=number, depth=last,
-            fan_in=sizes[number - 1], size=sizes[number], fan_out=0 if number == last else sizes[number + 1],
+            size=sizes[number],
             family="categorical" if number == last and meta["output"] == "softmax" else "gaussian",
             function="linear" if number == last else meta["hidden_activation"],
             variance=meta["variance"][number - 1], temperature=meta["temperature"] or 1.0,
             rule=MapPropagation(settle_steps=meta["settle_steps"], step_size=shares[number - 1]),
-            trace_decay=meta["trace_decay"], rate=rates[number - 1],
-            rate_above=Rate(0.0, 0.0) if number == last else rates[number], gated=meta["critic_gate"],
-            single_step=False, rows=meta["batch"],
+            trace_decay=meta["trace_decay"], rate=rates[number - 1], gated=meta["critic_gate"], single_step=False,
+            rows=meta["batch"],
         )
         for number in range(1, last + 1)
-    ]
+    ])
 
 
 def _check_meta(meta: Mapping[str, Any]) -> None:

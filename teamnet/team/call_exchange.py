@@ -147,7 +147,7 @@ class CallExchange:
                 whole[:, _columns(slot, unit)] = published[slot.key]
 
     def _deliveries(self, turn: Turn) -> dict[Key, np.ndarray]:
-        return {read.slot: self._published[read.slot, self._number(read)] for read in turn.step.reads if read}
+        return {read.slot: self._published[read.slot, self._number(read)] for read in turn.step.parts}
 
     def _number(self, read: Read) -> int:
         """The publication in which a read's numbers were written."""

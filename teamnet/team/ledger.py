@@ -17,11 +17,10 @@ from teamnet.dataflow.critical_path import exchanges_per_step
 from teamnet.dataflow.graph import Dataflow
 from teamnet.dataflow.layers import UnitSpec
 from teamnet.dataflow.slots import COORDINATOR, Group, Slot
-from teamnet.kernels.constants import BYTES_OF_NUMBER, NUMBER_BYTES
+from teamnet.kernels.constants import NUMBER_BYTES, bytes_of
 from teamnet.units.layout import TIMES
 from teamnet.units.unit import Counts
 
-"""Bytes of a float64."""
 COORDINATOR_NODE = 0
 OBSERVATION, ACTIVATION, ERROR, ACTION, TD_ERROR, GATE, CONTROL = EDGES = (
     "observation", "activation", "error", "action", "td_error", "gate", "control"
@@ -187,10 +186,10 @@ def _traffic(part: Slot, slot: Slot, unit: UnitSpec, counts: Counts, sent: int) 
     numbers = part.rows * (unit.size if part.split else part.size)
     messages = sent - counts.silent[slot.kind]
     if part is not slot:
-        return Traffic(messages, sent * numbers * BYTES_OF_NUMBER[part.channel.dtype])
+        return Traffic(messages, sent * bytes_of(numbers, part.channel.dtype))
     channel = part.channel
     scale, marks = NUMBER_BYTES * (channel.dtype == "int8"), -(-numbers // 8) * (channel.threshold >= 0.0)
-    published = (sent * numbers - counts.held[slot.kind]) * BYTES_OF_NUMBER[channel.dtype]
+    published = sent * bytes_of(numbers, channel.dtype) - bytes_of(counts.held[slot.kind], channel.dtype)
     return Traffic(messages, published + messages * (scale + marks))
 
 

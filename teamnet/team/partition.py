@@ -34,7 +34,7 @@ def block_size(grain: str) -> int | None:
 def divide(layer: LayerSpec, grain: str, seed: int) -> list[UnitSpec]:
     """The units of a layer, in the order of their neurons; a categorical layer is one agent and stays one unit."""
     size = block_size(grain)
-    if size is None or layer.family == "categorical":
+    if size is None or layer.unit_type.one_agent:
         size = layer.size
     return [UnitSpec(layer, start, min(start + size, layer.size), seed) for start in range(0, layer.size, size)]
 

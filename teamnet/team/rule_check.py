@@ -11,14 +11,14 @@ import numpy as np
 
 from teamnet.dataflow.check import check_flow
 from teamnet.dataflow.graph import Dataflow
-from teamnet.dataflow.layers import LayerSpec
+from teamnet.dataflow.layers import LayerSpec, linked
 from teamnet.errors import Diverged, SpecError, TeamnetError, nearest
 from teamnet.rules.rule import Rule
 from teamnet.rules.source import source_of
 from teamnet.team.exchange import Exchange
 from teamnet.team.local import LocalExchange
 from teamnet.team.partition import divide_all
-from teamnet.team.state import State, merge, split
+from teamnet.team.state import State, merge, outgoing_of, split
 from teamnet.units.arrays import kept_arrays, make_arrays
 from teamnet.units.code import compile_rule
 from teamnet.units.dispatch import parameters_of
@@ -122,12 +122,8 @@ def _small(teams: Teams) -> list[list[LayerSpec]]:
         return min(count, 1 if count == 1 else layer + 2)
 
     return [
-        [
-            replace(
-                its, fan_in=its.number + 1, size=size(its.number, its.size), rows=min(its.rows, _ROWS),
-                fan_out=size(its.number + 1, its.fan_out),
-            ) for its in team
-        ] for team in teams
+        linked(2, [replace(its, size=size(its.number, its.size), rows=min(its.rows, _ROWS)) for its in team])
+        for team in teams
     ]
 
 
@@ -179,9 +175,9 @@ def _check_state(teams: Teams) -> None:
 def _check_mirrors(exchange: LocalExchange, state: State) -> None:
     """What a unit keeps of its outgoing synapses is not saved, but made again from the layer above."""
     for unit in exchange.units:
-        layer = unit.spec.layer
+        layer, above = unit.spec.layer, outgoing_of(unit.spec, state)
         for part, copy in unit.mirror().items():
-            if not np.array_equal(copy, state[f"{layer.team}.{layer.number + 1}.incoming.{part}"]):
+            if not np.array_equal(copy, above[part]):
                 raise SpecError(
                     _line(layer, f"outgoing.{part}"),
                     expected=f"outgoing.{part} to mirror incoming.{part} of the layer above, bit for bit",

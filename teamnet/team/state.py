@@ -70,7 +70,7 @@ def split(units: Sequence[UnitSpec], state: Mapping[str, np.ndarray]) -> list[tu
     check_layers(layers, state)
     if len({int(state[_key(layer, "counters")][0]) for layer in layers if not layer.rule.may_run_free}) > 1:
         raise _unfit("counters", "one number of steps", "several")
-    return [(_own(unit, state), _above(unit, state)) for unit in units]
+    return [(_own(unit, state), outgoing_of(unit, state)) for unit in units]
 
 
 def check_layers(layers: Sequence[LayerSpec], state: Mapping[str, np.ndarray]) -> None:
@@ -103,7 +103,7 @@ def _check_layer(layer: LayerSpec, state: Mapping[str, np.ndarray]) -> None:
     counters, noise = (state[_key(layer, name)] for name in ("counters", "noise"))
     if counters.shape != (2,) or counters.dtype != np.uint64 or counters.max() > _MOST_STEPS:
         raise _unfit(_key(layer, "counters"), "the numbers of steps and updates", shown(counters.tolist()))
-    streams = 1 if layer.family == "categorical" else layer.size
+    streams = 1 if layer.unit_type.one_agent else layer.size
     words = STATE_WORDS * (2 if 0.0 < layer.exploring < 1.0 and not layer.is_last else 1)
     recorded = noise.shape[1:] == (1,)  # of noise that was written down, the place alone
     if noise.dtype != np.uint64 or noise.shape not in ((streams, words), (streams, 1)) or (
@@ -121,18 +121,22 @@ def _own(unit: UnitSpec, state: Mapping[str, np.ndarray]) -> Snapshot:
         if key.startswith(prefix):
             name = key.removeprefix(prefix)
             if name == "noise":
-                own[name] = array if unit.layer.family == "categorical" else array[neurons]
+                own[name] = array if unit.layer.unit_type.one_agent else array[neurons]
             else:
                 own[name] = array if name == "counters" else array[..., neurons]
     return own
 
 
-def _above(unit: UnitSpec, state: Mapping[str, np.ndarray]) -> Snapshot:
-    prefix = f"{unit.layer.team}.{unit.layer.number + 1}.incoming."
-    neurons = slice(unit.start, unit.stop)
-    return {
-        key.removeprefix(prefix): array[..., neurons, :] for key, array in state.items() if key.startswith(prefix)
-    }
+def outgoing_of(unit: UnitSpec, state: Mapping[str, np.ndarray]) -> Snapshot:
+    """The synapses that leave a unit, as the layers above have them: ``(.., size, fan_out)`` by name."""
+    found: dict[str, list[np.ndarray]] = {}
+    for reader in unit.layer.readers:
+        prefix = f"{unit.layer.team}.{reader.number}.incoming."
+        rows = slice(reader.first + unit.start, reader.first + unit.stop)
+        for key, array in state.items():
+            if key.startswith(prefix):
+                found.setdefault(key.removeprefix(prefix), []).append(array[..., rows, :])
+    return {name: np.concatenate(arrays, axis=-1) for name, arrays in found.items()}
 
 
 def digest(teams: Sequence[Sequence[LayerSpec]], state: Mapping[str, np.ndarray]) -> str:

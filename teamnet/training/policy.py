@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from teamnet.dataflow.layers import LayerSpec
-from teamnet.kernels.hidden import value_of
 
 
 class Policy:
@@ -35,21 +34,25 @@ class Policy:
         activation = observation
         for layer, weights, bias in zip(self._layers, self._weights, self._biases, strict=True):
             potential = activation @ weights + bias
-            if layer.family == "categorical":
+            if layer.unit_type.one_agent:
                 scores = potential / layer.temperature
                 if not greedy:
                     scores = scores + self._generator.gumbel(size=scores.shape)
                 activation = np.eye(layer.size)[scores.argmax(axis=-1)]
             else:
-                activation = value_of(layer.function, potential)
+                activation = layer.unit_type.mean(potential, layer.function, layer.temperature)
                 if not greedy:
-                    activation = activation + np.sqrt(layer.variance) * self._noise(layer, potential.shape)
+                    activation = self._sampled(layer, activation)
         return activation
 
-    def _noise(self, layer: LayerSpec, shape: tuple[int, ...]) -> np.ndarray:
-        """Standard normals where a unit explores; units that never stop settling have none of their own."""
-        noise = self._generator.standard_normal(shape)
+    def _sampled(self, layer: LayerSpec, mean: np.ndarray) -> np.ndarray:
+        """A sample where a unit explores, elsewhere its mean; units that never stop settling have no noise."""
+        lowest = layer.unit_type.lowest
+        if lowest is None:
+            sampled = mean + np.sqrt(layer.variance) * self._generator.standard_normal(mean.shape)
+        else:
+            sampled = np.where(lowest + (1.0 - lowest) * self._generator.random(mean.shape) < mean, 1.0, lowest)
         exploring = layer.exploring if layer.rule.draws(layer) else 0.0
         if layer.is_last or exploring == 1.0:
-            return noise
-        return noise * (self._generator.random(shape) < exploring)
+            return sampled
+        return np.where(self._generator.random(mean.shape) < exploring, sampled, mean)

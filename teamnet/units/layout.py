@@ -39,10 +39,15 @@ WRITE = View("write", _kinds("i", "own", "number", "puts", "publishes"))
 """A publication that a step makes: the address of the slot, its number within the environment step, and what of it the
 step does: to put the numbers there, to count it."""
 
-READ = View("read", _kinds("i", "address", "counter", "rounds", "number", "mask", "stride", "rows", "width"))
+READ = View("read", _kinds(
+    "i", "address", "counter", "rounds", "number", "mask", "stride", "rows", "width", "others", "beside", "joined",
+    "columns",
+))
 """A publication that a step reads; of one that comes along with another slot ``counter`` is the other slot's.
 
-``counter`` is 0 where there is nothing to wait for, and ``rows`` where there is nothing to read.
+``counter`` is 0 where there is nothing to wait for, and ``rows`` where there is nothing to read. Of publications that
+are read side by side ``others`` follow the first one, from number ``beside`` on among the reads of the step; all are
+copied to ``columns`` numbers a row at the address ``joined``.
 """
 
 STEP = View("step", _kinds("i", "operation", "reads", "read_count", "writes", "write_count"))
@@ -67,8 +72,8 @@ what its neighbours publish, and ``seen`` of the one before.
 """
 
 _SYNAPSES: Kinds = {
-    **_kinds("i", "inputs", "outputs", "rows", "traces", "anneal_steps"),
-    **_kinds("f", "rate_start", "rate_end", "weight_decay"),
+    **_kinds("i", "inputs", "outputs", "rows", "traces", "anneal_steps", "parts"),
+    "weight_decay": "f", "rates": ("parts", 3),
     **dict.fromkeys(("value", "first", "second", "gradient"), ("inputs", "outputs")),
 }
 ADAM = ("first", "second")
@@ -99,8 +104,9 @@ def synapses_of(rule: LayerRule) -> View:
 def unit_of(rule: LayerRule) -> View:
     """A unit as operations of a rule see it; it begins as :data:`UNIT` does.
 
-    ``function`` and ``family`` are numbers of :mod:`teamnet.kernels.constants`; ``noise`` is the address of
-    ``noise_count`` samples, of which ``noise_index`` are taken; ``power1`` and ``power2`` are those of Adam.
+    ``function`` is the address of the hidden function, ``family`` a number of :mod:`teamnet.kernels.unit_types`;
+    ``noise`` is the address of ``noise_count`` samples, of which ``noise_index`` are taken; ``power1`` and ``power2``
+    are those of Adam.
     """
     synapses = synapses_of(rule)
     own = {name: array.shape for name, array in rule.arrays().items() if not array.of_synapses}

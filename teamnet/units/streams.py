@@ -28,9 +28,12 @@ def initial_weights(layer: LayerSpec, number: int, fan_in: int, size: int, seed:
 
 
 def initial_feedback(layer: LayerSpec, seed: int) -> np.ndarray:
-    """Initial feedback ``(size, fan_out)`` from the layer above: a mirror of its weights, or a stream of its own."""
+    """Initial feedback ``(size, fan_out)`` from the layers above: a mirror of their weights, or a stream of its own."""
     if layer.rule.outgoing == "mirror":
-        return initial_weights(layer, layer.number + 1, layer.size, layer.fan_out, seed)
+        return np.concatenate([
+            initial_weights(layer, its.number, its.fan_in, its.size, seed)[its.first : its.first + layer.size]
+            for its in layer.readers
+        ], axis=1)
     limit = math.sqrt(6.0 / (layer.size + layer.fan_out))
     stream = keyed_generator(seed, _FEEDBACK, layer.team_number, layer.number)
     return stream.uniform(-limit, limit, (layer.size, layer.fan_out))
@@ -57,7 +60,7 @@ class Noise(Protocol):
 
 
 class KeyedNoise:
-    """One stream for each neuron: standard normals, or for a categorical unit one stream of uniforms.
+    """One stream for each neuron, of standard normals or of uniforms; for a categorical unit one stream in all.
 
     A hidden neuron that does not explore in a sample gets no noise, and so takes its mean; where only a share of them
     explores, a second stream of each neuron decides.
@@ -67,10 +70,10 @@ class KeyedNoise:
         layer = unit.layer
         self._unit = unit
         self._second: KeyedNoise | None = None
-        self._uniform = layer.family == "categorical"
+        self._type = layer.unit_type
         self._rows = layer.rows
         self._exploring = 1.0 if layer.is_last else layer.exploring
-        neurons = range(1) if self._uniform else range(unit.start, unit.stop)
+        neurons = range(1) if self._type.one_agent else range(unit.start, unit.stop)
 
         def streams(purpose: int) -> list[np.random.Generator]:
             return [keyed_generator(unit.seed, purpose, layer.team_number, layer.number, j) for j in neurons]
@@ -82,18 +85,18 @@ class KeyedNoise:
     def block(self, samples: int) -> np.ndarray:
         """See :class:`Noise`."""
         self._before = self.state()
-        noise = np.zeros((samples, self._rows, len(self._streams)))
+        noise = np.full((samples, self._rows, len(self._streams)), self._type.no_noise)
         for j, drawn in enumerate(self._draw(samples)):
             noise[:, :, j] = drawn
         for j, stream in enumerate(self._choices):
-            noise[:, :, j][stream.random(noise.shape[:2]) >= self._exploring] = 0.0
+            noise[:, :, j][stream.random(noise.shape[:2]) >= self._exploring] = self._type.no_noise
         return noise
 
     def _draw(self, samples: int) -> Iterator[np.ndarray]:
         """What each stream has for so many samples, ``(samples, rows)``."""
         shape = (samples, self._rows)
         for stream in self._streams if self._exploring > 0.0 else ():
-            yield stream.random(shape) if self._uniform else stream.standard_normal(shape)
+            yield stream.random(shape) if self._type.uniform else stream.standard_normal(shape)
 
     def state_after(self, used: int) -> np.ndarray:
         """See :class:`Noise`."""

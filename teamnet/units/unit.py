@@ -10,7 +10,7 @@ import numpy as np
 from teamnet.dataflow.layers import Rate, UnitSpec
 from teamnet.dataflow.slots import Step
 from teamnet.errors import SpecError, StepInterrupted, nearest
-from teamnet.kernels.constants import BETA1, BETA2, CORRECTED_UPDATES, FAMILIES, FLOAT64, TIMED_EVERY
+from teamnet.kernels.constants import BETA1, BETA2, CORRECTED_UPDATES, FLOAT64, TIMED_EVERY
 from teamnet.kernels.view import Record
 from teamnet.units.addresses import Addresses
 from teamnet.units.arrays import initial_values, kept_arrays, make_arrays
@@ -61,6 +61,7 @@ class Unit:
         self._view = unit_of(layer.rule)
         self.record = np.zeros(1, self._view.dtype)
         self._groups = {name: np.zeros(1, synapses_of(layer.rule).dtype) for name in GROUPS}
+        self._rates: dict[str, np.ndarray] = {}
         self._describe()
         own = initial_weights(layer, layer.number, layer.fan_in, layer.size, spec.seed)
         self._arrays["incoming.value"][:] = own[:, spec.start : spec.stop]
@@ -78,19 +79,20 @@ class Unit:
     def _describe(self) -> None:
         layer, rule = self.spec.layer, self.spec.layer.rule
         fixed = rule.outgoing == "fixed"
+        above = [(its.size, Rate(0.0, 0.0) if fixed else its.rate) for its in layer.readers] if self._mirrors else []
         groups = {
-            "incoming": (layer.fan_in, layer.rate, 0.0 if layer.is_first else rule.weight_decay),
-            "biases": (1, layer.rate, 0.0),
-            "outgoing": (
-                layer.fan_out if self._mirrors else 0, Rate(0.0, 0.0) if fixed else layer.rate_above,
-                0.0 if fixed else rule.weight_decay,
-            ),
+            "incoming": ([(layer.fan_in, layer.rate)], 0.0 if layer.is_first else rule.weight_decay),
+            "biases": ([(1, layer.rate)], 0.0),
+            "outgoing": (above, 0.0 if fixed else rule.weight_decay),
         }
-        for name, (count, rate, decay) in groups.items():
+        for name, (parts, decay) in groups.items():
+            self._rates[name] = rates = np.zeros((len(parts), 3))
+            for row, (size, rate) in zip(rates, parts, strict=True):
+                row[:] = size * self.spec.size, rate.start, rate.end
             self._fill(self._groups[name], {
-                "inputs": count, "outputs": self.spec.size, "rows": layer.rows,
-                "traces": 0 if layer.single_step else layer.rows, "rate_start": rate.start, "rate_end": rate.end,
-                "anneal_steps": layer.rate.steps, "weight_decay": decay,
+                "inputs": sum(size for size, _ in parts), "outputs": self.spec.size, "rows": layer.rows,
+                "traces": 0 if layer.single_step else layer.rows, "parts": len(parts),
+                "rates": rates.ctypes.data, "anneal_steps": layer.rate.steps, "weight_decay": decay,
                 **{
                     key.removeprefix(f"{name}."): array.ctypes.data
                     for key, array in self._arrays.items() if key.startswith(f"{name}.")
@@ -99,7 +101,7 @@ class Unit:
         self._fill(self.record, {
             "rows": layer.rows, "fan_in": layer.fan_in, "size": self.spec.size, "fan_out": layer.fan_out,
             "first_layer": layer.is_first, "last_layer": layer.is_last, "gated": layer.gated,
-            "single_step": layer.single_step, "mirrors": self._mirrors, "family": FAMILIES.index(layer.family),
+            "single_step": layer.single_step, "mirrors": self._mirrors, "family": layer.unit_type.number,
             "function": self._code.function, "perform": self._code.perform,
             "variance": layer.variance, "temperature": layer.temperature, "trace_decay": layer.trace_decay,
             "timed_mask": TIMED_EVERY - 1, "power1": 1.0, "power2": 1.0, **rule.numbers(),
@@ -129,7 +131,7 @@ class Unit:
                 self._arrays[f"residual.{kind}"] = np.zeros_like(source)
                 self._fill(own, {"residual": self._arrays[f"residual.{kind}"].ctypes.data})
         table = np.zeros(len(steps), STEP.dtype)
-        self._tables = [table, *addresses.reads]
+        self._tables = [table, *addresses.reads, *addresses.joined]
         for record, step, reads in zip(table, steps, addresses.reads, strict=True):
             writes = np.zeros(len(step.writes), WRITE.dtype)
             for write, target in zip(step.writes, writes, strict=True):
@@ -173,7 +175,7 @@ class Unit:
         self._forget_noise()
         layer = self.spec.layer
         samples = steps * layer.rule.draws(layer)
-        width = 1 if layer.family == "categorical" else self.spec.size
+        width = 1 if layer.unit_type.one_agent else self.spec.size
         shape = samples, layer.rows, width
         self._block = np.ascontiguousarray(self._noise.block(samples), np.float64).reshape(shape)
         self._fill(self.record, {"noise": self._block.ctypes.data, "noise_count": samples})

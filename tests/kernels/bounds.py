@@ -30,7 +30,7 @@ from teamnet.team.exchange import Exchange
 from teamnet.team.partition import divide_all
 from teamnet.team.prepare import compile_rules
 from teamnet.training.run import Run
-from teamnet.units.layout import GROUPS, WRITE, synapses_of, unit_of
+from teamnet.units.layout import GROUPS, READ, WRITE, synapses_of, unit_of
 from teamnet.units.unit import Unit
 from tests.conftest import make_layers
 from tests.kernels.guarded import NOISE_STEPS, guard_everything, guarded
@@ -53,6 +53,10 @@ _RULES: dict[str, dict[str, Any]] = {
     "exploring": {"exploring": 0.5}, "nothing comes down": {"schedule": "reinforce"},
     "nothing comes down, one step": {"schedule": "reinforce", "single_step": True},
 }
+_LAYERS: dict[str, dict[str, Any]] = {
+    "skips": {"sources": {2: (1, 0), 3: (0, 1, 2)}}, "bernoulli": {"hidden_types": ("bernoulli", "sign")},
+}
+"""Of teams with two hidden layers."""
 _FEEDBACKS = {
     "mirror": {}, "kolen-pollack": {"feedback": "kolen-pollack", "forgetting": 0.01}, "random": {"feedback": "random"},
     "shipped": {"feedback": "shipped"},
@@ -106,6 +110,11 @@ def _each_rule() -> Iterator[tuple[str, Case]]:
         teams = _teams((3, 7, 3, 1), **options)
         grain = "layer" if feedback == "shipped" else "block:2"
         yield f"{kind}, {rule}, {feedback}", _run(kinds[kind], teams, grain)
+    for (layers, options), schedule in product(_LAYERS.items(), ("reinforce", "chain", "sweeps", "ticks")):
+        if layers == "skips" or schedule in ("reinforce", "chain"):
+            for make in (local, _over_nodes):
+                teams = _teams((3, 7, 3, 1), rows=3, schedule=schedule, **options)
+                yield f"{make.__name__}, {layers}, {schedule}", _run(make, teams, "block:2")
 
 
 def _each_wire() -> Iterator[tuple[str, Case]]:
@@ -220,7 +229,7 @@ _WAITING: Sequence[tuple[Callable[[Teams], Exchange], str]] = (
     (running_free, f"control, own.counter, td_error.counter, error.counter, {_NOTED}"),
 )
 """Runs in which units wait for each other or note what others say, and the addresses that only these use."""
-_SHIFTS = {"step.writes": WRITE.size}
+_SHIFTS = {"step.writes": WRITE.size, "step.reads": READ.size}
 """By whole records where what stands before a field may be anything."""
 _FREE_STEPS = 200
 """Steps within which even a unit that waits for nobody and is waited for by nobody has done all that it does."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import teamnet.kernels.numba_types  # noqa: F401 - compiled functions of these tests call kernels
-from teamnet.kernels.constants import BFLOAT16, FLOAT32, FLOAT64, INT8, packed_size
+from teamnet.kernels.constants import BFLOAT16, BIT, FLOAT32, FLOAT64, INT8, SIGN_BIT, packed_size
 from teamnet.kernels.wire import encode, pack, unpack
 
 NUMBERS = arrays(
@@ -59,7 +59,13 @@ def test_int8_is_whole_multiples_of_one_power_of_two(values: np.ndarray):
     assert np.all(np.abs(said - values) <= scale / 2)
 
 
-@given(NUMBERS, st.sampled_from([FLOAT32, BFLOAT16, INT8]))
+@given(NUMBERS)
+def test_one_bit_says_whether_a_number_is_above_zero(values: np.ndarray):
+    np.testing.assert_array_equal(_say(values, BIT), np.where(values > 0, 1.0, 0.0))
+    np.testing.assert_array_equal(_say(values, SIGN_BIT), np.where(values > 0, 1.0, -1.0))
+
+
+@given(NUMBERS, st.sampled_from([FLOAT32, BFLOAT16, INT8, BIT, SIGN_BIT]))
 def test_saying_it_again_changes_nothing(values: np.ndarray, kind: int):
     once = _say(values, kind)
     np.testing.assert_array_equal(_say(once, kind), once)
@@ -76,13 +82,13 @@ def test_with_error_feedback_nothing_is_lost_for_good(values: list[float], kind:
 
 @given(
     arrays(np.float64, st.integers(1, 40), elements=st.floats(allow_nan=False, allow_infinity=False)),
-    st.sampled_from([FLOAT64, FLOAT32, BFLOAT16, INT8]),
+    st.sampled_from([FLOAT64, FLOAT32, BFLOAT16, INT8, BIT, SIGN_BIT]),
 )
 def test_what_was_said_travels_in_few_bytes_and_arrives_with_every_bit(values: np.ndarray, kind: int):
     said = _say(values, kind) if kind != FLOAT64 else values
     if kind == INT8 and not np.isfinite(said).all():
         said = np.full_like(said, np.nan)  # a level of 128 at the largest scale
-    numbers = {FLOAT64: 8, FLOAT32: 4, BFLOAT16: 2, INT8: 1}[kind] * values.size
+    numbers = {FLOAT64: 8, FLOAT32: 4, BFLOAT16: 2, INT8: 1}.get(kind, 1 / 8) * values.size
     size = packed_size(values.size, kind)
     assert size % 8 == 0
     assert 0 <= size - numbers - 8 * (kind == INT8) < 8

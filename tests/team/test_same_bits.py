@@ -86,6 +86,38 @@ NOTHING_DOWN = [
     make_layers((3, 9, 6, 2), rows=2, schedule="reinforce", exploring=0.3),
     make_layers((3, 9, 6, 1), team="critic", family="gaussian", rows=2, schedule="reinforce"),
 ]
+SKIPS = {2: (1, 0), 4: (3, 1, 0)}
+SKIPPED = {
+    f"skips, {schedule}": [
+        make_layers((3, 9, 6, 5, 2), rows=2, schedule=schedule, settle_steps=3, sources=SKIPS),
+        make_layers(
+            (3, 6, 4, 1), team="critic", family="gaussian", rows=2, schedule=schedule, settle_steps=2,
+            sources={3: (0, 1, 2)},
+        ),
+    ]
+    for schedule in ("jacobi", "sweeps", "descents", "ticks", "chain", "reinforce")
+}
+SKIPPED["skips, passed down"] = [
+    make_layers((3, 9, 6, 2), rows=2, schedule="sweeps", settle_steps=2, td_error="passed-down", sources={3: (1, 2)})
+]
+DIFFERENT = [
+    make_layers(
+        (3, 9, 6, 5, 2), rows=2, functions=("tanh", "softplus", "relu"), step_sizes=(0.2, 0.5, 0.9), sources={4: (0, 3)}
+    ),
+    make_layers((3, 9, 4, 1), team="critic", family="gaussian", rows=2, functions=("leaky-relu", "logistic")),
+]
+TWO_VALUES = {
+    f"{kind}, {schedule}": [
+        make_layers((3, 70, 6, 2), rows=2, schedule=schedule, hidden_types=(kind, "gaussian"), exploring=exploring),
+        make_layers(
+            (3, 9, 6, 1), team="critic", family="gaussian", rows=2, schedule="reinforce", hidden_types=(kind, kind),
+            sources={3: (2, 1)},
+        ),
+    ]
+    for kind, schedule, exploring in (
+        ("bernoulli", "reinforce", 1.0), ("sign", "chain", 1.0), ("sign", "reinforce", 0.5), ("bernoulli", "chain", 0.0)
+    )
+}
 RULES = {
     "sweeps": SWEEPS, "descents": DESCENTS, "seldom": SELDOM, "feedback": OWN_FEEDBACK, "rounded": ROUNDED,
     "held": HELD, "passed down": PASSED_DOWN,
@@ -93,6 +125,7 @@ RULES = {
     "a choice for each team": MIXED,
     "a rule for each team": OTHER_CRITIC, "nothing comes down": NOTHING_DOWN,
     "single-step backpropagation": SINGLE_CHAIN, "single-step sweeps": SINGLE_SWEEPS,
+    **SKIPPED, "layers that differ": DIFFERENT, **TWO_VALUES,
 }
 ALL = RULES | FLAT_CHOICES | {
     "asynchronous, two gaussian outputs": [make_layers((3, 5, 2), family="gaussian", schedule="ticks", settle_steps=3)],
@@ -215,7 +248,8 @@ def test_any_small_team_is_the_same_at_every_grain(
 
 
 MIRRORED = {"two teams": TEAMS, "single step": SINGLE, "critic": SINGLE_CRITIC} | {
-    name: teams for name, teams in RULES.items() if teams not in (OWN_FEEDBACK, NOTHING_DOWN)
+    name: teams for name, teams in RULES.items()
+    if teams not in (OWN_FEEDBACK, NOTHING_DOWN) and any(its.rule.mirrors(its) for team in teams for its in team)
 }
 
 
@@ -230,8 +264,14 @@ def test_mirrored_synapses_stay_equal(teams):
         if unit.layer.is_last:
             continue
         for part, copy in mirror.items():
-            original = state[f"{unit.layer.team}.{unit.layer.number + 1}.incoming.{part}"]
-            assert np.array_equal(copy, original[..., unit.start : unit.stop, :]), (unit.name, part)
+            originals = [
+                state[f"{unit.layer.team}.{its.number}.incoming.{part}"][
+                    ..., its.first + unit.start : its.first + unit.stop, :
+                ]
+                for its in unit.layer.readers
+            ]
+            original = np.concatenate(originals, axis=-1)
+            assert np.array_equal(copy, original), (unit.name, part)
             compared += copy.size
     assert compared > 0
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from teamnet.dataflow.layers import LayerSpec, Rate, UnitSpec
+from teamnet.dataflow.layers import LayerSpec, Rate, UnitSpec, linked
 from teamnet.team.exchange import OutputReader
 from teamnet.team.state import State
 from teamnet.units.streams import KeyedNoise, initial_weights
@@ -169,7 +169,7 @@ def test_it_is_the_rule_of_the_docstring(layers: list[LayerSpec], keep: tuple[fl
 
 @pytest.mark.parametrize("layers", [ACTOR, CRITIC], ids=["actor", "critic"])
 def test_a_new_episode_forgets_values_and_traces(layers: list[LayerSpec]):
-    frozen = [replace(layer, rate=Rate(0.0, 0.0), rate_above=Rate(0.0, 0.0)) for layer in layers]
+    frozen = linked(layers[0].fan_in, [replace(layer, rate=Rate(0.0, 0.0)) for layer in layers])
     states = []
     for history in (1, 2):
         exchange = local([frozen])

@@ -1,0 +1,93 @@
+"""Unit types: the distribution of a unit's activation ``H`` given its preactivation ``p``.
+
+                 mean m            m'(p)               sample                       d log P(H) / d p
+    gaussian     f(p)              f'(p)               m + sqrt(v) * normal         (H - m) f'(p) / v
+    categorical  softmax(p / T)    -                   one-hot                      (H - m) / T
+    bernoulli    logistic(p / T)   m (1 - m) / T       1 with probability m, or 0   (H - m) / T
+    sign         tanh(p / T)       (1 - m**2) / T      1 or -1, with mean m         (H - m) / T
+
+``f`` is the hidden function, ``v`` the variance and ``T`` the temperature. A categorical layer is one agent; in layers
+of the other types each neuron is one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+import numpy as np
+
+from teamnet.kernels.compile import kernel
+from teamnet.kernels.hidden import logistic, value_of
+from teamnet.kernels.memory import flat
+
+UnitTypeName = Literal["gaussian", "categorical", "bernoulli", "sign"]
+GAUSSIAN, CATEGORICAL, BERNOULLI, SIGN = range(4)
+
+
+@dataclass(frozen=True)
+class UnitType:
+    """What the rest of the package needs to know of a unit type.
+
+    Args:
+        number: what compiled code calls it.
+        uniform: whether samples are drawn with uniform numbers; otherwise with standard normals.
+        one_agent: whether a whole layer is one agent that draws one number for each row.
+        lowest: the lower one of two values that an activation can have; ``None`` if it can have others.
+        message: dtype of samples in messages; ``None`` for that of the run.
+    """
+
+    number: int
+    uniform: bool = True
+    one_agent: bool = False
+    lowest: float | None = None
+    message: str | None = None
+
+    @property
+    def no_noise(self) -> float:
+        """The noise of a unit that does not explore, which takes its mean."""
+        return math.nan if self.uniform else 0.0
+
+    def mean(self, preactivation: np.ndarray, function: str, temperature: float) -> np.ndarray:
+        """``m``, of float64 arrays ``(rows, size)``."""
+        if self.lowest is not None:
+            width = 1.0 - self.lowest
+            return self.lowest + width * value_of("logistic", width * preactivation / temperature)
+        if self.one_agent:
+            scores = np.exp((preactivation - preactivation.max(-1, keepdims=True)) / temperature)
+            return scores / scores.sum(-1, keepdims=True)
+        return value_of(function, preactivation)
+
+
+UNIT_TYPES: Mapping[str, UnitType] = MappingProxyType({
+    "gaussian": UnitType(GAUSSIAN, uniform=False),
+    "categorical": UnitType(CATEGORICAL, one_agent=True),
+    "bernoulli": UnitType(BERNOULLI, lowest=0.0, message="bit"),
+    "sign": UnitType(SIGN, lowest=-1.0, message="sign"),
+})
+"""All by name."""
+HIDDEN_TYPES = tuple(name for name, kind in UNIT_TYPES.items() if not kind.one_agent)
+"""The types that hidden units can have."""
+
+
+@kernel
+def expect_two_values(preactivation, temperature, lowest, mean, derivative):
+    """The mean of units that are ``lowest`` or 1, and its derivative."""
+    p, m, d = flat(preactivation), flat(mean), flat(derivative)
+    width = 1.0 - lowest
+    for j in range(p.size):
+        share, slope = logistic(width * p[j] / temperature)
+        m[j] = lowest + width * share
+        d[j] = width * width * slope / temperature
+
+
+@kernel
+def sample_two_values(mean, noise, lowest, activation):
+    """1 where a uniform number is below the probability, else ``lowest``; the mean where the noise is not a number."""
+    h, m, u = flat(activation), flat(mean), flat(noise)
+    for j in range(h.size):
+        below = u[j] * (1.0 - lowest) + lowest < m[j]
+        h[j] = m[j] if u[j] != u[j] else 1.0 if below else lowest
