@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from teamnet.dataflow.layers import LayerSpec, Rate
+from teamnet.dataflow.layers import LayerSpec, Rate, linked
 from teamnet.errors import ActorLost, NumericalError, SpecError
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec
@@ -28,6 +28,7 @@ from teamnet.team.state import split
 from teamnet.team.worker import FreeWorker
 from teamnet.training.run import Run
 from teamnet.units.streams import initial_weights
+from teamnet.units.unit import Snapshot
 from tests.conftest import make_layers
 from tests.team.exchanges import assert_same, drive, running_free, state_of
 
@@ -54,18 +55,23 @@ def _closing(exchange: FreeExchange):
         exchange.close()
 
 
+def _until_all_take_part(exchange: FreeExchange, teams: list[list[LayerSpec]]) -> tuple[int, list[Snapshot]]:
+    """Steps of a made-up task, until each unit has learned; returns their number, and the state of all units."""
+    steps = 0
+    while True:
+        drive(exchange, teams, 30, first=steps)
+        steps += 30
+        units = exchange.snapshot()
+        if all(unit["counters"][1] > 0 and np.any(unit["incoming.trace"]) for unit in units):
+            return steps, units
+        assert steps < 30_000
+
+
 @pytest.mark.parametrize("teams", [TEAMS, CONTINUOUS, FLAT], ids=["two teams", "continuous", "no hidden"])
 @pytest.mark.parametrize("grain", ["layer", "block:2"])
 def test_every_unit_takes_part_and_can_be_paused(teams: list[list[LayerSpec]], grain: str):
     with _closing(running_free(teams, grain)) as exchange:
-        steps = 0
-        while True:
-            drive(exchange, teams, 30, first=steps)
-            steps += 30
-            units = exchange.snapshot()
-            if all(unit["counters"][1] > 0 and np.any(unit["incoming.trace"]) for unit in units):
-                break
-            assert steps < 30_000
+        steps, units = _until_all_take_part(exchange, teams)
         for unit, spec in zip(units, divide_all(teams, grain, 0), strict=True):
             assert np.isfinite(unit["incoming.value"]).all()
             if spec.layer.is_last:
@@ -148,8 +154,10 @@ def test_a_value_that_is_not_finite_stops_the_run():
 def _learned(exchange: FreeExchange, teams: list[list[LayerSpec]], steps: int) -> float:
     """Name the sides on which points lie: the share of right ones in the last 20 batches, once it is above 0.85.
 
-    By chance it gets there once in 10**30 windows.
+    By chance it gets there once in 10**30 windows. Before all units take part the output would learn by itself, until
+    it always names the same side.
     """
+    _until_all_take_part(exchange, teams)
     generator, rows = np.random.default_rng(0), teams[0][0].rows
     reader = OutputReader(exchange.board)
     right: deque[float] = deque(maxlen=20)
@@ -173,7 +181,7 @@ def _able_to_learn(feedback: str) -> list[list[LayerSpec]]:
         "feedback": feedback,
     }
     teams = [make_layers((2, 8, 6, 2), **common), make_layers((2, 8, 1), team="critic", family="gaussian", **common)]
-    return [[replace(layer, rate=Rate(4e-3, 4e-3), rate_above=Rate(4e-3, 4e-3)) for layer in team] for team in teams]
+    return [linked(team[0].fan_in, [replace(layer, rate=Rate(4e-3, 4e-3)) for layer in team]) for team in teams]
 
 
 def test_it_learns_from_shipped_products():
