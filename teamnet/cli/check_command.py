@@ -25,7 +25,7 @@ def check(arguments: list[str]) -> int:
         from teamnet.study.check.checks import CheckFailed
 
         values = tuple(_pair(text) for text in settings)
-        checked, failures = with_settings(find_rule(rule), values), 0
+        checked, failures = with_settings(find_rule(rule)(), values), 0
         for name, run in (*_in_process(checked), *_with_runs(rule, values, ray=ray)):
             say(f"checking: {name}")
             try:

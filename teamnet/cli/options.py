@@ -17,7 +17,7 @@ from teamnet.rules.loading import find_rule
 from teamnet.rules.registry import built_in_rules
 from teamnet.rules.rule import Rule
 from teamnet.spec.presets import METHODS, PRESETS, method_of, preset
-from teamnet.spec.run import LaunchSpec, RunSpec
+from teamnet.spec.run import KEPT_TEXTS, LaunchSpec, RunSpec
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,10 +58,10 @@ class Keeping:
     json: bool = False
 
 
-_NO_OPTIONS = ("task", "settings", "source")
+_NO_OPTIONS = ("task", *KEPT_TEXTS)
 _GROUPS = {
     "run": ("preset", "rule", "seed", "env_steps", "episodes", "num_envs", "json"),
-    "network": ("hidden", "function", "exploring"),
+    "network": ("hidden", "function", "layers", "exploring"),
     "learning": ("discount", "anneal_steps", "reward_limit", "action_scale", "action_offset", "signal", "address_bits",
                  "halvings"),
     "where_it_runs": ("backend", "transport", "grain", "address", "placement", "wait", "env_patience", "interpret"),

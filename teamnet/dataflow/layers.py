@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from teamnet.kernels.hidden import Function
 from teamnet.kernels.unit_types import UNIT_TYPES, UnitType, UnitTypeName
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ class LayerSpec:
     depth: int
     size: int
     family: UnitTypeName
-    function: str
+    function: Function
     variance: float
     temperature: float
     trace_decay: float

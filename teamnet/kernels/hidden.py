@@ -1,18 +1,24 @@
 """Hidden functions: each is one small function of the preactivation that gives its value and its derivative.
 
-From it follow the compiled code of units, the policy, the names that a spec may have, and the help. A function calls
-nothing but arithmetic, ``abs`` and :mod:`teamnet.kernels.functions`, so that it works on numbers and on NumPy arrays.
+From it follow the compiled code of units, the policy, the names that a spec may have, and the help. A function, also
+one in a user's file, calls nothing but arithmetic, ``abs`` and :mod:`teamnet.kernels.functions`, so that it works on
+numbers and on NumPy arrays.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
+from teamnet.errors import SpecError, nearest
 from teamnet.kernels.compile import Kernel, kernel
 from teamnet.kernels.functions import exp_negative, log1p_fraction, select
 from teamnet.kernels.memory import vector
+from teamnet.kernels.user_file import Source, line_of
 
 
 @kernel
@@ -66,13 +72,66 @@ ALIASES: Mapping[str, str] = MappingProxyType({"sigmoid": "logistic"})
 """Other names of some."""
 
 
-def hidden_function(name: str) -> Kernel:
-    """The function of a name or of another name of it.
+@dataclass(frozen=True)
+class UserFunction:
+    """A hidden function in a user's file.
+
+    Args:
+        source: the file.
+        name: of the function.
+    """
+
+    source: Source
+    name: str
+
+    @property
+    def kernel(self) -> Kernel:
+        """The function.
+
+        Raises:
+            SpecError: the file has none of this name.
+        """
+        found = getattr(self.source.load(), self.name, None)
+        if not callable(found):
+            names = [name for name, value in vars(self.source.load()).items() if callable(value)]
+            raise SpecError(
+                self.source.path, expected=f"a function {self.name}", found="none", mend=nearest(self.name, names)
+            )
+        return found if isinstance(found, Kernel) else kernel(found)
+
+    def check(self) -> None:
+        """Refuse a function that does not give a finite value and derivative for each of some preactivations.
+
+        Raises:
+            SpecError: with the line.
+        """
+        function, p = self.kernel, np.array([[-2.0, -0.5, 0.0, 0.5, 2.0]])
+        line = function.function.__code__.co_firstlineno
+        try:
+            value, derivative = function(p)
+            shapes = [np.broadcast_shapes(np.shape(its), p.shape) for its in (value, derivative)]
+            found = "" if np.isfinite(value).all() and np.isfinite(derivative).all() else "NaN or infinity"
+            found = found if shapes == [p.shape, p.shape] else f"arrays {shapes}"
+        except Exception as error:  # a user's function can raise anything
+            line, found = line_of(self.source.path, error) or line, f"{type(error).__name__}: {error}"
+        if found:
+            raise SpecError(
+                f"{self.source.path}:{line}", expected=f"a value and a derivative for each p of {self.name}(p)",
+                found=found, mend="Return both, with arithmetic that works on numbers and on NumPy arrays.",
+            )
+
+
+Function = str | UserFunction
+"""The name of a function of this module, or one of a user's own."""
+
+
+def hidden_function(function: Function) -> Kernel:
+    """The kernel of a function, by its name or another name of it.
 
     Raises:
-        KeyError: there is none.
+        KeyError: there is none of this name.
     """
-    return FUNCTIONS[ALIASES.get(name, name)]
+    return function.kernel if isinstance(function, UserFunction) else FUNCTIONS[ALIASES.get(function, function)]
 
 
 def applied(function: Kernel) -> Kernel:
@@ -87,6 +146,6 @@ def applied(function: Kernel) -> Kernel:
     return kernel(apply)
 
 
-def value_of(name: str, preactivation: Any) -> Any:
+def value_of(function: Function, preactivation: Any) -> Any:
     """``f(p)`` of a NumPy array."""
-    return hidden_function(name)(preactivation)[0]
+    return hidden_function(function)(preactivation)[0]

@@ -26,7 +26,7 @@ from numba.np.arrayobj import populate_array
 from teamnet.errors import SpecError, nearest
 from teamnet.kernels.cache import C_FUNCTIONS
 from teamnet.kernels.compile import Kernel, MachineCode
-from teamnet.kernels.sources import lines_with_name
+from teamnet.kernels.sources import functions_outside, lines_with_name
 from teamnet.kernels.view import View
 
 _I64, _F64 = ir.IntType(64), ir.DoubleType()
@@ -106,8 +106,10 @@ def _refuse_foreign_calls(declared: Kernel, module: Any) -> None:
         mend = "Write loops over private arrays instead of whole-array expressions, np.zeros and @."
     else:
         mend = "Use teamnet.kernels.functions, which rounds alike on every machine."
+    users = functions_outside(declared, str(_PACKAGE))
     raise SpecError(
-        declared.__name__, expected="operations that make no arrays and call kernels alone",
+        users[0] if len(users) == 1 else declared.__name__,
+        expected="operations that make no arrays and call kernels alone",
         found=f"calls of {', '.join(foreign[:4])}", mend=mend,
     )
 

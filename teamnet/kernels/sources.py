@@ -32,6 +32,15 @@ def lines_with_name(declared: Kernel, name: str) -> Iterator[tuple[str, int]]:
                 yield function.__code__.co_filename, int(line)
 
 
+def functions_outside(declared: Kernel, folder: str) -> list[str]:
+    """File and line of each function that a kernel calls and that is not in a folder."""
+    codes = [function.__code__ for function in _functions(declared.function, set())]
+    return [
+        f"{code.co_filename}:{code.co_firstlineno}" for code in codes
+        if not code.co_filename.startswith((folder, "<"))
+    ]
+
+
 def _functions(function: Any, seen: set[int]) -> Iterator[Any]:
     """A function and all kernels that it calls, each once."""
     yield function

@@ -21,7 +21,7 @@ from typing import Literal
 import numpy as np
 
 from teamnet.kernels.compile import kernel
-from teamnet.kernels.hidden import logistic, value_of
+from teamnet.kernels.hidden import Function, logistic, value_of
 from teamnet.kernels.memory import flat
 
 UnitTypeName = Literal["gaussian", "categorical", "bernoulli", "sign"]
@@ -51,7 +51,7 @@ class UnitType:
         """The noise of a unit that does not explore, which takes its mean."""
         return math.nan if self.uniform else 0.0
 
-    def mean(self, preactivation: np.ndarray, function: str, temperature: float) -> np.ndarray:
+    def mean(self, preactivation: np.ndarray, function: Function, temperature: float) -> np.ndarray:
         """``m``, of float64 arrays ``(rows, size)``."""
         if self.lowest is not None:
             width = 1.0 - self.lowest

@@ -41,6 +41,7 @@ class AsynchronousMapPropagation(ErrorsDown):
     """
 
     name = "map-async"
+    hidden_types = ("gaussian",)
     presets: ClassVar = MappingProxyType({name: lambda spec: replace(spec, rule=AsynchronousMapPropagation.name)})
 
     settle_steps: int = 20

@@ -8,13 +8,12 @@ import sys
 import typing
 from collections.abc import Sequence
 from importlib.metadata import entry_points
-from pathlib import Path
 from typing import Any
 
-from teamnet.errors import SpecError, nearest
+from teamnet.errors import SpecError, nearest, shown
+from teamnet.kernels.user_file import Source, read_source, source_of
 from teamnet.rules.registry import built_in_rules
 from teamnet.rules.rule import Rule
-from teamnet.rules.source import Source, source_of
 
 ENTRY_POINTS = "teamnet.rules"
 """The group of entry points under which other packages offer rules."""
@@ -34,7 +33,7 @@ def find_rule(reference: str) -> type[Rule]:
         return rule
     path, _, name = reference.partition(".py:")
     if reference.endswith(".py") or name:
-        return rule_in(_read(f"{path}.py" if name else reference), name)
+        return rule_in(read_source(f"{path}.py" if name else reference, "rule"), name)
     for entry in entry_points(group=ENTRY_POINTS):
         if entry.name == reference:
             return _imported(reference, entry.module, entry.attr)
@@ -42,7 +41,7 @@ def find_rule(reference: str) -> type[Rule]:
     if colon:
         return _imported(reference, module, name)
     raise SpecError(
-        "rule", expected="the name of a rule, a file FILE.py, or module:Class", found=repr(reference),
+        "rule", expected="the name of a rule, a file FILE.py, or module:Class", found=shown(reference),
         mend=nearest(reference, built_in_rules()),
     )
 
@@ -50,13 +49,6 @@ def find_rule(reference: str) -> type[Rule]:
 def is_reference(name: str) -> bool:
     """Whether a name is that of a rule outside this package, as :func:`find_rule` takes it."""
     return name.endswith(".py") or ":" in name or any(its.name == name for its in entry_points(group=ENTRY_POINTS))
-
-
-def _read(path: str) -> Source:
-    try:
-        return Source(Path(path).read_text(), path)
-    except (OSError, ValueError) as error:
-        raise SpecError("rule", expected="a file that can be read", found=str(error), mend="Give its path.") from None
 
 
 def _imported(reference: str, module: str, name: str) -> type[Rule]:
@@ -92,22 +84,23 @@ def kept_rule(reference: str, text: str) -> type[Rule]:
     return rule_in(source, name)
 
 
-def with_settings(kind: type[Rule], settings: Sequence[tuple[str, str]]) -> Rule:
-    """A rule with settings that are given as texts.
+def with_settings(rule: Rule, settings: Sequence[tuple[str, str]]) -> Rule:
+    """A rule with other settings, which are given as texts.
 
     Raises:
         SpecError: it has no such setting, or the value has another type.
     """
+    kind = type(rule)
     hints = typing.get_type_hints(kind)
     known = {field.name: field for field in dataclasses.fields(kind)}
     values = {}
     for name, text in settings:
         if name not in known:
             raise SpecError(
-                name, expected=f"a setting of {kind.__name__}", found=repr(name), mend=nearest(name, known)
+                name, expected=f"a setting of {kind.__name__}", found=shown(name), mend=nearest(name, known)
             )
         values[name] = _value(name, text, hints[name])
-    return kind(**values)
+    return dataclasses.replace(rule, **values)
 
 
 def _value(name: str, text: str, hint: Any) -> Any:
@@ -120,7 +113,7 @@ def _value(name: str, text: str, hint: Any) -> Any:
         return hint(text)
     except (KeyError, ValueError, TypeError):
         expected = f"one of {', '.join(map(str, choices))}" if choices else getattr(hint, "__name__", str(hint))
-        raise SpecError(name, expected=expected, found=repr(text), mend="Give such a value.") from None
+        raise SpecError(name, expected=expected, found=shown(text), mend="Give such a value.") from None
 
 
 def rule_in(source: Source, name: str = "") -> type[Rule]:
@@ -131,7 +124,7 @@ def rule_in(source: Source, name: str = "") -> type[Rule]:
         name: of the class; may be left out if there is one only.
 
     Raises:
-        SpecError: there is none, or several; or see :meth:`teamnet.rules.source.Source.load`.
+        SpecError: there is none, or several; or see :meth:`teamnet.kernels.user_file.Source.load`.
     """
     module = source.load()
     found = {

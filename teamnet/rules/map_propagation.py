@@ -74,6 +74,7 @@ class MapPropagation(ErrorsDown):
     """
 
     name = "map"
+    hidden_types = ("gaussian",)
     presets: ClassVar = MappingProxyType({
         "map": replace, "tuned": partial(_tuned, schedule="sweeps"), "frugal": partial(_tuned, schedule="descents"),
     })

@@ -13,7 +13,8 @@ import numpy as np
 from teamnet.dataflow.layers import LayerSpec
 from teamnet.dataflow.ports import Draft, SlotSpec
 from teamnet.kernels.compile import Kernel, kernel
-from teamnet.rules.source import Source, found_class, source_of
+from teamnet.kernels.unit_types import HIDDEN_TYPES
+from teamnet.kernels.user_file import Source, found_class, source_of
 
 Unit = Any
 """What an operation is given first: the unit's numbers and arrays, by name."""
@@ -73,6 +74,8 @@ class Rule:
     name: ClassVar[str] = ""
     uses_mirrors: ClassVar[bool] = False
     """Whether hidden units multiply what comes from above with a copy of the synapses that leave them."""
+    hidden_types: ClassVar[tuple[str, ...]] = HIDDEN_TYPES
+    """The unit types that hidden units may have."""
     private: ClassVar[Mapping[str, PrivateArray]] = MappingProxyType({})
     """The arrays that a unit keeps beside its parameters, by name."""
     presets: ClassVar[Mapping[str, Preset]] = MappingProxyType({})
@@ -95,7 +98,7 @@ class Rule:
             if name not in vars(cls) and "ClassVar" not in str(annotated[name]):
                 raise TypeError(f"setting {name!r} needs a usual value, such as {name}: float = 0.1")
         for name, value in vars(cls).items():
-            public = not name.startswith("_") and name not in ("name", "uses_mirrors", *annotated)
+            public = not name.startswith("_") and name not in ("name", "uses_mirrors", "hidden_types", *annotated)
             if public and isinstance(value, int | float | str):
                 raise TypeError(f"setting {name!r} needs its type: {name}: {type(value).__name__} = {value!r}")
         for name, array in vars(cls).get("private", {}).items():

@@ -8,13 +8,14 @@ import typing
 from collections.abc import Sequence
 from pathlib import Path
 
-from teamnet.errors import SpecError, nearest
+from teamnet.errors import SpecError, nearest, shown
 from teamnet.kernels.constants import MESSAGE_DTYPES
-from teamnet.kernels.hidden import ALIASES, FUNCTIONS
 from teamnet.rules.feedback import ErrorsDown
 from teamnet.rules.map_propagation import MapPropagation
 from teamnet.rules.registry import built_in_rules
-from teamnet.spec.files import check_types, shown
+from teamnet.spec.check_layers import check_layers
+from teamnet.spec.files import check_types
+from teamnet.spec.functions import function_of
 from teamnet.spec.rules import rule_of
 from teamnet.spec.run import RunSpec, TeamSpec, spec_of_team
 
@@ -102,7 +103,7 @@ def check_run(spec: RunSpec, *, acting: bool = False) -> None:
     if spec.rule not in built_in_rules() and not acting:
         rule_of(spec)
         _check_own_rule(spec)
-    check_choice("function", spec.function, (*FUNCTIONS, *ALIASES))
+    function_of(spec, spec.function)
     check_choice("schedule", spec.schedule, choices(MapPropagation, "schedule"))
     check_choice("signal", spec.signal, SIGNALS)
     check_choice("td_error", spec.td_error, choices(ErrorsDown, "td_error"))
@@ -155,6 +156,7 @@ def check_run(spec: RunSpec, *, acting: bool = False) -> None:
     for name, team in (("actor", spec.actor), ("critic", spec.critic)):
         if team is not None:
             _check_team(name, team)
+    check_layers(spec, check_run, acting=acting)
 
 
 def _check_own_rule(spec: RunSpec) -> None:

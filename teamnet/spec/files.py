@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from teamnet.errors import SpecError, nearest
+from teamnet.errors import SpecError, nearest, shown
 
 Spec = TypeVar("Spec")
-_SHOWN = 300
 
 
 def to_plain(spec: Any) -> dict[str, Any]:
@@ -87,12 +86,3 @@ def check_types(spec: Any, where: str = "") -> None:
             check_types(value, f"{where}{field.name}.")
         else:
             _convert(hint, value, f"{where}{field.name}")
-
-
-def shown(value: Any) -> str:
-    """A value as messages show it: shortened, or named by its type if Python cannot write it."""
-    try:
-        text = repr(value)
-    except (ValueError, RecursionError):  # a number of thousands of digits, a very deep list
-        return f"a {type(value).__name__} that is too large to be shown"
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

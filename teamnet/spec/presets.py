@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from teamnet.errors import SpecError, nearest
+from teamnet.errors import SpecError, nearest, shown
 from teamnet.rules.loading import find_rule, is_reference
 from teamnet.rules.registry import built_in_rules
 from teamnet.rules.rule import Preset
 from teamnet.spec.check import check_choice
-from teamnet.spec.files import shown
 from teamnet.spec.rules import rule_of, with_source
 from teamnet.spec.run import RunSpec, TeamSpec
 

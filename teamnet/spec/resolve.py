@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, cast
 
 from teamnet.dataflow.layers import LayerSpec, Rate, linked
 from teamnet.kernels.unit_types import UnitTypeName
+from teamnet.rules.loading import with_settings
 from teamnet.rules.rule import KeptRule
 from teamnet.spec.check import check_depth
+from teamnet.spec.functions import function_of
+from teamnet.spec.layer_options import options_of_layer
 from teamnet.spec.presets import presets_of
 from teamnet.spec.rules import rule_of
 from teamnet.spec.run import RunSpec, TeamSpec, spec_of_team
@@ -94,21 +97,22 @@ def _layers(
 ) -> list[LayerSpec]:
     spec = spec_of_team(spec, team)
     sizes = (interface.observation_size, *spec.hidden, outputs)
-    rates = [Rate(start, end, spec.anneal_steps) for start, end in zip(team.rates, team.final_rates, strict=True)]
     last = len(sizes) - 1
     regular = name == "actor" and family == "categorical"
     rule = KeptRule() if acting and spec.source else rule_of(spec if regular else replace(spec, entropy=0.0))
-    return linked(interface.observation_size, [
-        LayerSpec(
+    layers = []
+    for layer in range(1, last + 1):
+        own = options_of_layer(spec.layers, name, layer, last)
+        hidden, start, end = layer < last, team.rates[layer - 1], team.final_rates[layer - 1]
+        layers.append(LayerSpec(
             team=name, team_number=number, number=layer, depth=last, size=sizes[layer],
-            family=family if layer == last else "gaussian",
-            function="linear" if layer == last else spec.function,
+            family=cast(UnitTypeName, own.units) if hidden else family,
+            function=function_of(spec, own.function or spec.function) if hidden else "linear",
             variance=team.variances[layer - 1] if layer <= len(team.variances) else 1.0,
-            temperature=team.temperature, trace_decay=spec.discount * team.trace_lambda,
-            rate=rates[layer - 1],
+            temperature=own.temperature if hidden and own.units != "gaussian" else team.temperature,
+            trace_decay=spec.discount * team.trace_lambda, rate=Rate(start, end, spec.anneal_steps),
             gated=name == "critic" and spec.signal == "target", single_step=interface.single_step, rows=spec.num_envs,
-            rule=rule, exploring=spec.exploring, wire=spec.wire, error_feedback=spec.error_feedback,
-            tolerance=spec.tolerance,
-        )
-        for layer in range(1, last + 1)
-    ])
+            rule=rule if isinstance(rule, KeptRule) else with_settings(rule, own.settings), exploring=spec.exploring,
+            wire=spec.wire, error_feedback=spec.error_feedback, tolerance=spec.tolerance, sources=own.reads,
+        ))
+    return linked(interface.observation_size, layers)

@@ -6,10 +6,11 @@ from dataclasses import fields, replace
 from typing import Any
 
 from teamnet.errors import SpecError
+from teamnet.kernels.user_file import source_of
 from teamnet.rules.loading import find_rule, kept_rule, with_settings
 from teamnet.rules.registry import built_in_rules
 from teamnet.rules.rule import Rule
-from teamnet.rules.source import source_of
+from teamnet.spec.functions import with_functions
 from teamnet.spec.run import RunSpec
 
 
@@ -21,15 +22,17 @@ def rule_of(spec: RunSpec) -> Rule:
     """
     if kind := built_in_rules().get(spec.rule):
         return kind(**{its.name: getattr(spec, its.name) for its in fields(kind)})
-    return with_settings(kept_rule(spec.rule, spec.source) if spec.source else find_rule(spec.rule), spec.settings)
+    own = kept_rule(spec.rule, spec.source) if spec.source else find_rule(spec.rule)
+    return with_settings(own(), spec.settings)
 
 
 def with_source(spec: RunSpec) -> RunSpec:
-    """The spec with the file of a user's rule, as it is now, unless it has one already.
+    """The spec with the files of a user's rule and functions, as they are now, unless it has them already.
 
     Raises:
-        SpecError: the class is in no file, so that it could not be found again.
+        SpecError: the class is in no file, so that it could not be found again; or a function has a mistake.
     """
+    spec = with_functions(spec)
     if spec.source or spec.rule in built_in_rules():
         return spec
     source = source_of(find_rule(spec.rule))

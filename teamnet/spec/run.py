@@ -46,7 +46,12 @@ class RunSpec:
         episodes: when the run is over, or with the environment steps.
         num_envs: parallel environments, the rows of a batch.
         hidden: neurons of the hidden layers; may be empty.
-        function: hidden function: softplus, relu, linear, logistic or tanh.
+        function: hidden function: softplus, relu, leaky-relu, linear, logistic (or sigmoid) or tanh; or one of your
+            own, FILE.py:NAME.
+        layers: what is different in single layers, as [TEAM.]LAYER:NAME=VALUE: 2:function=tanh, hidden:units=bernoulli
+            (or sign, or gaussian), 2:temperature=0.5 (of such units), critic.3:reads=2,0 (a skip connection from the
+            observation, 0), or a setting of the rule, 1:step_size=0.3. The output layer has the highest number.
+        function_files: path and text of the files of your own functions, which are kept with the run.
         schedule: how MAP propagation settles: ``jacobi`` (all layers at once, as published) or ``sweeps`` (errors
             downwards, means upwards) or ``descents`` (the same without the last way upwards).
         settle_steps: settle steps or sweeps in one environment step.
@@ -96,6 +101,8 @@ class RunSpec:
     num_envs: int = 1
     hidden: tuple[int, ...] = (64, 32)
     function: str = "softplus"
+    layers: tuple[str, ...] = ()
+    function_files: tuple[tuple[str, str], ...] = ()
     schedule: str = "jacobi"
     settle_steps: int = 20
     acting_steps: int = 20
@@ -120,6 +127,10 @@ class RunSpec:
     halvings: int = 0
     actor: TeamSpec | None = None
     critic: TeamSpec | None = None
+
+
+KEPT_TEXTS = ("settings", "source", "function_files")
+"""Fields of a run that follow from others: what a user's rule and functions are made of."""
 
 
 @dataclass(frozen=True)

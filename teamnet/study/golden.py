@@ -16,11 +16,10 @@ from typing import Any
 import numpy as np
 
 from teamnet.dataflow.layers import LayerSpec, Rate, UnitSpec, linked
-from teamnet.errors import CheckpointError
+from teamnet.errors import CheckpointError, shown
 from teamnet.kernels.hidden import ALIASES, FUNCTIONS
 from teamnet.rules.map_propagation import MapPropagation
 from teamnet.spec.check_launch import check_launch
-from teamnet.spec.files import shown
 from teamnet.spec.run import LaunchSpec
 from teamnet.team.partition import divide_all
 from teamnet.team.state import State, merge, split

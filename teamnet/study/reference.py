@@ -27,6 +27,11 @@ _FUNCTIONS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.nda
 }
 
 
+def _function(layer: LayerSpec) -> tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]]:
+    assert isinstance(layer.function, str), "the reference knows no function of a user's own"
+    return _FUNCTIONS[layer.function]
+
+
 def _settling(layer: LayerSpec) -> MapPropagation:
     assert isinstance(layer.rule, MapPropagation), "the reference knows MAP propagation alone"
     return layer.rule
@@ -54,15 +59,27 @@ class ReferenceTeam:
         self.potentials: list[np.ndarray] = []
         self.means: list[np.ndarray] = []
 
+    def _inputs(self, number: int) -> np.ndarray:
+        """The activations that a layer reads, side by side."""
+        return np.hstack([self.activations[source] for source in self.layers[number].sources])
+
+    def _feedback(self, number: int) -> np.ndarray:
+        """The errors of all layers that read a layer, times their weights."""
+        feedback = np.zeros_like(self.means[number])
+        for reader in self.layers[number].readers:
+            rows = slice(reader.first, reader.first + self.layers[number].size)
+            feedback += self.error(reader.number - 1) @ self.parameters[reader.number - 1][rows].T
+        return feedback
+
     def _predict(self, number: int) -> None:
         layer, parameters = self.layers[number], self.parameters[number]
-        potential = self.activations[number] @ parameters[:-1] + parameters[-1]
+        potential = self._inputs(number) @ parameters[:-1] + parameters[-1]
         self.potentials[number] = potential
         if layer.family == "categorical":
             scores = np.exp((potential - potential.max(-1, keepdims=True)) / layer.temperature)
             self.means[number] = scores / scores.sum(-1, keepdims=True)
         else:
-            self.means[number] = _FUNCTIONS[layer.function][0](potential)
+            self.means[number] = _function(layer)[0](potential)
 
     def error(self, number: int) -> np.ndarray:
         """``e_l (rows, size)``."""
@@ -70,7 +87,7 @@ class ReferenceTeam:
         difference = self.activations[number + 1] - self.means[number]
         if layer.family == "categorical":
             return difference / layer.temperature
-        return difference * _FUNCTIONS[layer.function][1](self.potentials[number]) / layer.variance
+        return difference * _function(layer)[1](self.potentials[number]) / layer.variance
 
     def act(self, observation: np.ndarray, noise: Sequence[np.ndarray]) -> np.ndarray:
         """Sample upwards; ``noise`` holds normals ``(rows, size)``, for a categorical layer uniforms ``(rows, 1)``."""
@@ -110,7 +127,7 @@ class ReferenceTeam:
         for _ in range(_settling(self.layers[0]).settle_steps):
             forces = [
                 (self.means[number] - self.activations[number + 1]) / self.layers[number].variance
-                + self.error(number + 1) @ self.parameters[number + 1][:-1].T
+                + self._feedback(number)
                 for number in range(last)
             ]
             for number, force in enumerate(forces):
@@ -125,6 +142,6 @@ class ReferenceTeam:
         if self.layers[-1].gated:
             gate = 1.0 / (self.activations[-1] - self.means[-1])[:, :1]
         for number, layer in enumerate(self.layers):
-            below = np.hstack([self.activations[number], np.ones((layer.rows, 1))])
+            below = np.hstack([self._inputs(number), np.ones((layer.rows, 1))])
             score = below[:, :, None] * (self.error(number) * gate)[:, None, :]
             self.traces[number] = layer.trace_decay * keep[:, None, None] * self.traces[number] + score

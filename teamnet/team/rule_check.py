@@ -13,8 +13,8 @@ from teamnet.dataflow.check import check_flow
 from teamnet.dataflow.graph import Dataflow
 from teamnet.dataflow.layers import LayerSpec, linked
 from teamnet.errors import Diverged, SpecError, TeamnetError, nearest
+from teamnet.kernels.user_file import source_of
 from teamnet.rules.rule import Rule
-from teamnet.rules.source import source_of
 from teamnet.team.exchange import Exchange
 from teamnet.team.local import LocalExchange
 from teamnet.team.partition import divide_all
@@ -30,7 +30,7 @@ Teams = Sequence[Sequence[LayerSpec]]
 
 
 def check_rules(teams: Teams, *, compiled: bool = True) -> None:
-    """Refuse a user's rule that cannot run; those of this package have tests of their own.
+    """Refuse a user's rule that cannot run, and layers that do not fit each other.
 
     Args:
         teams: the layers of every team.
@@ -42,7 +42,11 @@ def check_rules(teams: Teams, *, compiled: bool = True) -> None:
             environment step to the next that is not part of the state. With the line of the rule's file.
     """
     users = [layer for team in teams for layer in team if not type(layer.rule).__module__.startswith("teamnet.")]
-    if not users:
+    differing = [
+        layer for team in teams for layer in team
+        if layer.sources != (layer.number - 1,) or layer.rule != team[-1].rule
+    ]
+    if not users and not differing:
         return
     flow = Dataflow(teams)
     for layer in users:
@@ -50,6 +54,8 @@ def check_rules(teams: Teams, *, compiled: bool = True) -> None:
         _check_slots(flow, layer)
         _check_arrays(layer)
     check_flow(flow)
+    if not users:
+        return
     small = _small(teams)
     _check_interpreted(small)
     if not compiled:

@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from teamnet.dataflow.layers import LayerSpec, UnitSpec
-from teamnet.errors import CheckpointError, Diverged
-from teamnet.spec.files import shown
+from teamnet.errors import CheckpointError, Diverged, shown
 from teamnet.units.arrays import kept_arrays
 from teamnet.units.streams import STATE_WORDS
 from teamnet.units.unit import Snapshot

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from teamnet.errors import CheckpointError, SpecError
-from teamnet.spec.files import from_plain, shown, to_plain
+from teamnet.errors import CheckpointError, SpecError, shown
+from teamnet.spec.files import from_plain, to_plain
 from teamnet.spec.resolve import Interface, fit_depth
 from teamnet.spec.run import LaunchSpec, RunSpec, halved
 from teamnet.training.checkpoint import check_same_spec, checkpoints_in, load_checkpoint, newest_checkpoint

@@ -18,9 +18,9 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from teamnet.errors import CheckpointError
-from teamnet.rules.source import Source
-from teamnet.spec.files import from_plain, shown
+from teamnet.errors import CheckpointError, shown
+from teamnet.kernels.user_file import Source
+from teamnet.spec.files import from_plain
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.team.state import State
 from teamnet.training.atomic import write_atomically
@@ -223,9 +223,12 @@ def check_same_spec(path: Path, expected: dict[str, Any], found: dict[str, Any])
 
 
 def _shown(key: str, value: object) -> str:
-    """A field of a spec; of the text of a rule's file its digest."""
+    """A field of a spec; of the text of a user's file its digest."""
     if key == "source" and isinstance(value, str) and value:
         return f"a rule whose file has the SHA-256 {Source(value, '').digest[:16]}"
+    if key == "function_files" and isinstance(value, list) and value:
+        digests = ", ".join(f"{path} ({Source(text, path).digest[:16]})" for path, text in value)
+        return f"functions of files with the SHA-256 {digests}"
     return f"{key} = {value!r}"
 
 

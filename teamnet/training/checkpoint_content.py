@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from teamnet.spec.files import shown
+from teamnet.errors import shown
+from teamnet.spec.layer_options import options_of_layer
 from teamnet.spec.resolve import Interface
 from teamnet.team.state import State
 from teamnet.training.metrics import extent_of
@@ -71,7 +72,8 @@ def check_arrays(state: State, about: dict[str, Any]) -> None:
             last = f"{team}.{len(spec['hidden']) + 1}"
             sizes = [observation, *spec["hidden"], state[f"{last}.biases.value"].shape[-1]]
             for number in range(1, len(sizes)):
-                _check_layer(state, f"{team}.{number}", sizes[number - 1], sizes[number], about)
+                reads = options_of_layer(spec.get("layers", ()), team, number, len(sizes) - 1).reads or [number - 1]
+                _check_layer(state, f"{team}.{number}", sum(sizes[its] for its in reads), sizes[number], about)
     rows = spec["num_envs"]
     _check_array(state, "coordinator.observation", (rows, observation))
     for name in ("reward", "terminated", "masked", "keep", "previous_value"):

@@ -11,8 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from teamnet.errors import CheckpointError
-from teamnet.spec.files import shown
+from teamnet.errors import CheckpointError, shown
 from teamnet.training.atomic import having_room
 from teamnet.training.task import MOST, Episode
 

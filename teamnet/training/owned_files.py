@@ -15,8 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from teamnet.errors import SpecError
-from teamnet.spec.files import shown
+from teamnet.errors import SpecError, shown
 from teamnet.training.atomic import having_room, write_atomically
 
 _FORMAT = 1

@@ -31,9 +31,9 @@ class Policy:
             observation: float64.
             greedy: every unit takes its mean, a categorical one its likeliest action, instead of a sample.
         """
-        activation = observation
+        activation, activations = observation, [observation]
         for layer, weights, bias in zip(self._layers, self._weights, self._biases, strict=True):
-            potential = activation @ weights + bias
+            potential = np.hstack([activations[source] for source in layer.sources]) @ weights + bias
             if layer.unit_type.one_agent:
                 scores = potential / layer.temperature
                 if not greedy:
@@ -43,6 +43,7 @@ class Policy:
                 activation = layer.unit_type.mean(potential, layer.function, layer.temperature)
                 if not greedy:
                     activation = self._sampled(layer, activation)
+            activations.append(activation)
         return activation
 
     def _sampled(self, layer: LayerSpec, mean: np.ndarray) -> np.ndarray:

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from teamnet.errors import Diverged, SpecError
-from teamnet.spec.files import shown
+from teamnet.errors import Diverged, SpecError, shown
 from teamnet.spec.resolve import Interface
 from teamnet.spec.run import RunSpec
 from teamnet.training.spaces import ActionMap

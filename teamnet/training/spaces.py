@@ -10,8 +10,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from teamnet.errors import EnvironmentRefused
-from teamnet.spec.files import shown
+from teamnet.errors import EnvironmentRefused, shown
 from teamnet.spec.presets import environment_id
 from teamnet.spec.resolve import Interface
 from teamnet.spec.run import RunSpec

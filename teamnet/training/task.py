@@ -9,8 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from teamnet.errors import CheckpointError
-from teamnet.spec.files import shown
+from teamnet.errors import CheckpointError, shown
 from teamnet.spec.resolve import Interface
 from teamnet.training.spaces import ActionMap
 

@@ -10,9 +10,9 @@ import gymnasium
 import numpy as np
 
 from teamnet.dataflow.layers import LayerSpec
-from teamnet.errors import CheckpointError, NumericalError, SpecError
+from teamnet.errors import CheckpointError, NumericalError, SpecError, shown
 from teamnet.spec.check import check_run
-from teamnet.spec.files import from_plain, shown
+from teamnet.spec.files import from_plain
 from teamnet.spec.resolve import Interface, build_teams
 from teamnet.spec.run import RunSpec
 from teamnet.team.state import check_layers

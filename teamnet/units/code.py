@@ -9,7 +9,7 @@ from typing import Any
 
 from teamnet.dataflow.graph import Dataflow
 from teamnet.dataflow.layers import LayerRule, LayerSpec
-from teamnet.kernels.hidden import applied, hidden_function
+from teamnet.kernels.hidden import Function, UserFunction, applied, hidden_function
 from teamnet.kernels.native import Native, native, native_of
 from teamnet.kernels.view import Record, View
 from teamnet.units.dispatch import dispatcher_of, operation_numbers, plain_dispatcher_of
@@ -68,9 +68,14 @@ def compile_rule(kind: type[LayerRule]) -> Native:
 
 
 @cache
-def compile_function(name: str) -> Native:
-    """A hidden function, loaded; compiled first if the cache has it not."""
-    return native_of(f"function.{name}", applied(hidden_function(name)))
+def compile_function(function: Function) -> Native:
+    """A hidden function, loaded; compiled first if the cache has it not.
+
+    Raises:
+        SpecError: a user's own does not compile; with the line.
+    """
+    name = function.name if isinstance(function, UserFunction) else function
+    return native_of(f"function.{name}", applied(hidden_function(function)))
 
 
 def compile_all(flow: Dataflow, module: str, name: str) -> None:

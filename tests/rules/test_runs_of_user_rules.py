@@ -13,8 +13,8 @@ import pytest
 
 from teamnet import TeamAgent, TrainedPolicy
 from teamnet.errors import CheckpointError, SpecError
+from teamnet.kernels.user_file import Source
 from teamnet.rules.loading import find_rule
-from teamnet.rules.source import Source
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.training.saving import IfPresent, Saving

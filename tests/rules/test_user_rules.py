@@ -12,9 +12,9 @@ import pytest
 from teamnet.dataflow.check import check_flow
 from teamnet.dataflow.graph import Dataflow
 from teamnet.errors import SpecError
+from teamnet.kernels.user_file import source_of
 from teamnet.rules.loading import find_rule
 from teamnet.rules.registry import built_in_rules
-from teamnet.rules.source import source_of
 from teamnet.team.call_exchange import CallExchange, CallWorker
 from teamnet.team.crew import ThreadCrew
 from teamnet.team.ledger import foretell
@@ -109,12 +109,12 @@ MISTAKES = {
     "a shape that does not fit": ("mask[row, 0]", "mask[row, 0, 0]", "mask[row, 0, 0]"),
     "an index out of range": ("for j in range(unit.size)", "for j in range(unit.fan_in)", "unit.credit[row, j] ="),
     "an array that is made": (
-        "unit.decay[row] =", "more = np.zeros(3)\n            unit.decay[row] = more[0] +", "perform"
+        "unit.decay[row] =", "more = np.zeros(3)\n            unit.decay[row] = more[0] +", "@operation"
     ),
     "a product of arrays": (
-        "unit.decay[row] =", "unit.credit[:] = below @ unit.incoming.value\n            unit.decay[row] =", "perform"
+        "unit.decay[row] =", "unit.credit[:] = below @ unit.incoming.value\n            unit.decay[row] =", "@operation"
     ),
-    "a function of the C library": ("unit.decay[row] =", "unit.decay[row] = np.exp(-unit.scale) *", "perform"),
+    "a function of the C library": ("unit.decay[row] =", "unit.decay[row] = np.exp(-unit.scale) *", "@operation"),
     "an array that is replaced": (
         "unit.decay[row] =", "unit.credit = unit.activation\n            unit.decay[row] =", "unit.credit = "
     ),
@@ -136,8 +136,7 @@ def test_a_mistake_is_refused_with_its_line(mistake: tuple[str, str, str], tmp_p
     assert right in PERTURBATION
     with pytest.raises(SpecError) as refusal:
         check_rules(teams_of(rule_of(text, tmp_path)()))
-    where = f"{tmp_path / 'own.py'}:{_line_with(text, line)}" if line != "perform" else "perform"
-    assert refusal.value.where == where
+    assert refusal.value.where == f"{tmp_path / 'own.py'}:{_line_with(text, line)}"
 
 
 def test_what_mirrors_nothing_is_refused(tmp_path: Path):

@@ -15,7 +15,7 @@ from teamnet.errors import SpecError, nearest
 from teamnet.spec.check import check_run
 from teamnet.spec.files import from_plain, to_plain
 from teamnet.spec.resolve import Interface, fit_depth
-from teamnet.spec.run import RunSpec
+from teamnet.spec.run import KEPT_TEXTS, RunSpec
 from teamnet.study.sweep.ranges import EXAMPLES, Range, parse_range, types_of
 
 _SET_BY_THE_SWEEP = types.MappingProxyType({
@@ -62,7 +62,7 @@ def known_fields(kind: Any = RunSpec) -> dict[str, Any]:
     """Every field of a spec by its dotted path, with its type annotation; not the text of a rule's file."""
     found = {}
     for name, hint in typing.get_type_hints(kind).items():
-        if name in ("settings", "source"):
+        if name in KEPT_TEXTS:
             continue
         nested = [option for option in types_of(hint) if dataclasses.is_dataclass(option)]
         for option in nested:

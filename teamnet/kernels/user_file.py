@@ -1,4 +1,4 @@
-"""Where a rule that is not of this package comes from: the text of its file, which travels with it."""
+"""Files of users, with rules or hidden functions: their text travels with what is defined in them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from typing import Any
 
 from teamnet.errors import SpecError
 
-_PREFIX = "teamnet_rule_"
+_PREFIX = "teamnet_user_"
+_SHOWN = 300
 
 
 @dataclass(frozen=True)
 class Source:
-    """The file of a rule. Two with the same text are the same, wherever they were read.
+    """A user's file. Two with the same text are the same, wherever they were read.
 
     Args:
         text: of the file.
@@ -63,6 +64,26 @@ class Source:
 
 
 _SOURCE = "__teamnet_source__"
+
+
+def read_source(path: str, where: str, kept: str | None = None) -> Source:
+    """A file as it is now, or as a run has kept it.
+
+    Args:
+        path: of the file.
+        where: the field of the spec that names it, for messages.
+        kept: its text, if the run has it.
+
+    Raises:
+        SpecError: it cannot be read.
+    """
+    if kept is not None:
+        return Source(kept, path)
+    try:
+        return Source(Path(path).read_text(), path)
+    except (OSError, ValueError) as error:
+        found = str(error)[:_SHOWN]
+        raise SpecError(where, expected="a file that can be read", found=found, mend="Give its path.") from None
 
 
 def source_of(kind: type) -> Source | None:

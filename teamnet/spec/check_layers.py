@@ -1,0 +1,59 @@
+"""Refusals of options of single layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from teamnet.errors import SpecError
+from teamnet.rules.feedback import ErrorsDown
+from teamnet.rules.loading import with_settings
+from teamnet.rules.registry import built_in_rules
+from teamnet.spec.functions import function_of
+from teamnet.spec.layer_options import check_layer_options, options_of_layer
+from teamnet.spec.rules import rule_of
+from teamnet.spec.run import RunSpec, spec_of_team
+
+
+def check_layers(spec: RunSpec, check_run: Callable[[RunSpec], None], *, acting: bool) -> None:
+    """Refuse options of single layers that the layers or their rule do not have.
+
+    Args:
+        spec: of the run.
+        check_run: refuses values of a run, as a layer's own settings of a rule may be.
+        acting: whether the team is only to act, so that a user's rule need not be executed.
+
+    Raises:
+        SpecError: naming the layer or the setting.
+    """
+    depth = len(spec.hidden) + 1
+    teams = {name: team for name, team in (("actor", spec.actor), ("critic", spec.critic)) if team is not None}
+    check_layer_options(spec.layers, dict.fromkeys(teams, depth))
+    for name, team in teams.items():
+        its = spec_of_team(spec, team)
+        for number in range(1, depth + 1) if spec.layers else ():
+            own = options_of_layer(spec.layers, name, number, depth)
+            where = f"layers, {name} layer {number}"
+            if own.function:
+                function_of(spec, own.function)
+            if own.units != "gaussian" and own.function:
+                raise SpecError(
+                    where, expected="a function of Gaussian units", found=f"{own.function} of {own.units} units",
+                    mend="Leave the function out: the unit type says what the mean is.",
+                )
+            if acting:
+                continue
+            rule = rule_of(its)
+            if own.units not in rule.hidden_types:
+                raise SpecError(
+                    where, expected=f"units that {its.rule} can train: {', '.join(rule.hidden_types)}",
+                    found=own.units, mend="Choose another rule, such as reinforce, or Gaussian units.",
+                )
+            if own.reads and isinstance(rule, ErrorsDown) and rule.ships:
+                raise SpecError(
+                    where, expected="the layer below alone where products are sent down", found=f"reads {own.reads}",
+                    mend="Use --feedback mirror.",
+                )
+            changed = with_settings(rule, own.settings).settings() if own.settings else {}
+            if changed and its.rule in built_in_rules():
+                check_run(replace(its, layers=(), actor=None, critic=None, **changed))

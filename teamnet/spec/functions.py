@@ -1,0 +1,54 @@
+"""Hidden functions by what a user calls them: a name, or ``FILE.py:NAME`` for one of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from teamnet.errors import SpecError, nearest, shown
+from teamnet.kernels.hidden import ALIASES, FUNCTIONS, UserFunction
+from teamnet.kernels.user_file import read_source
+from teamnet.spec.run import RunSpec
+
+
+def function_of(spec: RunSpec, reference: str) -> str | UserFunction:
+    """The hidden function that a run means by a name; a user's own from the copy of its file that the run has.
+
+    Raises:
+        SpecError: there is none.
+    """
+    path, colon, name = reference.rpartition(":")
+    if not colon or not path.endswith(".py"):
+        known = (*FUNCTIONS, *ALIASES)
+        if reference not in known:
+            raise SpecError(
+                "function", expected=f"one of {', '.join(known)}, or FILE.py:NAME", found=shown(reference),
+                mend=nearest(reference, known),
+            )
+        return reference
+    kept = dict(spec.function_files).get(path)
+    return UserFunction(read_source(path, "function", kept), name)
+
+
+def with_functions(spec: RunSpec) -> RunSpec:
+    """The spec with the files of all functions that are a user's own, as they are now unless it has them already.
+
+    Raises:
+        SpecError: a function is unknown, or its file has a mistake; with the line.
+    """
+    files = {}
+    for reference in _references(spec):
+        found = function_of(spec, reference)
+        if isinstance(found, UserFunction):
+            found.check()
+            files[found.source.path] = found.source.text
+    return replace(spec, function_files=tuple(files.items()))
+
+
+def _references(spec: RunSpec) -> Iterator[str]:
+    yield spec.function
+    for text in spec.layers:
+        _, _, option = text.partition(":")
+        name, _, value = option.partition("=")
+        if name == "function":
+            yield value
