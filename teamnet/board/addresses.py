@@ -33,29 +33,31 @@ def addresses_of(board: Board, unit: UnitSpec, peers: int = 1, *, shared: bool =
 
 
 def _reads(board: Board, step: Step, joined: dict[tuple[int, int], np.ndarray]) -> np.ndarray:
-    """The records of what a step reads: one for each parameter, then those that are read beside the first ones.
+    """The records of what a step reads: one for each parameter, then the parts of those that have several.
 
     Args:
         board: of the unit's node.
         step: of the unit.
-        joined: memory for publications side by side, by the place of the parameter and the bytes; steps share it.
+        joined: memory for publications side by side, by the place of the parameter and the width; steps share it.
     """
-    records = np.zeros(max(len(step.reads), len(step.parts) + step.reads.count(None)), READ.dtype)
-    beside = len(step.reads)
-    for place, read in enumerate(step.reads):
-        if not read:
-            continue
-        slots = [board.flow.slots[part.slot] for part in read.parts]
-        _fill(records[place], _read(board, read))
-        if read.beside:
-            columns = sum(slot.size for slot in slots)
-            memory = joined.setdefault((place, columns), np.zeros((slots[0].rows, columns)))
+    parameters = [read.parts if read else () for read in step.reads]
+    several = [parts for parts in parameters if len(parts) > 1]
+    records = np.zeros(len(parameters) + sum(map(len, several)), READ.dtype)
+    free = len(parameters)
+    for place, parts in enumerate(parameters):
+        if len(parts) == 1:
+            _fill(records[place], _read(board, parts[0]))
+        elif parts:
+            slots = [board.flow.slots[part.slot] for part in parts]
+            shape = slots[0].rows, sum(slot.size for slot in slots)
+            memory = joined.setdefault((place, shape[1]), np.zeros(shape))
             _fill(records[place], {
-                "others": len(read.beside), "beside": beside, "columns": columns, "joined": memory.ctypes.data,
+                "address": memory.ctypes.data, "rows": shape[0], "width": shape[1], "parts": free,
+                "part_count": len(parts),
             })
-        for part in read.beside:
-            _fill(records[beside], _read(board, part))
-            beside += 1
+            for part in parts:
+                _fill(records[free], _read(board, part))
+                free += 1
     return records
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from teamnet.kernels.calls import compiled_once
 from teamnet.kernels.compile import kernel
 from teamnet.kernels.constants import BETA1, BETA2, CORRECTED_UPDATES, EPSILON
-from teamnet.kernels.memory import flat
+from teamnet.kernels.memory import flat, vector
 
 
 @kernel
@@ -35,20 +35,27 @@ def ascend(unit, synapses):
 
     The synapses that leave a unit have the rates of the layers that they lead to.
     """
-    compiled_once()
-    parameters, gradient = flat(synapses.value), flat(synapses.gradient)
-    first, second = flat(synapses.first), flat(synapses.second)
-    power1, power2 = unit.power1, unit.power2
-    correct1, correct2 = 1.0 / (1.0 - power1), 1.0 / (1.0 - power2)
     begin = 0
     for part in range(synapses.parts):
-        rate, end = rate_of(unit, synapses, part), begin + int(synapses.rates[part, 0])
-        for k in range(begin, end):
-            g = gradient[k]
-            first[k] = BETA1 * first[k] + (1.0 - BETA1) * g
-            second[k] = BETA2 * second[k] + (1.0 - BETA2) * (g * g)
-            parameters[k] += rate * (first[k] * correct1) / (np.sqrt(second[k] * correct2) + EPSILON)
-        begin = end
+        _ascend(unit, synapses, rate_of(unit, synapses, part), 8 * begin, int(synapses.rates[part, 0]))
+        begin += int(synapses.rates[part, 0])
+
+
+@kernel
+def _ascend(unit, synapses, rate, offset, count):
+    """The same of ``count`` synapses, bytes from the first one."""
+    compiled_once()
+    parameters = vector(synapses.value.ctypes.data + offset, count)
+    gradient = vector(synapses.gradient.ctypes.data + offset, count)
+    first = vector(synapses.first.ctypes.data + offset, count)
+    second = vector(synapses.second.ctypes.data + offset, count)
+    power1, power2 = unit.power1, unit.power2
+    correct1, correct2 = 1.0 / (1.0 - power1), 1.0 / (1.0 - power2)
+    for k in range(count):
+        g = gradient[k]
+        first[k] = BETA1 * first[k] + (1.0 - BETA1) * g
+        second[k] = BETA2 * second[k] + (1.0 - BETA2) * (g * g)
+        parameters[k] += rate * (first[k] * correct1) / (np.sqrt(second[k] * correct2) + EPSILON)
 
 
 @kernel

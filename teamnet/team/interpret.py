@@ -9,6 +9,7 @@ import numpy as np
 from teamnet.team.in_turn import FINE
 from teamnet.units.layout import STEP, UNIT
 from teamnet.units.publishing import write_slots
+from teamnet.units.reading import join_reads
 from teamnet.units.timing import finish
 from teamnet.units.unit import Unit
 
@@ -28,6 +29,7 @@ def interpret_in_turn(units: Sequence[Unit]) -> Callable[[np.ndarray], int]:
         broken = FINE
         for number, step in order.tolist():
             unit, at = UNIT(units[number].address), units[number].step_address(step)
+            join_reads(unit, STEP(at))
             units[number].perform(records[number], at)
             write_slots(unit, STEP(at))
             if step == unit.step_count - 1 and not finish(unit) and broken < 0:

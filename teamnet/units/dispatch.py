@@ -7,42 +7,9 @@ from collections.abc import Callable
 
 from teamnet.dataflow.layers import LayerRule
 from teamnet.kernels.compile import Kernel, kernel
-from teamnet.kernels.memory import matrix
 from teamnet.kernels.view import Record
-from teamnet.units.layout import READ, STEP, unit_of
-
-_READ = READ.size
-
-
-@kernel
-def read_slot(unit, step, number):
-    """What a step reads, ``(rows, numbers)``; no rows where there is nothing.
-
-    One publication is not copied; several are, side by side.
-    """
-    read = READ(step.reads + _READ * number)
-    if read.others == 0:
-        return _publication(unit, read)
-    joined = matrix(read.joined, read.rows, read.columns)
-    first = _copy_columns(_publication(unit, read), joined, 0)
-    for other in range(read.beside, read.beside + read.others):
-        first = _copy_columns(_publication(unit, READ(step.reads + _READ * other)), joined, first)
-    return joined
-
-
-@kernel
-def _publication(unit, read):
-    place = (unit.step * read.rounds + read.number) & read.mask
-    return matrix(read.address + place * read.stride, read.rows, read.width)
-
-
-@kernel
-def _copy_columns(part, joined, first):
-    """Copy to the columns from ``first`` on; returns the next one."""
-    for row in range(part.shape[0]):
-        for j in range(part.shape[1]):
-            joined[row, first + j] = part[row, j]
-    return first + part.shape[1]
+from teamnet.units.layout import STEP, unit_of
+from teamnet.units.reading import read_slot
 
 
 def parameters_of(operation: Kernel) -> int:

@@ -40,18 +40,20 @@ WRITE = View("write", _kinds("i", "own", "number", "puts", "publishes"))
 step does: to put the numbers there, to count it."""
 
 READ = View("read", _kinds(
-    "i", "address", "counter", "rounds", "number", "mask", "stride", "rows", "width", "others", "beside", "joined",
-    "columns",
+    "i", "address", "counter", "rounds", "number", "mask", "stride", "rows", "width", "parts", "part_count",
 ))
 """A publication that a step reads; of one that comes along with another slot ``counter`` is the other slot's.
 
-``counter`` is 0 where there is nothing to wait for, and ``rows`` where there is nothing to read. Of publications that
-are read side by side ``others`` follow the first one, from number ``beside`` on among the reads of the step; all are
-copied to ``columns`` numbers a row at the address ``joined``.
+``counter`` is 0 where there is nothing to wait for, and ``rows`` where there is nothing to read. Several publications
+side by side are memory of the unit, to which ``part_count`` others are copied, from number ``parts`` on among the reads
+of the step.
 """
 
-STEP = View("step", _kinds("i", "operation", "reads", "read_count", "writes", "write_count"))
-"""A step: the number of its operation, and where its reads and writes are."""
+STEP = View("step", _kinds("i", "operation", "reads", "read_count", "joins", "writes", "write_count"))
+"""A step: the number of its operation, and where its reads and writes are.
+
+Of the reads ``joins`` are several publications side by side; their parts are counted, too.
+"""
 
 BASE: Kinds = {
     **_kinds(

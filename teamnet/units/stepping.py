@@ -6,6 +6,7 @@ from teamnet.kernels.calls import call_operation
 from teamnet.kernels.compile import kernel
 from teamnet.units.layout import STEP, UNIT
 from teamnet.units.publishing import write_slots
+from teamnet.units.reading import join_reads
 
 _STEP = STEP.size
 
@@ -18,6 +19,9 @@ def do_step(address, number):
     """
     unit = UNIT(address)
     at = unit.steps + _STEP * number
+    step = STEP(at)
+    if step.joins != 0:
+        join_reads(unit, step)
     done = call_operation(unit.perform, address, at) == 0
-    write_slots(unit, STEP(at))
+    write_slots(unit, step)
     return done

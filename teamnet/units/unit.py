@@ -145,6 +145,7 @@ class Unit:
                     mend=nearest(step.operation, self._code.numbers),
                 )
             record["operation"], record["reads"], record["read_count"] = operation, reads.ctypes.data, len(reads)
+            record["joins"] = np.count_nonzero(reads["part_count"])
             record["writes"], record["write_count"] = writes.ctypes.data, len(writes)
         self._timestamps = np.zeros((len(steps), 4), np.int64)
         self._fill(self.record, {
