@@ -148,3 +148,9 @@ def test_a_trained_policy_reads_what_its_layers_read(tmp_path: Path, layers: tup
     g = np.logaddexp(0, h @ state["actor.2.incoming.value"] + state["actor.2.biases.value"][0])
     out = np.concatenate([p, g]) @ state["actor.3.incoming.value"] + state["actor.3.biases.value"][0]
     assert policy.predict(p)[0] == out.argmax()
+
+
+def test_activations_of_two_values_travel_as_bits():
+    spec = _spec("actor.hidden:units=sign", method="reinforce")
+    activation = train(spec, LOCAL, None)[0]["communication"]["edges"]["activation"]
+    assert activation["bytes"] == activation["messages"] / 4 * (1 + 1 + 8 * 6 + 8 * 5)
