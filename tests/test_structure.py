@@ -10,7 +10,8 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "teamnet"
 ORDER = [
-    "errors", "kernels", "dataflow", "operations", "rules", "spec", "units", "board", "team", "training", "study", "cli"
+    "errors", "values", "kernels", "dataflow", "operations", "rules", "spec", "units", "board", "team", "training",
+    "study", "cli",
 ]
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -18,17 +18,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from types import MappingProxyType
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from teamnet.dataflow.layers import LayerSpec
 from teamnet.dataflow.ports import Draft, episode_mask, inputs, step, td_error, top
+from teamnet.errors import SpecError
 from teamnet.kernels.compile import kernel
 from teamnet.kernels.memory import copy, fill, flat
 from teamnet.operations.acting import predict, sample
 from teamnet.operations.learning import accumulate_all, learn, note, part
 from teamnet.rules.feedback import ErrorsDown
-from teamnet.rules.map_propagation import MapPropagation
+from teamnet.rules.map_propagation import MOST_STEPS, MapPropagation, check_settling
 from teamnet.rules.rule import PER_ROW, Array, PrivateArray, Unit, operation
+from teamnet.values import check_count
 
 
 class AsynchronousMapPropagation(ErrorsDown):
@@ -42,6 +44,7 @@ class AsynchronousMapPropagation(ErrorsDown):
 
     name = "map-async"
     hidden_types = ("gaussian",)
+    in_all_teams = True
     presets: ClassVar = MappingProxyType({name: lambda spec: replace(spec, rule=AsynchronousMapPropagation.name)})
 
     settle_steps: int = 20
@@ -54,6 +57,19 @@ class AsynchronousMapPropagation(ErrorsDown):
     })
     settle = MapPropagation.settle
     refresh = MapPropagation.refresh
+
+    def check(self, run: Any, *, single_step: bool) -> None:
+        """See :meth:`teamnet.rules.rule.Rule.check`."""
+        super().check(run, single_step=single_step)
+        check_settling(self)
+        check_count("settle_steps", self.settle_steps, 0, MOST_STEPS)
+        check_count("acting_steps", self.acting_steps, 1, MOST_STEPS)
+        if single_step:
+            raise SpecError(
+                "rule", expected="another rule for a task of one step", found=repr(self.name),
+                mend=f"Use --rule {MapPropagation.name}: asynchronous MAP propagation carries its values from step to "
+                "step.",
+            )
 
     @property
     def may_run_free(self) -> bool:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from teamnet.dataflow.layers import LayerSpec
 from teamnet.dataflow.ports import Draft, SlotSpec, carried_beside, inputs, step
@@ -29,6 +29,7 @@ from teamnet.operations.chain import chain
 from teamnet.operations.learning import ascend_all, correlate, find_batch_gradients, find_gradients
 from teamnet.rules.feedback import ErrorsDown, backproject, feed_back
 from teamnet.rules.rule import PER_NEURON, PER_SYNAPSE, Array, PrivateArray, Unit, operation
+from teamnet.values import check_number
 
 
 class Backpropagation(ErrorsDown):
@@ -48,6 +49,11 @@ class Backpropagation(ErrorsDown):
     private: ClassVar = MappingProxyType({
         "entropy_error": PER_NEURON, "entropy_products": PrivateArray(("rows", "fan_in")), "bonus": PER_SYNAPSE,
     })
+
+    def check(self, run: Any, *, single_step: bool) -> None:
+        """See :meth:`teamnet.rules.rule.Rule.check`."""
+        super().check(run, single_step=single_step)
+        check_number("entropy", self.entropy, "0 or more", self.entropy >= 0, "Use 0 for no regularisation.")
 
     def state(self) -> Mapping[str, PrivateArray]:
         """See :meth:`teamnet.rules.rule.Rule.state`; without entropy there is no bonus."""

@@ -10,17 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from types import MappingProxyType
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from teamnet.dataflow.layers import LayerSpec
 from teamnet.dataflow.ports import Draft, SlotSpec, Target, above, carried, step, td_error, top, trace_mask
 from teamnet.dataflow.slots import Key, Read
+from teamnet.errors import SpecError
 from teamnet.kernels.arithmetic import add_products
 from teamnet.kernels.calls import compiled_once
 from teamnet.kernels.compile import kernel
 from teamnet.kernels.memory import copy, fill, flat
 from teamnet.rules.rule import PER_NEURON, Array, PrivateArray, Unit, operation
 from teamnet.rules.traces import TraceRule
+from teamnet.values import check_number
 
 
 @kernel
@@ -63,6 +65,32 @@ class ErrorsDown(TraceRule):
         "feedback_sum": PER_NEURON, "products": PrivateArray(("rows", "fan_in")),
         "transposed": PrivateArray(("size", "fan_in")),
     })
+
+    def check(self, run: Any, *, single_step: bool) -> None:
+        """See :meth:`teamnet.rules.rule.Rule.check`."""
+        super().check(run, single_step=single_step)
+        if self.feedback == "kolen-pollack":
+            mend = "Weight decay is what brings both ends of a synapse together; try 1e-4."
+            check_number("forgetting", self.forgetting, "between 0 and 1", 0 < self.forgetting < 1, mend)
+        else:
+            right = 0 <= self.forgetting < 1
+            check_number("forgetting", self.forgetting, "0 or more and below 1", right, "Use 0 for no weight decay.")
+        if self.ships and run.tolerance:
+            raise SpecError(
+                "tolerance", expected="0 with --feedback shipped", found=str(run.tolerance),
+                mend="Leave it out: products that are sent down have no threshold.",
+            )
+        if self.td_error == "passed-down" and (single_step or run.tolerance or not self.can_pass_down):
+            raise SpecError(
+                "td_error", expected="broadcast with this rule and task", found=self.td_error,
+                mend="It comes down with the first errors of sweeps or descents of all teams, which must be sent in "
+                "every step (no --tolerance), in tasks of many steps.",
+            )
+
+    @property
+    def can_pass_down(self) -> bool:
+        """Whether the output publishes its first errors before it learns."""
+        return False
 
     @operation
     def send(unit: Unit) -> None:

@@ -15,6 +15,7 @@ from teamnet.kernels.user_file import Source, read_source, source_of
 from teamnet.rules.registry import built_in_rules
 from teamnet.rules.rule import Rule
 
+_SHOWN = 300
 ENTRY_POINTS = "teamnet.rules"
 """The group of entry points under which other packages offer rules."""
 
@@ -37,8 +38,8 @@ def find_rule(reference: str) -> type[Rule]:
     for entry in entry_points(group=ENTRY_POINTS):
         if entry.name == reference:
             return _imported(reference, entry.module, entry.attr)
-    module, colon, name = reference.partition(":")
-    if colon:
+    module, _, name = reference.partition(":")
+    if module and name:
         return _imported(reference, module, name)
     raise SpecError(
         "rule", expected="the name of a rule, a file FILE.py, or module:Class", found=shown(reference),
@@ -56,7 +57,8 @@ def _imported(reference: str, module: str, name: str) -> type[Rule]:
         found = getattr(sys.modules.get(module) or importlib.import_module(module), name)
     except Exception as error:  # what a module raises that is imported can be anything
         raise SpecError(
-            "rule", expected=f"a class that can be imported as {reference}", found=f"{type(error).__name__}: {error}",
+            "rule", expected="module:Class of a module that can be imported",
+            found=f"{shown(reference)}, with {type(error).__name__}: {str(error)[:_SHOWN]}",
             mend="Install its package, or give the path of its file.",
         ) from None
     if not (isinstance(found, type) and issubclass(found, Rule)):

@@ -29,6 +29,7 @@ from typing import Any, ClassVar, Literal
 
 from teamnet.dataflow.layers import LayerSpec
 from teamnet.dataflow.ports import Draft, inputs, step
+from teamnet.errors import SpecError
 from teamnet.kernels.compile import kernel
 from teamnet.kernels.memory import flat
 from teamnet.kernels.unit_types import GAUSSIAN
@@ -36,6 +37,7 @@ from teamnet.operations.acting import find_error, predict
 from teamnet.operations.chain import chain
 from teamnet.rules.feedback import ErrorsDown, feed_back
 from teamnet.rules.rule import PER_NEURON, Array, Unit, operation
+from teamnet.values import check_count, check_number
 
 _LUNARLANDER = {"anneal_steps": 600_000, "discount": 0.99}
 """A longer horizon: landing pays a hundred steps after one has learned not to crash."""
@@ -63,6 +65,10 @@ def _tuned(spec: Any, schedule: str) -> Any:
     return replace(spec, **_LUNARLANDER) if spec.task == "lunarlander" else spec
 
 
+MOST_STEPS = 100_000
+"""Settle steps in one environment step."""
+
+
 class MapPropagation(ErrorsDown):
     """MAP propagation with its schedules; without settle steps ``jacobi`` is REINFORCE.
 
@@ -85,6 +91,23 @@ class MapPropagation(ErrorsDown):
     exchange_every: int = 1
 
     private: ClassVar = MappingProxyType({"residual": PER_NEURON, "moved": PER_NEURON})
+
+    def check(self, run: Any, *, single_step: bool) -> None:
+        """See :meth:`teamnet.rules.rule.Rule.check`."""
+        super().check(run, single_step=single_step)
+        check_settling(self)
+        check_count("settle_steps", self.settle_steps, 1 if self.can_pass_down else 0, MOST_STEPS)
+        check_count("exchange_every", self.exchange_every, 1, MOST_STEPS)
+        if self.exchange_every != 1 and self.schedule != "jacobi":
+            raise SpecError(
+                "exchange_every", expected="1 with this schedule", found=str(self.exchange_every),
+                mend="Use --schedule jacobi: no other settles between exchanges.",
+            )
+
+    @property
+    def can_pass_down(self) -> bool:
+        """See :attr:`teamnet.rules.feedback.ErrorsDown.can_pass_down`."""
+        return self.schedule != "jacobi"
 
     def steps(self, layer: LayerSpec) -> Iterator[Draft]:
         """What the units do in an environment step."""
@@ -205,6 +228,14 @@ class MapPropagation(ErrorsDown):
             else:
                 yield step("find_solved_gate", (), ["gate"])
         yield from self.trace_down(layer, below=ups, last=last - 1)
+
+
+def check_settling(rule: Any) -> None:
+    """Refuse a step size with which settling diverges."""
+    check_number(
+        "step_size", rule.step_size, "0 < step_size < 2", 0 < rule.step_size < 2,
+        "Use 0.5, as the paper does; from 2 on settling always diverges.",
+    )
 
 
 @kernel

@@ -50,6 +50,8 @@ class PrivateArray(NamedTuple):
     initial: float = 0.0
 
 
+_OF_CLASSES = ("name", "uses_mirrors", "hidden_types", "in_all_teams", "presets", "private")
+"""What a class says of its rule, and no setting."""
 _EXTENTS = ("rows", "size", "fan_in", "fan_out", "inputs", "outputs", "traces")
 """Names that extents of private arrays may have."""
 PER_NEURON = PrivateArray(("rows", "size"))
@@ -74,6 +76,8 @@ class Rule:
     name: ClassVar[str] = ""
     uses_mirrors: ClassVar[bool] = False
     """Whether hidden units multiply what comes from above with a copy of the synapses that leave them."""
+    in_all_teams: ClassVar[bool] = False
+    """Whether a run has this rule in all of its teams or in none."""
     hidden_types: ClassVar[tuple[str, ...]] = HIDDEN_TYPES
     """The unit types that hidden units may have."""
     private: ClassVar[Mapping[str, PrivateArray]] = MappingProxyType({})
@@ -98,7 +102,7 @@ class Rule:
             if name not in vars(cls) and "ClassVar" not in str(annotated[name]):
                 raise TypeError(f"setting {name!r} needs a usual value, such as {name}: float = 0.1")
         for name, value in vars(cls).items():
-            public = not name.startswith("_") and name not in ("name", "uses_mirrors", "hidden_types", *annotated)
+            public = not name.startswith("_") and name not in (*_OF_CLASSES, *annotated)
             if public and isinstance(value, int | float | str):
                 raise TypeError(f"setting {name!r} needs its type: {name}: {type(value).__name__} = {value!r}")
         for name, array in vars(cls).get("private", {}).items():
@@ -114,6 +118,17 @@ class Rule:
     def settings(self) -> dict[str, Any]:
         """The values of all settings by name."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+    def check(self, run: Any, *, single_step: bool) -> None:
+        """Refuse settings that make no sense, and runs that the rule cannot train.
+
+        Args:
+            run: the :class:`~teamnet.spec.run.RunSpec`, as the team sees it that has the rule.
+            single_step: whether episodes of the task have one step.
+
+        Raises:
+            SpecError: naming the setting.
+        """
 
     def slots(self, layer: LayerSpec) -> Iterable[SlotSpec]:
         """The slots that the units of a layer write beside their activations."""

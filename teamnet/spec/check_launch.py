@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from teamnet.errors import SpecError, shown
-from teamnet.spec.check import check_choice, check_number
 from teamnet.spec.files import check_types
 from teamnet.spec.run import LaunchSpec, RunSpec
+from teamnet.values import check_choice, check_number
 
 _LONGEST_GRAIN = 30
 

@@ -8,9 +8,9 @@ from teamnet.errors import SpecError, nearest, shown
 from teamnet.rules.loading import find_rule, is_reference
 from teamnet.rules.registry import built_in_rules
 from teamnet.rules.rule import Preset
-from teamnet.spec.check import check_choice
 from teamnet.spec.rules import rule_of, with_source
 from teamnet.spec.run import RunSpec, TeamSpec
+from teamnet.values import check_choice
 
 ENVIRONMENTS = {
     "cartpole": "CartPole-v1",
@@ -20,8 +20,6 @@ ENVIRONMENTS = {
 }
 """The presets that are Gymnasium environments."""
 
-SINGLE_STEP_TASKS = ("multiplexer", "regression")
-"""The presets that are tasks of our own, in which every sample is an episode of one step."""
 
 _CARTPOLE = RunSpec(
     "cartpole", episodes=1000, anneal_steps=50_000,

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+SINGLE_STEP_TASKS = ("multiplexer", "regression")
+"""Tasks whose episodes have one step."""
+
 
 @dataclass(frozen=True)
 class TeamSpec:

@@ -13,12 +13,12 @@ from importlib.util import find_spec
 from typing import Any
 
 from teamnet.errors import ResourceError
-from teamnet.spec.check import check_choice
 from teamnet.spec.files import to_plain
 from teamnet.spec.presets import ENVIRONMENTS, environment_id, preset
 from teamnet.study.episode_log import EpisodeLog
 from teamnet.study.kept_run import content_of_run
 from teamnet.training.spaces import make_environment
+from teamnet.values import check_choice
 
 ALGORITHMS = ("a2c", "ppo")
 

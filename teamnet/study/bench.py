@@ -21,7 +21,6 @@ import numpy as np
 
 from teamnet.dataflow.layers import LayerSpec
 from teamnet.kernels.constants import TIMED_EVERY
-from teamnet.spec.check import check_choice, check_count
 from teamnet.spec.presets import preset
 from teamnet.spec.resolve import build_teams
 from teamnet.spec.run import LaunchSpec, RunSpec
@@ -34,6 +33,7 @@ from teamnet.team.local import LocalExchange
 from teamnet.team.partition import divide_all
 from teamnet.training.run import Run
 from teamnet.units.streams import initial_weights
+from teamnet.values import check_choice, check_count
 
 _LEDGER, _SNAPSHOTS = "ledger", "snapshots"
 

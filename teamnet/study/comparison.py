@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from teamnet.rules.loading import is_reference
-from teamnet.spec.check import MOST_SEEDS, check_choice, check_count, check_folder
+from teamnet.spec.check import MOST_SEEDS, check_folder
 from teamnet.spec.files import to_plain
 from teamnet.spec.presets import ENVIRONMENTS, METHODS, preset
 from teamnet.spec.run import LaunchSpec
@@ -21,6 +21,7 @@ from teamnet.study.rates import ENDLESS
 from teamnet.training.registry import check_installed, reward_threshold
 from teamnet.training.run import Run
 from teamnet.training.run_files import check_writable
+from teamnet.values import check_choice, check_count
 
 _PATIENCE = 10
 _LARGEST_SEED = 2**32 - 1

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from teamnet.spec.check import check_count
 from teamnet.training.learning_curve import WINDOW
+from teamnet.values import check_count
 
 
 class EpisodeLog:

@@ -13,11 +13,9 @@ import numpy as np
 from gymnasium.wrappers import RecordVideo
 
 from teamnet.errors import CheckpointError, EnvironmentRefused, SpecError
-from teamnet.spec.check import check_count
 from teamnet.spec.files import from_plain
-from teamnet.spec.presets import SINGLE_STEP_TASKS
 from teamnet.spec.resolve import build_teams
-from teamnet.spec.run import LaunchSpec, RunSpec
+from teamnet.spec.run import SINGLE_STEP_TASKS, LaunchSpec, RunSpec
 from teamnet.team.state import check_layers
 from teamnet.training.checkpoint import load_checkpoint, newest_checkpoint
 from teamnet.training.environments import misbehaviour
@@ -27,6 +25,7 @@ from teamnet.training.single_step import SingleStepTask, make_single_step_task
 from teamnet.training.statistics import cannot_freeze
 from teamnet.training.trained_policy import TrainedPolicy, trained_environment
 from teamnet.training.watch import Watch
+from teamnet.values import check_count
 
 MOST_STEPS = 100_000
 """Environment steps of an episode, if its end is not given and the environment has none."""

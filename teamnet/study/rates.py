@@ -12,8 +12,8 @@ from typing import Any
 import psutil
 
 from teamnet.errors import SpecError
-from teamnet.spec.check import check_count
 from teamnet.training.run import Run
+from teamnet.values import check_count
 
 ENDLESS = 2**40
 """Environment steps of a run that ends on demand."""

@@ -41,6 +41,7 @@ def check_rules(teams: Teams, *, compiled: bool = True) -> None:
             array does not fit its slot; an operation does not compile; or an array carries something from one
             environment step to the next that is not part of the state. With the line of the rule's file.
     """
+    _check_threshold(teams)
     users = [layer for team in teams for layer in team if not type(layer.rule).__module__.startswith("teamnet.")]
     differing = [
         layer for team in teams for layer in team
@@ -63,6 +64,18 @@ def check_rules(teams: Teams, *, compiled: bool = True) -> None:
     for kind in dict.fromkeys(type(layer.rule) for layer in users):
         compile_rule(kind)
     _check_state(small)
+
+
+def _check_threshold(teams: Teams) -> None:
+    """Refuse a send threshold where no slot with one is published twice in a step: nothing would be held back."""
+    if not any(layer.tolerance for team in teams for layer in team):
+        return
+    flow = Dataflow(teams)
+    if not any(slot.channel.threshold >= 0.0 and flow.rounds(slot.key) > 1 for slot in flow.published()):
+        raise SpecError(
+            "tolerance", expected="a rule that publishes activations or errors several times in a step",
+            found="one that publishes each once", mend="Use 0: nothing would be held back.",
+        )
 
 
 def _check_operations(flow: Dataflow, layer: LayerSpec) -> None:

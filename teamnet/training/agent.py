@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from teamnet.errors import SpecError, nearest
-from teamnet.spec.check import check_count, check_folder
+from teamnet.spec.check import check_folder
 from teamnet.spec.files import from_plain, to_plain
 from teamnet.spec.presets import method_of
 from teamnet.spec.presets import preset as preset_of
@@ -29,6 +29,7 @@ from teamnet.training.checkpoint import (
 from teamnet.training.run import Run
 from teamnet.training.run_files import make_folder, new_run
 from teamnet.training.trained_policy import TrainedPolicy, trained_environment
+from teamnet.values import check_count
 
 if TYPE_CHECKING:
     import gymnasium

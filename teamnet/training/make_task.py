@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from teamnet.errors import SpecError
-from teamnet.spec.presets import SINGLE_STEP_TASKS
-from teamnet.spec.run import LaunchSpec, RunSpec
+from teamnet.spec.run import SINGLE_STEP_TASKS, LaunchSpec, RunSpec
 from teamnet.training.task import Task
 
 

@@ -15,10 +15,9 @@ from teamnet.dataflow.graph import Dataflow
 from teamnet.dataflow.layers import UnitSpec
 from teamnet.errors import CheckpointError, Closed, TeamnetError
 from teamnet.spec.files import from_plain, to_plain
-from teamnet.spec.presets import SINGLE_STEP_TASKS
 from teamnet.spec.resolve import build_teams, fit_depth
 from teamnet.spec.rules import with_source
-from teamnet.spec.run import LaunchSpec, RunSpec
+from teamnet.spec.run import SINGLE_STEP_TASKS, LaunchSpec, RunSpec
 from teamnet.team.held_signals import HeldSignals
 from teamnet.team.ledger import Ledger
 from teamnet.team.partition import divide_all

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, replace
 
 from teamnet.errors import SpecError
 from teamnet.spec.check import whole_numbers
-from teamnet.spec.presets import SINGLE_STEP_TASKS, preset
-from teamnet.spec.run import LaunchSpec, RunSpec
+from teamnet.spec.presets import preset
+from teamnet.spec.run import SINGLE_STEP_TASKS, LaunchSpec, RunSpec
 from teamnet.study.rates import ENDLESS
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from teamnet.spec.presets import SINGLE_STEP_TASKS
+from teamnet.spec.run import SINGLE_STEP_TASKS
 
 
 @dataclass(frozen=True)

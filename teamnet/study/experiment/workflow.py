@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from teamnet.errors import SpecError
-from teamnet.spec.check import MOST_SEEDS, check_choice, check_count, check_folder, check_run
+from teamnet.spec.check import MOST_SEEDS, check_folder, check_run
 from teamnet.spec.presets import ENVIRONMENTS
 from teamnet.spec.run import RunSpec
 from teamnet.study.baselines import check_algorithm
@@ -23,6 +23,7 @@ from teamnet.study.experiment.tasks import TASKS
 from teamnet.study.kept_run import ERROR_FILE, RUN_FILES, files_of_run, keep_error, keep_run
 from teamnet.training.registry import check_installed
 from teamnet.training.run_files import check_writable, make_folder
+from teamnet.values import check_choice, check_count
 
 
 @dataclass(frozen=True)

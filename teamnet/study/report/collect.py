@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from teamnet.errors import CheckpointError, SpecError
-from teamnet.spec.presets import SINGLE_STEP_TASKS
+from teamnet.spec.run import SINGLE_STEP_TASKS
 from teamnet.study.communication.table import comm_table
 from teamnet.study.experiment.records import Record, read_records
 from teamnet.study.experiment.results import Curve

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from teamnet.spec.presets import SINGLE_STEP_TASKS
+from teamnet.spec.run import SINGLE_STEP_TASKS
 from teamnet.study.communication.table import labels
 from teamnet.study.experiment.figure import COLOURS as ALL_COLOURS
 from teamnet.study.report.collect import Found, FoundRun

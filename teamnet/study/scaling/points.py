@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 
 from teamnet.dataflow.layers import LayerSpec
 from teamnet.errors import SpecError
-from teamnet.spec.check import MOST_LAYERS, check_choice, check_count, whole_numbers
+from teamnet.spec.check import MOST_LAYERS, whole_numbers
 from teamnet.spec.run import LaunchSpec
 from teamnet.study.communication.grid import Configuration
 from teamnet.study.plan.cluster import Cluster
+from teamnet.values import check_choice, check_count
 
 WEAK = ("width", "depth", "batch")
 """Weak scaling: the work grows, and with width and depth the actors with it. The others are strong scaling."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from teamnet.spec.check import MOST_SEEDS, check_choice, check_count
+from teamnet.spec.check import MOST_SEEDS
 from teamnet.spec.files import to_plain
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec, RunSpec
@@ -23,6 +23,7 @@ from teamnet.study.sweep.variation import Variation, parse_variations
 from teamnet.team.address import cluster_address
 from teamnet.training.run import Run
 from teamnet.training.run_files import make_folder
+from teamnet.values import check_choice, check_count
 
 SETTINGS, TRIALS, FIGURE = "sweep.json", "trials.jsonl", "sweep.png"
 

@@ -1,0 +1,46 @@
+"""Refusals of single values: names, numbers and counts."""
+
+from __future__ import annotations
+
+import math
+import typing
+from collections.abc import Sequence
+
+from teamnet.errors import SpecError, nearest, shown
+
+
+def choices(kind: type, field: str) -> tuple[str, ...]:
+    """The values that a field of a dataclass may have; none if its type does not name them."""
+    hint = typing.get_type_hints(kind)[field]
+    return typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else ()
+
+
+def check_choice(where: str, value: str, known: Sequence[str]) -> None:
+    """Refuse a name that is not among the known ones.
+
+    Raises:
+        SpecError: naming the nearest known one.
+    """
+    if value not in known:
+        mend = nearest(str(value), known)
+        raise SpecError(where, expected=f"one of {', '.join(known)}", found=shown(value), mend=mend)
+
+
+def check_number(where: str, value: float, expected: str, right: bool, mend: str) -> None:
+    """Refuse what is no finite number, or not ``right``.
+
+    Raises:
+        SpecError: saying what was expected and how to fix it.
+    """
+    if not right or isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise SpecError(where, expected=expected, found=shown(value), mend=mend)
+
+
+def check_count(where: str, value: int, least: int, most: int = 2**40) -> None:
+    """Refuse what is not a whole number in a range.
+
+    Raises:
+        SpecError: naming the range.
+    """
+    right = isinstance(value, int) and least <= value <= most
+    check_number(where, value, f"a whole number from {least} to {most}", right, "Give such a number.")
