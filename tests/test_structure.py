@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from teamnet.rules.registry import built_in_rules
+
 PACKAGE = Path(__file__).parent.parent / "teamnet"
 ORDER = [
     "errors", "values", "kernels", "dataflow", "operations", "rules", "spec", "units", "board", "team", "training",
@@ -62,6 +64,18 @@ def test_only_the_dataflow_derives_who_reads_and_writes():
                 neighbours.add(place)
     assert asked == {"dataflow/graph.py"}
     assert neighbours == {"dataflow/layers.py", "dataflow/ports.py", *weights, *others}
+
+
+def test_the_name_of_a_rule_stands_in_its_file_and_beside_published_numbers_alone():
+    names = built_in_rules()
+    for path in MODULES:
+        place = str(path.relative_to(PACKAGE))
+        found = {
+            node.value for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in names
+        }
+        if place != "study/paper/published.py":
+            assert all(f"teamnet.rules.{path.stem}" == names[name].__module__ for name in found), f"{place}: {found}"
 
 
 def test_libraries_stay_in_their_places():

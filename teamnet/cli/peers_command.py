@@ -9,13 +9,15 @@ from pathlib import Path
 import tyro
 
 from teamnet.cli.terminal import say
+from teamnet.spec.run import RunSpec
 
 
 def peers(arguments: list[str]) -> int:
     """``teamnet peers [options]``."""
 
     def options(
-        tasks: tuple[str, ...] = ("cartpole",), algorithms: tuple[str, ...] = ("map", "a2c", "ppo"), seeds: int = 1,
+        tasks: tuple[str, ...] = ("cartpole",), algorithms: tuple[str, ...] = (RunSpec.rule, "a2c", "ppo"),
+        seeds: int = 1,
         first_seed: int = 0, until: float | None = None, episodes: int | None = None, out: Path | None = None,
         overwrite: bool = False, json: bool = False,
     ) -> int:

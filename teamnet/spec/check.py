@@ -127,7 +127,7 @@ def _check_settings(spec: RunSpec) -> None:
     if spec.free_running and not rule.may_run_free:
         free = [name for name, kind in built_in_rules().items() if kind().may_run_free]
         raise SpecError(
-            "free_running", expected="a rule that needs no common tick", found=shown(spec.rule),
+            "free_running", expected="False with this rule, which needs a common tick", found="True",
             mend=f"Use --rule {' or '.join(free)}.",
         )
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from teamnet.rules.map_propagation import MapPropagation
+
 SINGLE_STEP_TASKS = ("multiplexer", "regression")
 """Tasks whose episodes have one step."""
 
@@ -95,7 +97,7 @@ class RunSpec:
     """
 
     task: str
-    rule: str = "map"
+    rule: str = MapPropagation.name
     settings: tuple[tuple[str, str], ...] = ()
     source: str = ""
     seed: int = 0

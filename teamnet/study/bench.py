@@ -21,6 +21,7 @@ import numpy as np
 
 from teamnet.dataflow.layers import LayerSpec
 from teamnet.kernels.constants import TIMED_EVERY
+from teamnet.rules.map_propagation import MapPropagation
 from teamnet.spec.presets import preset
 from teamnet.spec.resolve import build_teams
 from teamnet.spec.run import LaunchSpec, RunSpec
@@ -250,7 +251,7 @@ def bench(
             print(plain if json else f"ledger: {100 * cost:.2f} % of the processor time")
             continue
         if name == _SNAPSHOTS:
-            for method in ("map", "frugal"):
+            for method in (MapPropagation.name, "frugal"):
                 cost = snapshot_cost(12 * repeats, method)
                 plain = json_format.dumps({"name": name, "method": method, **cost._asdict()})
                 shown = (

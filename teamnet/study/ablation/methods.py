@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from teamnet.rules.map_propagation import MapPropagation
 from teamnet.study.experiment.method import Method
 from teamnet.study.experiment.study import Experiment
 
 LENGTHS = {"cartpole": 300, "multiplexer": 1_000_000}
 """Episodes and samples, on the tasks that are run unless others are asked for: until the presets have learned."""
+
+
+_MAP = MapPropagation.name
 
 
 def _frugal(name: str, label: str, **changes: Any) -> Method:
@@ -18,9 +22,9 @@ def _frugal(name: str, label: str, **changes: Any) -> Method:
 WAYS: dict[str, Method] = {
     method.name: method
     for method in (
-        Method("map", "as published: Jacobi, 20 steps"),
-        Method("every-5", "Jacobi, exchange in every 5th", base="map", changes={"exchange_every": 5}),
-        Method("settled", "Jacobi, settled neurons send nothing", base="map", changes={"tolerance": 0.01}),
+        Method(_MAP, "as published: Jacobi, 20 steps"),
+        Method("every-5", "Jacobi, exchange in every 5th", base=_MAP, changes={"exchange_every": 5}),
+        Method("settled", "Jacobi, settled neurons send nothing", base=_MAP, changes={"tolerance": 0.01}),
         Method("tuned", "two sweeps"),
         _frugal("frugal", "two descents"),
         _frugal("float32", "two descents, float32", wire="float32"),

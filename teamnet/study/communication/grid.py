@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
 from teamnet.errors import SpecError
-from teamnet.spec.check import whole_numbers
-from teamnet.spec.presets import preset
-from teamnet.spec.run import SINGLE_STEP_TASKS, LaunchSpec, RunSpec
+from teamnet.spec.check import check_run, whole_numbers
+from teamnet.spec.presets import METHODS, preset
+from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.study.rates import ENDLESS
 
 
@@ -25,7 +25,7 @@ class Configuration:
         settle_steps: ``None`` for the preset's.
     """
 
-    methods: str = "map"
+    methods: str = RunSpec.rule
     grains: str = "layer"
     transports: str = "board"
     placements: str = "pack"
@@ -56,7 +56,7 @@ class Configuration:
 class Grid:
     """The values of each field of :class:`Configuration`; the first ones together are the base of comparison."""
 
-    methods: tuple[str, ...] = ("map",)
+    methods: tuple[str, ...] = (RunSpec.rule,)
     grains: tuple[str, ...] = ("layer",)
     transports: tuple[str, ...] = ("board",)
     placements: tuple[str, ...] = ("pack",)
@@ -84,8 +84,15 @@ class Grid:
 
 def usual_methods(task: str) -> tuple[str, ...]:
     """The presets that are compared on a task unless others are named."""
-    single_step = task in SINGLE_STEP_TASKS
-    return ("map", "tuned", "frugal", *(() if single_step else ("map-async",)), "backprop", "reinforce")
+    return tuple(name for name in tuple(METHODS)[:-1] if _fits(preset(task, name)))
+
+
+def _fits(spec: RunSpec) -> bool:
+    try:
+        check_run(spec)
+    except SpecError:
+        return False
+    return True
 
 
 def label(configuration: Configuration, others: Sequence[Configuration]) -> str:

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from teamnet.spec.run import RunSpec
 from teamnet.study.experiment.method import Method
 from teamnet.study.experiment.results import Result
 from teamnet.study.experiment.statistics import Published, Spread, spread
 from teamnet.study.experiment.study import Study
 from teamnet.study.experiment.tasks import TASKS, StudyTask
 
-BASE = "map"
+BASE = RunSpec.rule
 """The method that the others are compared with."""
 Shown = TypeVar("Shown", Published, str)
 

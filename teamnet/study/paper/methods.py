@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from teamnet.rules.asynchronous import AsynchronousMapPropagation
+from teamnet.rules.backpropagation import Backpropagation
+from teamnet.rules.map_propagation import MapPropagation
+from teamnet.rules.reinforce import Reinforce
 from teamnet.spec.presets import ENVIRONMENTS
 from teamnet.study.experiment.method import Method
 from teamnet.study.experiment.study import Experiment
@@ -12,12 +16,12 @@ _CONTROL = tuple(ENVIRONMENTS)
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
-        Method("map", "MAP propagation", compared_with="map"),
-        Method("tuned", "MAP propagation, tuned", compared_with="map"),
-        Method("frugal", "MAP propagation, tuned, frugal", compared_with="map"),
-        Method("backprop", "backpropagation", compared_with="backprop"),
-        Method("map-async", "asynchronous MAP", _CONTROL, "map-async"),
-        Method("reinforce", "REINFORCE, all units", compared_with="reinforce"),
+        Method(MapPropagation.name, "MAP propagation", compared_with=MapPropagation.name),
+        Method("tuned", "MAP propagation, tuned", compared_with=MapPropagation.name),
+        Method("frugal", "MAP propagation, tuned, frugal", compared_with=MapPropagation.name),
+        Method(Backpropagation.name, "backpropagation", compared_with=Backpropagation.name),
+        Method(AsynchronousMapPropagation.name, "asynchronous MAP", _CONTROL, AsynchronousMapPropagation.name),
+        Method(Reinforce.name, "REINFORCE, all units", compared_with=Reinforce.name),
         Method("reinforce-part", "REINFORCE, part exploring", _CONTROL, "reinforce-part"),
         Method("sb3-a2c", "A2C (Stable-Baselines3)", _CONTROL, usual=False, algorithm="a2c"),
         Method("sb3-ppo", "PPO (Stable-Baselines3)", _CONTROL, usual=False, algorithm="ppo"),

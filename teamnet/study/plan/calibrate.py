@@ -11,6 +11,8 @@ from scipy.optimize import OptimizeResult, minimize, nnls
 
 from teamnet.dataflow.graph import Dataflow
 from teamnet.dataflow.layers import LayerSpec, UnitSpec
+from teamnet.rules.backpropagation import Backpropagation
+from teamnet.rules.map_propagation import MapPropagation
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.study.memory import session_bytes
 from teamnet.study.plan.build import build_world, costs_of
@@ -22,6 +24,7 @@ from teamnet.study.rates import rate
 from teamnet.team.resources import ACTOR_BYTES, RAY_BYTES
 from teamnet.training.run import Run
 
+_MAP, _BACKPROP = MapPropagation.name, Backpropagation.name
 _CALL_STEPS = 15
 GUESS = {"switch": 1e-6, "idle": 2e-5, "sleep": 1.5e-5, "look": 2e-7, "publish": 2e-7, "wake": 5e-6}
 _RELAY_GUESS = {"send": 1e-5, "receive": 1e-5}
@@ -32,12 +35,12 @@ _STRIDE, _TRIALS, _RESTARTS = 0.5, 200, 3
 
 
 ON_RAY = (
-    (endless("map"), LaunchSpec()), (endless("tuned"), LaunchSpec()), (endless("map", (64, 32), 16), LaunchSpec()),
-    (endless("map"), LaunchSpec(grain="block:8")), (endless("backprop"), LaunchSpec(grain="block:8")),
+    (endless(_MAP), LaunchSpec()), (endless("tuned"), LaunchSpec()), (endless(_MAP, (64, 32), 16), LaunchSpec()),
+    (endless(_MAP), LaunchSpec(grain="block:8")), (endless(_BACKPROP), LaunchSpec(grain="block:8")),
 )
 """Runs on Ray, from which the costs of waiting and waking are fitted."""
 BETWEEN_NODES = (
-    (endless("map"), LaunchSpec(placement="by-layer")), (endless("tuned"), LaunchSpec(placement="by-layer")),
+    (endless(_MAP), LaunchSpec(placement="by-layer")), (endless("tuned"), LaunchSpec(placement="by-layer")),
     (endless("tuned"), LaunchSpec(placement="by-team")),
 )
 """Runs on several nodes, from which the costs of sending and receiving are fitted."""

@@ -14,6 +14,9 @@ from scipy.optimize import minimize_scalar, nnls
 from teamnet.dataflow.graph import Dataflow
 from teamnet.dataflow.layers import UnitSpec
 from teamnet.kernels.constants import TIMED_EVERY
+from teamnet.rules.asynchronous import AsynchronousMapPropagation
+from teamnet.rules.backpropagation import Backpropagation
+from teamnet.rules.map_propagation import MapPropagation
 from teamnet.rules.registry import built_in_rules
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec, RunSpec
@@ -23,6 +26,7 @@ from teamnet.study.rates import ENDLESS, median_rate, rate, timings
 from teamnet.team.resources import unit_bytes
 from teamnet.training.run import Run
 
+_MAP, _ASYNCHRONOUS, _BACKPROP = MapPropagation.name, AsynchronousMapPropagation.name, Backpropagation.name
 _SAMPLES = 15
 """Timed steps whose median counts."""
 _LEAST = 1e-8
@@ -45,14 +49,14 @@ def endless(method: str, hidden: tuple[int, ...] = (64, 32), num_envs: int = 1, 
 
 
 LOCAL = (
-    endless("map"), endless("map", (16, 8)), endless("map", (256, 128)), endless("map", (64, 32), 16),
-    endless("tuned"), endless("tuned", (256, 128), 4), endless("backprop"), endless("backprop", (128, 64), 8),
-    endless("map-async"), endless("map-async", (128, 64), 4), endless("map", (64, 32), 0, "multiplexer"),
-    endless("map", (16, 8), 32, "multiplexer"),
+    endless(_MAP), endless(_MAP, (16, 8)), endless(_MAP, (256, 128)), endless(_MAP, (64, 32), 16),
+    endless("tuned"), endless("tuned", (256, 128), 4), endless(_BACKPROP), endless(_BACKPROP, (128, 64), 8),
+    endless(_ASYNCHRONOUS), endless(_ASYNCHRONOUS, (128, 64), 4), endless(_MAP, (64, 32), 0, "multiplexer"),
+    endless(_MAP, (16, 8), 32, "multiplexer"),
 )
 """Runs in this process, from which the costs of operations are fitted."""
-MIDDLE = endless("map", (1024, 512))
-WIDE = tuple(endless(method, (2048, 1024)) for method in ("map", "tuned", "backprop", "map-async"))
+MIDDLE = endless(_MAP, (1024, 512))
+WIDE = tuple(endless(method, (2048, 1024)) for method in (_MAP, "tuned", _BACKPROP, _ASYNCHRONOUS))
 """Runs on Ray whose arrays are some fifty megabytes, and too many for any cache."""
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from teamnet.errors import CheckpointError, SpecError
-from teamnet.spec.run import SINGLE_STEP_TASKS
+from teamnet.spec.run import SINGLE_STEP_TASKS, RunSpec
 from teamnet.study.communication.table import comm_table
 from teamnet.study.experiment.records import Record, read_records
 from teamnet.study.experiment.results import Curve
@@ -145,4 +145,4 @@ def _label(folder: Path, summary: Mapping[str, Any], spec: Mapping[str, Any]) ->
         return folder.parent.name
     rule = summary.get("rule") or summary.get("method") or spec.get("rule", "run")
     schedule = spec.get("schedule", "jacobi")
-    return f"{rule}, {schedule}" if rule == "map" and schedule != "jacobi" else str(rule)
+    return f"{rule}, {schedule}" if rule == RunSpec.rule and schedule != "jacobi" else str(rule)

@@ -50,7 +50,7 @@ class SweepSpec:
     seeds: int = 1
     episodes: int | None = None
     seed: int = 0
-    preset: str = "map"
+    preset: str = RunSpec.rule
 
     def base(self) -> RunSpec:
         """The spec that is varied."""
