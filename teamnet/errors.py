@@ -1,4 +1,4 @@
-"""The errors that teamnet raises: each says what was expected, what was found and how to mend it."""
+"""The errors that teamnet raises: each says what was expected, what was found and how to fix it."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ class TeamnetError(Exception):
         where: the field, file, unit or step that the error is about.
         expected: what would have been right.
         found: what was there instead.
-        mend: what the reader can do about it.
+        remedy: what the reader can do about it.
     """
 
-    def __init__(self, where: str, *, expected: str, found: str, mend: str) -> None:
-        self.where, self.expected, self.found, self.mend = where, expected, found, mend
-        super().__init__(f"{where}: expected {expected}; found {found}. {mend}")
+    def __init__(self, where: str, *, expected: str, found: str, remedy: str) -> None:
+        self.where, self.expected, self.found, self.remedy = where, expected, found, remedy
+        super().__init__(f"{where}: expected {expected}; found {found}. {remedy}")
 
     def __reduce__(self) -> tuple[object, ...]:
         """Survive the way back from a Ray worker, where exceptions travel pickled."""
-        return _rebuild, (type(self), self.where, self.expected, self.found, self.mend)
+        return _rebuild, (type(self), self.where, self.expected, self.found, self.remedy)
 
 
-def _rebuild(kind: type[TeamnetError], where: str, expected: str, found: str, mend: str) -> TeamnetError:
-    return kind(where, expected=expected, found=found, mend=mend)
+def _rebuild(kind: type[TeamnetError], where: str, expected: str, found: str, remedy: str) -> TeamnetError:
+    return kind(where, expected=expected, found=found, remedy=remedy)
 
 
 class SpecError(TeamnetError):

@@ -22,18 +22,18 @@ def check_choice(where: str, value: str, known: Sequence[str]) -> None:
         SpecError: naming the nearest known one.
     """
     if value not in known:
-        mend = nearest(str(value), known)
-        raise SpecError(where, expected=f"one of {', '.join(known)}", found=shown(value), mend=mend)
+        remedy = nearest(str(value), known)
+        raise SpecError(where, expected=f"one of {', '.join(known)}", found=shown(value), remedy=remedy)
 
 
-def check_number(where: str, value: float, expected: str, right: bool, mend: str) -> None:
+def check_number(where: str, value: float, expected: str, right: bool, remedy: str) -> None:
     """Refuse what is no finite number, or not ``right``.
 
     Raises:
         SpecError: saying what was expected and how to fix it.
     """
     if not right or isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise SpecError(where, expected=expected, found=shown(value), mend=mend)
+        raise SpecError(where, expected=expected, found=shown(value), remedy=remedy)
 
 
 def check_count(where: str, value: int, least: int, most: int = 2**40) -> None:

@@ -82,7 +82,8 @@ def test_libraries_stay_in_their_places():
     allowed = {
         "ray": {
             f"team/ray_{name}.py" for name in (
-                "cluster", "crew", "init", "metrics", "placement", "probe", "processes", "session", "sweep", "tasks",
+                "cluster", "init", "metrics", "placement", "probe", "processes", "session", "sweep", "tasks",
+                "worker_pool",
             )
         },
         "gymnasium": {

@@ -42,7 +42,7 @@ def call(peer: socket.socket, key: bytes, number: int, expected: int) -> None:
     try:
         greeting = _read(peer, len(_GREETING) + KEY_BYTES, deadline)
     except LinkRefused as error:  # it may be busy with others
-        raise LinkLost(error.where, expected=error.expected, found=error.found, mend=error.mend) from None
+        raise LinkLost(error.where, expected=error.expected, found=error.found, remedy=error.remedy) from None
     if not greeting.startswith(_GREETING):
         raise _refusal("a node of this run", "another greeting")
     theirs, ours = greeting[len(_GREETING) :], secrets.token_bytes(KEY_BYTES)
@@ -90,4 +90,4 @@ def _read(peer: socket.socket, size: int, deadline: float) -> bytes:
 
 
 def _refusal(expected: str, found: str) -> LinkRefused:
-    return LinkRefused("relay", expected=expected, found=found, mend="Let only nodes of the same run call it.")
+    return LinkRefused("relay", expected=expected, found=found, remedy="Let only nodes of the same run call it.")

@@ -13,8 +13,8 @@ A link may be emulated to be slower than it is: a batch then waits in the sender
 from __future__ import annotations
 
 from teamnet.board.link import BATCHES, HEADER, LINK, PIECE, ROUTE, UNCHANGED
+from teamnet.board.round_counters import NAP, load_acquire, publish, sleep_while
 from teamnet.board.sockets import receive, send
-from teamnet.board.words import NAP, load_acquire, publish, sleep_while
 from teamnet.kernels.compile import kernel
 from teamnet.kernels.constants import ENDED, GARBLED, LOST
 from teamnet.kernels.memory import copy, integers, vector
@@ -184,5 +184,5 @@ def receive_rounds(address: int) -> int:
             return GARBLED
         have -= used
         if used > 0 and have > 0:
-            words = (have + 7) // 8
-            copy(vector(link.buffer + used, words), vector(link.buffer, words))
+            round_counters = (have + 7) // 8
+            copy(vector(link.buffer + used, round_counters), vector(link.buffer, round_counters))

@@ -41,7 +41,7 @@ def create_segment(size: int) -> int:
 def _no_room(size: int, found: str) -> ResourceError:
     return ResourceError(
         str(FOLDER), expected=f"{size} free bytes for the board", found=found,
-        mend="Free shared memory, enlarge it (containers: --shm-size), or use --transport ray or --backend local.",
+        remedy="Free shared memory, enlarge it (containers: --shm-size), or use --transport ray or --backend local.",
     )
 
 
@@ -70,5 +70,5 @@ def private_memory(size: int) -> np.ndarray:
     except OSError as error:
         raise ResourceError(
             "memory", expected=f"{size} bytes for the board", found=str(error),
-            mend="Use smaller layers or fewer environments, or raise the limit of memory.",
+            remedy="Use smaller layers or fewer environments, or raise the limit of memory.",
         ) from None

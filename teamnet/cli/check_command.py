@@ -44,7 +44,7 @@ def check(arguments: list[str]) -> int:
 def _pair(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:
-        raise SpecError("settings", expected="NAME=VALUE", found=repr(text), mend="Write, for instance, gain=2.")
+        raise SpecError("settings", expected="NAME=VALUE", found=repr(text), remedy="Write, for instance, gain=2.")
     return name, value
 
 

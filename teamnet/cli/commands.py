@@ -42,7 +42,7 @@ def _if_present(keeping: Keeping) -> IfPresent:
     if len(asked) > 1 or (asked and keeping.out is None):
         raise SpecError(
             asked[0], expected="one of --overwrite and --resume-if-present, with --out",
-            found="both" if len(asked) > 1 else "no --out", mend="Give one of them and the run's folder.",
+            found="both" if len(asked) > 1 else "no --out", remedy="Give one of them and the run's folder.",
         )
     if keeping.overwrite:
         return IfPresent.OVERWRITE

@@ -169,7 +169,7 @@ def _own_rule(arguments: list[str]) -> type[Rule] | None:
     for setting in set(rule().settings()) & set(fields_of((Choice, RunSpec, LaunchSpec, Keeping))):
         raise SpecError(
             "rule", expected="settings whose names are no options of every run", found=f"{setting!r} of {name}",
-            mend="Choose another name.",
+            remedy="Choose another name.",
         )
     return rule
 

@@ -36,12 +36,12 @@ def _check_read(flow: Dataflow, group: Group, step: Step, read: Read) -> None:
             kinds = {slot.kind for slot in flow.slots.values()}
             raise SpecError(
                 step.where, expected=f"a slot for {group[0]} layer {group[1]} to read", found=f"{name}, which is none",
-                mend=nearest(kind, kinds),
+                remedy=nearest(kind, kinds),
             )
         if number >= flow.rounds(key):
             raise SpecError(
                 step.where, expected=f"a publication of {name} from 0 to {flow.rounds(key) - 1}", found=str(number),
-                mend="Let some step publish it, or read another one.",
+                remedy="Let some step publish it, or read another one.",
             )
 
 
@@ -59,7 +59,7 @@ def _check_buffers(flow: Dataflow) -> None:
                         expected=f"an answer of {reader[0][0]} layer {reader[0][1]} before slot {slot.kind!r} is "
                         f"published for the {slot.buffers + 1}th time",
                         found="none, so that a publication may be overwritten before it is read",
-                        mend="Let the writer read what its readers publish afterwards, or publish less often.",
+                        remedy="Let the writer read what its readers publish afterwards, or publish less often.",
                     )
 
 

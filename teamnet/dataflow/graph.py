@@ -95,7 +95,7 @@ class Dataflow:
             kinds = [slot.kind for slot in self.written_by(group)]
             raise SpecError(
                 draft.where, expected=f"a slot that {group[0]} layer {group[1]} has declared", found=repr(kind),
-                mend=nearest(kind, kinds),
+                remedy=nearest(kind, kinds),
             )
         return self.slots[kind, *group]
 
@@ -179,7 +179,7 @@ def _asked(layer: LayerSpec, method: Callable[[LayerSpec], Iterable[Any]]) -> li
         last = traceback.extract_tb(error.__traceback__)[-1]
         raise SpecError(
             f"{last.filename}:{last.lineno}", expected=f"{method.__name__} of {layer.team} layer {layer.number}",
-            found=f"{type(error).__name__}: {error}", mend="Correct the line.",
+            found=f"{type(error).__name__}: {error}", remedy="Correct the line.",
         ) from None
 
 

@@ -89,5 +89,5 @@ def _never_ready(flow: Dataflow, place: dict[Group, int], published: Counter[Key
             where = where or steps[at].where
     return SpecError(
         where, expected="an order in which all steps can be done", found="; ".join(waiting),
-        mend="Let a step read only what is published before it, or have something published earlier.",
+        remedy="Let a step read only what is published before it, or have something published earlier.",
     )

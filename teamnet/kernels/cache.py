@@ -86,7 +86,7 @@ def object_code(name: str, compiled: Callable[[], Code]) -> Code:
 def _no_room(found: object) -> ResourceError:
     return ResourceError(
         "the cache of compiled code", expected="room in the user's cache folder or the temporary folder",
-        found=str(found), mend="Name a folder that can be written to in TEAMNET_CACHE.",
+        found=str(found), remedy="Name a folder that can be written to in TEAMNET_CACHE.",
     )
 
 

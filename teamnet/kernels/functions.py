@@ -84,16 +84,16 @@ def select(builder: Any, condition: Any, one: Any, other: Any) -> Any:
 
 
 @kernel
-def softmax(potential, temperature, mean):
+def softmax(preactivation, temperature, mean):
     """Write ``exp(p_j / T) / sum_k exp(p_k / T)`` of every row of float64 ``(rows, size)``."""
-    rows, size = potential.shape
+    rows, size = preactivation.shape
     for row in range(rows):
-        highest = potential[row, 0]
+        highest = preactivation[row, 0]
         for j in range(1, size):
-            highest = max(highest, potential[row, j])
+            highest = max(highest, preactivation[row, j])
         total = 0.0
         for j in range(size):
-            mean[row, j] = exp_negative((potential[row, j] - highest) / temperature)
+            mean[row, j] = exp_negative((preactivation[row, j] - highest) / temperature)
             total += mean[row, j]
         for j in range(size):
             mean[row, j] /= total

@@ -95,7 +95,7 @@ class UserFunction:
         if not callable(found):
             names = [name for name, value in vars(self.source.load()).items() if callable(value)]
             raise SpecError(
-                self.source.path, expected=f"a function {self.name}", found="none", mend=nearest(self.name, names)
+                self.source.path, expected=f"a function {self.name}", found="none", remedy=nearest(self.name, names)
             )
         return found if isinstance(found, Kernel) else kernel(found)
 
@@ -117,7 +117,7 @@ class UserFunction:
         if found:
             raise SpecError(
                 f"{self.source.path}:{line}", expected=f"a value and a derivative for each p of {self.name}(p)",
-                found=found, mend="Return both, with arithmetic that works on numbers and on NumPy arrays.",
+                found=found, remedy="Return both, with arithmetic that works on numbers and on NumPy arrays.",
             )
 
 

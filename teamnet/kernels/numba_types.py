@@ -103,14 +103,14 @@ def _refuse_foreign_calls(declared: Kernel, module: Any) -> None:
     if not foreign:
         return
     if any(name.startswith(("NRT_", "numba_")) for name in foreign):
-        mend = "Write loops over private arrays instead of whole-array expressions, np.zeros and @."
+        remedy = "Write loops over private arrays instead of whole-array expressions, np.zeros and @."
     else:
-        mend = "Use teamnet.kernels.functions, which rounds alike on every machine."
+        remedy = "Use teamnet.kernels.functions, which rounds alike on every machine."
     users = functions_outside(declared, str(_PACKAGE))
     raise SpecError(
         users[0] if len(users) == 1 else declared.__name__,
         expected="operations that make no arrays and call kernels alone",
-        found=f"calls of {', '.join(foreign[:4])}", mend=mend,
+        found=f"calls of {', '.join(foreign[:4])}", remedy=remedy,
     )
 
 
@@ -125,13 +125,14 @@ def _not_compiled(declared: Kernel, error: NumbaError) -> SpecError:
         lines += [(path, str(line)) for path, line in lines_with_name(declared, name[1])]
     users = [its for its in lines if str(_PACKAGE) not in its[0]] or lines or [("an operation", "0")]
     reasons = [line.strip() for line in text.splitlines() if line.strip() and "pipeline" not in line]
-    mend = "Change this line: operations are made of numbers, arrays, loops and kernels."
+    remedy = "Change this line: operations are made of numbers, arrays, loops and kernels."
     if unknown := re.search(r"(a \w+ has no '\w+')\. (.*)", text):
-        reasons, mend = [unknown[1]], f"{unknown[2]} Or declare a private array or a setting of this name."
+        reasons, remedy = [unknown[1]], f"{unknown[2]} Or declare a private array or a setting of this name."
     elif helper := re.search(r"Untyped global name '(\w+)'", text):
-        mend = f"Decorate {helper[1]} with @operation, if it is a function."
+        remedy = f"Decorate {helper[1]} with @operation, if it is a function."
     return SpecError(
-        ":".join(users[-1]), expected="code that Numba can compile", found="; ".join(reasons[:2])[:_SHOWN], mend=mend,
+        ":".join(users[-1]), expected="code that Numba can compile", found="; ".join(reasons[:2])[:_SHOWN],
+        remedy=remedy,
     )
 
 

@@ -83,7 +83,7 @@ def read_source(path: str, where: str, kept: str | None = None) -> Source:
         return Source(Path(path).read_text(), path)
     except (OSError, ValueError) as error:
         found = str(error)[:_SHOWN]
-        raise SpecError(where, expected="a file that can be read", found=found, mend="Give its path.") from None
+        raise SpecError(where, expected="a file that can be read", found=found, remedy="Give its path.") from None
 
 
 def source_of(kind: type) -> Source | None:
@@ -130,5 +130,5 @@ def line_of(path: str, error: BaseException) -> int:
 def _failed(path: str, error: Exception) -> SpecError:
     return SpecError(
         f"{path}:{line_of(path, error)}", expected="a file that Python can execute",
-        found=f"{type(error).__name__}: {getattr(error, 'msg', None) or error}", mend="Correct the line.",
+        found=f"{type(error).__name__}: {getattr(error, 'msg', None) or error}", remedy="Correct the line.",
     )

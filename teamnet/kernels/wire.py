@@ -53,7 +53,7 @@ def _two_values(high, kind):
 
 
 @kernel
-def encode(values, unsaid, kind, feed_back):
+def encode(values, residual, kind, feed_back):
     """Replace values by what a message of some format says of them; both arrays flattened, float64.
 
     Args:
@@ -65,8 +65,8 @@ def encode(values, unsaid, kind, feed_back):
     """
     if feed_back:
         for k in range(values.size):
-            values[k] += unsaid[k]
-            unsaid[k] = values[k]
+            values[k] += residual[k]
+            residual[k] = values[k]
     if kind == INT8:
         scale = _scale(values)
         for k in range(values.size):
@@ -80,7 +80,7 @@ def encode(values, unsaid, kind, feed_back):
             values[k] = _round(values[k], splitter)
     if feed_back:
         for k in range(values.size):
-            unsaid[k] -= values[k]
+            residual[k] -= values[k]
 
 
 @kernel
@@ -107,10 +107,10 @@ def pack(source, target, count, kind):
 
     What was encoded comes back from :func:`unpack` with every bit. ``packed_size`` says how many bytes it takes.
     """
-    values, words = integers(source, count), integers(target, _packed_size(count, kind) // 8)
+    values, round_counters = integers(source, count), integers(target, _packed_size(count, kind) // 8)
     if kind == FLOAT64:
         for k in range(count):
-            words[k] = values[k]
+            round_counters[k] = values[k]
         return
     numbers, first, width = vector(source, count), 0, 16
     scale = 1.0
@@ -119,35 +119,35 @@ def pack(source, target, count, kind):
         vector(target, 1)[0] = scale
     elif kind == FLOAT32:
         width = 32
-    for k in range(first, words.size):
-        words[k] = 0
+    for k in range(first, round_counters.size):
+        round_counters[k] = 0
     if kind >= BIT:
         for k in range(count):
-            words[k // 64] |= np.int64(numbers[k] > 0.0) << (k % 64)
+            round_counters[k // 64] |= np.int64(numbers[k] > 0.0) << (k % 64)
         return
     for k in range(count):
         short = np.int64(numbers[k] / scale) & 0xFF if kind == INT8 else _shorten(values[k], width - 9)
-        words[first + k * width // 64] |= short << (k * width % 64)
+        round_counters[first + k * width // 64] |= short << (k * width % 64)
 
 
 @kernel
 def unpack(source, target, count, kind):
     """Write at an address what :func:`pack` has written at another."""
-    values, words = integers(target, count), integers(source, _packed_size(count, kind) // 8)
+    values, round_counters = integers(target, count), integers(source, _packed_size(count, kind) // 8)
     if kind == FLOAT64:
         for k in range(count):
-            values[k] = words[k]
+            values[k] = round_counters[k]
     elif kind == INT8:
         numbers, scale = vector(target, count), vector(source, 1)[0]
         for k in range(count):
-            level = words[1 + k // 8] >> (k % 8 * 8) & 0xFF
+            level = round_counters[1 + k // 8] >> (k % 8 * 8) & 0xFF
             numbers[k] = float(level - 256 if level > 127 else level) * scale
     elif kind >= BIT:
         numbers = vector(target, count)
         for k in range(count):
-            numbers[k] = _two_values(words[k // 64] >> (k % 64) & 1 != 0, kind)
+            numbers[k] = _two_values(round_counters[k // 64] >> (k % 64) & 1 != 0, kind)
     else:
         width = 32 if kind == FLOAT32 else 16
         for k in range(count):
-            short = words[k * width // 64] >> (k * width % 64) & ((1 << width) - 1)
+            short = round_counters[k * width // 64] >> (k * width % 64) & ((1 << width) - 1)
             values[k] = _lengthen(short, width - 9)

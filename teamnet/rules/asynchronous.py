@@ -67,8 +67,8 @@ class AsynchronousMapPropagation(ErrorsDown):
         if single_step:
             raise SpecError(
                 "rule", expected="another rule for a task of one step", found=repr(self.name),
-                mend=f"Use --rule {MapPropagation.name}: asynchronous MAP propagation carries its values from step to "
-                "step.",
+                remedy=f"Use --rule {MapPropagation.name}: asynchronous MAP propagation carries its values from step "
+                "to step.",
             )
 
     @property

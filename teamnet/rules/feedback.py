@@ -70,20 +70,20 @@ class ErrorsDown(TraceRule):
         """See :meth:`teamnet.rules.rule.Rule.check`."""
         super().check(run, single_step=single_step)
         if self.feedback == "kolen-pollack":
-            mend = "Weight decay is what brings both ends of a synapse together; try 1e-4."
-            check_number("forgetting", self.forgetting, "between 0 and 1", 0 < self.forgetting < 1, mend)
+            remedy = "Weight decay is what brings both ends of a synapse together; try 1e-4."
+            check_number("forgetting", self.forgetting, "between 0 and 1", 0 < self.forgetting < 1, remedy)
         else:
             right = 0 <= self.forgetting < 1
             check_number("forgetting", self.forgetting, "0 or more and below 1", right, "Use 0 for no weight decay.")
         if self.ships and run.tolerance:
             raise SpecError(
                 "tolerance", expected="0 with --feedback shipped", found=str(run.tolerance),
-                mend="Leave it out: products that are sent down have no threshold.",
+                remedy="Leave it out: products that are sent down have no threshold.",
             )
         if self.td_error == "passed-down" and (single_step or run.tolerance or not self.can_pass_down):
             raise SpecError(
                 "td_error", expected="broadcast with this rule and task", found=self.td_error,
-                mend="It comes down with the first errors of sweeps or descents of all teams, which must be sent in "
+                remedy="It comes down with the first errors of sweeps or descents of all teams, which must be sent in "
                 "every step (no --tolerance), in tasks of many steps.",
             )
 

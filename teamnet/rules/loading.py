@@ -43,7 +43,7 @@ def find_rule(reference: str) -> type[Rule]:
         return _imported(reference, module, name)
     raise SpecError(
         "rule", expected="the name of a rule, a file FILE.py, or module:Class", found=shown(reference),
-        mend=nearest(reference, built_in_rules()),
+        remedy=nearest(reference, built_in_rules()),
     )
 
 
@@ -59,11 +59,11 @@ def _imported(reference: str, module: str, name: str) -> type[Rule]:
         raise SpecError(
             "rule", expected="module:Class of a module that can be imported",
             found=f"{shown(reference)}, with {type(error).__name__}: {str(error)[:_SHOWN]}",
-            mend="Install its package, or give the path of its file.",
+            remedy="Install its package, or give the path of its file.",
         ) from None
     if not (isinstance(found, type) and issubclass(found, Rule)):
         raise SpecError(
-            "rule", expected="a subclass of teamnet.rules.Rule", found=repr(found), mend="Derive it from Rule."
+            "rule", expected="a subclass of teamnet.rules.Rule", found=repr(found), remedy="Derive it from Rule."
         )
     return found
 
@@ -99,7 +99,7 @@ def with_settings(rule: Rule, settings: Sequence[tuple[str, str]]) -> Rule:
     for name, text in settings:
         if name not in known:
             raise SpecError(
-                name, expected=f"a setting of {kind.__name__}", found=shown(name), mend=nearest(name, known)
+                name, expected=f"a setting of {kind.__name__}", found=shown(name), remedy=nearest(name, known)
             )
         values[name] = _value(name, text, hints[name])
     return dataclasses.replace(rule, **values)
@@ -115,7 +115,7 @@ def _value(name: str, text: str, hint: Any) -> Any:
         return hint(text)
     except (KeyError, ValueError, TypeError):
         expected = f"one of {', '.join(map(str, choices))}" if choices else getattr(hint, "__name__", str(hint))
-        raise SpecError(name, expected=expected, found=shown(text), mend="Give such a value.") from None
+        raise SpecError(name, expected=expected, found=shown(text), remedy="Give such a value.") from None
 
 
 def rule_in(source: Source, name: str = "") -> type[Rule]:
@@ -139,5 +139,5 @@ def rule_in(source: Source, name: str = "") -> type[Rule]:
         return next(iter(found.values()))
     raise SpecError(
         source.path, expected=f"a subclass of teamnet.rules.Rule called {name}" if name else "one subclass of Rule",
-        found=", ".join(found) or "none", mend="Name one: FILE.py:Class." if found else "Derive a class from Rule.",
+        found=", ".join(found) or "none", remedy="Name one: FILE.py:Class." if found else "Derive a class from Rule.",
     )

@@ -101,7 +101,7 @@ class MapPropagation(ErrorsDown):
         if self.exchange_every != 1 and self.schedule != "jacobi":
             raise SpecError(
                 "exchange_every", expected="1 with this schedule", found=str(self.exchange_every),
-                mend="Use --schedule jacobi: no other settles between exchanges.",
+                remedy="Use --schedule jacobi: no other settles between exchanges.",
             )
 
     @property

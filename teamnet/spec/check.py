@@ -32,7 +32,7 @@ def check_folder(where: str, path: Path | str) -> None:
     """
     if Path(path) == Path():
         raise SpecError(
-            where, expected="a name", found=shown(str(path)), mend="Give one; the current folder by its full path."
+            where, expected="a name", found=shown(str(path)), remedy="Give one; the current folder by its full path."
         )
 
 
@@ -45,7 +45,7 @@ def whole_numbers(where: str, texts: Sequence[str]) -> tuple[int, ...]:
     for text in texts:
         if not re.fullmatch("(?=.*[1-9])[0-9]{1,12}", text):
             raise SpecError(
-                where, expected="whole numbers from 1, in digits", found=shown(text), mend="Give such numbers."
+                where, expected="whole numbers from 1, in digits", found=shown(text), remedy="Give such numbers."
             )
     return tuple(int(text) for text in texts)
 
@@ -72,7 +72,7 @@ def check_run(spec: RunSpec, *, acting: bool = False) -> None:
     if spec.env_steps is None and spec.episodes is None:
         raise SpecError(
             "env_steps", expected="an end of the run", found="neither env_steps nor episodes",
-            mend="Give --env-steps N or --episodes M.",
+            remedy="Give --env-steps N or --episodes M.",
         )
     check_count("num_envs", spec.num_envs, 1, 100_000)
     check_count("anneal_steps", spec.anneal_steps, 0)
@@ -85,19 +85,19 @@ def check_run(spec: RunSpec, *, acting: bool = False) -> None:
     if spec.error_feedback and spec.tolerance:
         raise SpecError(
             "tolerance", expected="0 with --error-feedback", found=shown(spec.tolerance),
-            mend="Leave one of them out: error feedback moves what the threshold has kept.",
+            remedy="Leave one of them out: error feedback moves what the threshold has kept.",
         )
     if spec.error_feedback and spec.wire == "float64":
         raise SpecError(
             "error_feedback", expected="a --wire that leaves something out", found="float64",
-            mend="Choose float32, bfloat16 or int8, or leave --error-feedback out.",
+            remedy="Choose float32, bfloat16 or int8, or leave --error-feedback out.",
         )
     check_number("tolerance", spec.tolerance, "0 or more", spec.tolerance >= 0, "Use 0 for none, or try 0.01.")
     check_number("discount", spec.discount, "0 <= discount <= 1", 0 <= spec.discount <= 1, "Use 0.98, as the paper.")
     _check_share("exploring", spec.exploring)
     if spec.signal != "target" and spec.task != "regression":
         raise SpecError(
-            "signal", expected="target", found=spec.signal, mend="Leave it out. Only regression has a known target."
+            "signal", expected="target", found=spec.signal, remedy="Leave it out. Only regression has a known target."
         )
     _check_rules(spec, acting=acting)
     if spec.reward_limit is not None:
@@ -122,13 +122,13 @@ def _check_settings(spec: RunSpec) -> None:
             if name not in rule.settings() and value != getattr(usual, name):
                 raise SpecError(
                     name, expected="its usual value with this rule", found=shown(value),
-                    mend=f"Leave it out: {type(rule).__name__} has no such setting. --preset map has the usual values.",
+                    remedy=f"Leave it out: {type(rule).__name__} has no such setting. --preset map has the usual ones.",
                 )
     if spec.free_running and not rule.may_run_free:
         free = [name for name, kind in built_in_rules().items() if kind().may_run_free]
         raise SpecError(
             "free_running", expected="False with this rule, which needs a common tick", found="True",
-            mend=f"Use --rule {' or '.join(free)}.",
+            remedy=f"Use --rule {' or '.join(free)}.",
         )
 
 
@@ -147,13 +147,13 @@ def _check_rules(spec: RunSpec, *, acting: bool) -> None:
         if own.rule != spec.rule and (rule.in_all_teams or rule_of(spec).in_all_teams):
             raise SpecError(
                 f"{name}.rule", expected=f"the run's rule, {spec.rule}", found=shown(team.rule),
-                mend="Give all teams of the run the same rule.",
+                remedy="Give all teams of the run the same rule.",
             )
         for field in ("schedule", "settle_steps"):
             if getattr(team, field) is not None and field not in rule.settings():
                 raise SpecError(
                     f"{name}.{field}", expected="none with this rule", found=shown(getattr(team, field)),
-                    mend=f"Leave it out: {own.rule} has no such setting.",
+                    remedy=f"Leave it out: {own.rule} has no such setting.",
                 )
         if team.schedule is not None and (known := choices(type(rule), "schedule")):
             check_choice(f"{name}.schedule", team.schedule, known)
@@ -163,7 +163,7 @@ def _check_rules(spec: RunSpec, *, acting: bool) -> None:
             if getattr(team, error.where, None) is None:
                 raise
             raise SpecError(
-                f"{name}.{error.where}", expected=error.expected, found=error.found, mend=error.mend
+                f"{name}.{error.where}", expected=error.expected, found=error.found, remedy=error.remedy
             ) from None
         _check_share("exploring" if team.exploring is None else f"{name}.exploring", own.exploring)
 
@@ -199,5 +199,5 @@ def check_depth(name: str, team: TeamSpec, layers: int, gaussian_layers: int) ->
         if len(values) != count:
             raise SpecError(
                 f"{name}.{field}", expected=f"{count} values, one for each layer that has it", found=f"{len(values)}",
-                mend="Give one value a layer, from the first hidden layer upwards.",
+                remedy="Give one value a layer, from the first hidden layer upwards.",
             )

@@ -26,11 +26,12 @@ def check_launch(launch: LaunchSpec) -> None:
         check_number(name, value, "0 or more", value >= 0, "Leave it out for none.")
     if launch.interpret and launch.backend != "local":
         raise SpecError(
-            "interpret", expected="--backend local", found=repr(launch.backend), mend="Use --backend local --interpret."
+            "interpret", expected="--backend local", found=repr(launch.backend),
+            remedy="Use --backend local --interpret."
         )
     if len(launch.grain) > _LONGEST_GRAIN:
         raise SpecError(
-            "grain", expected="layer, block:K or neuron", found=shown(launch.grain), mend="Use a smaller K."
+            "grain", expected="layer, block:K or neuron", found=shown(launch.grain), remedy="Use a smaller K."
         )
 
 
@@ -44,7 +45,7 @@ def check_no_link(launch: LaunchSpec) -> None:
         if getattr(launch, name) > 0:
             raise SpecError(
                 name, expected="0 for a run on one node, or without a board", found=str(getattr(launch, name)),
-                mend="Links are between the nodes of a cluster: give --address, and for instance --placement by-team.",
+                remedy="Links are between the nodes of a cluster: give --address and, say, --placement by-team.",
             )
 
 
@@ -57,7 +58,7 @@ def check_where(spec: RunSpec, launch: LaunchSpec) -> None:
     if spec.feedback == "shipped" and launch.grain != "layer":
         raise SpecError(
             "grain", expected="layer where products are shipped", found=repr(launch.grain),
-            mend="Use --grain layer, or --feedback mirror: products of parts of a layer would have to be added up.",
+            remedy="Use --grain layer, or --feedback mirror: products of parts of a layer would have to be added up.",
         )
     if not spec.free_running:
         return
@@ -65,5 +66,5 @@ def check_where(spec: RunSpec, launch: LaunchSpec) -> None:
         if value != needed:
             raise SpecError(
                 field, expected=f"{needed} for a team that runs free", found=repr(value),
-                mend=f"Use --{field} {needed}, or leave out --free-running: the ticked form runs everywhere.",
+                remedy=f"Use --{field} {needed}, or leave out --free-running: the ticked form runs everywhere.",
             )

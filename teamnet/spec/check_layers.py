@@ -39,7 +39,7 @@ def check_layers(spec: RunSpec, check_run: Callable[[RunSpec], None], *, acting:
             if own.units != "gaussian" and own.function:
                 raise SpecError(
                     where, expected="a function of Gaussian units", found=f"{own.function} of {own.units} units",
-                    mend="Leave the function out: the unit type says what the mean is.",
+                    remedy="Leave the function out: the unit type says what the mean is.",
                 )
             if acting:
                 continue
@@ -47,12 +47,12 @@ def check_layers(spec: RunSpec, check_run: Callable[[RunSpec], None], *, acting:
             if own.units not in rule.hidden_types:
                 raise SpecError(
                     where, expected=f"units that {its.rule} can train: {', '.join(rule.hidden_types)}",
-                    found=own.units, mend="Choose another rule, such as reinforce, or Gaussian units.",
+                    found=own.units, remedy="Choose another rule, such as reinforce, or Gaussian units.",
                 )
             if own.reads and isinstance(rule, ErrorsDown) and rule.ships:
                 raise SpecError(
                     where, expected="the layer below alone where products are sent down", found=f"reads {own.reads}",
-                    mend="Use --feedback mirror.",
+                    remedy="Use --feedback mirror.",
                 )
             changed = with_settings(rule, own.settings).settings() if own.settings else {}
             if changed and its.rule in built_in_rules():

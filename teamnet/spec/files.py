@@ -42,17 +42,17 @@ def from_plain(kind: type[Spec], plain: Any, where: str = "spec") -> Spec:
         SpecError: a key is unknown or missing, or a value has the wrong type.
     """
     if not isinstance(plain, Mapping):
-        raise SpecError(where, expected="a JSON object", found=type(plain).__name__, mend="Write {...}.")
+        raise SpecError(where, expected="a JSON object", found=type(plain).__name__, remedy="Write {...}.")
     hints = typing.get_type_hints(kind)
     for key in plain:
         if key not in hints:
             name = key if isinstance(key, str) else shown(key)
-            raise SpecError(f"{where}.{name}", expected="a known key", found=shown(key), mend=nearest(name, hints))
+            raise SpecError(f"{where}.{name}", expected="a known key", found=shown(key), remedy=nearest(name, hints))
     values = {key: _convert(hints[key], value, f"{where}.{key}") for key, value in plain.items()}
     try:
         return kind(**values)
     except TypeError as error:
-        raise SpecError(where, expected="all required keys", found=str(error), mend="Add what is missing.") from None
+        raise SpecError(where, expected="all required keys", found=str(error), remedy="Add what is missing.") from None
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:
@@ -70,7 +70,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
                 return float(value)
         if option in (int, str, bool) and isinstance(value, option) and isinstance(value, bool) == (option is bool):
             return value
-    raise SpecError(where, expected=getattr(hint, "__name__", str(hint)), found=shown(value), mend="Mend the value.")
+    raise SpecError(where, expected=getattr(hint, "__name__", str(hint)), found=shown(value), remedy="Fix the value.")
 
 
 def check_types(spec: Any, where: str = "") -> None:

@@ -23,7 +23,7 @@ def function_of(spec: RunSpec, reference: str) -> str | UserFunction:
         if reference not in known:
             raise SpecError(
                 "function", expected=f"one of {', '.join(known)}, or FILE.py:NAME", found=shown(reference),
-                mend=nearest(reference, known),
+                remedy=nearest(reference, known),
             )
         return reference
     kept = dict(spec.function_files).get(path)

@@ -84,7 +84,7 @@ def check_layer_options(texts: Sequence[str], depths: dict[str, int]) -> None:
             raise SpecError(
                 where, expected=f"a layer of {option.team or 'the teams'} from 1 to {deepest}" if deepest
                 else f"one of the run's teams: {', '.join(depths)}",
-                found=shown(text), mend="Name one of them.",
+                found=shown(text), remedy="Name one of them.",
             )
     for team, depth in depths.items():
         layers = {number: options_of_layer(texts, team, number, depth) for number in range(1, depth + 1)}
@@ -93,7 +93,7 @@ def check_layer_options(texts: Sequence[str], depths: dict[str, int]) -> None:
             if number not in read:
                 raise SpecError(
                     "layers", expected=f"a layer that reads {team} layer {number}", found="none",
-                    mend=f"Let layer {number + 1} read it: {number + 1}:reads={number},...",
+                    remedy=f"Let layer {number + 1} read it: {number + 1}:reads={number},...",
                 )
 
 
@@ -102,7 +102,7 @@ def _parsed(text: str, where: str) -> _Option:
     if not found:
         raise SpecError(
             where, expected="[TEAM.]LAYER:NAME=VALUE, with a number or `hidden` as LAYER", found=shown(text),
-            mend="Write for instance 2:function=tanh, hidden:units=bernoulli or critic.3:reads=2,0.",
+            remedy="Write for instance 2:function=tanh, hidden:units=bernoulli or critic.3:reads=2,0.",
         )
     team, layer, name, value = found.groups()
     option = _Option(team or "", 0 if layer == "hidden" else int(layer), name.replace("-", "_"), value)
@@ -114,16 +114,16 @@ def _check_value(option: _Option, where: str) -> None:
     if option.name == "units" and option.value not in HIDDEN_TYPES:
         raise SpecError(
             where, expected=f"one of {', '.join(HIDDEN_TYPES)}", found=shown(option.value),
-            mend=nearest(option.value, HIDDEN_TYPES),
+            remedy=nearest(option.value, HIDDEN_TYPES),
         )
     if option.name == "temperature" and not (
         re.fullmatch(r"\d*\.?\d+(e[+-]?\d{1,2})?", option.value) and float(option.value) > 0
     ):
-        raise SpecError(where, expected="a number above 0", found=shown(option.value), mend="Use 1.")
+        raise SpecError(where, expected="a number above 0", found=shown(option.value), remedy="Use 1.")
     if option.name == "reads" and not re.fullmatch(r"\d{1,4}(,\d{1,4})*", option.value):
         raise SpecError(
             where, expected="numbers of layers, 0 for the observation", found=shown(option.value),
-            mend="Write for instance reads=2,0.",
+            remedy="Write for instance reads=2,0.",
         )
 
 
@@ -131,7 +131,7 @@ def _check_fits(option: _Option, number: int, depth: int, where: str) -> None:
     if option.name in ("function", "units", "temperature") and number == depth:
         raise SpecError(
             where, expected=f"{option.name} of a hidden layer", found=f"layer {number}, the output layer",
-            mend="Leave it out: what the output is, the task says. Its temperature is --actor.temperature.",
+            remedy="Leave it out: what the output is, the task says. Its temperature is --actor.temperature.",
         )
     if option.name == "reads":
         reads = [int(text) for text in option.value.split(",")]
@@ -139,5 +139,5 @@ def _check_fits(option: _Option, number: int, depth: int, where: str) -> None:
             raise SpecError(
                 where, expected=f"different layers below layer {number}" if number > 1 else "0, the observation",
                 found=shown(option.value),
-                mend="A layer reads layers below it, each once; layer 1 reads the observation.",
+                remedy="A layer reads layers below it, each once; layer 1 reads the observation.",
             )

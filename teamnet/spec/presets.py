@@ -100,7 +100,7 @@ def presets_of(spec: RunSpec) -> list[RunSpec]:
 def published(task: str) -> RunSpec:
     """The spec with the hyperparameters that were published for MAP propagation."""
     if not isinstance(task, str):
-        raise SpecError("task", expected="a name", found=shown(task), mend=nearest("", PRESETS))
+        raise SpecError("task", expected="a name", found=shown(task), remedy=nearest("", PRESETS))
     if task in PRESETS:
         return PRESETS[task]
     for name, environment in ENVIRONMENTS.items():
@@ -109,7 +109,8 @@ def published(task: str) -> RunSpec:
     if "-v" in task or ":" in task or "/" in task:
         return replace(PRESETS["cartpole"], task=task, episodes=500)
     raise SpecError(
-        "task", expected="a preset or a Gymnasium id such as CartPole-v1", found=repr(task), mend=nearest(task, PRESETS)
+        "task", expected="a preset or a Gymnasium id such as CartPole-v1", found=repr(task),
+        remedy=nearest(task, PRESETS)
     )
 
 

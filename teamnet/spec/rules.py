@@ -39,7 +39,7 @@ def with_source(spec: RunSpec) -> RunSpec:
     if source is None:
         raise SpecError(
             "rule", expected="a class in a file, which is kept with the run", found=spec.rule,
-            mend="Put the class into a file, and give the file.",
+            remedy="Put the class into a file, and give the file.",
         )
     return replace(spec, source=source.text)
 

@@ -30,7 +30,7 @@ from teamnet.study.memory import session_bytes
 from teamnet.study.rates import ENDLESS, rate
 from teamnet.study.reference import ReferenceTeam
 from teamnet.study.snapshots import EVERY, snapshot_cost
-from teamnet.team.local import LocalExchange
+from teamnet.team.local import LocalExecutor
 from teamnet.team.partition import divide_all
 from teamnet.training.run import Run
 from teamnet.units.streams import initial_weights
@@ -177,16 +177,16 @@ def ledger_cost(repeats: int, steps: int) -> float:
     The same units are driven with and without it in turns. What they count besides is one addition a publication.
     """
     teams = build_teams(preset("cartpole"), INTERFACES["cartpole"])
-    exchange = LocalExchange(teams, divide_all(teams, "layer", 0))
+    executor = LocalExecutor(teams, divide_all(teams, "layer", 0))
     observation, delta, keep = np.zeros((1, 4)), np.zeros(1), np.ones(1)
 
     def seconds(mask: int) -> float:
-        for unit in exchange.units:
+        for unit in executor.units:
             unit.record["timed_mask"] = mask
         begun = time.process_time()
         for _ in range(steps):
-            exchange.act(observation, keep)
-            exchange.learn(delta)
+            executor.act(observation, keep)
+            executor.learn(delta)
         return time.process_time() - begun
 
     seconds(-1)

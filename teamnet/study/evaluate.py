@@ -102,7 +102,7 @@ def evaluate(
         if settings.render:
             raise SpecError(
                 "render", expected="a task with an environment", found=f"{spec.task}, a task of one step",
-                mend="Leave out --render.",
+                remedy="Leave out --render.",
             )
         return _sample(spec, state, settings)
     policy = TrainedPolicy.of_checkpoint(path, settings.seed)
@@ -121,7 +121,7 @@ def evaluate(
                 if environment.observation_space.shape != (policy.observation_size,):
                     raise CheckpointError(
                         str(path), expected=f"a policy for observations {environment.observation_space.shape}",
-                        found=f"one for ({policy.observation_size},)", mend="Use the task of the training.",
+                        found=f"one for ({policy.observation_size},)", remedy="Use the task of the training.",
                     )
                 for layer in cannot_freeze(environment):
                     say(f"{layer} has running means that change here too: give it the attribute update_running_mean")
@@ -141,7 +141,7 @@ def _recorded(environment: gymnasium.Env[Any, Any], videos: Path, name: str, tas
     except Exception as error:
         raise EnvironmentRefused(
             task, expected="an environment that can be recorded, and a folder for it", found=str(error),
-            mend=f"Run: pip install 'teamnet[video]', and see that {videos} is a folder.",
+            remedy=f"Run: pip install 'teamnet[video]', and see that {videos} is a folder.",
         ) from None
 
 

@@ -51,7 +51,7 @@ def read_golden(path: Path) -> tuple[Golden, dict[str, Any]]:
 def _not_golden(path: Path, error: Exception) -> CheckpointError:
     return CheckpointError(
         str(path), expected="a golden file (.npz with meta_json)",
-        found=f"{type(error).__name__}: {str(error)[:_SHOWN]}", mend="Write it as tests/golden/README.md describes.",
+        found=f"{type(error).__name__}: {str(error)[:_SHOWN]}", remedy="Write it as tests/golden/README.md describes.",
     )
 
 
@@ -149,24 +149,24 @@ def replay(path: Path, launch: LaunchSpec) -> dict[str, float]:
             noise = [golden_noise(arrays, meta, unit) for unit in units]
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise _not_golden(path, error) from None
-    exchange = start_exchange(launch, [layers], units, noise)
+    executor = start_exchange(launch, [layers], units, noise)
     errors: dict[str, float] = {}
     try:
-        state = merge(units, exchange.snapshot())
+        state = merge(units, executor.snapshot())
         for layer in layers:
             prefix = f"{layer.team}.{layer.number}"
             state[f"{prefix}.incoming.value"] = arrays[f"init_w{layer.number}"]
             state[f"{prefix}.biases.value"] = arrays[f"init_b{layer.number}"][None]
-        exchange.restore(split(units, state), 0)
+        executor.restore(split(units, state), 0)
         for step in range(meta["env_steps"]):
-            exchange.act(arrays[f"t{step}_obs"], arrays[f"t{step}_keep_trace"].astype(float))
-            exchange.learn(arrays[f"t{step}_delta"])
-            exchange.pause()
-            _compare(errors, arrays, layers, merge(units, exchange.snapshot()), step)
+            executor.act(arrays[f"t{step}_obs"], arrays[f"t{step}_keep_trace"].astype(float))
+            executor.learn(arrays[f"t{step}_delta"])
+            executor.pause()
+            _compare(errors, arrays, layers, merge(units, executor.snapshot()), step)
     except (KeyError, ValueError) as error:
         raise _not_golden(path, error) from None
     finally:
-        exchange.close()
+        executor.close()
     return errors
 
 

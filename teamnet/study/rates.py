@@ -41,7 +41,7 @@ class Precision:
     def __post_init__(self) -> None:
         if not 0.0 < self.seconds < math.inf:
             raise SpecError(
-                "seconds", expected="a number above 0", found=str(self.seconds), mend="Give such a number."
+                "seconds", expected="a number above 0", found=str(self.seconds), remedy="Give such a number."
             )
         check_count("repeats", self.repeats, 1)
 

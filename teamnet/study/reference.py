@@ -56,7 +56,7 @@ class ReferenceTeam:
         self._moments = [(np.zeros_like(p), np.zeros_like(p)) for p in self.parameters]
         self._updates = 0
         self.activations: list[np.ndarray] = []
-        self.potentials: list[np.ndarray] = []
+        self.preactivations: list[np.ndarray] = []
         self.means: list[np.ndarray] = []
 
     def _inputs(self, number: int) -> np.ndarray:
@@ -73,13 +73,13 @@ class ReferenceTeam:
 
     def _predict(self, number: int) -> None:
         layer, parameters = self.layers[number], self.parameters[number]
-        potential = self._inputs(number) @ parameters[:-1] + parameters[-1]
-        self.potentials[number] = potential
+        preactivation = self._inputs(number) @ parameters[:-1] + parameters[-1]
+        self.preactivations[number] = preactivation
         if layer.family == "categorical":
-            scores = np.exp((potential - potential.max(-1, keepdims=True)) / layer.temperature)
+            scores = np.exp((preactivation - preactivation.max(-1, keepdims=True)) / layer.temperature)
             self.means[number] = scores / scores.sum(-1, keepdims=True)
         else:
-            self.means[number] = _function(layer)[0](potential)
+            self.means[number] = _function(layer)[0](preactivation)
 
     def error(self, number: int) -> np.ndarray:
         """``e_l (rows, size)``."""
@@ -87,12 +87,12 @@ class ReferenceTeam:
         difference = self.activations[number + 1] - self.means[number]
         if layer.family == "categorical":
             return difference / layer.temperature
-        return difference * _function(layer)[1](self.potentials[number]) / layer.variance
+        return difference * _function(layer)[1](self.preactivations[number]) / layer.variance
 
     def act(self, observation: np.ndarray, noise: Sequence[np.ndarray]) -> np.ndarray:
         """Sample upwards; ``noise`` holds normals ``(rows, size)``, for a categorical layer uniforms ``(rows, 1)``."""
         self.activations = [observation]
-        self.potentials, self.means = [np.zeros(0)] * len(self.layers), [np.zeros(0)] * len(self.layers)
+        self.preactivations, self.means = [np.zeros(0)] * len(self.layers), [np.zeros(0)] * len(self.layers)
         for number, layer in enumerate(self.layers):
             self._predict(number)
             mean = self.means[number]

@@ -21,6 +21,6 @@ def cluster_address(named: str) -> str:
         raise ResourceError(
             f"address {address}", expected="HOST:PORT of a cluster to which this machine belongs",
             found="the address of a Ray client",
-            mend="Use `ray job submit -- teamnet ...`: the coordinator shares memory with the actors of its node.",
+            remedy="Use `ray job submit -- teamnet ...`: the coordinator shares memory with the actors of its node.",
         )
     return "" if address == "local" else address

@@ -36,7 +36,7 @@ def await_nodes(address: str, count: int, seconds: float = _SECONDS) -> None:
         time.sleep(_LOOK_EVERY)
     raise ResourceError(
         f"address {address}", expected=f"{count} nodes within {seconds:g} s", found=str(found),
-        mend="Look at what the nodes that are missing have printed.",
+        remedy="Look at what the nodes that are missing have printed.",
     )
 
 

@@ -18,7 +18,7 @@ the mirror drifts away from its original; DEVIATIONS 17 says how far.
 
 from __future__ import annotations
 
-from teamnet.board.words import announce, load_acquire, publish, reached, store_release
+from teamnet.board.round_counters import announce, load_acquire, publish, reached, store_release
 from teamnet.dataflow.free import (
     ACCUMULATE,
     ACT,

@@ -99,7 +99,7 @@ class Ledger:
         }
 
 
-def foretell(flow: Dataflow, units: Sequence[UnitSpec], nodes: Sequence[int] | None = None) -> Ledger:
+def expected_traffic(flow: Dataflow, units: Sequence[UnitSpec], nodes: Sequence[int] | None = None) -> Ledger:
     """The ledger of one step before anything has run, without times: what the steps say that units publish.
 
     Args:
@@ -113,7 +113,7 @@ def foretell(flow: Dataflow, units: Sequence[UnitSpec], nodes: Sequence[int] | N
         slots = flow.written_by(unit.layer.group)
         sent = {slot.kind: flow.rounds(slot.key) for slot in slots}
         counts.append(Counts(sent, dict.fromkeys(sent, 0), dict.fromkeys(sent, 0), none))
-    return book(flow, units, nodes or [COORDINATOR_NODE] * len(units), counts, {}, steps=1, pauses=0)
+    return count_traffic(flow, units, nodes or [COORDINATOR_NODE] * len(units), counts, {}, steps=1, pauses=0)
 
 
 class _Message(NamedTuple):
@@ -123,7 +123,7 @@ class _Message(NamedTuple):
     traffic: Traffic
 
 
-def book(
+def count_traffic(
     flow: Dataflow, units: Sequence[UnitSpec], nodes: Sequence[int], counts: Sequence[Counts],
     relay: Mapping[str, int], *, steps: int, pauses: int, free_running: bool = False,
 ) -> Ledger:

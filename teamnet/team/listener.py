@@ -87,7 +87,7 @@ class Listener:
             if not self._changed.wait_for(lambda: number in self._peers, seconds):
                 raise LinkLost(
                     f"relay of node {self._number}", expected=f"a call of node {number} within {seconds:g} s",
-                    found="none", mend="Let the nodes reach each other on all ports; see docs/security.md.",
+                    found="none", remedy="Let the nodes reach each other on all ports; see docs/security.md.",
                 )
             return self._peers.pop(number)
 
@@ -127,7 +127,7 @@ def reach(endpoint: tuple[str, int], key: bytes, number: int, expected: int, sec
             if not busy or time.monotonic() >= deadline:
                 raise LinkLost(
                     f"relay of node {number}", expected=f"node {expected} at {endpoint[0]}:{endpoint[1]}",
-                    found=str(error), mend="Let the nodes reach each other on all ports; see docs/security.md.",
+                    found=str(error), remedy="Let the nodes reach each other on all ports; see docs/security.md.",
                 ) from None
             time.sleep(_AGAIN_AFTER)
 

@@ -14,17 +14,17 @@ from teamnet.dataflow.layers import LayerSpec, UnitSpec
 from teamnet.dataflow.order import Wave, order_of_step
 from teamnet.kernels.constants import BROKEN, FAILED
 from teamnet.kernels.native import native
-from teamnet.team.exchange import failed
+from teamnet.team.executor import failed
 from teamnet.team.in_turn import FINE
 from teamnet.team.interpret import interpret_in_turn
-from teamnet.team.ledger import Ledger, book
+from teamnet.team.ledger import Ledger, count_traffic
 from teamnet.team.partition import noise_steps
 from teamnet.units.code import compiled_code, interpreted_code
 from teamnet.units.streams import RecordedNoise
 from teamnet.units.unit import Snapshot, Unit
 
 
-class LocalExchange:
+class LocalExecutor:
     """All units of a run in this process.
 
     Args:
@@ -62,7 +62,7 @@ class LocalExchange:
         return lambda order: run(*units, order.ctypes.data, len(order))
 
     def act(self, observation: np.ndarray, keep: np.ndarray) -> None:
-        """See :class:`teamnet.team.exchange.Exchange`."""
+        """See :class:`teamnet.team.executor.Executor`."""
         if self._noise_left == 0:
             self._noise_left = self._noise_steps
             for unit in self.units:
@@ -73,7 +73,7 @@ class LocalExchange:
         self._check(self._run(self._acting))
 
     def learn(self, delta: np.ndarray) -> None:
-        """See :class:`teamnet.team.exchange.Exchange`."""
+        """See :class:`teamnet.team.executor.Executor`."""
         self._td_error[:], self._trace_mask[:] = delta, self._masks[self._step & 1]
         self._check(self._run(self._rest))
         self._step += 1
@@ -85,39 +85,41 @@ class LocalExchange:
             raise failed(BROKEN if broken == number else FAILED, unit, self._step, self.board.published(unit))
 
     def pause(self) -> None:
-        """See :class:`teamnet.team.exchange.Exchange`."""
+        """See :class:`teamnet.team.executor.Executor`."""
 
     def snapshot(self) -> list[Snapshot]:
-        """See :class:`teamnet.team.exchange.Exchange`."""
+        """See :class:`teamnet.team.executor.Executor`."""
         return [unit.snapshot() for unit in self.units]
 
     def mirrors(self) -> list[Snapshot]:
-        """See :class:`teamnet.team.exchange.Exchange`."""
+        """See :class:`teamnet.team.executor.Executor`."""
         return [unit.mirror() for unit in self.units]
 
     def ledger(self) -> Ledger:
-        """See :class:`teamnet.team.exchange.Exchange`."""
+        """See :class:`teamnet.team.executor.Executor`."""
         specs = [unit.spec for unit in self.units]
         counts = [unit.counts() for unit in self.units]
-        return book(self._flow, specs, [0] * len(specs), counts, {}, steps=self._step - self._first_step, pauses=0)
+        return count_traffic(
+            self._flow, specs, [0] * len(specs), counts, {}, steps=self._step - self._first_step, pauses=0
+        )
 
     def timestamps(self) -> list[np.ndarray]:
-        """See :class:`teamnet.team.exchange.Exchange`."""
+        """See :class:`teamnet.team.executor.Executor`."""
         return [unit.timestamps() for unit in self.units]
 
     def restore(self, snapshots: Sequence[tuple[Snapshot, Snapshot]], step: int) -> None:
-        """See :class:`teamnet.team.exchange.Exchange`."""
+        """See :class:`teamnet.team.executor.Executor`."""
         self._noise_left = 0
         self._step = self._first_step = step
         for unit, (own, above) in zip(self.units, snapshots, strict=True):
             unit.restore(own, above)
 
-    def revive(self) -> int:
-        """See :class:`teamnet.team.exchange.Exchange`; units of this process are never lost."""
+    def replace_failed(self) -> int:
+        """See :class:`teamnet.team.executor.Executor`; units of this process are never lost."""
         return 0
 
     def close(self) -> None:
-        """See :class:`teamnet.team.exchange.Exchange`."""
+        """See :class:`teamnet.team.executor.Executor`."""
 
 
 def _pairs(waves: Sequence[Wave]) -> np.ndarray:

@@ -73,7 +73,7 @@ class Node:
         self._segment: int | None = create_segment(board_size(flow))
         try:
             self.board = Board(flow, map_segment(path_of(self._segment)))
-            self._wake_all = native("teamnet.team.meet", "wake_all")
+            self._wake_all = native("teamnet.team.coordinator_kernels", "wake_all")
             self._counters = np.array(self.board.counters(), np.int64)
             if self.routes.count > 1:
                 self._run = {entry: native(*entry) for entry in (SENDING, RECEIVING)}

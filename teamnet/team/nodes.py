@@ -1,4 +1,4 @@
-"""All nodes of a run as the coordinator sees them: its own one here, the others in a crew."""
+"""All nodes of a run as the coordinator sees them: its own one here, the others in a worker pool."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from teamnet.errors import ActorLost
-from teamnet.team import exchange
-from teamnet.team.crew import Crew
-from teamnet.team.exchange import silent
+from teamnet.team import executor
+from teamnet.team.executor import silent
 from teamnet.team.node import Node
+from teamnet.team.worker_pool import WorkerPool
 
 
 class Nodes:
@@ -21,9 +21,9 @@ class Nodes:
         others: hosts of one :class:`teamnet.team.node.Node` each, from node 1 on; none if there is one node only.
     """
 
-    def __init__(self, here: Node, others: Crew | None = None) -> None:
+    def __init__(self, here: Node, others: WorkerPool | None = None) -> None:
         self._here, self._others = here, others
-        self._patience = exchange.SILENCE
+        self._patience = executor.SILENCE
         self._reports = [here.where(), *self._of_others("where")]
         self.board = here.board
         self.begin_at(0)
@@ -33,15 +33,15 @@ class Nodes:
             return []
         calls = self._others.call(method, [arguments] * self._others.size)
         if not self._others.done(calls, self._patience):
-            silence, self._patience = self._patience, exchange.PATIENCE  # nobody waits for it as long again
+            silence, self._patience = self._patience, executor.PATIENCE  # nobody waits for it as long again
             raise silent(silence)
-        self._patience = exchange.SILENCE
+        self._patience = executor.SILENCE
         return self._others.results(calls)
 
-    def attach(self, crew: Crew) -> None:
+    def attach(self, pool: WorkerPool) -> None:
         """Have every worker map the board of its node."""
         routes = self._here.routes
-        crew.results(crew.call("attach", [
+        pool.results(pool.call("attach", [
             (self._reports[node][0], routes.peers(number), routes.shared(unit))
             for number, (unit, node) in enumerate(zip(routes.units, routes.nodes, strict=True))
         ]))

@@ -26,7 +26,7 @@ def block_size(grain: str) -> int | None:
     if not match:
         raise SpecError(
             "grain", expected="layer, block:K (K neurons a unit, K >= 1) or neuron", found=repr(grain),
-            mend=nearest(grain.split(":")[0], ("layer", "block:K", "neuron")),
+            remedy=nearest(grain.split(":")[0], ("layer", "block:K", "neuron")),
         )
     return int(match[1])
 

@@ -65,7 +65,7 @@ def check_placement(placement: str) -> None:
         if placement not in STRATEGIES:
             raise SpecError(
                 "placement", expected=f"one of {', '.join(STRATEGIES)}, or a map such as actor=ADDRESS",
-                found=repr(placement), mend=nearest(placement, STRATEGIES),
+                found=repr(placement), remedy=nearest(placement, STRATEGIES),
             )
         return
     for part in placement.split(","):
@@ -74,7 +74,7 @@ def check_placement(placement: str) -> None:
         if team not in ("actor", "critic") or (number and not number.isdigit()) or not address:
             raise SpecError(
                 "placement", expected="TEAM=ADDRESS or TEAM.LAYER=ADDRESS, with actor or critic as the team",
-                found=repr(part), mend="Write, for instance, actor=10.0.0.1,critic=10.0.0.2,critic.3=10.0.0.1",
+                found=repr(part), remedy="Write, for instance, actor=10.0.0.1,critic=10.0.0.2,critic.3=10.0.0.1",
             )
 
 
@@ -143,13 +143,13 @@ def _by_map(placement: str, units: Sequence[UnitSpec], hosts: Sequence[Host]) ->
         if address not in numbers:
             raise SpecError(
                 "placement", expected=f"addresses of nodes: {', '.join(numbers)}", found=address,
-                mend="ray status lists the nodes of the cluster.",
+                remedy="ray status lists the nodes of the cluster.",
             )
         wanted[who] = numbers[address]
         known = {name for unit in units for name in (unit.layer.team, f"{unit.layer.team}.{unit.layer.number}")}
         if who not in known:
             raise SpecError(
-                "placement", expected=f"some of {', '.join(sorted(known))}", found=who, mend=nearest(who, known)
+                "placement", expected=f"some of {', '.join(sorted(known))}", found=who, remedy=nearest(who, known)
             )
     return [
         wanted.get(f"{unit.layer.team}.{unit.layer.number}", wanted.get(unit.layer.team, 0)) for unit in units
@@ -164,6 +164,6 @@ def _too_little(asked: Mapping[int, Need], hosts: Sequence[Host]) -> ResourceErr
     return ResourceError(
         "the cluster", expected=str(next(iter(asked.values()))) + " free" if alone else f"free: {listed(asked)}",
         found=listed({number: host.free for number, host in enumerate(hosts)}),
-        mend="Add nodes, choose another --placement or a coarser --grain, or let the run wait with --wait SECONDS.",
+        remedy="Add nodes, choose another --placement or a coarser --grain, or let the run wait with --wait SECONDS.",
     )
 

@@ -39,7 +39,7 @@ def join(address: str) -> Callable[[], None]:
 def _refused(address: str, found: str) -> ResourceError:
     return ResourceError(
         f"address {address}", expected=_EXPECTED, found=found,
-        mend="Start one (cluster/README.md says how), or leave the address and RAY_ADDRESS empty.",
+        remedy="Start one (cluster/README.md says how), or leave the address and RAY_ADDRESS empty.",
     )
 
 
@@ -70,7 +70,7 @@ def _mode_of(address: str) -> Mode:
     given = "RAY_AUTH_TOKEN" if os.environ.get("RAY_AUTH_TOKEN") else str(token_path(os.environ))
     raise ResourceError(
         f"address {address}", expected=_EXPECTED, found=f"{given}: {outcomes[-1]}",
-        mend="The cluster was started with RAY_AUTH_MODE=token: copy its head's token to this file, or name a file "
+        remedy="The cluster was started with RAY_AUTH_MODE=token: copy its head's token to this file, or name a file "
         "with it in RAY_AUTH_TOKEN_PATH.",
     )
 

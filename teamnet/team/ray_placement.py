@@ -137,7 +137,7 @@ def _take(lease: Lease, known: Sequence[Host], places: Sequence[int], needed: Se
         remove_placement_group(group)
         raise ResourceError(
             "the cluster", expected=f"{sum(asked.values(), Need())} to be reserved within {_RESERVE_SECONDS:g} s",
-            found="they were taken by others meanwhile", mend="Try again, or let the run wait with --wait SECONDS.",
+            found="they were taken by others meanwhile", remedy="Try again, or let the run wait with --wait SECONDS.",
         )
     return Reservation(
         tuple(known[host] for host in used), tuple(numbers[host] for host in places), tuple(needed), group, bundles,

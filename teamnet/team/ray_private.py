@@ -45,7 +45,7 @@ def start_private() -> Callable[[], None]:
         _clear(folder)
         raise ResourceError(
             "Ray", expected="a private cluster on this machine", found=(str(error) or repr(error)).splitlines()[0],
-            mend="Look whether processor, memory and disk have room, and try again, or use --backend local.",
+            remedy="Look whether processor, memory and disk have room, and try again, or use --backend local.",
         ) from error
     except BaseException:
         _clear(folder)
@@ -72,7 +72,7 @@ def _make_folder() -> Path:
     raise ResourceError(
         "RAY_TMPDIR" if named else "the temporary folder",
         expected=f"a folder that can be written to, with a path of at most {longest} bytes, for Ray's sockets",
-        found=" and ".join(dict.fromkeys(candidates)), mend="Name another one in RAY_TMPDIR.",
+        found=" and ".join(dict.fromkeys(candidates)), remedy="Name another one in RAY_TMPDIR.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Workers do not outlive the Ray node that started them, nor the crew that they are of."""
+"""Workers do not outlive the Ray node that started them, nor their worker pool."""
 
 from __future__ import annotations
 

@@ -68,14 +68,14 @@ class Lease:
             Closed: the lease has been given back.
         """
         if not self._open:
-            raise Closed("team", expected="an open team", found="one that was closed", mend="Make or load a new one.")
+            raise Closed("team", expected="an open team", found="one that was closed", remedy="Make or load a new one.")
         now = _identity()
         if now == self.identity:
             return
         found = "none: Ray was shut down" if now is None else "another one: Ray was started anew, or the process forked"
         raise ActorLost(
             "Ray", expected="the connection with which the team was started", found=found,
-            mend="Make a new agent, or continue from the last checkpoint with teamnet resume.",
+            remedy="Make a new agent, or continue from the last checkpoint with teamnet resume.",
         )
 
     @contextmanager
@@ -131,7 +131,7 @@ class _Connection:
                 self._made = found = _identity()
             if found is None:
                 raise ActorLost(
-                    "Ray", expected="a connection", found="it was shut down while it started", mend="Try again.",
+                    "Ray", expected="a connection", found="it was shut down while it started", remedy="Try again.",
                 )
             lease = Lease(found, self._release)
             if found == self._made:

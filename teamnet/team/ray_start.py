@@ -16,15 +16,15 @@ from teamnet.dataflow.layers import LayerSpec, UnitSpec
 from teamnet.errors import SpecError, TeamnetError
 from teamnet.spec.check_launch import check_no_link
 from teamnet.spec.run import LaunchSpec
-from teamnet.team.board_exchange import BoardExchange
-from teamnet.team.call_exchange import CallExchange, CallWorker
-from teamnet.team.exchange import Exchange
-from teamnet.team.free_exchange import FreeExchange
+from teamnet.team.board_executor import BoardExecutor
+from teamnet.team.call_executor import CallExecutor, CallWorker
+from teamnet.team.executor import Executor
+from teamnet.team.free_executor import FreeExecutor
 from teamnet.team.node import Node
 from teamnet.team.nodes import Nodes
-from teamnet.team.ray_crew import RayCrew
 from teamnet.team.ray_placement import Reservation, reserve
 from teamnet.team.ray_session import Lease, acquire
+from teamnet.team.ray_worker_pool import RayWorkerPool
 from teamnet.team.worker import BoardWorker, FreeWorker
 from teamnet.units.code import compile_all
 
@@ -34,7 +34,7 @@ Say = Callable[[str], None]
 def start_on_ray(
     launch: LaunchSpec, address: str, teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec],
     noise: Sequence[np.ndarray] | None, *, free_running: bool, say: Say,
-) -> Exchange:
+) -> Executor:
     """Start an actor for each unit.
 
     Args:
@@ -77,13 +77,13 @@ def start_on_ray(
 
         workers = [(teams, unit, block) for unit, block in zip(units, noise or [None] * len(units), strict=True)]
         options = [reservation.of_unit(number) for number in range(len(units))] if reservation else None
-        crew = RayCrew(
+        pool = RayWorkerPool(
             lease, CallWorker if launch.transport == "ray" else worker, workers, options, at_end=at_end, started=started
         )
         unless_started.pop_all()
     if launch.transport == "ray":
-        return CallExchange(teams, units, crew, reservation.places if reservation else None)
-    return FreeExchange(teams, units, crew) if free_running else BoardExchange(teams, units, crew, nodes)
+        return CallExecutor(teams, units, pool, reservation.places if reservation else None)
+    return FreeExecutor(teams, units, pool) if free_running else BoardExecutor(teams, units, pool, nodes)
 
 
 def _check_spread(launch: LaunchSpec, spread: Reservation | None, *, free_running: bool) -> None:
@@ -91,7 +91,7 @@ def _check_spread(launch: LaunchSpec, spread: Reservation | None, *, free_runnin
     if spread and free_running:
         raise SpecError(
             "placement", expected="one node for a team that runs free", found=f"{len(spread.hosts)} nodes",
-            mend="Use --placement pack on a node that can hold it, or leave out --free-running.",
+            remedy="Use --placement pack on a node that can hold it, or leave out --free-running.",
         )
     if not spread:
         check_no_link(launch)
@@ -107,7 +107,9 @@ def _start_nodes(
         (teams, units, reservation.places, number, key, host.address, slower)
         for number, host in enumerate(reservation.hosts)
     ]
-    others = RayCrew(lease, Node, arguments[1:], [reservation.of_node(number) for number in range(1, len(arguments))])
+    others = RayWorkerPool(
+        lease, Node, arguments[1:], [reservation.of_node(number) for number in range(1, len(arguments))]
+    )
     with ExitStack() as unless_started:
         unless_started.callback(others.close)
         unless_started.callback(_close, others)
@@ -119,7 +121,7 @@ def _start_nodes(
         return nodes
 
 
-def _close(others: RayCrew) -> None:
+def _close(others: RayWorkerPool) -> None:
     """Have the other nodes remove their segments, as far as they are still there."""
     with suppress(TeamnetError):
         others.results(others.call("close", [()] * others.size))

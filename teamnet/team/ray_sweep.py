@@ -77,7 +77,7 @@ def import_tune() -> Any:
     except ImportError as error:
         raise ResourceError(
             "sweep", expected="Ray Tune to be installed", found=str(error).splitlines()[0],
-            mend="Run: pip install 'teamnet[sweep]'",
+            remedy="Run: pip install 'teamnet[sweep]'",
         ) from None
     return tune
 
@@ -144,5 +144,5 @@ def _refuse_lost_trials(results: Any) -> None:
         reason = str(results.errors[0]).strip().splitlines()[-1]
         raise ActorLost(
             "sweep", expected="every trial to report", found=f"{len(results.errors)} that failed: {reason}",
-            mend="Start the same sweep again: it goes on with the trials that are missing.",
+            remedy="Start the same sweep again: it goes on with the trials that are missing.",
         )

@@ -97,6 +97,6 @@ def _cpus() -> int:
     if count < 1:
         raise ResourceError(
             "the Ray cluster", expected="at least one CPU for the jobs", found="none",
-            mend="Add a node to it: ray start --address HEAD --num-cpus N",
+            remedy="Add a node to it: ray start --address HEAD --num-cpus N",
         )
     return count

@@ -42,5 +42,5 @@ def check_memory(teams: Sequence[Sequence[LayerSpec]], actors: int, available: i
         raise ResourceError(
             f"{actors} actors" if actors else "the teams", expected=f"{needed / 2**30:.1f} GiB of free memory",
             found=f"{available / 2**30:.1f} GiB",
-            mend="Use a coarser --grain, such as layer or block:8, smaller layers or fewer environments.",
+            remedy="Use a coarser --grain, such as layer or block:8, smaller layers or fewer environments.",
         )

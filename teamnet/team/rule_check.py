@@ -15,8 +15,8 @@ from teamnet.dataflow.layers import LayerSpec, linked
 from teamnet.errors import Diverged, SpecError, TeamnetError, nearest
 from teamnet.kernels.user_file import source_of
 from teamnet.rules.rule import Rule
-from teamnet.team.exchange import Exchange
-from teamnet.team.local import LocalExchange
+from teamnet.team.executor import Executor
+from teamnet.team.local import LocalExecutor
 from teamnet.team.partition import divide_all
 from teamnet.team.state import State, merge, outgoing_of, split
 from teamnet.units.arrays import kept_arrays, make_arrays
@@ -74,7 +74,7 @@ def _check_threshold(teams: Teams) -> None:
     if not any(slot.channel.threshold >= 0.0 and flow.rounds(slot.key) > 1 for slot in flow.published()):
         raise SpecError(
             "tolerance", expected="a rule that publishes activations or errors several times in a step",
-            found="one that publishes each once", mend="Use 0: nothing would be held back.",
+            found="one that publishes each once", remedy="Use 0: nothing would be held back.",
         )
 
 
@@ -84,13 +84,13 @@ def _check_operations(flow: Dataflow, layer: LayerSpec) -> None:
         if step.operation not in operations:
             raise SpecError(
                 step.where, expected="an operation of the rule", found=repr(step.operation),
-                mend=nearest(step.operation, operations),
+                remedy=nearest(step.operation, operations),
             )
         count = parameters_of(operations[step.operation])
         if count != len(step.reads):
             raise SpecError(
                 step.where, expected=f"{count} reads, as many as {step.operation!r} has parameters after the unit",
-                found=str(len(step.reads)), mend="Give as many reads, None for one that there is not.",
+                found=str(len(step.reads)), remedy="Give as many reads, None for one that there is not.",
             )
 
 
@@ -102,7 +102,7 @@ def _check_slots(flow: Dataflow, layer: LayerSpec) -> None:
         if found != expected:
             raise SpecError(
                 _line(layer, slot.kind), expected=f"a private array {slot.kind!r} {expected}, which its slot publishes",
-                found="none" if found is None else str(found), mend="Declare it in `private`, with this shape.",
+                found="none" if found is None else str(found), remedy="Declare it in `private`, with this shape.",
             )
 
 
@@ -112,13 +112,13 @@ def _check_arrays(layer: LayerSpec) -> None:
         if name in UNIT_FIELDS:
             raise SpecError(
                 _line(layer, name), expected="a name that units do not have already", found=repr(name),
-                mend="Choose another.",
+                remedy="Choose another.",
             )
     for name, array in layer.rule.state().items():
         if array.kept and array.shape[-1] not in ("size", "outputs"):
             raise SpecError(
                 _line(layer, name), expected=f"the neurons as the last extent of {name!r}, which is kept: ... , 'size'",
-                found=str(array.shape), mend="Change its shape, so that it can be divided among units.",
+                found=str(array.shape), remedy="Change its shape, so that it can be divided among units.",
             )
 
 
@@ -154,26 +154,26 @@ def _check_interpreted(teams: Teams) -> None:
     Raises:
         SpecError: an operation raised something.
     """
-    exchange = LocalExchange(teams, divide_all(teams, "layer", 0), interpret=True)
+    executor = LocalExecutor(teams, divide_all(teams, "layer", 0), interpret=True)
     try:
         with np.errstate(all="ignore"):
-            drive(exchange, teams, range(_STEPS))
+            drive(executor, teams, range(_STEPS))
     except TeamnetError as error:
         raise SpecError(
-            "rule", expected="a few steps of a small team", found=str(error), mend="Look into them with --interpret."
+            "rule", expected="a few steps of a small team", found=str(error), remedy="Look into them with --interpret."
         ) from None
     except Exception as error:  # a user's operations can raise anything
         frames = [its for its in traceback.extract_tb(error.__traceback__) if f"{_PACKAGE}/" not in its.filename]
         last = frames[-1] if frames else traceback.extract_tb(error.__traceback__)[-1]
         raise SpecError(
             f"{last.filename}:{last.lineno}", expected="an operation that can be done",
-            found=f"{type(error).__name__}: {error}", mend="Look into it with --backend local --interpret.",
+            found=f"{type(error).__name__}: {error}", remedy="Look into it with --backend local --interpret.",
         ) from None
 
 
 def _check_state(teams: Teams) -> None:
     """Continue a team from a snapshot with each array that is not in it spoiled: that has to change nothing."""
-    start = LocalExchange(teams, divide_all(teams, "layer", 0))
+    start = LocalExecutor(teams, divide_all(teams, "layer", 0))
     drive(start, teams, range(_STEPS))
     state = _state(start)
     _check_mirrors(start, state)
@@ -187,13 +187,13 @@ def _check_state(teams: Teams) -> None:
             raise SpecError(
                 _line(layer, name), expected=f"array {name!r} to be written in every step before it is read",
                 found="one that has something from the step before and is not part of the state",
-                mend=f"Declare {name!r} with kept=True, so that snapshots and checkpoints have it.",
+                remedy=f"Declare {name!r} with kept=True, so that snapshots and checkpoints have it.",
             )
 
 
-def _check_mirrors(exchange: LocalExchange, state: State) -> None:
+def _check_mirrors(executor: LocalExecutor, state: State) -> None:
     """What a unit keeps of its outgoing synapses is not saved, but made again from the layer above."""
-    for unit in exchange.units:
+    for unit in executor.units:
         layer, above = unit.spec.layer, outgoing_of(unit.spec, state)
         for part, copy in unit.mirror().items():
             if not np.array_equal(copy, above[part]):
@@ -201,8 +201,8 @@ def _check_mirrors(exchange: LocalExchange, state: State) -> None:
                     _line(layer, f"outgoing.{part}"),
                     expected=f"outgoing.{part} to mirror incoming.{part} of the layer above, bit for bit",
                     found=f"other numbers in {unit.spec.name} after {_STEPS} steps",
-                    mend=f"Let both layers do the same to {part!r}: they are not saved, but made again from the layer "
-                    "above.",
+                    remedy=f"Let both layers do the same to {part!r}: they are not saved, but made again from the "
+                    "layer above.",
                 )
 
 
@@ -216,27 +216,27 @@ def _passing(teams: Teams) -> Iterator[tuple[str, LayerSpec]]:
 
 
 def _continued(teams: Teams, state: State, spoiled: str) -> State:
-    exchange = LocalExchange(teams, divide_all(teams, "layer", 0))
-    exchange.restore(split([unit.spec for unit in exchange.units], state), _STEPS)
-    for unit in exchange.units:
+    executor = LocalExecutor(teams, divide_all(teams, "layer", 0))
+    executor.restore(split([unit.spec for unit in executor.units], state), _STEPS)
+    for unit in executor.units:
         unit.spoil(spoiled)
-    drive(exchange, teams, range(_STEPS, 2 * _STEPS))
-    return _state(exchange, check=False)
+    drive(executor, teams, range(_STEPS, 2 * _STEPS))
+    return _state(executor, check=False)
 
 
-def _state(exchange: LocalExchange, *, check: bool = True) -> State:
-    return merge([unit.spec for unit in exchange.units], exchange.snapshot(), check=check)
+def _state(executor: LocalExecutor, *, check: bool = True) -> State:
+    return merge([unit.spec for unit in executor.units], executor.snapshot(), check=check)
 
 
-def drive(exchange: Exchange, teams: Teams, steps: range) -> None:
+def drive(executor: Executor, teams: Teams, steps: range) -> None:
     """Environment steps of a made-up task that depends on nothing but the number of the step."""
     layer = teams[0][0]
     for number in steps:
         generator = np.random.default_rng(number)
         mask = (generator.random(layer.rows) > 0.2).astype(float)
-        exchange.act(generator.standard_normal((layer.rows, layer.fan_in)), mask)
-        exchange.learn(generator.standard_normal(layer.rows))
-    exchange.pause()
+        executor.act(generator.standard_normal((layer.rows, layer.fan_in)), mask)
+        executor.learn(generator.standard_normal(layer.rows))
+    executor.pause()
 
 
 def _same(one: State, other: State) -> bool:

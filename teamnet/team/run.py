@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from teamnet.board.words import publish, store_release, wait
+from teamnet.board.round_counters import publish, store_release, wait
 from teamnet.kernels.compile import kernel
 from teamnet.kernels.constants import BROKEN, FAILED, LINE, PUBLISHED_AT, READY
 from teamnet.kernels.memory import integers

@@ -44,7 +44,7 @@ def merge(units: Sequence[UnitSpec], snapshots: Sequence[Snapshot], *, check: bo
                 raise Diverged(
                     f"{unit.name}, step {snapshot['counters'][0]}", expected=f"finite numbers in {name}",
                     found="NaN or infinity",
-                    mend="Rewards or values are too large: set reward_limit or lower the learning rates.",
+                    remedy="Rewards or values are too large: set reward_limit or lower the learning rates.",
                 )
             parts.setdefault(_key(unit.layer, name), []).append(array)
     state = {}
@@ -90,7 +90,7 @@ def _names(layer: LayerSpec) -> tuple[str, ...]:
 
 
 def _unfit(name: str, expected: str, found: str) -> CheckpointError:
-    return CheckpointError(name, expected=expected, found=found, mend="Use the checkpoint before it.")
+    return CheckpointError(name, expected=expected, found=found, remedy="Use the checkpoint before it.")
 
 
 def _check_layer(layer: LayerSpec, state: Mapping[str, np.ndarray]) -> None:
@@ -103,9 +103,9 @@ def _check_layer(layer: LayerSpec, state: Mapping[str, np.ndarray]) -> None:
     if counters.shape != (2,) or counters.dtype != np.uint64 or counters.max() > _MOST_STEPS:
         raise _unfit(_key(layer, "counters"), "the numbers of steps and updates", shown(counters.tolist()))
     streams = 1 if layer.unit_type.one_agent else layer.size
-    words = STATE_WORDS * (2 if 0.0 < layer.exploring < 1.0 and not layer.is_last else 1)
+    round_counters = STATE_WORDS * (2 if 0.0 < layer.exploring < 1.0 and not layer.is_last else 1)
     recorded = noise.shape[1:] == (1,)  # of noise that was written down, the place alone
-    if noise.dtype != np.uint64 or noise.shape not in ((streams, words), (streams, 1)) or (
+    if noise.dtype != np.uint64 or noise.shape not in ((streams, round_counters), (streams, 1)) or (
         not recorded
         and (noise.reshape(-1, STATE_WORDS)[:, -len(_LAST_WORDS) :] > np.array(_LAST_WORDS, np.uint64)).any()
     ):

@@ -47,7 +47,7 @@ def ensure_token(environment: Mapping[str, str]) -> None:
     except RuntimeError as error:
         raise ResourceError(
             "~", expected="a home folder for the token of the Ray cluster", found=str(error),
-            mend="Name a file for it in RAY_AUTH_TOKEN_PATH.",
+            remedy="Name a file for it in RAY_AUTH_TOKEN_PATH.",
         ) from None
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -64,10 +64,10 @@ def ensure_token(environment: Mapping[str, str]) -> None:
         if not path.read_text().strip():
             raise ResourceError(
                 str(path), expected="a token", found="an empty file",
-                mend="Remove the file; a token is made when a cluster is started.",
+                remedy="Remove the file; a token is made when a cluster is started.",
             )
     except (OSError, UnicodeDecodeError) as error:
         raise ResourceError(
             str(path), expected="a file for the token of the Ray cluster", found=str(error),
-            mend="Name another one in RAY_AUTH_TOKEN_PATH.",
+            remedy="Name another one in RAY_AUTH_TOKEN_PATH.",
         ) from None

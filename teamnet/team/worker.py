@@ -64,7 +64,7 @@ class BoardWorker:
         except OSError as error:
             raise ActorLost(
                 self._unit.spec.name, expected="the board of this node", found=str(error),
-                mend="Continue from the last checkpoint with teamnet resume.",
+                remedy="Continue from the last checkpoint with teamnet resume.",
             ) from None
         self._board = Board(self._flow, memory)
         spec = self._unit.spec

@@ -211,4 +211,4 @@ def _check_options(options: Mapping[str, Any], *kinds: type) -> None:
     known = {field.name for kind in kinds for field in fields(kind)}
     for name in options:
         if name not in known:
-            raise SpecError(name, expected="a known option", found=repr(name), mend=nearest(name, known))
+            raise SpecError(name, expected="a known option", found=repr(name), remedy=nearest(name, known))

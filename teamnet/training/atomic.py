@@ -51,5 +51,5 @@ def having_room(path: Path) -> Iterator[None]:
     except OSError as error:
         raise ResourceError(
             str(path), expected="room for it", found=str(error),
-            mend="Make room; a run continues from its newest checkpoint with teamnet resume.",
+            remedy="Make room; a run continues from its newest checkpoint with teamnet resume.",
         ) from error

@@ -68,7 +68,7 @@ def find_beginning(
     if "metrics" not in about and path_of_metrics.exists() and path_of_metrics.stat().st_size:
         raise CheckpointError(
             str(path), expected="a checkpoint that knows the metrics in its folder", found="one that an agent saved",
-            mend=f"Restore {SPEC} of the run that wrote {METRICS}, or move that file away.",
+            remedy=f"Restore {SPEC} of the run that wrote {METRICS}, or move that file away.",
         )
     check_metrics(path_of_metrics, extent)
     if extent.bytes and not path_of_metrics.exists():
@@ -84,7 +84,7 @@ def _changed_by_hand(folder: Path, altered: dict[str, Any], written: dict[str, A
     options = " ".join(f"--{name.replace('_', '-')} {found[name]}" for name in names if name in _ENDS and name in found)
     return SpecError(
         str(folder / SPEC), expected="what the run wrote", found=changes or "other content",
-        mend=f"Put it back, and give a new end as an option: teamnet resume {folder} {options or '--env-steps N'}. "
+        remedy=f"Put it back, and give a new end as an option: teamnet resume {folder} {options or '--env-steps N'}. "
         "The spec itself cannot be changed in a run.",
     )
 
@@ -108,7 +108,7 @@ def continuation(folder: Path, spec: RunSpec, launch: LaunchSpec, say: Say = lam
             raise SpecError(
                 "out", expected=f"the folder of one run with its {SPEC}",
                 found=f"files of {', '.join(sorted(contents.runs))}",
-                mend="Give another --out, or --overwrite to replace all of them.",
+                remedy="Give another --out, or --overwrite to replace all of them.",
             )
         if altered := changed_by_hand(folder):
             raise _changed_by_hand(folder, altered, {})
@@ -138,7 +138,7 @@ def _check_alike(folder: Path, spec: RunSpec, found: RunSpec) -> None:
             if expected != value:
                 raise SpecError(
                     known.name, expected=f"{expected!r}, as in the run in {folder}", found=repr(value),
-                    mend="Give another --out, or --overwrite to replace the run.",
+                    remedy="Give another --out, or --overwrite to replace the run.",
                 )
 
 

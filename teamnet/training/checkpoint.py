@@ -144,7 +144,7 @@ def newest_checkpoint(
         owner = f" of run {run}" if run else ""
         raise CheckpointError(
             str(folder), expected=f"a folder with a checkpoint{owner}", found=why if not found else "those of others",
-            mend="Give the folder that train wrote to with --out.",
+            remedy="Give the folder that train wrote to with --out.",
         )
     damaged = [saved for saved in candidates if not saved.number]  # of which nobody knows when they were written
     whole = [saved for saved in candidates if saved.number]
@@ -178,24 +178,24 @@ def load_checkpoint(path: Path) -> tuple[State, dict[str, Any]]:
             check_numbers(about)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(
-            str(path), expected="a whole checkpoint", found=str(error), mend="Use the checkpoint before it."
+            str(path), expected="a whole checkpoint", found=str(error), remedy="Use the checkpoint before it."
         ) from None
     if found != FORMAT:
         raise CheckpointError(
             str(path), expected=f"format {FORMAT}", found=f"format {shown(found)}",
-            mend="Use the teamnet that wrote it.",
+            remedy="Use the teamnet that wrote it.",
         )
     arrays = path.with_suffix(".safetensors")
     try:
         content = arrays.read_bytes()
     except OSError as error:
         raise CheckpointError(
-            str(arrays), expected="the checkpoint's arrays", found=str(error), mend="Use the checkpoint before it."
+            str(arrays), expected="the checkpoint's arrays", found=str(error), remedy="Use the checkpoint before it."
         ) from None
     if hashlib.sha256(content).hexdigest() != about.get("sha256"):
         raise CheckpointError(
             str(arrays), expected="the content that was written", found=f"{len(content)} other bytes",
-            mend="The file was cut short or altered: use the checkpoint before it.",
+            remedy="The file was cut short or altered: use the checkpoint before it.",
         )
     try:
         state = load(content)
@@ -203,7 +203,7 @@ def load_checkpoint(path: Path) -> tuple[State, dict[str, Any]]:
     except (SafetensorError, ValueError, LookupError, TypeError, AttributeError, ImportError) as error:
         raise CheckpointError(
             str(arrays), expected="safetensors of the spec's arrays", found=f"{type(error).__name__}: {error}",
-            mend="Use the checkpoint before it.",
+            remedy="Use the checkpoint before it.",
         ) from None
     return state, about
 
@@ -218,7 +218,7 @@ def check_same_spec(path: Path, expected: dict[str, Any], found: dict[str, Any])
         if key not in ("env_steps", "episodes") and found.get(key) != value:
             raise CheckpointError(
                 str(path), expected=_shown(key, value), found=_shown(key, found.get(key)),
-                mend="Resume with the spec that wrote the checkpoint.",
+                remedy="Resume with the spec that wrote the checkpoint.",
             )
 
 

@@ -1,4 +1,4 @@
-"""The training loop: one for every task, exchange and rule.
+"""The training loop: one for every task, executor and rule.
 
 In a task of many steps the team learns from the reward of the step before, and the environment steps while the team
 settles, because the action is already known. In a task of one step the reward comes first.
@@ -18,7 +18,7 @@ from teamnet.dataflow.layers import LayerSpec
 from teamnet.errors import Diverged, StepInterrupted, TeamnetError
 from teamnet.kernels.native import native
 from teamnet.spec.run import RunSpec
-from teamnet.team.exchange import Exchange, OutputReader
+from teamnet.team.executor import Executor, OutputReader
 from teamnet.training.task import Episode, Task
 
 
@@ -29,18 +29,18 @@ class Coordinator:
         spec: the run.
         teams: the layers of every team, the actor first.
         task: where observations and rewards come from.
-        exchange: where the units are.
+        executor: where the units are.
     """
 
-    def __init__(self, spec: RunSpec, teams: Sequence[Sequence[LayerSpec]], task: Task, exchange: Exchange) -> None:
-        self.task, self.exchange = task, exchange
+    def __init__(self, spec: RunSpec, teams: Sequence[Sequence[LayerSpec]], task: Task, executor: Executor) -> None:
+        self.task, self.executor = task, executor
         self.step = 0
         self._action: np.ndarray | None = None
         self._ended: list[Episode] = []
         self._inside = False
         self.failure: TeamnetError | None = None
         self._single_step = task.interface.single_step
-        self._reader = OutputReader(exchange.board)
+        self._reader = OutputReader(executor.board)
         critic = len(teams) - 1 if teams[-1][-1].gated else None
         self._has_actor = not teams[0][-1].gated
         self._delta = np.zeros(spec.num_envs)
@@ -67,7 +67,7 @@ class Coordinator:
 
         Raises:
             StepInterrupted: an earlier call was ended inside the units' part of a step.
-            TeamnetError: see :class:`teamnet.team.exchange.Exchange` and :class:`teamnet.training.task.Task`.
+            TeamnetError: see :class:`teamnet.team.executor.Executor` and :class:`teamnet.training.task.Task`.
         """
         while not self._ended and not until():
             self.finish_step()
@@ -109,16 +109,16 @@ class Coordinator:
 
     def _do_units(self) -> None:
         """The units' part of a step: after it, all that is left is the environment's answer."""
-        exchange, outcome = self.exchange, self.task.outcome
-        exchange.act(outcome.observation, outcome.keep)
+        executor, outcome = self.executor, self.task.outcome
+        executor.act(outcome.observation, outcome.keep)
         if self._single_step:
             self._ended += self.task.step(self._output())
-            exchange.learn(outcome.reward)
+            executor.learn(outcome.reward)
             self.task.begin()
             self.step += 1
         else:
             self._find_td_error()
-            exchange.learn(self._delta)
+            executor.learn(self._delta)
             self._action = self._output()
 
     def keep_episodes(self, ended: list[Episode]) -> None:
@@ -146,12 +146,12 @@ class Coordinator:
         if not math.isfinite(self._delta.sum()):
             raise Diverged(
                 f"TD error, step {self.step}", expected="finite numbers", found=str(self._delta),
-                mend="Rewards or values are too large: set reward_limit or lower the critic's rates.",
+                remedy="Rewards or values are too large: set reward_limit or lower the critic's rates.",
             )
 
 
 def _interrupted(step: int) -> StepInterrupted:
     return StepInterrupted(
         f"step {step}", expected="a run between two steps", found="an exception that ended the step inside",
-        mend="Load the newest checkpoint, or start anew.",
+        remedy="Load the newest checkpoint, or start anew.",
     )

@@ -146,7 +146,7 @@ class Environments:
     def _not_finite(self, name: str, step: int, values: Any) -> NumericalError:
         return NumericalError(
             f"{self._name} {name}, environment step {step}", expected="finite numbers", found=str(values),
-            mend="Mend the environment; the last checkpoint is kept.",
+            remedy="Fix the environment; the last checkpoint is kept.",
         )
 
     def state(self) -> dict[str, Any]:
@@ -193,5 +193,5 @@ def misbehaviour(where: str, expected: str, error: Exception) -> TeamnetError:
         return error
     return EnvironmentRefused(
         where, expected=expected, found=f"{type(error).__name__}: {error}",
-        mend="Check the environment with gymnasium.utils.env_checker.check_env.",
+        remedy="Check the environment with gymnasium.utils.env_checker.check_env.",
     )

@@ -1,4 +1,4 @@
-"""From a spec to a running exchange: what is refused, which units there are, and where they start."""
+"""From a spec to a running executor: what is refused, which units there are, and where they start."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from teamnet.spec.check import check_run
 from teamnet.spec.check_launch import check_launch, check_no_link, check_where
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.team.address import cluster_address
-from teamnet.team.exchange import Exchange
+from teamnet.team.executor import Executor
 from teamnet.team.limits import available_memory
 from teamnet.team.partition import block_size
 from teamnet.team.placement import check_placement
@@ -38,7 +38,7 @@ def start_exchange(
     launch: LaunchSpec, teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec],
     noise: Sequence[np.ndarray] | None = None, *, free_running: bool = False,
     say: Progress = lambda message: None,
-) -> Exchange:
+) -> Executor:
     """Start all units where ``launch`` says.
 
     Args:
@@ -59,9 +59,9 @@ def start_exchange(
         check_memory(teams, len(units) if launch.backend == "ray" else 0, available_memory())
     if launch.backend == "local":
         check_no_link(launch)
-        from teamnet.team.local import LocalExchange  # imported here: importing a backend compiles its kernels
+        from teamnet.team.local import LocalExecutor  # imported here: importing a backend compiles its kernels
 
-        return LocalExchange(teams, units, noise, interpret=launch.interpret)
+        return LocalExecutor(teams, units, noise, interpret=launch.interpret)
     from teamnet.team.ray_start import start_on_ray  # Ray is imported only when it is asked for
 
     return start_on_ray(launch, address, teams, units, noise, free_running=free_running, say=say)

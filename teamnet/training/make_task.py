@@ -19,7 +19,7 @@ def make_task(spec: RunSpec, patience: float = LaunchSpec.env_patience) -> Task:
         return make_single_step_task(spec)
     for name, team in (("actor", spec.actor), ("critic", spec.critic)):
         if team is None:
-            raise SpecError(name, expected="an actor and a critic", found="none", mend="Use the preset's.")
+            raise SpecError(name, expected="an actor and a critic", found="none", remedy="Use the preset's.")
     from teamnet.training.environments import Environments
 
     return Environments(spec, patience)

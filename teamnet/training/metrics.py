@@ -97,12 +97,12 @@ def check_metrics(path: Path, extent: Extent) -> None:
     if hashlib.sha256(known).hexdigest() != extent.sha256:
         raise CheckpointError(
             str(path), expected=f"the {extent.bytes} bytes that the run wrote before its checkpoint", found=found,
-            mend="Restore the file, or move it away: the run then continues with a new one.",
+            remedy="Restore the file, or move it away: the run then continues with a new one.",
         )
     if not is_metrics(later):
         raise CheckpointError(
             str(path), expected=f"lines of the run after byte {extent.bytes}", found="lines that it did not write",
-            mend="Remove these lines, or move the file away: the run then continues with a new one.",
+            remedy="Remove these lines, or move the file away: the run then continues with a new one.",
         )
 
 

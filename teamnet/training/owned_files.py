@@ -62,7 +62,7 @@ class OwnedFiles:
         if present and not overwrite:
             raise SpecError(
                 self._option, expected="a folder without results", found=str(self.folder / present[0]),
-                mend=f"Give another --{self._option}, or --overwrite to replace them.",
+                remedy=f"Give another --{self._option}, or --overwrite to replace them.",
             )
         for name in (*names, *present):
             self._check(name, listed)
@@ -142,7 +142,7 @@ class OwnedFiles:
         return SpecError(
             self._option, expected="nothing in the place of a file that teamnet is to write, or its own",
             found=f"{self.folder / name}, {reason}",
-            mend=f"Move it elsewhere, or give another --{self._option}; teamnet replaces only what it wrote.",
+            remedy=f"Move it elsewhere, or give another --{self._option}; teamnet replaces only what it wrote.",
         )
 
     def _read(self) -> dict[str, list[str]]:

@@ -33,14 +33,14 @@ class Policy:
         """
         activation, activations = observation, [observation]
         for layer, weights, bias in zip(self._layers, self._weights, self._biases, strict=True):
-            potential = np.hstack([activations[source] for source in layer.sources]) @ weights + bias
+            preactivation = np.hstack([activations[source] for source in layer.sources]) @ weights + bias
             if layer.unit_type.one_agent:
-                scores = potential / layer.temperature
+                scores = preactivation / layer.temperature
                 if not greedy:
                     scores = scores + self._generator.gumbel(size=scores.shape)
                 activation = np.eye(layer.size)[scores.argmax(axis=-1)]
             else:
-                activation = layer.unit_type.mean(potential, layer.function, layer.temperature)
+                activation = layer.unit_type.mean(preactivation, layer.function, layer.temperature)
                 if not greedy:
                     activation = self._sampled(layer, activation)
             activations.append(activation)

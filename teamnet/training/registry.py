@@ -49,15 +49,15 @@ def refusing(name: str) -> Iterator[None]:
         extra = "box2d" if "box2d" in str(error).lower() else "all"
         raise EnvironmentRefused(
             name, expected="its packages to be installed", found=str(error).splitlines()[0],
-            mend=f"Run: pip install 'gymnasium[{extra}]'",
+            remedy=f"Run: pip install 'gymnasium[{extra}]'",
         ) from None
     except (gymnasium.error.Error, ModuleNotFoundError) as error:
         raise EnvironmentRefused(
             name, expected="a registered Gymnasium environment", found=str(error),
-            mend="List them with gymnasium.pprint_registry().",
+            remedy="List them with gymnasium.pprint_registry().",
         ) from None
     except Exception as error:  # what a name imports, and an environment that is made, can raise anything
         raise EnvironmentRefused(
             name, expected="an environment that can be made", found=f"{type(error).__name__}: {error}",
-            mend="Make it with gymnasium.make, or list those that there are with gymnasium.pprint_registry().",
+            remedy="Make it with gymnasium.make, or list those that there are with gymnasium.pprint_registry().",
         ) from error

@@ -100,7 +100,7 @@ class Row:
         if not np.array_equal(_numbers(observation), self.observation):
             raise EnvironmentRefused(
                 "environment", expected="the observation at which its step was interrupted, from its generator and "
-                "actions", found="another one", mend="Such an environment cannot be replayed: start the run anew.",
+                "actions", found="another one", remedy="Such an environment cannot be replayed: start the run anew.",
             )
 
     def replay(self, state: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""One run: spec, task, teams and exchange put together; it advances, saves itself and continues from a checkpoint."""
+"""One run: spec, task, teams and executor put together; it advances, saves itself and continues from a checkpoint."""
 
 from __future__ import annotations
 
@@ -73,9 +73,9 @@ class Run:
             self.flow = Dataflow(self.teams)
             self._units = divide_all(self.teams, self.launch.grain, spec.seed)
             units, free = self._units, spec.free_running
-            self._exchange = start_exchange(self.launch, self.teams, units, free_running=free, say=say)
-            unless_started.callback(self._exchange.close)
-            self._coordinator = Coordinator(self.spec, self.teams, self.task, self._exchange)
+            self._executor = start_exchange(self.launch, self.teams, units, free_running=free, say=say)
+            unless_started.callback(self._executor.close)
+            self._coordinator = Coordinator(self.spec, self.teams, self.task, self._executor)
             self.task.begin()
             unless_started.pop_all()
         self.identity = new_run()
@@ -133,27 +133,27 @@ class Run:
             Closed: the run is closed.
         """
         if self._closed:
-            raise Closed("run", expected="an open run", found="one that was closed", mend="Make or load a new one.")
+            raise Closed("run", expected="an open run", found="one that was closed", remedy="Make or load a new one.")
 
     def pause(self) -> None:
         """Let every unit finish the step."""
         self.check_open()
         begun = time.perf_counter()
         with self.signals:
-            self._exchange.pause()
+            self._executor.pause()
         self.seconds += time.perf_counter() - begun
 
     def ledger(self) -> Ledger:
         """What the units have said to each other since the run began or was taken up; the run is paused for it."""
         self.check_open()
         with self.signals:
-            return self._exchange.ledger()
+            return self._executor.ledger()
 
     def timestamps(self) -> list[np.ndarray]:
         """When each unit did what in the newest timed step; see :meth:`teamnet.units.unit.Unit.timestamps`."""
         self.check_open()
         with self.signals:
-            return self._exchange.timestamps()
+            return self._executor.timestamps()
 
     @property
     def units(self) -> Sequence[UnitSpec]:
@@ -165,7 +165,7 @@ class Run:
         self.check_open()
         self._coordinator.check_whole()
         with self.signals:
-            return merge(self._units, self._exchange.snapshot())
+            return merge(self._units, self._executor.snapshot())
 
     def save(
         self, folder: Path, about: dict[str, Any] | None = None, keep: int = KEPT, writer: Writer | None = None
@@ -248,7 +248,7 @@ class Run:
         shape, own = arrays["coordinator.observation"].shape, self.task.outcome.observation.shape
         if shape != own:
             raise CheckpointError(
-                str(path), expected=f"observations {own} of this task", found=str(shape), mend="Use its own task.",
+                str(path), expected=f"observations {own} of this task", found=str(shape), remedy="Use its own task.",
             )
         observation = arrays.pop("coordinator.observation")
         failure = None if comes_back(self.task, about["task"], observation) else cannot_be_replayed(path)
@@ -256,12 +256,12 @@ class Run:
             getattr(self.task.outcome, name)[:] = arrays.pop(f"coordinator.{name}")
         self._coordinator.previous_value[:] = arrays.pop("coordinator.previous_value")
         self.seconds = about["seconds"]
-        self._exchange.restore(split(self._units, arrays), about["step"])
+        self._executor.restore(split(self._units, arrays), about["step"])
         self._coordinator.continue_at(about["step"], failure)
         self.identity, self._loaded = about["run"], about["number"]
         return about
 
-    def mend(self, path: Path) -> tuple[dict[str, Any], str]:
+    def remedy(self, path: Path) -> tuple[dict[str, Any], str]:
         """After an error: replace the units that are lost, and take up a checkpoint; returns its JSON and what is new.
 
         Raises:
@@ -269,7 +269,7 @@ class Run:
             CheckpointError: see :meth:`load`.
         """
         with self.signals:
-            lost = self._exchange.revive()
+            lost = self._executor.replace_failed()
         return self.load(path), f"{lost} new units" if lost else "the same units"
 
     def summary(self) -> dict[str, Any]:
@@ -280,7 +280,7 @@ class Run:
         return {
             "task": spec.task, "rule": spec.rule, "backend": launch.backend,
             "transport": launch.transport if launch.backend == "ray" else "none", "grain": launch.grain,
-            "seed": spec.seed, "actors": self._exchange.actors, "env_steps": task.env_steps,
+            "seed": spec.seed, "actors": self._executor.actors, "env_steps": task.env_steps,
             "episodes": task.episodes, "mean_return": task.return_sum / task.episodes if task.episodes else None,
             "seconds": round(self.seconds, 3), "startup_seconds": round(self.startup_seconds, 3),
             "env_steps_per_second": round(task.env_steps / self.seconds, 1) if self.seconds else None,
@@ -294,6 +294,6 @@ class Run:
         with self.signals:
             self._closed = True
             try:
-                self._exchange.close()
+                self._executor.close()
             finally:
                 self.task.close()

@@ -129,7 +129,7 @@ def read_object(path: Path) -> dict[str, Any]:
 def _unfit(path: Path, expected: str, found: str) -> CheckpointError:
     return CheckpointError(
         str(path), expected=expected, found=found,
-        mend="Restore the files of one run, or remove the folder and run it again.",
+        remedy="Restore the files of one run, or remove the folder and run it again.",
     )
 
 
@@ -163,7 +163,7 @@ def check_writable(path: Path, option: str = "out") -> None:
         found = str(error)
     if found:
         raise SpecError(
-            option, expected="a folder that can be written to", found=found, mend=f"Give another --{option}."
+            option, expected="a folder that can be written to", found=found, remedy=f"Give another --{option}."
         )
 
 
@@ -178,5 +178,5 @@ def make_folder(path: Path, option: str = "out") -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SpecError(
-            option, expected="a folder that can be made", found=str(error), mend=f"Give another --{option}."
+            option, expected="a folder that can be made", found=str(error), remedy=f"Give another --{option}."
         ) from None

@@ -75,7 +75,7 @@ def _is_own_metrics(path: Path) -> bool:
 def _foreign(path: Path) -> SpecError:
     return SpecError(
         "out", expected=f"no {path.name}, or one that a run of teamnet wrote", found=f"{path}, which it did not write",
-        mend="Move the file away, or give another --out.",
+        remedy="Move the file away, or give another --out.",
     )
 
 
@@ -89,7 +89,7 @@ def check_free(folder: Path, *, overwrite: bool) -> Contents:
     if contents.runs and not overwrite:
         raise SpecError(
             "out", expected="a folder without a run", found=f"run {', '.join(sorted(contents.runs))} in {folder}",
-            mend="Give another --out, --resume-if-present to continue the run, or --overwrite to replace it.",
+            remedy="Give another --out, --resume-if-present to continue the run, or --overwrite to replace it.",
         )
     return contents
 
@@ -166,7 +166,7 @@ class FolderLock:
         except BlockingIOError:
             raise SpecError(
                 "out", expected="a folder in which nobody else trains", found=f"{folder} is in use",
-                mend="Wait for the other run to end, or give another --out.",
+                remedy="Wait for the other run to end, or give another --out.",
             ) from None
         except OSError:  # a file system without locks
             return

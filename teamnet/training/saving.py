@@ -38,4 +38,6 @@ class Saving:
         values = {"save_every": (self.every, 1), "keep": (self.keep, 1), "recoveries": (self.recoveries, 0)}
         for name, (value, least) in values.items():
             if value < least:
-                raise SpecError(name, expected=f"{least} or more", found=str(value), mend="Leave it out for the usual.")
+                raise SpecError(
+                    name, expected=f"{least} or more", found=str(value), remedy="Leave it out for the usual."
+                )

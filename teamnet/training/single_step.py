@@ -52,7 +52,7 @@ class SingleStepTask:
         if not np.isfinite(reward).all() or not np.isfinite(self.outcome.reward).all():
             raise Diverged(
                 f"reward, environment step {self.env_steps}", expected="finite numbers", found="NaN or infinity",
-                mend="The learning diverged: lower the learning rates or the step size.",
+                remedy="The learning diverged: lower the learning rates or the step size.",
             )
         self.accepted += 1
         self.env_steps += self._rows
@@ -156,7 +156,7 @@ class Regression(SingleStepTask):
         if spec.signal == "reward" and spec.num_envs < 2:
             raise SpecError(
                 "num_envs", expected="2 or more with --signal reward", found=str(spec.num_envs),
-                mend="Use more --num-envs: the reward of a sample is compared with those of the others.",
+                remedy="Use more --num-envs: the reward of a sample is compared with those of the others.",
             )
         self._hidden = self._generator.standard_normal((_INPUTS, _INPUTS))
         self._output = self._generator.standard_normal((_INPUTS, 1))
@@ -190,5 +190,5 @@ def make_single_step_task(spec: RunSpec) -> SingleStepTask:
         (Multiplexer, "actor", "critic") if spec.task == "multiplexer" else (Regression, "critic", "actor")
     )
     if getattr(spec, team) is None or getattr(spec, other) is not None:
-        raise SpecError(team, expected=f"an {team} and no {other}", found="another choice", mend="Use the preset's.")
+        raise SpecError(team, expected=f"an {team} and no {other}", found="another choice", remedy="Use the preset's.")
     return kind(spec)

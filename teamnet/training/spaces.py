@@ -42,7 +42,7 @@ def find_interface(name: str, observations: spaces.Space[Any] | None, actions: s
         image = isinstance(observations, spaces.Box) and len(observations.shape) > 1
         raise EnvironmentRefused(
             f"{name} observation space", expected="a flat Box", found=str(observations),
-            mend="Wrap the environment in gymnasium.wrappers.FlattenObservation"
+            remedy="Wrap the environment in gymnasium.wrappers.FlattenObservation"
             + (", after GrayscaleObservation and ResizeObservation to keep it small." if image else "."),
         )
     size = observations.shape[0]
@@ -52,7 +52,7 @@ def find_interface(name: str, observations: spaces.Space[Any] | None, actions: s
         return Interface(size, actions.shape[0], "gaussian")
     raise EnvironmentRefused(
         f"{name} action space", expected="Discrete or a flat Box", found=str(actions),
-        mend="Wrap the environment in gymnasium.wrappers.TransformAction, which maps one Discrete to this space.",
+        remedy="Wrap the environment in gymnasium.wrappers.TransformAction, which maps one Discrete to this space.",
     )
 
 

@@ -83,7 +83,7 @@ class Statistics:
         if set(own) != set(state):
             raise CheckpointError(
                 "environment", expected=f"wrappers with the state {', '.join(sorted(state)) or 'of none'}",
-                found=", ".join(sorted(own)) or "none", mend="Use the wrappers with which the run was trained.",
+                found=", ".join(sorted(own)) or "none", remedy="Use the wrappers with which the run was trained.",
             )
         for name, layer in self._givers:
             layer.set_training_state(_as_json(name, state[name]))
@@ -155,5 +155,5 @@ def _as_json(name: str, state: Any) -> Any:
     except (TypeError, ValueError, RecursionError) as error:
         raise EnvironmentRefused(
             name, expected="a training state of JSON types", found=f"{type(error).__name__}: {error}",
-            mend="Return numbers, strings, lists and dictionaries from get_training_state.",
+            remedy="Return numbers, strings, lists and dictionaries from get_training_state.",
         ) from None

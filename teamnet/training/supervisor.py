@@ -193,7 +193,7 @@ class Supervisor:
         if path:
             for _ in range(_TIMES_IN_PLACE):
                 with suppress(*_LOSSES):
-                    return self.run.mend(path)
+                    return self.run.remedy(path)
         return self._start_anew(self.run.spec, path), "a new team"
 
     def _slow_down(self, out: Path, path: Path | None) -> tuple[dict[str, Any], str]:

@@ -98,7 +98,7 @@ def cannot_be_replayed(path: Path) -> CheckpointError:
     return CheckpointError(
         str(path), expected="an environment that its generator and actions bring back to the same observation",
         found="another observation",
-        mend="Such an environment cannot be resumed: start the run anew. teamnet eval and predict do not need it.",
+        remedy="Such an environment cannot be resumed: start the run anew. teamnet eval and predict do not need it.",
     )
 
 
@@ -117,7 +117,7 @@ def unfit_state(where: str, error: Exception) -> CheckpointError:
     """The error of a state of a task that does not bring it back."""
     return CheckpointError(
         where, expected="a state that brings the task back", found=f"{type(error).__name__}: {error}",
-        mend="Use the checkpoint before it.",
+        remedy="Use the checkpoint before it.",
     )
 
 

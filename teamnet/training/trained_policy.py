@@ -72,7 +72,7 @@ class TrainedPolicy:
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(
                 str(path), expected="the task's interface", found=f"{type(error).__name__}: {error}",
-                mend="Use the checkpoint before it.",
+                remedy="Use the checkpoint before it.",
             ) from None
         check_layers(layers, state)
         return cls(layers, state, to_action, seed)
@@ -104,11 +104,11 @@ class TrainedPolicy:
         if given.ndim not in (1, 2) or given.shape[-1] != self.observation_size or given.dtype.kind not in "fiub":
             raise SpecError(
                 "observation", expected=f"numbers ({self.observation_size},) or (rows, {self.observation_size})",
-                found=f"{given.dtype} {given.shape}", mend="Give what the environment of the training returns.",
+                found=f"{given.dtype} {given.shape}", remedy="Give what the environment of the training returns.",
             )
         if not np.isfinite(given).all():
             raise NumericalError(
-                "observation", expected="finite numbers", found=shown(given.tolist()), mend="Look at its source.",
+                "observation", expected="finite numbers", found=shown(given.tolist()), remedy="Look at its source.",
             )
         return np.atleast_2d(given.astype(np.float64))
 

@@ -44,7 +44,7 @@ class Watch:
         self._before: Any = None
         if patience > 0 and threading.current_thread() is threading.main_thread():
             self._before = signal.signal(_SIGNAL, self._hear)
-            self._thread = threading.Thread(target=self._look, daemon=True, name="watch")
+            self._thread = threading.Thread(target=self._query, daemon=True, name="watch")
             self._thread.start()
 
     def ask(self, call: Callable[..., _Answer], *arguments: Any, **keywords: Any) -> _Answer:
@@ -64,7 +64,7 @@ class Watch:
         since = self._since
         return time.monotonic() - since - self._patience if since else -1.0
 
-    def _look(self) -> None:
+    def _query(self) -> None:
         every = min(1.0, self._patience / 4)
         while not self._over.wait(every):
             overdue = self._overdue()
@@ -83,7 +83,7 @@ class Watch:
     def _refusal(self) -> EnvironmentRefused:
         return EnvironmentRefused(
             self._where, expected=f"an answer within {self._patience:g} s", found="none",
-            mend="Mend the environment, or give it longer with --env-patience (0: as long as it takes).",
+            remedy="Fix the environment, or give it longer with --env-patience (0: as long as it takes).",
         )
 
     def close(self) -> None:

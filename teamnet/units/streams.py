@@ -124,12 +124,12 @@ class KeyedNoise:
 
 
 def _positions(streams: list[np.random.Generator]) -> np.ndarray:
-    words = np.empty((len(streams), STATE_WORDS), np.uint64)
-    for row, stream in zip(words, streams, strict=True):
+    round_counters = np.empty((len(streams), STATE_WORDS), np.uint64)
+    for row, stream in zip(round_counters, streams, strict=True):
         state = stream.bit_generator.state
         row[:4], row[4:6], row[6:10] = state["state"]["counter"], state["state"]["key"], state["buffer"]
         row[10:] = state["buffer_pos"], state["has_uint32"], state["uinteger"]
-    return words
+    return round_counters
 
 
 def _go_to(streams: list[np.random.Generator], positions: np.ndarray) -> None:

@@ -142,7 +142,7 @@ class Unit:
             if operation is None:
                 raise SpecError(
                     f"{self.spec.name}, step", expected="an operation of the rule", found=repr(step.operation),
-                    mend=nearest(step.operation, self._code.numbers),
+                    remedy=nearest(step.operation, self._code.numbers),
                 )
             record["operation"], record["reads"], record["read_count"] = operation, reads.ctypes.data, len(reads)
             record["joins"] = np.count_nonzero(reads["part_count"])
@@ -191,7 +191,7 @@ class Unit:
         if used > drawn:
             raise StepInterrupted(
                 self.spec.name, expected=f"at most {drawn} samples taken of the noise", found=f"{used}",
-                mend="Load the newest checkpoint, or start anew.",
+                remedy="Load the newest checkpoint, or start anew.",
             )
         return self._noise.state_after(used) if used < drawn else self._noise.state()
 

@@ -110,7 +110,7 @@ def test_a_step_that_does_not_end_is_ended(times: int, monkeypatch: pytest.Monke
     monkeypatch.setattr(held_signals, "LONGEST", 0.3)
     with TeamAgent("cartpole", backend="local", hidden=(4,), settle_steps=2) as agent:
         agent.learn(env_steps=10)
-        act = agent._run._exchange.act
+        act = agent._run._executor.act
 
         def never(*arguments):
             act(*arguments)
@@ -120,7 +120,7 @@ def test_a_step_that_does_not_end_is_ended(times: int, monkeypatch: pytest.Monke
                 time.sleep(0.01)
 
         with monkeypatch.context() as patch:
-            patch.setattr(agent._run._exchange, "act", never)
+            patch.setattr(agent._run._executor, "act", never)
             with pytest.raises(KeyboardInterrupt):
                 agent.learn(env_steps=10)
         with pytest.raises(StepInterrupted):
@@ -192,13 +192,13 @@ def test_handlers_are_put_back_whatever_they_raise():
 
 def test_a_team_that_failed_refuses_to_go_on(monkeypatch: pytest.MonkeyPatch):
     with TeamAgent("cartpole", backend="local", hidden=(4,), settle_steps=2) as agent:
-        lost = ActorLost("team", expected="all actors alive", found="a test", mend="Go on.")
+        lost = ActorLost("team", expected="all actors alive", found="a test", remedy="Go on.")
 
         def losing(*arguments: object) -> None:
             raise lost
 
         with monkeypatch.context() as patch:
-            patch.setattr(agent._run._exchange, "learn", losing)
+            patch.setattr(agent._run._executor, "learn", losing)
             with pytest.raises(ActorLost):
                 agent.learn(env_steps=10)
         with pytest.raises(ActorLost) as again:

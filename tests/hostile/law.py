@@ -60,12 +60,12 @@ def obey(
 def assert_documented(error: TeamnetError, where: Collection[str] = (), value: Any = UNKNOWN) -> None:
     """An error of a class of its own whose fields say where it is, what was expected and found, and what to do."""
     assert type(error) in DOCUMENTED, type(error)
-    for field in (error.where, error.expected, error.found, error.mend):
+    for field in (error.where, error.expected, error.found, error.remedy):
         assert field.strip(), vars(error)
         assert field in str(error)
     assert not where or any(name in error.where for name in where), f"{error.where!r} is none of {where}"
     assert value is UNKNOWN or shows(error.found, value), f"{error.found!r} does not show {value!r:.100}"
-    assert is_remedy(error.mend), error.mend
+    assert is_remedy(error.remedy), error.remedy
     assert len(str(error)) < LARGEST_MESSAGE, f"{len(str(error))} characters"
 
 
@@ -81,7 +81,7 @@ def shows(text: str, value: Any) -> bool:
 def is_remedy(text: str) -> bool:
     """Whether a text says what to do: a clause begins with a verb, or it names an option, a command or known names."""
     clauses = [clause.split() for clause in re.split(r"[.:;,]\s|\bor\s", text)]
-    verbs = any(words[0].strip("`'.").lower() in _VERBS for words in clauses if words)
+    verbs = any(round_counters[0].strip("`'.").lower() in _VERBS for round_counters in clauses if round_counters)
     return verbs or re.search(_NAMED, text) is not None
 
 

@@ -13,7 +13,7 @@ from teamnet.errors import SpecError, TeamnetError
 from tests.hostile.law import DOCUMENTED, assert_documented, is_remedy, shows
 
 SOURCES = sorted(Path(errors.__file__).parent.rglob("*.py"))
-GOOD = SpecError("seed", expected="a whole number", found="'x'", mend="Give such a number.")
+GOOD = SpecError("seed", expected="a whole number", found="'x'", remedy="Give such a number.")
 
 
 def _changed(**fields: str) -> TeamnetError:
@@ -27,10 +27,10 @@ def test_an_error_with_all_its_fields_keeps_the_law():
 
 
 @pytest.mark.parametrize("error", [
-    TeamnetError("seed", expected="a whole number", found="'x'", mend="Give such a number."),
+    TeamnetError("seed", expected="a whole number", found="'x'", remedy="Give such a number."),
     *(_changed(**{name: empty}) for name in ("where", "expected", "found", "mend") for empty in ("", " ")),
-    _changed(where="episodes"), _changed(found="something else"), _changed(mend="That is wrong."),
-    _changed(mend="two words"), _changed(found="x" * 6000),
+    _changed(where="episodes"), _changed(found="something else"), _changed(remedy="That is wrong."),
+    _changed(remedy="two words"), _changed(found="x" * 6000),
 ])
 def test_an_error_that_lacks_something_breaks_the_law(error: TeamnetError):
     with pytest.raises(AssertionError):

@@ -27,13 +27,13 @@ def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
     )
 
 
-def _assert_refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
+def _assert_refused(done: subprocess.CompletedProcess[str], *round_counters: str) -> None:
     """One line of ours, and nothing else but what is being started."""
     assert done.returncode == 2, done.stderr
     lines = [line for line in done.stderr.splitlines() if not line.startswith("starting Ray")]
     assert len(lines) == 1, done.stderr
     assert lines[0].startswith("teamnet: ")
-    for word in words:
+    for word in round_counters:
         assert word in lines[0]
 
 
@@ -167,7 +167,7 @@ def test_shared_memory_that_cannot_be_used_is_refused(monkeypatch: pytest.Monkey
         with pytest.raises(ResourceError) as caught:
             segment.create_segment(1)
         assert caught.value.where == str(folder)
-        assert "--backend local" in caught.value.mend
+        assert "--backend local" in caught.value.remedy
 
 
 def test_a_plan_is_made_where_numba_can_keep_nothing():

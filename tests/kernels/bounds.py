@@ -24,17 +24,17 @@ from teamnet.kernels.hidden import ALIASES, FUNCTIONS
 from teamnet.kernels.native import native
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec
-from teamnet.team.call_exchange import CallExchange, CallWorker
-from teamnet.team.crew import ThreadCrew
-from teamnet.team.exchange import Exchange
+from teamnet.team.call_executor import CallExecutor, CallWorker
+from teamnet.team.executor import Executor
 from teamnet.team.partition import divide_all
 from teamnet.team.prepare import compile_rules
+from teamnet.team.worker_pool import ThreadPool
 from teamnet.training.run import Run
 from teamnet.units.layout import GROUPS, READ, WRITE, synapses_of, unit_of
 from teamnet.units.unit import Unit
 from tests.conftest import make_layers
 from tests.kernels.guarded import NOISE_STEPS, guard_everything, guarded
-from tests.team.exchanges import Teams, drive, local, running_free, spread, threaded
+from tests.team.executors import Teams, drive, local, running_free, spread, threaded
 
 STEPS = 2 * NOISE_STEPS + 1
 CRASH = -signal.SIGSEGV
@@ -78,22 +78,22 @@ def every_team() -> Iterator[list[list[LayerSpec]]]:
         yield _teams((3, 3), **rule, **feedback)
 
 
-def _calls(teams: Teams, grain: str) -> CallExchange:
+def _calls(teams: Teams, grain: str) -> CallExecutor:
     units = divide_all(teams, grain, 0)
-    return CallExchange(teams, units, ThreadCrew(CallWorker, [(teams, unit) for unit in units]))
+    return CallExecutor(teams, units, ThreadPool(CallWorker, [(teams, unit) for unit in units]))
 
 
-def _over_nodes(teams: Teams, grain: str) -> Exchange:
+def _over_nodes(teams: Teams, grain: str) -> Executor:
     return spread(teams, grain, [number % 3 for number in range(len(divide_all(teams, grain, 0)))])
 
 
-def _run(make: Callable[[Teams, str], Exchange], teams: Teams, grain: str) -> Case:
+def _run(make: Callable[[Teams, str], Executor], teams: Teams, grain: str) -> Case:
     def case() -> None:
-        exchange = make(teams, grain)
-        drive(exchange, teams, STEPS)
-        exchange.restore(list(zip(exchange.snapshot(), exchange.mirrors(), strict=True)), STEPS)
-        drive(exchange, teams, NOISE_STEPS + 1, first=STEPS)
-        exchange.close()
+        executor = make(teams, grain)
+        drive(executor, teams, STEPS)
+        executor.restore(list(zip(executor.snapshot(), executor.mirrors(), strict=True)), STEPS)
+        drive(executor, teams, NOISE_STEPS + 1, first=STEPS)
+        executor.close()
 
     return case
 
@@ -162,26 +162,28 @@ def _simulations(side: str, patch: pytest.MonkeyPatch) -> Iterator[tuple[str, Ca
 
     step_times: Any = events._step_times
 
-    def guarded_times(world: Any, state: Any, steps: int) -> np.ndarray:
-        world, state = (type(its)(*(guarded(array, side) for array in its)) for its in (world, state))
-        return step_times(world, state, steps)
+    def guarded_times(simulation_input: Any, state: Any, steps: int) -> np.ndarray:
+        simulation_input, state = (
+            type(its)(*(guarded(array, side) for array in its)) for its in (simulation_input, state)
+        )
+        return step_times(simulation_input, state, steps)
 
     patch.setattr(events, "_step_times", guarded_times)
     for nodes, cores, options in ((1, 1, {}), (3, 1, {"schedule": "sweeps"}), (3, 3, {"schedule": "ticks"})):
         teams = _teams((3, 7, 3, 1), **options)
         units = divide_all(teams, "block:2", 0)
         places = [number % nodes for number in range(len(units))]
-        world = build_world(Dataflow(teams), units, places, USUAL, Cluster(nodes, cores), ENVIRONMENT)
+        simulation_input = build_world(Dataflow(teams), units, places, USUAL, Cluster(nodes, cores), ENVIRONMENT)
 
-        def case(world: Any = world) -> None:
-            assert np.isfinite(events.simulate(world, STEPS)).all()
+        def case(simulation_input: Any = simulation_input) -> None:
+            assert np.isfinite(events.simulate(simulation_input, STEPS)).all()
 
         if not step_times.signatures:
             case()  # compiles it, once
         yield f"simulation of {nodes} nodes with {cores} cores", case
 
 
-def threaded_by_layers(teams: Teams) -> Exchange:
+def threaded_by_layers(teams: Teams) -> Executor:
     return threaded(teams, "layer")
 
 
@@ -193,8 +195,8 @@ def _overruns(side: str) -> Iterator[tuple[str, Case]]:
     yield "a row too many", _td_error(side, 3, more=1)
     for options, unused in _UNUSED:
         teams = _teams((3, 7, 3, 1), rows=3, **options)
-        exchange = local(teams)
-        for name in dict.fromkeys(name for unit in exchange.units for name, _ in _addresses(unit, exchange)):
+        executor = local(teams)
+        for name in dict.fromkeys(name for unit in executor.units for name, _ in _addresses(unit, executor)):
             if not _is_of_waiting(name) and not {name, name.partition(".")[0]} & set(unused.split(", ")):
                 yield f"{name} moved, {options}", _moved(side, name, local, teams)
     for make, names in _WAITING:
@@ -220,7 +222,7 @@ _UNUSED: Sequence[tuple[dict[str, Any], str]] = (
     ),
 )
 """Runs in this process, and addresses that nothing uses in them: a whole group of synapses by its name."""
-_WAITING: Sequence[tuple[Callable[[Teams], Exchange], str]] = (
+_WAITING: Sequence[tuple[Callable[[Teams], Executor], str]] = (
     (
         threaded_by_layers,
         "control, own.counter, observation.counter, episode_mask.counter, td_error.counter, trace_mask.counter, "
@@ -245,9 +247,9 @@ def _is_of_waiting(name: str) -> bool:
     return name == "control" or name.endswith(".counter")
 
 
-def _addresses(unit: Unit, exchange: Any) -> Iterator[tuple[str, Place]]:
+def _addresses(unit: Unit, executor: Any) -> Iterator[tuple[str, Place]]:
     """All addresses that a unit of an exchange has, by name."""
-    rule, steps = unit.spec.layer.rule, exchange._flow.steps[unit.spec.layer.group]
+    rule, steps = unit.spec.layer.rule, executor._flow.steps[unit.spec.layer.group]
     for field in (*unit_of(rule).arrays, *GROUPS, *_IN_UNITS):
         yield field, (unit.record, field)
     for group, record in unit._groups.items():
@@ -271,23 +273,23 @@ def _moved(side: str, name: str, make: Callable[[Teams], Any], teams: Teams) -> 
     shift = LINE if _is_of_waiting(name) else _SHIFTS.get(name, 8)
 
     def case() -> None:
-        exchange = make(teams)
-        drive(exchange, teams, 1)
-        units = exchange.units if make is local else [worker._unit for worker in exchange._crew._workers]
+        executor = make(teams)
+        drive(executor, teams, 1)
+        units = executor.units if make is local else [worker._unit for worker in executor._pool._workers]
         for unit in units:
             unit.draw_noise(NOISE_STEPS - 1)
-            for its, (record, field) in _addresses(unit, exchange):
+            for its, (record, field) in _addresses(unit, executor):
                 if its == name:
                     record[field][record[field] != 0] += shift if side == "after" else -shift
-        drive(exchange, teams, _FREE_STEPS if make is running_free else STEPS + 1, first=1)
+        drive(executor, teams, _FREE_STEPS if make is running_free else STEPS + 1, first=1)
 
     return case
 
 
 def _no_step(side: str) -> Case:
     def case() -> None:
-        exchange = local(_teams((3, 7, 1)))
-        unit = exchange.units[0]
+        executor = local(_teams((3, 7, 1)))
+        unit = executor.units[0]
         unit.draw_noise(1)
         native("teamnet.team.one_step", "run_step")(unit.address, 0)  # a step that there is
         number = len(unit.timestamps()) if side == "after" else -1
@@ -300,9 +302,9 @@ def _taken_twice(count: int) -> Case:
     """Steps that are done again, until more noise is taken than was drawn; the record says ``count`` more than that."""
     def case() -> None:
         teams = _teams((3, 7, 1), rows=3)
-        exchange = local(teams)
-        drive(exchange, teams, 1)
-        for unit in exchange.units:
+        executor = local(teams)
+        drive(executor, teams, 1)
+        for unit in executor.units:
             unit.draw_noise(1)
             unit.record["noise_count"] += count
             for _ in range(3):
@@ -341,8 +343,8 @@ def _in_a_process(case: Case, called: set[str]) -> tuple[int, list[str]]:
         os.write(writing, json.dumps(sorted(called)).encode())
         os._exit(0)
     os.close(writing)
-    with os.fdopen(reading) as words:
-        said = words.read()
+    with os.fdopen(reading) as round_counters:
+        said = round_counters.read()
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), json.loads(said or "[]")
 
 

@@ -24,7 +24,7 @@ from teamnet.dataflow.slots import Key, Step
 from teamnet.kernels.compile import Kernel
 from teamnet.kernels.constants import LINE
 from teamnet.kernels.native import native
-from teamnet.team import board_exchange, call_exchange, free_exchange, local, node, worker
+from teamnet.team import board_executor, call_executor, free_executor, local, node, worker
 from teamnet.training import coordinator, task
 from teamnet.units import arrays, unit
 from teamnet.units.addresses import Addresses
@@ -171,20 +171,20 @@ def guard_everything(patch: pytest.MonkeyPatch, side: str) -> set[str]:
         called.update((f"rule.{type(rule).__name__}", f"function.{self.spec.layer.function}"))
 
     patch.setattr(unit.Unit, "attach", attach_and_note)
-    for module in (addresses, arrays, unit, link, local, node, board_exchange, free_exchange, coordinator, task):
+    for module in (addresses, arrays, unit, link, local, node, board_executor, free_executor, coordinator, task):
         patch.setattr(module, "np", numpy)
-    for module in (local, call_exchange, board_exchange, free_exchange, node, worker, coordinator):
+    for module in (local, call_executor, board_executor, free_executor, node, worker, coordinator):
         patch.setattr(module, "native", load)
     patch.setattr(arrays, "_in_a_row", lambda shapes: {its: numpy.zeros(shape) for its, shape in shapes.items()})
     patch.setattr(board, "_lay_out", boards.lay_out)
     patch.setattr(board, "_DOORBELL", boards.doorbell)
-    for module in (local, call_exchange):
+    for module in (local, call_executor):
         patch.setattr(module, "private_memory", boards.memory)
     for name in ("create_segment", "path_of", "map_segment"):
         patch.setattr(node, name, getattr(boards, name))
     patch.setattr(worker, "map_segment", boards.map_segment)
-    for module in (local, board_exchange):
+    for module in (local, board_executor):
         patch.setattr(module, "noise_steps", lambda _: NOISE_STEPS)
-    patch.setattr(call_exchange, "_NOISE_STEPS", NOISE_STEPS)
+    patch.setattr(call_executor, "_NOISE_STEPS", NOISE_STEPS)
     patch.setattr(unit, "TIMED_EVERY", 2)
     return called

@@ -207,8 +207,8 @@ def test_what_is_not_finite_is_not_hidden(name: str, apply: Apply):
 
 @both_softmaxes
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=9), st.floats(1e-300, 1e300))
-def test_softmax_of_any_numbers_is_a_distribution(softmax: Softmax, potentials: list[float], temperature: float):
-    p = np.array([potentials])
+def test_softmax_of_any_numbers_is_a_distribution(softmax: Softmax, preactivations: list[float], temperature: float):
+    p = np.array([preactivations])
     mean = np.empty_like(p)
     softmax(p, temperature, mean)
     assert (mean >= 0.0).all()

@@ -27,7 +27,7 @@ import sys
 import numpy as np
 from teamnet.kernels.native import native
 numbers = np.zeros(32, np.uint32)
-native("teamnet.team.meet", "publish_alone")(numbers.ctypes.data, 7)
+native("teamnet.team.coordinator_kernels", "publish_alone")(numbers.ctypes.data, 7)
 print(int(numbers[0]), int(numbers[4]), "numba" in sys.modules)
 """
 
@@ -125,7 +125,7 @@ def test_code_made_at_run_time_is_compiled_anew_when_anything_that_it_calls_chan
 
 def test_a_damaged_cache_is_compiled_anew(tmp_path: Path):
     _run_in_new_process(tmp_path)
-    (code,) = tmp_path.glob("teamnet/*/teamnet.team.meet.publish_alone")
+    (code,) = tmp_path.glob("teamnet/*/teamnet.team.coordinator_kernels.publish_alone")
     code.write_bytes(code.read_bytes()[:-9])
     assert _run_in_new_process(tmp_path) == "7 1 True\n"
 
@@ -152,7 +152,7 @@ def test_an_unwritable_cache_falls_back_to_the_temporary_folder(kept: Path, monk
     monkeypatch.setattr(cache.tempfile, "gettempdir", lambda: str(kept.parent / "file"))
     with pytest.raises(ResourceError) as caught:
         cache.cache_folder()
-    assert "TEAMNET_CACHE" in caught.value.mend
+    assert "TEAMNET_CACHE" in caught.value.remedy
 
 
 def test_every_damage_is_found_and_mended(kept: Path):

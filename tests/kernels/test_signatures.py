@@ -26,7 +26,7 @@ from teamnet.units.code import compile_function, compile_rule, compiled_code
 from teamnet.units.dispatch import dispatcher_of, operation_numbers, parameters_of
 from tests.conftest import make_layers
 from tests.kernels.bounds import every_team
-from tests.team.exchanges import local
+from tests.team.executors import local
 
 _PACKAGE = Path(teamnet.__file__).parent
 
@@ -142,8 +142,8 @@ def test_every_step_hands_its_operation_as_many_arrays_as_it_takes(free_running:
 
 def test_an_operation_that_there_is_not_is_reported():
     layers = make_layers((3, 2))
-    exchange = local([layers])
-    unit = exchange.units[0]
+    executor = local([layers])
+    unit = executor.units[0]
     unit.draw_noise(1)
     run_step, numbers = native("teamnet.team.one_step", "run_step"), operation_numbers(layers[0].rule)
     assert sorted(numbers.values()) == list(range(len(numbers)))

@@ -18,8 +18,8 @@ NUMBERS = arrays(
 
 
 @numba.njit
-def _encode(values, unsaid, kind, feed_back):
-    encode(values, unsaid, kind, feed_back)
+def _encode(values, residual, kind, feed_back):
+    encode(values, residual, kind, feed_back)
 
 
 @numba.njit
@@ -28,9 +28,9 @@ def _send(values, packed, received, kind):
     unpack(packed.ctypes.data, received.ctypes.data, values.size, kind)
 
 
-def _say(values: np.ndarray, kind: int, unsaid: np.ndarray | None = None) -> np.ndarray:
+def _say(values: np.ndarray, kind: int, residual: np.ndarray | None = None) -> np.ndarray:
     said = values.copy()
-    _encode(said, np.zeros_like(said) if unsaid is None else unsaid, kind, unsaid is not None)
+    _encode(said, np.zeros_like(said) if residual is None else residual, kind, residual is not None)
     return said
 
 
@@ -73,11 +73,11 @@ def test_saying_it_again_changes_nothing(values: np.ndarray, kind: int):
 
 @given(st.lists(st.floats(-100, 100), min_size=2, max_size=30), st.sampled_from([BFLOAT16, INT8]))
 def test_with_error_feedback_nothing_is_lost_for_good(values: list[float], kind: int):
-    unsaid, said = np.zeros(2), np.zeros(2)
+    residual, said = np.zeros(2), np.zeros(2)
     for value in values:
-        said += _say(np.array([value, 100.0]), kind, unsaid)
-    np.testing.assert_allclose(said + unsaid, [sum(values), 100.0 * len(values)], atol=1e-8)
-    assert np.abs(unsaid).max() <= 1.0
+        said += _say(np.array([value, 100.0]), kind, residual)
+    np.testing.assert_allclose(said + residual, [sum(values), 100.0 * len(values)], atol=1e-8)
+    assert np.abs(residual).max() <= 1.0
 
 
 @given(

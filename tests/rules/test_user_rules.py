@@ -15,15 +15,15 @@ from teamnet.errors import SpecError
 from teamnet.kernels.user_file import source_of
 from teamnet.rules.loading import find_rule
 from teamnet.rules.registry import built_in_rules
-from teamnet.team.call_exchange import CallExchange, CallWorker
-from teamnet.team.crew import ThreadCrew
-from teamnet.team.ledger import foretell
-from teamnet.team.local import LocalExchange
+from teamnet.team.call_executor import CallExecutor, CallWorker
+from teamnet.team.ledger import expected_traffic
+from teamnet.team.local import LocalExecutor
 from teamnet.team.partition import divide_all
 from teamnet.team.rule_check import check_rules
 from teamnet.team.state import split
+from teamnet.team.worker_pool import ThreadPool
 from tests.rules.user_rules import CREDIT, EXPLORER, PERTURBATION, TEXTS, rule_of, teams_of
-from tests.team.exchanges import assert_same, drive, local, spread, state_of, threaded
+from tests.team.executors import assert_same, drive, local, spread, state_of, threaded
 from tests.team.test_same_bits import ALL, fed_back
 
 
@@ -39,30 +39,30 @@ def test_it_gives_the_same_bits_everywhere(text: str, grain: str, tmp_path: Path
     wanted = state_of(expected, teams, "layer")
     assert np.abs(wanted["actor.1.incoming.value"] - before["actor.1.incoming.value"]).max() > 1e-3, "it learns"
     places = [number % 3 for number in range(len(units))]
-    calls = CallExchange(teams, units, ThreadCrew(CallWorker, [(teams, unit) for unit in units]))
-    for exchange in (local(teams, grain), threaded(teams, grain), spread(teams, grain, places), calls):
-        drive(exchange, teams, 12)
-        exchange.restore(split(units, state_of(exchange, teams, grain)), 12)
-        drive(exchange, teams, 18, first=12)
-        assert_same(state_of(exchange, teams, grain), wanted)
-        exchange.close()
+    calls = CallExecutor(teams, units, ThreadPool(CallWorker, [(teams, unit) for unit in units]))
+    for executor in (local(teams, grain), threaded(teams, grain), spread(teams, grain, places), calls):
+        drive(executor, teams, 12)
+        executor.restore(split(units, state_of(executor, teams, grain)), 12)
+        drive(executor, teams, 18, first=12)
+        assert_same(state_of(executor, teams, grain), wanted)
+        executor.close()
 
 
 def test_slots_that_nobody_foresaw_are_counted(tmp_path: Path):
     teams = teams_of(rule_of(CREDIT, tmp_path)())
-    ledger = foretell(Dataflow(teams), divide_all(teams, "layer", 0))
+    ledger = expected_traffic(Dataflow(teams), divide_all(teams, "layer", 0))
     assert ledger.edges["credit"] == (4, 8 * 2 * 2 * (6 + 2 + 4 + 1)), "two numbers for each neuron of upper layers"
-    exchange = local(teams)
-    drive(exchange, teams, 7)
-    assert exchange.ledger().edges["credit"] == (7 * 4, 7 * 8 * 2 * 2 * 13)
+    executor = local(teams)
+    drive(executor, teams, 7)
+    assert executor.ledger().edges["credit"] == (7 * 4, 7 * 8 * 2 * 2 * 13)
 
 
 def test_mirrors_of_a_users_rule_stay_equal(tmp_path: Path):
     teams = teams_of(rule_of(CREDIT, tmp_path)())
-    exchange = local(teams)
-    drive(exchange, teams, 200)
-    state = state_of(exchange, teams, "layer")
-    for unit, mirror in zip(exchange.units, exchange.mirrors(), strict=True):
+    executor = local(teams)
+    drive(executor, teams, 200)
+    state = state_of(executor, teams, "layer")
+    for unit, mirror in zip(executor.units, executor.mirrors(), strict=True):
         layer = unit.spec.layer
         for part, copy in mirror.items():
             np.testing.assert_array_equal(copy, state[f"{layer.team}.{layer.number + 1}.incoming.{part}"])
@@ -86,10 +86,10 @@ def test_shipped_products_are_the_same_when_interpreted(name: str):
 
 
 def _agree(teams, tolerance: float, steps: int = 6) -> None:
-    compiled, plain = local(teams), LocalExchange(teams, divide_all(teams, "layer", 0), interpret=True)
-    for exchange in (compiled, plain):
-        drive(exchange, teams, steps)
-    one, other = (state_of(exchange, teams, "layer") for exchange in (compiled, plain))
+    compiled, plain = local(teams), LocalExecutor(teams, divide_all(teams, "layer", 0), interpret=True)
+    for executor in (compiled, plain):
+        drive(executor, teams, steps)
+    one, other = (state_of(executor, teams, "layer") for executor in (compiled, plain))
     for key, array in one.items():
         np.testing.assert_allclose(other[key], array, rtol=tolerance, atol=tolerance, err_msg=key)
 

@@ -162,7 +162,7 @@ def test_a_missing_package_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPa
         with pytest.raises(ResourceError) as refusal:
             action()
         assert "ppo" in refusal.value.where
-        assert "teamnet[peers]" in refusal.value.mend
+        assert "teamnet[peers]" in refusal.value.remedy
     assert not (tmp_path / "new").exists(), "nothing is run before all is checked"
 
 

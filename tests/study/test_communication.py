@@ -107,7 +107,7 @@ def test_a_configuration_that_cannot_run_is_left_out_and_said(
 
     def full(teams: list, *rest: object) -> None:
         if teams[0][0].size == 7:
-            raise ResourceError("memory", expected="20 GB", found="7 GB", mend="Take fewer.")
+            raise ResourceError("memory", expected="20 GB", found="7 GB", remedy="Take fewer.")
 
     monkeypatch.setattr(launch, "check_memory", full)
     common = (*SMALL[:2], *SMALL[4:], "--methods", "map", "--out", tmp_path)

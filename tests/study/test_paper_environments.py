@@ -105,6 +105,6 @@ def test_an_environment_that_is_not_installed_is_refused_before_anything_starts(
         with pytest.raises(EnvironmentRefused) as refusal:
             start()
         assert refusal.value.where == "LunarLander-v3"
-        assert "box2d" in refusal.value.mend
+        assert "box2d" in refusal.value.remedy
     assert counted == []
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

@@ -219,7 +219,7 @@ def _double_or_fail(number: int) -> int:
     if number == 3:
         raise ValueError("three is refused")
     if number == 4:
-        raise SpecError("number", expected="no four", found="4", mend="Take another.")
+        raise SpecError("number", expected="no four", found="4", remedy="Take another.")
     return 2 * number
 
 

@@ -29,7 +29,7 @@ from teamnet.study.plan.events import simulate
 from teamnet.study.plan.machine import Cost, Machine, amounts, load_machine, save_machine
 from teamnet.study.plan.operations import Lap, fit_cost, fit_far
 from teamnet.study.plan.predict import board_seconds, local_seconds, places, predict, teams_of
-from teamnet.team.ledger import foretell
+from teamnet.team.ledger import expected_traffic
 from teamnet.team.partition import divide_all
 from teamnet.team.resources import array_bytes, unit_bytes
 from tests.commands import run_command
@@ -144,7 +144,7 @@ def test_waking_and_switching_cost_what_they_are_said_to():
     spec, launch, one = small("backprop"), LaunchSpec(), Cluster(cpus=1)
     switches = seconds(spec, launch, replace(WORKING, switch=1e-5), one) - seconds(spec, launch, WORKING, one)
     flow = Dataflow(teams_of(spec))
-    published = foretell(flow, divide_all(flow.teams, "layer", 0))
+    published = expected_traffic(flow, divide_all(flow.teams, "layer", 0))
     assert 7 * 1e-5 <= switches <= 3 * 7 * (YIELDS + 1) * 1e-5, "each of seven processes waits two or three times"
     publishing = seconds(spec, launch, replace(WORKING, publish=1e-5), one) - seconds(spec, launch, WORKING, one)
     sent = sum(published.edges[kind].messages for kind in ("activation", "error", "action"))
@@ -184,7 +184,7 @@ def test_messages_between_nodes_have_the_bytes_that_the_relay_sends(
     nodes = places(LaunchSpec(grain=grain, placement=placement), teams, units, cluster)
     flow = Dataflow(teams)
     routes, board = Routes(flow, units, nodes), Board(flow, private_memory(board_size(flow)))
-    world = build_world(flow, units, nodes, USUAL, cluster, ENVIRONMENT)
+    inputs = build_world(flow, units, nodes, USUAL, cluster, ENVIRONMENT)
     slots = {slot.key: number for number, slot in enumerate(flow.published())}
     compared = 0
     for source in range(3):
@@ -192,9 +192,9 @@ def test_messages_between_nodes_have_the_bytes_that_the_relay_sends(
             for route in routes.between(board, source, target) if source != target else []:
                 slot = flow.slots[route.slot]
                 assert target in routes.readers(slot)
-                assert target in world.targets[world.target[slots[slot.key]] : world.target[slots[slot.key] + 1]]
+                assert target in inputs.targets[inputs.target[slots[slot.key]] : inputs.target[slots[slot.key] + 1]]
                 found = routes.packed_bytes(slot, source)
-                assert world.size[slots[slot.key], source] == HEADER + found
+                assert inputs.size[slots[slot.key], source] == HEADER + found
                 seen = [unit.layer.is_first for unit, node in zip(units, nodes, strict=True) if node == target]
                 if route.slot == OBSERVATION and not any(seen):
                     found -= 8 * 3 * teams[0][0].fan_in  # no first layer there: only the rows that begin an episode
@@ -216,10 +216,10 @@ def test_an_operation_that_was_not_measured_is_refused():
 
 def test_processes_that_wait_for_ever_are_found():
     teams = teams_of(small())
-    world = build_world(
+    inputs = build_world(
         Dataflow(teams), divide_all(teams, "layer", 0), [0] * 6, WORKING, Cluster(), ENVIRONMENT
     )
-    stuck = world._replace(needs=world.needs + np.array([0, 1000]))
+    stuck = inputs._replace(needs=inputs.needs + np.array([0, 1000]))
     assert np.isnan(simulate(stuck, 3)).all()
     with pytest.raises(SpecError) as refusal:
         board_seconds(stuck)
@@ -274,7 +274,7 @@ def test_memory_and_start_up_are_of_the_node_that_needs_most():
     assert (local.actors, local.startup_seconds) == (0, 0.0)
     assert local.memory < 10 << 20
     flow = Dataflow(teams_of(spec))
-    ledger = foretell(flow, divide_all(flow.teams, "layer", 0))
+    ledger = expected_traffic(flow, divide_all(flow.teams, "layer", 0))
     assert (one.messages_per_step, one.bytes_per_step) == tuple(ledger.total)
     assert one.exchanges_per_step == ledger.exchanges
 

@@ -118,7 +118,7 @@ def test_nothing_and_the_same_field_twice_are_refused():
     with pytest.raises(SpecError) as nothing:
         parse_variations([])
     assert nothing.value.where == "vary"
-    assert "--vary step_size=0.1..1" in nothing.value.mend
+    assert "--vary step_size=0.1..1" in nothing.value.remedy
     with pytest.raises(SpecError) as twice:
         parse_variations(["discount=0.9,0.99", "step_size+discount*=0.5..1"])
     assert "discount" in twice.value.where + twice.value.found
@@ -308,7 +308,7 @@ def test_without_ray_tune_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.delattr("ray.tune", raising=False)
     with pytest.raises(ResourceError) as refusal:
         run_sweep(SWEEP, tmp_path)
-    assert "teamnet[sweep]" in refusal.value.mend
+    assert "teamnet[sweep]" in refusal.value.remedy
 
 
 SWEEP = SweepSpec("cartpole", ("step_size=0.2..1", "actor.temperature=1,2", "hidden=6/4"), runs=3, episodes=4, seed=11)
@@ -413,7 +413,7 @@ def test_the_command_prints_what_its_folder_holds_and_goes_on(capsys: pytest.Cap
 
 
 def _no_cluster(*given: object, **named: object) -> None:
-    raise ResourceError("address", expected="a cluster", found="none", mend="Start one.")
+    raise ResourceError("address", expected="a cluster", found="none", remedy="Start one.")
 
 
 @pytest.mark.parametrize("name", ["sweep.json", "trials.jsonl", "sweep.png"])

@@ -21,8 +21,8 @@ from teamnet.dataflow.layers import LayerSpec, Rate, linked
 from teamnet.errors import ActorLost, NumericalError, SpecError
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec
-from teamnet.team.exchange import Exchange, OutputReader
-from teamnet.team.free_exchange import FreeExchange
+from teamnet.team.executor import Executor, OutputReader
+from teamnet.team.free_executor import FreeExecutor
 from teamnet.team.partition import divide_all
 from teamnet.team.state import split
 from teamnet.team.worker import FreeWorker
@@ -30,7 +30,7 @@ from teamnet.training.run import Run
 from teamnet.units.streams import initial_weights
 from teamnet.units.unit import Snapshot
 from tests.conftest import make_layers
-from tests.team.exchanges import assert_same, drive, running_free, state_of
+from tests.team.executors import assert_same, drive, running_free, state_of
 
 CARTPOLE = replace(
     preset("cartpole", "map-async"), hidden=(6,), env_steps=10**6, episodes=None, free_running=True,
@@ -48,20 +48,20 @@ FLAT = [
 
 
 @contextmanager
-def _closing(exchange: FreeExchange):
+def _closing(executor: FreeExecutor):
     try:
-        yield exchange
+        yield executor
     finally:
-        exchange.close()
+        executor.close()
 
 
-def _until_all_take_part(exchange: FreeExchange, teams: list[list[LayerSpec]]) -> tuple[int, list[Snapshot]]:
+def _until_all_take_part(executor: FreeExecutor, teams: list[list[LayerSpec]]) -> tuple[int, list[Snapshot]]:
     """Steps of a made-up task, until each unit has learned; returns their number, and the state of all units."""
     steps = 0
     while True:
-        drive(exchange, teams, 30, first=steps)
+        drive(executor, teams, 30, first=steps)
         steps += 30
-        units = exchange.snapshot()
+        units = executor.snapshot()
         if all(unit["counters"][1] > 0 and np.any(unit["incoming.trace"]) for unit in units):
             return steps, units
         assert steps < 30_000
@@ -70,8 +70,8 @@ def _until_all_take_part(exchange: FreeExchange, teams: list[list[LayerSpec]]) -
 @pytest.mark.parametrize("teams", [TEAMS, CONTINUOUS, FLAT], ids=["two teams", "continuous", "no hidden"])
 @pytest.mark.parametrize("grain", ["layer", "block:2"])
 def test_every_unit_takes_part_and_can_be_paused(teams: list[list[LayerSpec]], grain: str):
-    with _closing(running_free(teams, grain)) as exchange:
-        steps, units = _until_all_take_part(exchange, teams)
+    with _closing(running_free(teams, grain)) as executor:
+        steps, units = _until_all_take_part(executor, teams)
         for unit, spec in zip(units, divide_all(teams, grain, 0), strict=True):
             assert np.isfinite(unit["incoming.value"]).all()
             if spec.layer.is_last:
@@ -79,9 +79,9 @@ def test_every_unit_takes_part_and_can_be_paused(teams: list[list[LayerSpec]], g
 
 
 def test_a_snapshot_restored_is_the_state_that_was_taken_and_goes_on():
-    with _closing(running_free(TEAMS)) as exchange:
-        drive(exchange, TEAMS, 25)
-        state = state_of(exchange, TEAMS, "layer")
+    with _closing(running_free(TEAMS)) as executor:
+        drive(executor, TEAMS, 25)
+        state = state_of(executor, TEAMS, "layer")
     with _closing(running_free(TEAMS, "block:3")) as restored:
         restored.restore(split(divide_all(TEAMS, "block:3", 0), state), 25)
         assert_same(state_of(restored, TEAMS, "block:3"), state)
@@ -103,37 +103,37 @@ class Blocked(FreeWorker):
 
 def test_hidden_units_that_do_not_run_hold_up_nobody():
     Blocked.gate.clear()
-    with _closing(running_free(TEAMS, worker=Blocked)) as exchange:
+    with _closing(running_free(TEAMS, worker=Blocked)) as executor:
         generator = np.random.default_rng(0)
         try:
             for _ in range(200):
-                exchange.act(generator.standard_normal((2, 3)), np.ones(2))
-                exchange.learn(generator.standard_normal(2))
-            units = [worker._unit for worker in exchange._crew._workers]
+                executor.act(generator.standard_normal((2, 3)), np.ones(2))
+                executor.learn(generator.standard_normal(2))
+            units = [worker._unit for worker in executor._pool._workers]
             seen = [int(unit.record["step"][0]) for unit in units]
             assert [count >= 199 for count in seen] == [unit.spec.layer.is_last for unit in units]
         finally:
             Blocked.gate.set()
-        exchange.pause()
+        executor.pause()
 
 
 def test_a_unit_that_was_away_starts_anew_with_the_episode_that_it_missed():
     Blocked.gate.clear()
-    with _closing(running_free(TEAMS, worker=Blocked)) as exchange:
-        hidden = exchange._crew._workers[0]._unit
+    with _closing(running_free(TEAMS, worker=Blocked)) as executor:
+        hidden = executor._pool._workers[0]._unit
         arrays = hidden._arrays
         arrays["activation"][:], arrays["incoming.trace"][:], arrays["decay"][:] = 1e6, 1e6, 1.0
         try:
             for number in range(6):
-                exchange.act(np.zeros((2, 3)), np.array([float(number != 2), 1.0]))
-                exchange.learn(np.zeros(2))
+                executor.act(np.zeros((2, 3)), np.array([float(number != 2), 1.0]))
+                executor.learn(np.zeros(2))
         finally:
             Blocked.gate.set()
-        exchange.act(np.zeros((2, 3)), np.ones(2))
-        exchange.learn(np.zeros(2))
+        executor.act(np.zeros((2, 3)), np.ones(2))
+        executor.learn(np.zeros(2))
         while hidden.record["noted"][0] < 7:  # before that a pause finds it with the decay that its trace is owed
             time.sleep(0.001)
-        exchange.pause()
+        executor.pause()
         assert np.all(arrays["decay"] == 1.0)
         trace = hidden.snapshot()["incoming.trace"]
         assert np.abs(trace[0]).max() < 1e4
@@ -141,32 +141,32 @@ def test_a_unit_that_was_away_starts_anew_with_the_episode_that_it_missed():
 
 
 def test_a_value_that_is_not_finite_stops_the_run():
-    def drive_on(exchange: Exchange) -> None:
+    def drive_on(executor: Executor) -> None:
         for _ in range(10_000):
-            exchange.act(np.full((1, 3), 1e308), np.ones(1))
-            exchange.learn(np.ones(1))
+            executor.act(np.full((1, 3), 1e308), np.ones(1))
+            executor.learn(np.ones(1))
 
-    exchange = running_free([make_layers((3, 4, 4, 2), function="linear", schedule="ticks")])
-    with _closing(exchange), pytest.raises(NumericalError, match="expected finite activations"):
-        drive_on(exchange)
+    executor = running_free([make_layers((3, 4, 4, 2), function="linear", schedule="ticks")])
+    with _closing(executor), pytest.raises(NumericalError, match="expected finite activations"):
+        drive_on(executor)
 
 
-def _learned(exchange: FreeExchange, teams: list[list[LayerSpec]], steps: int) -> float:
+def _learned(executor: FreeExecutor, teams: list[list[LayerSpec]], steps: int) -> float:
     """Name the sides on which points lie: the share of right ones in the last 20 batches, once it is above 0.85.
 
     By chance it gets there once in 10**30 windows. Before all units take part the output would learn by itself, until
     it always names the same side.
     """
-    _until_all_take_part(exchange, teams)
+    _until_all_take_part(executor, teams)
     generator, rows = np.random.default_rng(0), teams[0][0].rows
-    reader = OutputReader(exchange.board)
+    reader = OutputReader(executor.board)
     right: deque[float] = deque(maxlen=20)
     reward, value = np.zeros(rows), np.zeros(rows)
     for _ in range(steps):
         side = generator.integers(2, size=rows)
-        exchange.act(np.stack([2.0 * side - 1.0, np.ones(rows)], axis=1), np.zeros(rows))
-        exchange.learn(reward - value)
-        chosen = reader.output(0, exchange._step - 1).argmax(axis=1)
+        executor.act(np.stack([2.0 * side - 1.0, np.ones(rows)], axis=1), np.zeros(rows))
+        executor.learn(reward - value)
+        chosen = reader.output(0, executor._step - 1).argmax(axis=1)
         value[:] = reader.value(1)
         reward = np.where(chosen == side, 1.0, -1.0)
         right.append(float(np.mean(chosen == side)))
@@ -186,18 +186,18 @@ def _able_to_learn(feedback: str) -> list[list[LayerSpec]]:
 
 def test_it_learns_from_shipped_products():
     teams = _able_to_learn("shipped")
-    with _closing(running_free(teams)) as exchange:
-        assert _learned(exchange, teams, 6000) > 0.85
+    with _closing(running_free(teams)) as executor:
+        assert _learned(executor, teams, 6000) > 0.85
 
 
 def test_it_learns_and_mirrors_stay_near_their_originals():
     teams = _able_to_learn("mirror")
-    with _closing(running_free(teams)) as exchange:
-        assert _learned(exchange, teams, 6000) > 0.85
-        exchange.pause()
-        state = state_of(exchange, teams, "layer")
+    with _closing(running_free(teams)) as executor:
+        assert _learned(executor, teams, 6000) > 0.85
+        executor.pause()
+        state = state_of(executor, teams, "layer")
         cosines, learned = [], []
-        for unit, mirror in zip(divide_all(teams, "layer", 0), exchange.mirrors(), strict=True):
+        for unit, mirror in zip(divide_all(teams, "layer", 0), executor.mirrors(), strict=True):
             if not unit.layer.is_last:
                 copy, original = mirror["value"], state[f"{unit.layer.team}.{unit.layer.number + 1}.incoming.value"]
                 assert not np.array_equal(copy, original)
@@ -225,7 +225,7 @@ def test_where_it_cannot_run_it_is_refused(spec, launch: LaunchSpec, message: st
 def _processes(run: Run) -> list[int]:
     import ray
 
-    actors = run._exchange._crew._actors
+    actors = run._executor._pool._actors
     return ray.get([actor.__ray_call__.remote(lambda worker: os.getpid()) for actor in actors])
 
 
@@ -255,7 +255,7 @@ def test_a_stopped_actor_under_ray_holds_up_nobody_and_a_killed_one_is_noticed(s
             os.kill(processes[0], signal.SIGCONT)
         run.save(tmp_path)
         assert run.state()["actor.1.counters"][1] < run.step - 150, "it has learned from few"
-        ray.kill(run._exchange._crew._actors[2])  # the critic's hidden layer
+        ray.kill(run._executor._pool._actors[2])  # the critic's hidden layer
         with pytest.raises(ActorLost, match="expected all actors alive"):
             deque(iter(run.advance, None), maxlen=0)
     finally:

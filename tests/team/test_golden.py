@@ -12,9 +12,9 @@ from teamnet.spec.run import LaunchSpec
 from teamnet.study import golden
 from teamnet.study.golden import TOLERANCE, golden_layers, read_golden, replay
 from teamnet.study.reference import ReferenceTeam
-from teamnet.team.board_exchange import BoardExchange
-from teamnet.team.crew import ThreadCrew
+from teamnet.team.board_executor import BoardExecutor
 from teamnet.team.worker import BoardWorker
+from teamnet.team.worker_pool import ThreadPool
 from tests.conftest import GOLDEN
 
 BY_NAME = {path.stem: path for path in GOLDEN}
@@ -43,7 +43,7 @@ def test_local(path: Path, grain: str):
 def test_board_in_threads(path: Path, grain: str, monkeypatch: pytest.MonkeyPatch):
     def start(launch, teams, units, noise):
         workers = [(teams, unit, block) for unit, block in zip(units, noise, strict=True)]
-        return BoardExchange(teams, units, ThreadCrew(BoardWorker, workers))
+        return BoardExecutor(teams, units, ThreadPool(BoardWorker, workers))
 
     monkeypatch.setattr(golden, "start_exchange", start)
     _assert_replayed(replay(path, LaunchSpec("local", "board", grain)))

@@ -12,14 +12,14 @@ from teamnet.dataflow.critical_path import exchanges_per_step
 from teamnet.dataflow.graph import Dataflow
 from teamnet.dataflow.layers import LayerSpec
 from teamnet.kernels.constants import DTYPES, packed_size
-from teamnet.team.call_exchange import CallExchange, CallWorker
-from teamnet.team.crew import ThreadCrew
-from teamnet.team.exchange import Exchange
-from teamnet.team.ledger import foretell
+from teamnet.team.call_executor import CallExecutor, CallWorker
+from teamnet.team.executor import Executor
+from teamnet.team.ledger import expected_traffic
 from teamnet.team.partition import divide_all
 from teamnet.team.state import split
+from teamnet.team.worker_pool import ThreadPool
 from tests.conftest import make_layers
-from tests.team.exchanges import assert_same, drive, local, running_free, spread, state_of, threaded
+from tests.team.executors import assert_same, drive, local, running_free, spread, state_of, threaded
 
 STEPS, N, ACTING, ROWS = 70, 3, 4, 2
 ACTOR, CRITIC = (3, 9, 6, 2), (3, 8, 5, 1)
@@ -79,8 +79,8 @@ def _by_formula(schedule: str, grain: str) -> dict[str, tuple[int, int]]:
     return found
 
 
-def _check(exchange: Exchange, expected: dict[str, tuple[int, int]], units: int) -> None:
-    ledger = exchange.ledger()
+def _check(executor: Executor, expected: dict[str, tuple[int, int]], units: int) -> None:
+    ledger = executor.ledger()
     assert ledger.steps == STEPS
     pauses = round((ledger.edges["control"].bytes - STEPS * expected["control"][1]) / 8 / units)
     assert 0 <= pauses <= 2
@@ -96,19 +96,19 @@ def _check(exchange: Exchange, expected: dict[str, tuple[int, int]], units: int)
 def test_counts_are_those_of_the_formula(schedule: str, grain: str):
     teams = _teams(schedule)
     units = len(divide_all(teams, grain, 0))
-    for exchange in (local(teams, grain), threaded(teams, grain)):
-        drive(exchange, teams, STEPS)
-        _check(exchange, _by_formula(schedule, grain), units)
-        exchange.close()
-    assert dict(foretell(Dataflow(teams), divide_all(teams, grain, 0)).edges) == _by_formula(schedule, grain)
+    for executor in (local(teams, grain), threaded(teams, grain)):
+        drive(executor, teams, STEPS)
+        _check(executor, _by_formula(schedule, grain), units)
+        executor.close()
+    assert dict(expected_traffic(Dataflow(teams), divide_all(teams, grain, 0)).edges) == _by_formula(schedule, grain)
 
 
 @pytest.mark.parametrize(("wire", "number", "scale"), [("float32", 4, 0), ("bfloat16", 2, 0), ("int8", 1, 8)])
 def test_messages_of_fewer_bits_say_fewer_bytes(wire: str, number: int, scale: int):
     teams = [make_layers(ACTOR, rows=ROWS, settle_steps=N, wire=wire)]
-    exchange = local(teams)
-    drive(exchange, teams, STEPS)
-    edges = exchange.ledger().edges
+    executor = local(teams)
+    drive(executor, teams, STEPS)
+    edges = executor.ledger().edges
     ups, downs = PUBLISHED["jacobi"]
     said = [sum(number * ROWS * size + scale for size in sizes) for sizes in ((9, 6), (6, 2))]
     assert edges["activation"] == (STEPS * ups * 2, STEPS * ups * said[0])
@@ -124,32 +124,32 @@ def test_who_ships_products_says_one_for_each_neuron_below(schedule: str, downs:
     )]
     units, channels = divide_all(teams, "layer", 0), 2 if schedule == "chain" else 1
     expected = STEPS * downs * 2, STEPS * downs * 8 * channels * ROWS * (9 + 6)
-    calls = CallExchange(teams, units, ThreadCrew(CallWorker, [(teams, unit) for unit in units]))
-    for exchange in (local(teams), calls, threaded(teams, "layer")):
-        drive(exchange, teams, STEPS)
-        assert exchange.ledger().edges["error"] == expected
-        exchange.close()
+    calls = CallExecutor(teams, units, ThreadPool(CallWorker, [(teams, unit) for unit in units]))
+    for executor in (local(teams), calls, threaded(teams, "layer")):
+        drive(executor, teams, STEPS)
+        assert executor.ledger().edges["error"] == expected
+        executor.close()
 
 
 def test_actor_calls_count_the_same():
     teams = _teams("sweeps")
     units = divide_all(teams, "block:4", 0)
     nodes = [unit.layer.team == "critic" for unit in units]
-    exchange = CallExchange(teams, units, ThreadCrew(CallWorker, [(teams, unit) for unit in units]), nodes)
-    drive(exchange, teams, STEPS)
-    _check(exchange, _by_formula("sweeps", "block:4"), len(units))
-    ledger, critics = exchange.ledger(), sum(nodes)
-    exchange.close()
+    executor = CallExecutor(teams, units, ThreadPool(CallWorker, [(teams, unit) for unit in units]), nodes)
+    drive(executor, teams, STEPS)
+    _check(executor, _by_formula("sweeps", "block:4"), len(units))
+    ledger, critics = executor.ledger(), sum(nodes)
+    executor.close()
     assert ledger.between_nodes.messages == STEPS * (critics + 2 + 1), "signals, two first units, and the output"
     assert [unit["node"] for unit in ledger.units] == nodes
 
 
 def test_links_between_nodes_are_told_apart_and_the_relay_sends_a_slot_once():
     teams = _teams("jacobi")
-    exchange = spread(teams, "layer", [0, 0, 0, 1, 1, 1])
-    drive(exchange, teams, STEPS)
-    ledger, expected = exchange.ledger(), _by_formula("jacobi", "layer")
-    exchange.close()
+    executor = spread(teams, "layer", [0, 0, 0, 1, 1, 1])
+    drive(executor, teams, STEPS)
+    ledger, expected = executor.ledger(), _by_formula("jacobi", "layer")
+    executor.close()
     signals = 3 + 1 + 1  # TD errors with which rows keep their trace, the observation, and the critic's output
     pauses = ledger.edges["control"].messages // 6
     assert ledger.between_nodes.messages == STEPS * signals + 3 * pauses
@@ -167,8 +167,8 @@ def test_links_between_nodes_are_told_apart_and_the_relay_sends_a_slot_once():
 def test_a_link_carries_no_more_bytes_than_are_said(wire: str, tolerance: float):
     teams = [make_layers(ACTOR, rows=ROWS, settle_steps=N, wire=wire, tolerance=tolerance)]
     here, there = local(teams), spread(teams, "layer", [0, 1, 0])
-    for exchange in (here, there):
-        drive(exchange, teams, STEPS)
+    for executor in (here, there):
+        drive(executor, teams, STEPS)
     assert_same(state_of(here, teams, "layer"), state_of(there, teams, "layer"))
     relay = there.ledger().relay
     there.close()
@@ -200,10 +200,10 @@ def test_a_td_error_that_is_passed_down_takes_one_exchange_more():
 def test_a_link_carries_what_is_passed_down_with_the_errors():
     layers = make_layers(CRITIC, team="critic", family="gaussian", rows=ROWS, schedule="descents", settle_steps=N,
                          td_error="passed-down")
-    exchange = spread([layers], "layer", [0, 1, 0])
-    drive(exchange, [layers], STEPS)
-    relay = exchange.ledger().relay
-    exchange.close()
+    executor = spread([layers], "layer", [0, 1, 0])
+    drive(executor, [layers], STEPS)
+    relay = executor.ledger().relay
+    executor.close()
     assert relay["messages"] == STEPS * 4 * N, "neither the observation nor the TD error crosses by itself"
     numbers = ROWS * (8 + 5 + 5 + 3 + 1 + 3)  # both layers' activations, and their errors with the signals
     assert relay["bytes"] == 8 * STEPS * N * (numbers + 4)
@@ -211,10 +211,10 @@ def test_a_link_carries_what_is_passed_down_with_the_errors():
 
 def test_free_units_count_what_they_said_and_have_no_longest_way():
     teams = _teams("ticks")
-    exchange = running_free(teams)
-    drive(exchange, teams, STEPS)
-    ledger = exchange.ledger()
-    exchange.close()
+    executor = running_free(teams)
+    drive(executor, teams, STEPS)
+    ledger = executor.ledger()
+    executor.close()
     assert ledger.exchanges is None
     assert ledger.edges["observation"].messages == 2 * STEPS
     assert ledger.edges["error"].messages > 4 * STEPS
@@ -228,11 +228,11 @@ def test_free_units_count_what_they_said_and_have_no_longest_way():
 def test_times_are_per_step_and_the_straggler_is_the_unit_that_is_busiest():
     slow = make_layers((3, 300, 2), settle_steps=20)
     quick = make_layers((3, 4, 1), team="critic", family="gaussian", settle_steps=20)
-    exchange = local([slow, quick])
-    for unit in exchange.units:
+    executor = local([slow, quick])
+    for unit in executor.units:
         unit.record["timed_mask"] = 0  # every step: on a busy machine a few samples are no average
-    drive(exchange, [slow, quick], 500)
-    ledger = exchange.ledger()
+    drive(executor, [slow, quick], 500)
+    ledger = executor.ledger()
     computed = [unit["computed"] for unit in ledger.units]
     assert ledger.straggler == ledger.units[int(np.argmax(computed))]["name"]
     assert ledger.straggler.startswith("actor")
@@ -243,11 +243,11 @@ def test_times_are_per_step_and_the_straggler_is_the_unit_that_is_busiest():
 def test_who_waits_for_a_neighbour_is_seen_to_wait():
     teams = [make_layers((3, 300, 2), settle_steps=20)]
     begun = time.perf_counter()
-    exchange = threaded(teams, "layer")
-    drive(exchange, teams, 64 * 5)
+    executor = threaded(teams, "layer")
+    drive(executor, teams, 64 * 5)
     seconds = (time.perf_counter() - begun) / (64 * 5)
-    ledger = exchange.ledger()
-    exchange.close()
+    ledger = executor.ledger()
+    executor.close()
     for unit in ledger.units:
         assert min(unit["computed"], unit["published"], unit["waited"]) > 0
         assert unit["computed"] + unit["published"] + unit["waited"] < 20 * seconds
@@ -257,9 +257,9 @@ def test_who_waits_for_a_neighbour_is_seen_to_wait():
 
 def test_a_restored_run_begins_a_new_ledger():
     teams = _teams("jacobi")
-    exchange = threaded(teams, "layer")
-    drive(exchange, teams, 5)
-    exchange.restore(split(divide_all(teams, "layer", 0), state_of(exchange, teams, "layer")), 5)
-    drive(exchange, teams, STEPS, first=5)
-    _check(exchange, _by_formula("jacobi", "layer"), 6)
-    exchange.close()
+    executor = threaded(teams, "layer")
+    drive(executor, teams, 5)
+    executor.restore(split(divide_all(teams, "layer", 0), state_of(executor, teams, "layer")), 5)
+    drive(executor, teams, STEPS, first=5)
+    _check(executor, _by_formula("jacobi", "layer"), 6)
+    executor.close()

@@ -14,7 +14,7 @@ from teamnet.board import handshake
 from teamnet.board.handshake import KEY_BYTES, new_key
 from teamnet.errors import LinkLost, LinkRefused
 from teamnet.team.listener import Listener, reach
-from tests.team.exchanges import assert_same, drive, local, spread, state_of
+from tests.team.executors import assert_same, drive, local, spread, state_of
 from tests.team.test_same_bits import TEAMS
 
 HOST = "127.0.0.1"
@@ -130,8 +130,8 @@ def test_many_half_open_connections_leave_room_for_nodes(
 def test_a_thousand_random_byte_strings_do_not_disturb_a_run():
     expected = local(TEAMS)
     drive(expected, TEAMS, 60)
-    exchange = spread(TEAMS, "layer", [0, 1, 0, 1, 0, 1])
-    port = exchange._nodes._here._listener.endpoint
+    executor = spread(TEAMS, "layer", [0, 1, 0, 1, 0, 1])
+    port = executor._nodes._here._listener.endpoint
     generator = np.random.default_rng(0)
 
     def attack() -> None:
@@ -144,8 +144,8 @@ def test_a_thousand_random_byte_strings_do_not_disturb_a_run():
 
     attacker = threading.Thread(target=attack)
     attacker.start()
-    drive(exchange, TEAMS, 60)
+    drive(executor, TEAMS, 60)
     attacker.join()
-    assert_same(state_of(exchange, TEAMS, "layer"), state_of(expected, TEAMS, "layer"))
-    assert _until(lambda: exchange._nodes._here.refused() >= 1000, 20)
-    exchange.close()
+    assert_same(state_of(executor, TEAMS, "layer"), state_of(expected, TEAMS, "layer"))
+    assert _until(lambda: executor._nodes._here.refused() >= 1000, 20)
+    executor.close()

@@ -12,7 +12,7 @@ from teamnet.dataflow.graph import Dataflow
 from teamnet.kernels.native import native
 from teamnet.team.partition import divide_all
 from tests.conftest import make_layers
-from tests.team.exchanges import drive, local, state_of, threaded
+from tests.team.executors import drive, local, state_of, threaded
 from tests.team.test_same_bits import ALL
 
 TEAMS = [make_layers((3, 6, 5, 2)), make_layers((3, 6, 5, 1), team="critic", family="gaussian")]
@@ -43,32 +43,32 @@ def test_a_unit_is_handed_its_neighbours_slots_and_no_others(teams):
 
 def test_no_slot_ever_holds_a_parameter():
     # the trace of a bias is left out: at the start of an episode it is the error activation itself
-    exchange = threaded(TEAMS, "block:3")
+    executor = threaded(TEAMS, "block:3")
     seen: set[float] = set()
     parameters: set[float] = set()
-    memory = exchange.board._memory
+    memory = executor.board._memory
     for step in range(40):
-        drive(exchange, TEAMS, 1, first=step)
+        drive(executor, TEAMS, 1, first=step)
         seen |= set(memory.view(np.float64).tolist())
-        state = state_of(exchange, TEAMS, "block:3")
+        state = state_of(executor, TEAMS, "block:3")
         parameters |= {
             value for name, array in state.items() for value in array.ravel().tolist()
             if name.endswith((".value", ".first", ".second", "incoming.trace")) and value != 0.0
         }
-    exchange.close()
+    executor.close()
     assert len(seen) > 1000
     assert len(parameters) > 1000
     assert not seen & parameters
 
 
 def test_a_unit_writes_its_own_columns_only():
-    exchange = local(TEAMS, "block:2")
-    drive(exchange, TEAMS, 3)
-    unit = exchange.units[1]
-    slot = exchange.board.slot(exchange.board.flow.activation(unit.spec.layer).key)
+    executor = local(TEAMS, "block:2")
+    drive(executor, TEAMS, 3)
+    unit = executor.units[1]
+    slot = executor.board.slot(executor.board.flow.activation(unit.spec.layer).key)
     others = np.delete(slot, np.s_[unit.spec.start : unit.spec.stop], axis=2).copy()
     own = slot[:, :, unit.spec.start : unit.spec.stop].copy()
-    exchange.restore([(u.snapshot(), u.mirror()) for u in exchange.units], 3)
+    executor.restore([(u.snapshot(), u.mirror()) for u in executor.units], 3)
     unit.draw_noise(1)
     native("teamnet.team.one_step", "run_step")(unit.address, 0)
     assert np.array_equal(np.delete(slot, np.s_[unit.spec.start : unit.spec.stop], axis=2), others)

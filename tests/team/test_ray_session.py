@@ -72,7 +72,7 @@ def _agents_share_a_private_ray(temporary: Path) -> TeamAgent:
     first, second = _agent(), _agent()
     assert len(list(temporary.glob("ray-*"))) == 2
     first.learn(env_steps=20)
-    lease = first._run._exchange._crew._lease
+    lease = first._run._executor._pool._lease
     with pytest.MonkeyPatch.context() as forked:
         forked.setattr(os, "getpid", lambda: -1)
         assert not lease.valid, "a forked process would end the actors of its parent"
@@ -87,7 +87,7 @@ def _agents_share_a_private_ray(temporary: Path) -> TeamAgent:
 
 
 def _no_call_starts_a_second_ray(team: TeamAgent) -> None:
-    for call in (lambda: team.learn(env_steps=10), team.state, team.summary, team._run._exchange.revive):
+    for call in (lambda: team.learn(env_steps=10), team.state, team.summary, team._run._executor.replace_failed):
         with pytest.raises(ActorLost) as caught:
             call()
         assert caught.value.where == "Ray"
@@ -95,11 +95,11 @@ def _no_call_starts_a_second_ray(team: TeamAgent) -> None:
 
 
 def _a_ray_of_the_user_stays(early: TeamAgent) -> None:
-    for call in (lambda: early.learn(env_steps=10), early.state, early._run._exchange.revive):
+    for call in (lambda: early.learn(env_steps=10), early.state, early._run._executor.replace_failed):
         with pytest.raises(ActorLost) as caught:
             call()
         assert caught.value.where == "Ray"
-    closing = threading.Thread(target=early._run._exchange.close)  # as a finaliser does, in whatever thread it is
+    closing = threading.Thread(target=early._run._executor.close)  # as a finaliser does, in whatever thread it is
     closing.start()
     closing.join()
     early.close()

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from teamnet.dataflow.layers import LayerSpec
 from teamnet.study.reference import ReferenceTeam
 from teamnet.team import partition
-from teamnet.team.call_exchange import CallExchange, CallWorker
-from teamnet.team.crew import ThreadCrew
-from teamnet.team.exchange import Exchange
+from teamnet.team.call_executor import CallExecutor, CallWorker
+from teamnet.team.executor import Executor
 from teamnet.team.partition import divide_all
 from teamnet.team.state import digest, merge, split
+from teamnet.team.worker_pool import ThreadPool
 from teamnet.units.streams import KeyedNoise, initial_weights
 from tests.conftest import make_layers
-from tests.team.exchanges import assert_same, drive, local, signals, spread, state_of, threaded
+from tests.team.executors import assert_same, drive, local, signals, spread, state_of, threaded
 
 TEAMS = [make_layers((3, 9, 6, 2), rows=2), make_layers((3, 9, 6, 1), team="critic", family="gaussian", rows=2)]
 DEEP = [make_layers((3, 5, 4, 3, 2), family="gaussian", function="tanh", rows=3)]
@@ -139,10 +139,10 @@ ALL = RULES | FLAT_CHOICES | {
 def test_grain_and_board_change_no_bit(teams, grain: str):
     expected = local(teams)
     drive(expected, teams, 30)
-    for exchange in (local(teams, grain), threaded(teams, grain)):
-        drive(exchange, teams, 30)
-        assert_same(state_of(exchange, teams, grain), state_of(expected, teams, "layer"))
-        exchange.close()
+    for executor in (local(teams, grain), threaded(teams, grain)):
+        drive(executor, teams, 30)
+        assert_same(state_of(executor, teams, grain), state_of(expected, teams, "layer"))
+        executor.close()
 
 
 @pytest.mark.parametrize("teams", ALL.values(), ids=ALL.keys())
@@ -152,10 +152,10 @@ def test_nodes_change_no_bit(teams, grain: str, nodes: int):
     expected = local(teams)
     drive(expected, teams, 20)
     places = [number % nodes for number in range(len(divide_all(teams, grain, 0)))]
-    exchange = spread(teams, grain, places)
-    drive(exchange, teams, 20)
-    assert_same(state_of(exchange, teams, grain), state_of(expected, teams, "layer"))
-    exchange.close()
+    executor = spread(teams, grain, places)
+    drive(executor, teams, 20)
+    assert_same(state_of(executor, teams, grain), state_of(expected, teams, "layer"))
+    executor.close()
 
 
 def fed_back(feedback: str) -> dict[str, list[list[LayerSpec]]]:
@@ -177,11 +177,11 @@ def fed_back(feedback: str) -> dict[str, list[list[LayerSpec]]]:
     }
 
 
-def everywhere(teams: list[list[LayerSpec]], nodes: int) -> list[Exchange]:
+def everywhere(teams: list[list[LayerSpec]], nodes: int) -> list[Executor]:
     """The exchanges of every kind, a layer each unit."""
     units = divide_all(teams, "layer", 0)
     places = [number % nodes for number in range(len(units))]
-    calls = CallExchange(teams, units, ThreadCrew(CallWorker, [(teams, unit) for unit in units]))
+    calls = CallExecutor(teams, units, ThreadPool(CallWorker, [(teams, unit) for unit in units]))
     return [local(teams), threaded(teams, "layer"), spread(teams, "layer", places), calls]
 
 
@@ -189,11 +189,11 @@ def everywhere(teams: list[list[LayerSpec]], nodes: int) -> list[Exchange]:
 def test_products_that_are_shipped_are_those_that_mirrors_would_make(name: str):
     expected, teams = local(fed_back("mirror")[name]), fed_back("shipped")[name]
     drive(expected, teams, 30)
-    for exchange in everywhere(teams, nodes=2):
-        drive(exchange, teams, 30)
-        assert_same(state_of(exchange, teams, "layer"), state_of(expected, teams, "layer"))
-        assert not any(exchange.mirrors())
-        exchange.close()
+    for executor in everywhere(teams, nodes=2):
+        drive(executor, teams, 30)
+        assert_same(state_of(executor, teams, "layer"), state_of(expected, teams, "layer"))
+        assert not any(executor.mirrors())
+        executor.close()
 
 
 @pytest.mark.parametrize("feedback", ["mirror", "shipped", "random"])
@@ -212,10 +212,10 @@ def test_it_does_not_matter_how_the_td_error_comes_to_the_units(feedback: str, w
 
     expected, passing = local(teams("broadcast")), teams("passed-down")
     drive(expected, passing, 30)
-    for exchange in everywhere(passing, nodes=3):
-        drive(exchange, passing, 30)
-        assert_same(state_of(exchange, passing, "layer"), state_of(expected, passing, "layer"))
-        exchange.close()
+    for executor in everywhere(passing, nodes=3):
+        drive(executor, passing, 30)
+        assert_same(state_of(executor, passing, "layer"), state_of(expected, passing, "layer"))
+        executor.close()
 
 
 def test_a_snapshot_of_a_team_that_ships_products_goes_on():
@@ -223,8 +223,8 @@ def test_a_snapshot_of_a_team_that_ships_products_goes_on():
     one, other = local(teams), threaded(teams, "layer")
     drive(one, teams, 20)
     other.restore(split(divide_all(teams, "layer", 0), state_of(one, teams, "layer")), 20)
-    for exchange in (one, other):
-        drive(exchange, teams, 20, first=20)
+    for executor in (one, other):
+        drive(executor, teams, 20, first=20)
     assert_same(state_of(other, teams, "layer"), state_of(one, teams, "layer"))
     other.close()
 
@@ -241,8 +241,8 @@ def test_any_small_team_is_the_same_at_every_grain(
         make_layers((2, *hidden, 1), team="critic", family="gaussian", rows=rows, settle_steps=settle_steps),
     ]
     whole, parts = local(teams, seed=seed), threaded(teams, f"block:{block}", seed)
-    for exchange in (whole, parts):
-        drive(exchange, teams, 5)
+    for executor in (whole, parts):
+        drive(executor, teams, 5)
     assert_same(state_of(whole, teams, "layer", seed), state_of(parts, teams, f"block:{block}", seed))
     parts.close()
 
@@ -255,12 +255,12 @@ MIRRORED = {"two teams": TEAMS, "single step": SINGLE, "critic": SINGLE_CRITIC} 
 
 @pytest.mark.parametrize("teams", MIRRORED.values(), ids=MIRRORED.keys())
 def test_mirrored_synapses_stay_equal(teams):
-    exchange = local(teams, "block:4")
-    drive(exchange, teams, 3000)
+    executor = local(teams, "block:4")
+    drive(executor, teams, 3000)
     units = divide_all(teams, "block:4", 0)
-    state = merge(units, exchange.snapshot())
+    state = merge(units, executor.snapshot())
     compared = 0
-    for unit, mirror in zip(units, exchange.mirrors(), strict=True):
+    for unit, mirror in zip(units, executor.mirrors(), strict=True):
         if unit.layer.is_last:
             continue
         for part, copy in mirror.items():
@@ -278,9 +278,9 @@ def test_mirrored_synapses_stay_equal(teams):
 
 @pytest.mark.parametrize("teams", [TEAMS, DEEP, REINFORCE], ids=["two teams", "three hidden", "reinforce"])
 def test_the_units_compute_what_plain_numpy_computes(teams):
-    exchange = local(teams, "block:3")
-    drive(exchange, teams, 40)
-    state = state_of(exchange, teams, "block:3")
+    executor = local(teams, "block:3")
+    drive(executor, teams, 40)
+    state = state_of(executor, teams, "block:3")
     for layers in teams:
         weights = [initial_weights(layer, layer.number, layer.fan_in, layer.size, 0) for layer in layers]
         team = ReferenceTeam(layers, weights, [np.zeros(layer.size) for layer in layers])
@@ -329,8 +329,8 @@ def test_a_snapshot_restored_is_the_state_that_was_taken(grains: tuple[str, str]
     restored = threaded(TEAMS, after)
     restored.restore(split(divide_all(TEAMS, after, 0), state), 37)
     assert_same(state_of(restored, TEAMS, after), state)
-    for exchange in (whole, restored):
-        drive(exchange, TEAMS, 20, first=37)
+    for executor in (whole, restored):
+        drive(executor, TEAMS, 20, first=37)
     assert_same(state_of(restored, TEAMS, after), state_of(whole, TEAMS, before))
     restored.close()
 
@@ -354,10 +354,10 @@ def test_snapshots_are_taken_beside_the_steps_and_are_those_of_the_moment(
     teams = spread(TEAMS, "layer", places) if places else threaded(TEAMS, "block:4")
     grain = "layer" if places else "block:4"
     for step in range(20):
-        for exchange in (alone, teams):
+        for executor in (alone, teams):
             observation, delta, keep = signals(TEAMS[0][0], step)
-            exchange.act(observation, keep)
-            exchange.learn(delta)
+            executor.act(observation, keep)
+            executor.learn(delta)
         running = teams._running
         assert_same(state_of(teams, TEAMS, grain), state_of(alone, TEAMS, "layer"))
         assert running

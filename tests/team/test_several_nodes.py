@@ -13,43 +13,43 @@ import pytest
 from teamnet.board.handshake import new_key
 from teamnet.dataflow.layers import Rate
 from teamnet.errors import ActorLost, LinkRefused, NumericalError, ResourceError
-from teamnet.team import exchange as exchanges
+from teamnet.team import executor as exchanges
 from teamnet.team.address import cluster_address
-from teamnet.team.crew import ThreadCrew
 from teamnet.team.listener import reach
 from teamnet.team.node import Node
 from teamnet.team.partition import divide_all
 from teamnet.team.state import split
 from teamnet.team.worker import BoardWorker
+from teamnet.team.worker_pool import ThreadPool
 from tests.segments import held_segments
-from tests.team.exchanges import assert_same, drive, local, spread, state_of, threaded
+from tests.team.executors import assert_same, drive, local, spread, state_of, threaded
 from tests.team.test_same_bits import TEAMS
 
 
 def test_a_unit_that_diverges_on_another_node_ends_the_run_with_its_name():
     wild = [replace(layer, rate=Rate(1e300, 1e300)) for layer in TEAMS[1]]
-    exchange = spread([TEAMS[0], wild], "layer", [0, 0, 0, 1, 1, 1])
+    executor = spread([TEAMS[0], wild], "layer", [0, 0, 0, 1, 1, 1])
     with pytest.raises(NumericalError, match="critic layer . neurons .*found NaN or infinity; .*(was|between)"):
-        drive(exchange, TEAMS, 50)
-    exchange.close()
+        drive(executor, TEAMS, 50)
+    executor.close()
 
 
 def test_a_lost_link_ends_the_run_and_says_between_which_nodes():
-    exchange = spread(TEAMS, "layer", [0, 1, 0, 1, 0, 1])
-    drive(exchange, TEAMS, 3)
-    exchange._nodes._here._links[0].socket.shutdown(socket.SHUT_RDWR)
+    executor = spread(TEAMS, "layer", [0, 1, 0, 1, 0, 1])
+    drive(executor, TEAMS, 3)
+    executor._nodes._here._links[0].socket.shutdown(socket.SHUT_RDWR)
     with pytest.raises(ActorLost, match="node 0 lost node 1: the connection is closed.*teamnet resume"):
-        drive(exchange, TEAMS, 50, first=3)
-    exchange.close()
+        drive(executor, TEAMS, 50, first=3)
+    executor.close()
 
 
 def test_what_makes_no_sense_on_a_link_ends_the_run():
-    exchange = spread(TEAMS, "layer", [0, 1, 0, 1, 0, 1])
-    drive(exchange, TEAMS, 3)
-    exchange._nodes._others._workers[0]._links[0].socket.sendall(b"\xff" * 64)
+    executor = spread(TEAMS, "layer", [0, 1, 0, 1, 0, 1])
+    drive(executor, TEAMS, 3)
+    executor._nodes._others._workers[0]._links[0].socket.sendall(b"\xff" * 64)
     with pytest.raises(ActorLost, match="node 0 lost node 1: what it sent makes no sense"):
-        drive(exchange, TEAMS, 50, first=3)
-    exchange.close()
+        drive(executor, TEAMS, 50, first=3)
+    executor.close()
 
 
 def test_nodes_of_different_runs_do_not_link_and_leave_nothing():
@@ -57,7 +57,7 @@ def test_nodes_of_different_runs_do_not_link_and_leave_nothing():
     places = [0, 0, 0, 1, 1, 1]
     before = held_segments()
     here = Node(TEAMS, units, places, 0, new_key(), "127.0.0.1")
-    others = ThreadCrew(Node, [(TEAMS, units, places, 1, new_key(), "127.0.0.1")])
+    others = ThreadPool(Node, [(TEAMS, units, places, 1, new_key(), "127.0.0.1")])
     endpoints = [here.where()[1], others._workers[0].where()[1]]
     with pytest.raises(LinkRefused):
         others._workers[0].connect(endpoints)
@@ -70,11 +70,11 @@ def test_nodes_of_different_runs_do_not_link_and_leave_nothing():
 
 def test_a_run_over_several_nodes_leaves_no_segment_and_may_be_closed_twice():
     before = held_segments()
-    exchange = spread(TEAMS, "layer", [0, 1, 2, 0, 1, 2])
+    executor = spread(TEAMS, "layer", [0, 1, 2, 0, 1, 2])
     assert len(held_segments() - before) == 3
-    exchange.close()
-    exchange.close()
-    del exchange
+    executor.close()
+    executor.close()
+    del executor
     assert held_segments() == before
 
 
@@ -86,14 +86,14 @@ def test_a_board_whose_holder_is_gone_is_a_lost_actor():
 
 def test_who_called_before_everybody_begins_anew_is_forgotten():
     alone, teams = local(TEAMS), spread(TEAMS, "layer", [0, 1, 0, 1, 0, 1])
-    for exchange in (alone, teams):
-        drive(exchange, TEAMS, 5)
+    for executor in (alone, teams):
+        drive(executor, TEAMS, 5)
     state = state_of(teams, TEAMS, "layer")
     here = teams._nodes._here
     reach(here._listener.endpoint, here._key, 1, 0, 5.0).close()
     teams.restore(split(divide_all(TEAMS, "layer", 0), state), 5)
-    for exchange in (alone, teams):
-        drive(exchange, TEAMS, 5, first=5)
+    for executor in (alone, teams):
+        drive(executor, TEAMS, 5, first=5)
     assert_same(state_of(teams, TEAMS, "layer"), state_of(alone, TEAMS, "layer"))
     teams.close()
 
@@ -118,7 +118,7 @@ def test_who_is_told_to_end_is_not_waited_for_as_long_as_who_runs(gone: bool, mo
 
     def check() -> None:
         if gone:
-            raise ActorLost("team", expected="all actors alive", found="a relay that is gone", mend="")
+            raise ActorLost("team", expected="all actors alive", found="a relay that is gone", remedy="")
 
     monkeypatch.setattr(teams._nodes, "check", check)
     teams._nodes.abort()

@@ -177,7 +177,7 @@ def test_killed_anywhere_it_knows_its_own_files_and_no_others(
         nonlocal left
         left -= 1
         if left < 0:
-            raise ResourceError(str(path), expected="room for it", found="none", mend="Make room.")
+            raise ResourceError(str(path), expected="room for it", found="none", remedy="Make room.")
         write(path, content)
 
     (folder / "foreign").write_bytes(b"1")

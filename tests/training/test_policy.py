@@ -9,7 +9,7 @@ from teamnet import TeamAgent
 from teamnet.errors import SpecError
 from teamnet.training.policy import Policy
 from tests.conftest import make_layers
-from tests.team.exchanges import local, state_of
+from tests.team.executors import local, state_of
 
 
 @pytest.mark.parametrize(

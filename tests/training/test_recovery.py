@@ -29,9 +29,9 @@ from teamnet.errors import (
 from teamnet.kernels.constants import BROKEN
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec, RunSpec
-from teamnet.team import exchange
-from teamnet.team.board_exchange import BoardExchange
-from teamnet.team.exchange import failed
+from teamnet.team import executor
+from teamnet.team.board_executor import BoardExecutor
+from teamnet.team.executor import failed
 from teamnet.training.checkpoint import load_checkpoint, newest_checkpoint, spec_of_checkpoint
 from teamnet.training.metrics import Extent, MetricsFile
 from teamnet.training.run import Run
@@ -50,18 +50,18 @@ class Losing:
         self, monkeypatch: pytest.MonkeyPatch, steps: list[int], *, beyond_mending: type[TeamnetError] | None = None
     ) -> None:
         self.left = list(steps)
-        advance, mend = Run.advance, Run.mend
+        advance, remedy = Run.advance, Run.remedy
 
         def losing(run: Run, *arguments):
             if self.left and run.task.env_steps >= self.left[0]:
                 self.left.pop(0)
-                raise ActorLost("team", expected="all actors alive", found="a test", mend="")
+                raise ActorLost("team", expected="all actors alive", found="a test", remedy="")
             return advance(run, *arguments)
 
         def mending(run: Run, path: Path):
             if beyond_mending:
-                raise beyond_mending("team", expected="some actors alive", found="none", mend="")
-            return mend(run, path)
+                raise beyond_mending("team", expected="some actors alive", found="none", remedy="")
+            return remedy(run, path)
 
         monkeypatch.setattr(Run, "advance", losing)
         monkeypatch.setattr(Run, "mend", mending)
@@ -252,8 +252,8 @@ def test_drafts_of_a_killed_driver_are_removed(tmp_path: Path):
 def test_an_actor_that_is_gone_is_replaced_under_ray(
     fault: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared_ray: None
 ):
-    monkeypatch.setattr(exchange, "SILENCE", 4.0)
-    monkeypatch.setattr(exchange, "PATIENCE", 2.0)
+    monkeypatch.setattr(executor, "SILENCE", 4.0)
+    monkeypatch.setattr(executor, "PATIENCE", 2.0)
     spec = replace(SPEC, env_steps=3_000)
     expected = train(spec, LOCAL, tmp_path / "calm")[0]
     hit: list[int] = []
@@ -275,10 +275,10 @@ def test_an_actor_that_is_gone_is_replaced_under_ray(
 
 
 def test_who_dies_within_a_step_is_missed_at_once(monkeypatch: pytest.MonkeyPatch, shared_ray: None):
-    monkeypatch.setattr(exchange, "SILENCE", 20.0)
-    run, learn = Run(SPEC, LaunchSpec()), BoardExchange.learn
+    monkeypatch.setattr(executor, "SILENCE", 20.0)
+    run, learn = Run(SPEC, LaunchSpec()), BoardExecutor.learn
 
-    def learn_bereaved(its: BoardExchange, delta: np.ndarray) -> None:
+    def learn_bereaved(its: BoardExecutor, delta: np.ndarray) -> None:
         if run.step == 19:
             unit = actors(descendants(os.getpid()))[1]
             os.kill(unit, signal.SIGKILL)
@@ -286,7 +286,7 @@ def test_who_dies_within_a_step_is_missed_at_once(monkeypatch: pytest.MonkeyPatc
                 time.sleep(0.01)
         learn(its, delta)
 
-    monkeypatch.setattr(BoardExchange, "learn", learn_bereaved)
+    monkeypatch.setattr(BoardExecutor, "learn", learn_bereaved)
     try:
         run.advance(lambda: run.step == 20)
         with pytest.raises(ActorLost, match="expected all actors alive"):
@@ -307,7 +307,7 @@ def test_whatever_is_asked_of_a_stopped_actor_ends(
         run.advance(lambda: run.task.env_steps >= 5)
         run.pause()
         there = {number: line for number, line in descendants(os.getpid()).items() if line.startswith(kind)}
-        monkeypatch.setattr(exchange, "SILENCE", 1.0)
+        monkeypatch.setattr(executor, "SILENCE", 1.0)
         os.kill(actors(there, kind)[1], signal.SIGSTOP)
         with pytest.raises(ActorLost, match="expected an answer of every unit; found none for 1 s"):
             asked(run)

@@ -83,7 +83,7 @@ def test_run_values(change: dict[str, Any], where: str, meant: str):
     with pytest.raises(SpecError) as refused:
         Run(replace(CARTPOLE, **change), LOCAL)
     assert refused.value.where == where
-    assert meant in refused.value.mend
+    assert meant in refused.value.remedy
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_team_values(change: dict[str, Any], where: str, meant: str):
     with pytest.raises(SpecError) as refused:
         Run(replace(CARTPOLE, actor=replace(CARTPOLE.actor, **change)), LOCAL)
     assert refused.value.where == where
-    assert meant in refused.value.mend
+    assert meant in refused.value.remedy
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_launch_values(launch: LaunchSpec, where: str, meant: str):
     with pytest.raises(SpecError) as refused:
         Run(CARTPOLE, launch)
     assert refused.value.where == where
-    assert meant in refused.value.mend
+    assert meant in refused.value.remedy
 
 
 def test_a_run_that_is_refused_leaves_no_environment():

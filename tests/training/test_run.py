@@ -19,7 +19,7 @@ from teamnet.training.checkpoint import checksum, load_checkpoint, newest_checkp
 from teamnet.training.run import Run
 from teamnet.training.saving import IfPresent, Saving
 from teamnet.training.session import resume, train
-from tests.team.exchanges import assert_same
+from tests.team.executors import assert_same
 
 SMALL = replace(preset("cartpole"), hidden=(6, 4), env_steps=400, episodes=None, seed=3)
 LOCAL = LaunchSpec("local")
@@ -272,7 +272,7 @@ def test_a_killed_actor_is_noticed():
     run = Run(replace(SMALL, env_steps=10**6), LaunchSpec())
     try:
         run.advance(lambda: run.task.env_steps >= 50)
-        ray.kill(run._exchange._crew._actors[2])
+        ray.kill(run._executor._pool._actors[2])
         with pytest.raises(ActorLost, match="expected all actors alive"):
             collections.deque(iter(run.advance, None), maxlen=0)
     finally:
@@ -285,7 +285,7 @@ def test_an_actor_killed_within_a_step_does_not_hang_a_pause():
     run = Run(replace(SMALL, env_steps=10**6), LaunchSpec())
     try:
         run.advance(lambda: run.task.env_steps >= 50)
-        ray.kill(run._exchange._crew._actors[1])
+        ray.kill(run._executor._pool._actors[1])
         with pytest.raises(ActorLost, match="expected all actors alive"):
             run.state()
     finally:

@@ -146,7 +146,7 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(tmp_path
 
 def test_a_run_that_was_halved_is_continued_by_its_own_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     from teamnet.kernels.constants import BROKEN
-    from teamnet.team.exchange import failed
+    from teamnet.team.executor import failed
     from teamnet.training.run import Run
 
     advance, left = Run.advance, [150]
@@ -284,7 +284,7 @@ def test_a_spec_raised_by_hand_is_named_with_the_option_that_does_it(run: Path):
         resume(run)
     assert refused.value.where == str(run / "spec.json")
     assert "env_steps = 900" in refused.value.found
-    assert "--env-steps 900" in refused.value.mend
+    assert "--env-steps 900" in refused.value.remedy
     assert _tree(run) == before
 
 
@@ -412,7 +412,7 @@ def test_a_summary_of_an_earlier_end_is_not_believed(run: Path, monkeypatch: pyt
     from teamnet.training.run import Run
 
     def failing(run: Run, *arguments: object) -> None:
-        raise ResourceError("disk", expected="room", found="none", mend="Make room.")
+        raise ResourceError("disk", expected="room", found="none", remedy="Make room.")
 
     with monkeypatch.context() as patch:
         patch.setattr(Run, "advance", failing)

@@ -11,7 +11,7 @@ from teamnet.training.writer import Writer
 
 
 def no_room() -> None:
-    raise ResourceError("x.json", expected="room for it", found="none", mend="Make room.")
+    raise ResourceError("x.json", expected="room for it", found="none", remedy="Make room.")
 
 
 def test_one_is_written_after_the_other_while_the_run_goes_on():

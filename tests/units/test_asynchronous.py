@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from teamnet.dataflow.layers import LayerSpec, Rate, UnitSpec, linked
-from teamnet.team.exchange import OutputReader
+from teamnet.team.executor import OutputReader
 from teamnet.team.state import State
 from teamnet.units.streams import KeyedNoise, initial_weights
 from tests.conftest import make_layers
-from tests.team.exchanges import local, state_of
+from tests.team.executors import local, state_of
 
 _ROWS = 2
 _ADAM = 0.9, 0.999, 1e-9
@@ -133,16 +133,16 @@ class Plain:
 
 def _drive(layers: list[LayerSpec], keeps: list[np.ndarray]) -> tuple[Plain, State, np.ndarray | None]:
     """The same steps by hand and by the kernels."""
-    plain, exchange = Plain(layers, len(keeps)), local([layers])
+    plain, executor = Plain(layers, len(keeps)), local([layers])
     generator = np.random.default_rng(3)
     for step, keep in enumerate(keeps):
         observation, delta = generator.standard_normal((_ROWS, 3)), generator.standard_normal(_ROWS)
-        exchange.act(observation, keep)
+        executor.act(observation, keep)
         plain.act(observation, keep)
-        exchange.learn(delta)
+        executor.learn(delta)
         plain.learn(delta, keep, step)
-    value = OutputReader(exchange.board).value(0).copy() if layers[0].gated else None
-    return plain, state_of(exchange, [layers], "layer"), value
+    value = OutputReader(executor.board).value(0).copy() if layers[0].gated else None
+    return plain, state_of(executor, [layers], "layer"), value
 
 
 def _close(found: np.ndarray, expected: np.ndarray) -> None:
@@ -172,13 +172,13 @@ def test_a_new_episode_forgets_values_and_traces(layers: list[LayerSpec]):
     frozen = linked(layers[0].fan_in, [replace(layer, rate=Rate(0.0, 0.0)) for layer in layers])
     states = []
     for history in (1, 2):
-        exchange = local([frozen])
+        executor = local([frozen])
         generator = np.random.default_rng(history)
-        exchange.act(generator.standard_normal((_ROWS, 3)), np.zeros(_ROWS))
-        exchange.learn(np.ones(_ROWS))
-        exchange.act(np.ones((_ROWS, 3)), np.array([0.0, 1.0]))
-        exchange.learn(np.ones(_ROWS))
-        states.append(state_of(exchange, [frozen], "layer"))
+        executor.act(generator.standard_normal((_ROWS, 3)), np.zeros(_ROWS))
+        executor.learn(np.ones(_ROWS))
+        executor.act(np.ones((_ROWS, 3)), np.array([0.0, 1.0]))
+        executor.learn(np.ones(_ROWS))
+        states.append(state_of(executor, [frozen], "layer"))
     for layer in layers:
         for name in ("activation", "mean", "incoming.trace", "biases.trace"):
             one, other = (state[f"{layer.team}.{layer.number}.{name}"] for state in states)

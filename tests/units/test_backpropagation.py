@@ -9,7 +9,7 @@ from teamnet.dataflow.layers import LayerSpec
 from teamnet.team.partition import divide_all
 from teamnet.units.streams import KeyedNoise
 from tests.conftest import make_layers
-from tests.team.exchanges import drive, local, state_of
+from tests.team.executors import drive, local, state_of
 
 _STEP = 1e-6
 _FUNCTIONS = {"softplus": lambda p: np.logaddexp(0.0, p), "tanh": np.tanh}
@@ -40,9 +40,9 @@ def test_the_trace_is_the_gradient(team: str, family: str, function: str, explor
     layers = make_layers(
         sizes, team=team, family=family, function=function, schedule="chain", exploring=exploring, entropy=entropy
     )
-    exchange = local([layers], "block:3")
-    drive(exchange, [layers], 1)
-    state = state_of(exchange, [layers], "block:3")
+    executor = local([layers], "block:3")
+    drive(executor, [layers], 1)
+    state = state_of(executor, [layers], "block:3")
     observation = np.random.default_rng(0).standard_normal((1, 3))[0]
     noise = [KeyedNoise(unit).block(1)[0, 0] for unit in divide_all([layers], "layer", 0)]
     at = {
@@ -81,11 +81,11 @@ def test_entropy_regularisation_is_added_to_the_gradient():
         [make_layers((3, 5, 2), schedule="chain", exploring=0.0, entropy=entropy)] for entropy in (1e-300, 0.7)
     )
     without, with_entropy = local(plain), local(regular)
-    for exchange, teams in ((without, plain), (with_entropy, regular)):
-        drive(exchange, teams, 1)
+    for executor, teams in ((without, plain), (with_entropy, regular)):
+        drive(executor, teams, 1)
     bonus = state_of(with_entropy, regular, "layer")["actor.1.incoming.bonus"]
-    for exchange, teams in ((without, plain), (with_entropy, regular)):
-        drive(exchange, teams, 1, first=1)
+    for executor, teams in ((without, plain), (with_entropy, regular)):
+        drive(executor, teams, 1, first=1)
     first, second = state_of(without, plain, "layer"), state_of(with_entropy, regular, "layer")
     difference = second["actor.1.incoming.first"] - first["actor.1.incoming.first"]
     np.testing.assert_allclose(difference, 0.1 * 0.7 * bonus, rtol=1e-9, atol=1e-15)

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from tests.conftest import make_layers
-from tests.team.exchanges import drive, local, state_of
+from tests.team.executors import drive, local, state_of
 
 
 def _state(**changes: object) -> dict[str, np.ndarray]:
     teams = [[replace(layer, rule=replace(layer.rule, **changes)) for layer in make_layers((3, 9, 6, 2), rows=2)]]
-    exchange = local(teams)
-    drive(exchange, teams, 1)
-    return state_of(exchange, teams, "layer")
+    executor = local(teams)
+    drive(executor, teams, 1)
+    return state_of(executor, teams, "layer")
 
 
 def test_between_exchanges_a_unit_goes_all_the_way_to_what_its_neighbours_said():

@@ -8,7 +8,7 @@ import pytest
 from teamnet.dataflow.layers import UnitSpec
 from teamnet.units.streams import KeyedNoise
 from tests.conftest import make_layers
-from tests.team.exchanges import drive, local, state_of
+from tests.team.executors import drive, local, state_of
 
 
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.7, 1.0])
@@ -39,9 +39,9 @@ def test_rewinding_and_blocks_change_nothing_where_a_share_explores():
 
 def test_a_unit_that_does_not_explore_takes_its_mean_and_gets_no_update():
     teams = [make_layers((3, 40, 2), settle_steps=0, exploring=0.5)]
-    exchange = local(teams)
-    drive(exchange, teams, 1)
-    state = state_of(exchange, teams, "layer")
+    executor = local(teams)
+    drive(executor, teams, 1)
+    state = state_of(executor, teams, "layer")
     explored = state["actor.1.activation"][0] != state["actor.1.mean"][0]
     assert 8 <= explored.sum() <= 32
     trace = np.abs(state["actor.1.incoming.trace"][0]).max(axis=0)

@@ -16,7 +16,7 @@ from teamnet.team.resources import array_bytes
 from teamnet.team.state import split
 from teamnet.training.run import Run
 from tests.conftest import make_layers
-from tests.team.exchanges import assert_same, drive, local, state_of
+from tests.team.executors import assert_same, drive, local, state_of
 
 STEPS, SHARE = 60, 0.02
 
@@ -29,10 +29,10 @@ def _team(feedback: str, forgetting: float = 0.0, single_step: bool = False) -> 
 
 def _ends(layers: list[LayerSpec], steps: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Of each hidden layer: the weights of the layer above, and what the layer takes for them."""
-    exchange = local([layers])
+    executor = local([layers])
     if steps:
-        drive(exchange, [layers], steps)
-    state, mirrors = state_of(exchange, [layers], "layer"), exchange.mirrors()
+        drive(executor, [layers], steps)
+    state, mirrors = state_of(executor, [layers], "layer"), executor.mirrors()
     return [(state[f"actor.{number + 1}.incoming.value"], mirrors[number - 1]["value"]) for number in (1, 2)]
 
 
@@ -66,10 +66,10 @@ def test_mirrors_stay_equal_while_they_forget():
 def test_the_first_layer_forgets_nothing():
     """Its synapses come from the observation, and nobody mirrors them."""
     frozen = make_layers((3, 9, 6, 2), rate=0.0, forgetting=SHARE)
-    exchange = local([frozen])
-    before = state_of(exchange, [frozen], "layer")
-    drive(exchange, [frozen], STEPS)
-    after = state_of(exchange, [frozen], "layer")
+    executor = local([frozen])
+    before = state_of(executor, [frozen], "layer")
+    drive(executor, [frozen], STEPS)
+    after = state_of(executor, [frozen], "layer")
     np.testing.assert_array_equal(before["actor.1.incoming.value"], after["actor.1.incoming.value"])
     shrunk = before["actor.2.incoming.value"] * (1 - SHARE) ** (STEPS - 1)
     np.testing.assert_allclose(after["actor.2.incoming.value"], shrunk, rtol=1e-9)
@@ -82,8 +82,8 @@ def test_own_feedback_is_part_of_a_snapshot(feedback: str):
     drive(one, teams, 20)
     other = local(teams, "block:2")
     other.restore(split(divide_all(teams, "block:2", 0), state_of(one, teams, "layer")), 20)
-    for exchange in (one, other):
-        drive(exchange, teams, 20, first=20)
+    for executor in (one, other):
+        drive(executor, teams, 20, first=20)
     assert_same(state_of(other, teams, "block:2"), state_of(one, teams, "layer"))
 
 
@@ -94,16 +94,16 @@ def test_parts_of_a_layer_cannot_ship_products(grain: str):
         Run(spec, LaunchSpec("local", grain=grain))
     assert refusal.value.where == "grain"
     assert grain in refusal.value.found
-    assert "mirror" in refusal.value.mend
+    assert "mirror" in refusal.value.remedy
 
 
 def test_shipped_products_are_rounded_as_messages_are():
     teams = [make_layers((3, 9, 6, 2), rows=2, feedback="shipped", wire="float32")]
-    exchange, exact = local(teams), local([make_layers((3, 9, 6, 2), rows=2, feedback="shipped")])
-    for its in (exchange, exact):
+    executor, exact = local(teams), local([make_layers((3, 9, 6, 2), rows=2, feedback="shipped")])
+    for its in (executor, exact):
         drive(its, teams, 1)
     for layer in teams[0][1:]:
-        said, meant = (its.board.slot(("products", layer.team, layer.number)) for its in (exchange, exact))
+        said, meant = (its.board.slot(("products", layer.team, layer.number)) for its in (executor, exact))
         np.testing.assert_array_equal(said, said.astype(np.float32))
         assert not np.array_equal(meant, meant.astype(np.float32))
         np.testing.assert_allclose(said, meant, rtol=1e-4, atol=1e-6)

@@ -11,7 +11,7 @@ from teamnet.dataflow.layers import LayerSpec
 from teamnet.rules.map_propagation import MapPropagation
 from teamnet.team.state import State
 from tests.conftest import make_layers
-from tests.team.exchanges import drive, local, state_of
+from tests.team.executors import drive, local, state_of
 
 _SIZES = (3, 5, 4, 2)
 _STEP = 1e-6
@@ -38,10 +38,10 @@ def _log_probability(layer: LayerSpec, below: np.ndarray, own: np.ndarray, w: np
 
 
 def _first_step(layers: list[LayerSpec]) -> tuple[np.ndarray, State]:
-    exchange = local([layers])
-    drive(exchange, [layers], 1)
+    executor = local([layers])
+    drive(executor, [layers], 1)
     observation = np.random.default_rng(0).standard_normal((layers[0].rows, layers[0].fan_in))
-    return observation, state_of(exchange, [layers], "layer")
+    return observation, state_of(executor, [layers], "layer")
 
 
 def _activations(layers: list[LayerSpec], observation: np.ndarray, state: State) -> list[np.ndarray]:

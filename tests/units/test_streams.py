@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from teamnet.dataflow.layers import UnitSpec
-from teamnet.team.exchange import OutputReader
+from teamnet.team.executor import OutputReader
 from teamnet.units.streams import KeyedNoise, keyed_generator
 from tests.conftest import make_layers
-from tests.team.exchanges import drive, local
+from tests.team.executors import drive, local
 
 LAYER = make_layers((3, 6, 2), rows=2)[0]
 OUTPUT = make_layers((3, 6, 2), rows=2)[1]
@@ -58,11 +58,11 @@ def test_noise_does_not_depend_on_blocks_nor_on_rewinding(blocks: list[int], use
 
 def test_a_categorical_output_is_sampled_with_its_probabilities():
     layers = make_layers((2, 4, 3), settle_steps=0, rate=0.0, rows=2000)
-    exchange = local([layers])
-    exchange.act(np.ones((2000, 2)) * 0.3, np.ones(2000))
-    output = OutputReader(exchange.board).output(0, 0)
-    exchange.learn(np.zeros(2000))
-    probabilities = exchange.snapshot()[-1]["mean"]
+    executor = local([layers])
+    executor.act(np.ones((2000, 2)) * 0.3, np.ones(2000))
+    output = OutputReader(executor.board).output(0, 0)
+    executor.learn(np.zeros(2000))
+    probabilities = executor.snapshot()[-1]["mean"]
     counts = output.sum(0)
     assert counts.sum() == 2000
     deviation = np.sqrt((probabilities * (1 - probabilities)).sum(0))
@@ -71,9 +71,9 @@ def test_a_categorical_output_is_sampled_with_its_probabilities():
 
 def test_gaussian_activations_have_the_layers_variance():
     layers = make_layers((2, 4, 3), settle_steps=0, rate=0.0, rows=4000, function="linear")
-    exchange = local([layers])
-    drive(exchange, [layers], 1)
-    snapshot = exchange.snapshot()[0]
+    executor = local([layers])
+    drive(executor, [layers], 1)
+    snapshot = executor.snapshot()[0]
     deviations = (snapshot["activation"] - snapshot["acting_mean"]) / np.sqrt(layers[0].variance)
     assert stats.kstest(deviations.ravel(), "norm").pvalue > 1e-3
     assert deviations.var() == pytest.approx(1.0, abs=0.05)

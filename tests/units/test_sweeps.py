@@ -11,20 +11,20 @@ from teamnet.dataflow.layers import LayerSpec
 from teamnet.team.partition import divide_all
 from teamnet.team.state import split
 from tests.conftest import make_layers
-from tests.team.exchanges import drive, local, state_of
+from tests.team.executors import drive, local, state_of
 
 SIZES = (4, 12, 8, 2)
 
 
 def _settled(layers: list[LayerSpec], scale: float) -> dict[str, np.ndarray]:
     """The state after one step of a team whose weights are ``scale`` times their initial values."""
-    exchange = local([layers])
-    state = state_of(exchange, [layers], "layer")
+    executor = local([layers])
+    state = state_of(executor, [layers], "layer")
     for layer in layers:
         state[f"{layer.team}.{layer.number}.incoming.value"] *= scale
-    exchange.restore(split(divide_all([layers], "layer", 0), state), 0)
-    drive(exchange, [layers], 1)
-    return state_of(exchange, [layers], "layer")
+    executor.restore(split(divide_all([layers], "layer", 0), state), 0)
+    drive(executor, [layers], 1)
+    return state_of(executor, [layers], "layer")
 
 
 def _settling(layers: list[LayerSpec], schedule: str, steps: int) -> list[LayerSpec]:
@@ -45,12 +45,12 @@ def test_many_sweeps_arrive_where_the_gradient_of_the_log_probability_is_zero(ki
     observation = np.random.default_rng(0).standard_normal((1, 4))[0]
     h = [observation, *(state[f"{kind}.{number}.activation"][0] for number in (1, 2, 3))]
 
-    def potential(number: int) -> np.ndarray:
+    def preactivation(number: int) -> np.ndarray:
         return h[number - 1] @ state[f"{kind}.{number}.incoming.value"] + state[f"{kind}.{number}.biases.value"][0]
 
     errors = {}
     for layer in layers:
-        p = potential(layer.number)
+        p = preactivation(layer.number)
         if layer.is_last and kind == "actor":
             scores = np.exp(p / layer.temperature)
             errors[layer.number] = (h[-1] - scores / scores.sum()) / layer.temperature
@@ -58,7 +58,7 @@ def test_many_sweeps_arrive_where_the_gradient_of_the_log_probability_is_zero(ki
             mean, slope = (p, 1.0) if layer.is_last else (np.logaddexp(0.0, p), 1 / (1 + np.exp(-p)))
             errors[layer.number] = (h[layer.number] - mean) * slope / layer.variance
     for layer in layers[:-1]:
-        mean = np.logaddexp(0.0, potential(layer.number))
+        mean = np.logaddexp(0.0, preactivation(layer.number))
         force = (mean - h[layer.number]) / layer.variance
         force = force + errors[layer.number + 1] @ state[f"{kind}.{layer.number + 1}.incoming.value"].T
         assert np.abs(force).max() < 1e-9

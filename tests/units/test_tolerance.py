@@ -10,7 +10,7 @@ import pytest
 from teamnet.team.ledger import Ledger
 from teamnet.team.state import State
 from tests.conftest import make_layers
-from tests.team.exchanges import assert_same, drive, local, state_of
+from tests.team.executors import assert_same, drive, local, state_of
 
 STEPS, ROWS = 6, 2
 SIZES = (3, 9, 6, 2)
@@ -19,9 +19,9 @@ SIZES = (3, 9, 6, 2)
 def _run(tolerance: float, settle_steps: int = 8, steps: int = STEPS, schedule: str = "jacobi") -> tuple[State, Ledger]:
     layers = make_layers(SIZES, rows=ROWS, settle_steps=settle_steps, schedule=schedule)
     teams = [[replace(layer, tolerance=tolerance) for layer in layers]]
-    exchange = local(teams)
-    drive(exchange, teams, steps)
-    return state_of(exchange, teams, "layer"), exchange.ledger()
+    executor = local(teams)
+    drive(executor, teams, steps)
+    return state_of(executor, teams, "layer"), executor.ledger()
 
 
 @pytest.mark.parametrize("schedule", ["jacobi", "sweeps", "descents"])

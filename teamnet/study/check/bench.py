@@ -11,8 +11,8 @@ from teamnet.dataflow.layers import LayerSpec
 from teamnet.rules.rule import Rule
 from teamnet.spec.presets import preset
 from teamnet.spec.resolve import Interface, build_teams, fit_depth
-from teamnet.team.exchange import Exchange
-from teamnet.team.local import LocalExchange
+from teamnet.team.executor import Executor
+from teamnet.team.local import LocalExecutor
 from teamnet.team.partition import divide_all
 from teamnet.team.state import State, merge
 
@@ -32,18 +32,18 @@ def teams_of(rule: Rule, kind: str) -> list[list[LayerSpec]]:
     return [[replace(layer, rule=rule) for layer in team] for team in build_teams(spec, interface)]
 
 
-def local(teams: Teams, grain: str = "layer", *, interpret: bool = False) -> LocalExchange:
+def local(teams: Teams, grain: str = "layer", *, interpret: bool = False) -> LocalExecutor:
     """The teams in this process."""
-    return LocalExchange(teams, divide_all(teams, grain, 0), interpret=interpret)
+    return LocalExecutor(teams, divide_all(teams, grain, 0), interpret=interpret)
 
 
-def state_of(exchange: Exchange, teams: Teams, grain: str) -> State:
+def state_of(executor: Executor, teams: Teams, grain: str) -> State:
     """The state of all layers.
 
     Raises:
         Diverged: a number is not finite.
     """
-    return merge(divide_all(teams, grain, 0), exchange.snapshot())
+    return merge(divide_all(teams, grain, 0), executor.snapshot())
 
 
 def differing(one: State, other: State, tolerance: float = 0.0) -> list[str]:

@@ -15,17 +15,17 @@ from teamnet.kernels.constants import READY
 from teamnet.kernels.native import native
 from teamnet.rules.rule import Rule
 from teamnet.study.check.bench import TASKS, Teams, differing, local, state_of, teams_of
-from teamnet.team.board_exchange import BoardExchange
-from teamnet.team.call_exchange import CallExchange, CallWorker
-from teamnet.team.crew import ThreadCrew
-from teamnet.team.exchange import Exchange
-from teamnet.team.local import LocalExchange
+from teamnet.team.board_executor import BoardExecutor
+from teamnet.team.call_executor import CallExecutor, CallWorker
+from teamnet.team.executor import Executor
+from teamnet.team.local import LocalExecutor
 from teamnet.team.node import Node
 from teamnet.team.nodes import Nodes
 from teamnet.team.partition import divide_all
 from teamnet.team.rule_check import check_rules, drive
 from teamnet.team.state import split
 from teamnet.team.worker import BoardWorker
+from teamnet.team.worker_pool import ThreadPool
 
 GRAINS = ("layer", "block:3", "neuron")
 _STEPS, _LONG, _NODES = 20, 300, 2
@@ -52,28 +52,28 @@ def locally(rule: Rule) -> str:
     watched = 0
     for kind in TASKS:
         teams = teams_of(rule, kind)
-        exchange = local(teams, "block:3")
-        drive(exchange, teams, range(2))
-        for unit in exchange.units:
+        executor = local(teams, "block:3")
+        drive(executor, teams, range(2))
+        for unit in executor.units:
             unit.draw_noise(1)
-        for part in order_of_step(exchange.board.flow, [unit.spec for unit in exchange.units]):
+        for part in order_of_step(executor.board.flow, [unit.spec for unit in executor.units]):
             for turn in (turn for wave in part for turn in wave):
-                _watch(exchange, turn.unit, turn.number)
+                _watch(executor, turn.unit, turn.number)
                 watched += 1
     return f"{watched} steps of units watched"
 
 
-def _watch(exchange: LocalExchange, number: int, step: int) -> None:
-    unit, flow = exchange.units[number], exchange.board.flow
-    others = [its.private_bytes() for its in exchange.units if its is not unit]
-    slots = {key: exchange.board.slot(key).copy() for key in flow.slots}
+def _watch(executor: LocalExecutor, number: int, step: int) -> None:
+    unit, flow = executor.units[number], executor.board.flow
+    others = [its.private_bytes() for its in executor.units if its is not unit]
+    slots = {key: executor.board.slot(key).copy() for key in flow.slots}
     if native("teamnet.team.one_step", "run_step")(unit.address, step) != READY:
         raise CheckFailed(f"{unit.spec.name} could not do step {step}, or is no longer finite")
-    if others != [its.private_bytes() for its in exchange.units if its is not unit]:
+    if others != [its.private_bytes() for its in executor.units if its is not unit]:
         raise CheckFailed(f"{unit.spec.name} changed an array of another unit in step {step}")
     written = {write.slot for write in flow.steps[unit.spec.layer.group][step].writes}
     for key, before in slots.items():
-        after = exchange.board.slot(key).copy()
+        after = executor.board.slot(key).copy()
         if key in written:
             columns = slice(unit.spec.start, unit.spec.stop) if flow.slots[key].split else slice(None)
             before[..., columns] = after[..., columns]
@@ -81,7 +81,7 @@ def _watch(exchange: LocalExchange, number: int, step: int) -> None:
             raise CheckFailed(f"{unit.spec.name} changed slot {key[0]!r} of layer {key[2]}, which is not its own")
 
 
-def same_bits(rule: Rule, made: Callable[[Teams, str], Exchange], grains: tuple[str, ...] = GRAINS) -> str:
+def same_bits(rule: Rule, made: Callable[[Teams, str], Executor], grains: tuple[str, ...] = GRAINS) -> str:
     """The same state as whole layers in one process have, at every granularity."""
     for kind in TASKS:
         teams = teams_of(rule, kind)
@@ -89,35 +89,35 @@ def same_bits(rule: Rule, made: Callable[[Teams, str], Exchange], grains: tuple[
         drive(whole, teams, range(_STEPS))
         expected = state_of(whole, teams, "layer")
         for grain in grains:
-            exchange = made(teams, grain)
+            executor = made(teams, grain)
             try:
-                drive(exchange, teams, range(_STEPS))
-                if names := differing(expected, state_of(exchange, teams, grain)):
+                drive(executor, teams, range(_STEPS))
+                if names := differing(expected, state_of(executor, teams, grain)):
                     raise CheckFailed(f"{grain}, a task of {kind}: {', '.join(names[:3])} differ")
             finally:
-                exchange.close()
+                executor.close()
     return ", ".join(grains)
 
 
-def on_board(teams: Teams, grain: str) -> Exchange:
+def on_board(teams: Teams, grain: str) -> Executor:
     """Units in threads that wait for each other on a board."""
     units = divide_all(teams, grain, 0)
-    return BoardExchange(teams, units, ThreadCrew(BoardWorker, [(teams, unit) for unit in units]))
+    return BoardExecutor(teams, units, ThreadPool(BoardWorker, [(teams, unit) for unit in units]))
 
 
-def by_calls(teams: Teams, grain: str) -> Exchange:
+def by_calls(teams: Teams, grain: str) -> Executor:
     """Units that are called step by step."""
     units = divide_all(teams, grain, 0)
-    return CallExchange(teams, units, ThreadCrew(CallWorker, [(teams, unit) for unit in units]))
+    return CallExecutor(teams, units, ThreadPool(CallWorker, [(teams, unit) for unit in units]))
 
 
-def on_nodes(teams: Teams, grain: str) -> Exchange:
+def on_nodes(teams: Teams, grain: str) -> Executor:
     """Units of two nodes, each with a board of its own, linked over the loopback interface."""
     units, key = divide_all(teams, grain, 0), new_key()
     places = [number % _NODES for number in range(len(units))]
     nodes = [(teams, units, places, number, key, "127.0.0.1") for number in range(_NODES)]
-    crew = ThreadCrew(BoardWorker, [(teams, unit) for unit in units])
-    return BoardExchange(teams, units, crew, Nodes(Node(*nodes[0]), ThreadCrew(Node, nodes[1:])))
+    pool = ThreadPool(BoardWorker, [(teams, unit) for unit in units])
+    return BoardExecutor(teams, units, pool, Nodes(Node(*nodes[0]), ThreadPool(Node, nodes[1:])))
 
 
 def continued(rule: Rule) -> str:
@@ -141,10 +141,10 @@ def stay_finite(rule: Rule) -> str:
     """All numbers are finite after some hundred steps."""
     for kind in TASKS:
         teams = teams_of(rule, kind)
-        exchange = local(teams)
+        executor = local(teams)
         try:
-            drive(exchange, teams, range(_LONG))
-            state_of(exchange, teams, "layer")
+            drive(executor, teams, range(_LONG))
+            state_of(executor, teams, "layer")
         except TeamnetError as error:
             raise CheckFailed(f"a task of {kind}: {error}") from None
     return f"{_LONG} steps"
@@ -155,9 +155,9 @@ def interpreted(rule: Rule) -> str:
     for kind in TASKS:
         teams = teams_of(rule, kind)
         compiled, plain = local(teams), local(teams, interpret=True)
-        for exchange in (compiled, plain):
-            drive(exchange, teams, range(5))
-        one, other = (state_of(exchange, teams, "layer") for exchange in (compiled, plain))
+        for executor in (compiled, plain):
+            drive(executor, teams, range(5))
+        one, other = (state_of(executor, teams, "layer") for executor in (compiled, plain))
         if names := differing(one, other, _TOLERANCE):
             raise CheckFailed(f"a task of {kind}: {', '.join(names[:3])} differ by more than {_TOLERANCE}")
     return f"to {_TOLERANCE}"
@@ -171,9 +171,9 @@ def scores(rule: Rule) -> str:
     compared = 0
     for kind in TASKS:
         teams = teams_of(rule, kind)
-        exchange = local(teams)
-        drive(exchange, teams, range(1))
-        for unit in exchange.units:
+        executor = local(teams)
+        drive(executor, teams, range(1))
+        for unit in executor.units:
             p, h = unit.private("preactivation"), unit.private("activation")
             for row, j in np.ndindex(*p.shape):
                 ends = []

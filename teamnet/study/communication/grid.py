@@ -73,7 +73,7 @@ class Grid:
         factors = vars(self)
         for name, values in factors.items():
             if not values:
-                raise SpecError(name, expected="1 value or more", found="none", mend="Give one, or leave it out.")
+                raise SpecError(name, expected="1 value or more", found="none", remedy="Give one, or leave it out.")
         if cross:
             return [Configuration(*values) for values in itertools.product(*factors.values())]
         first = Configuration(*(values[0] for values in factors.values()))

@@ -77,7 +77,7 @@ def read_invocations(folder: Path) -> list[Invocation]:
     except TypeError as error:
         raise CheckpointError(
             str(path), expected="a line for each call of the command", found=str(error),
-            mend="Restore the file, or move it elsewhere.",
+            remedy="Restore the file, or move it elsewhere.",
         ) from None
 
 

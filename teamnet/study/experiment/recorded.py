@@ -56,7 +56,7 @@ def read_recorded(study: Study, folder: Path | None) -> Recorded:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(
             str(path), expected=f"a line that `teamnet {study.experiment.command}` wrote for each run",
-            found=str(error), mend="Give the folder of a report, such as docs, or leave out --recorded.",
+            found=str(error), remedy="Give the folder of a report, such as docs, or leave out --recorded.",
         ) from None
     return Recorded(results, invocations)
 
@@ -74,7 +74,7 @@ def all_results(study: Study, recorded: Recorded) -> list[Result]:
         if mine.digest != result.digest:
             raise SpecError(
                 f"{study.run(*result.key).folder}: digest", expected=f"the recorded run's, {result.digest}",
-                found=str(mine.digest), mend="The packages that made the two differ: leave out --recorded.",
+                found=str(mine.digest), remedy="The packages that made the two differ: leave out --recorded.",
             )
     tasks, methods = list(TASKS), list(study.methods)
     return sorted(

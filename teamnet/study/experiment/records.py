@@ -65,7 +65,7 @@ class Records:
             if (folder / settings.name).read_bytes() != settings.content:
                 raise SpecError(
                     "out", expected=f"a new folder, or one of the same {kind}", found=f"another {kind} in {folder}",
-                    mend="Give another --out, or --overwrite to replace it.",
+                    remedy="Give another --out, or --overwrite to replace it.",
                 )
             self.rows = read_records(folder / self._name)
         else:
@@ -103,6 +103,7 @@ def read_records(path: Path) -> list[Record]:
             raise ValueError("a line without an object")
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
-            str(path), expected="a JSON object a line", found=str(error), mend="Restore the file, or move it elsewhere."
+            str(path), expected="a JSON object a line", found=str(error),
+            remedy="Restore the file, or move it elsewhere."
         ) from None
     return rows

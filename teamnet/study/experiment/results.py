@@ -115,7 +115,7 @@ def load_result(run: Planned) -> Result | None:
     except (ValueError, LookupError, TypeError) as error:
         raise CheckpointError(
             str(run.folder), expected="the files of a finished run", found=f"other values: {error}",
-            mend="Remove that folder; the run will be done again.",
+            remedy="Remove that folder; the run will be done again.",
         ) from None
 
 

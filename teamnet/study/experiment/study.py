@@ -52,7 +52,7 @@ class Experiment:
             if method.name in self.methods or [its.name for its in own.values()].count(method.name) > 1:
                 raise SpecError(
                     "methods", expected="rules whose classes have names of their own", found=f"{method.name} of {name}",
-                    mend="Choose another name for the class.",
+                    remedy="Choose another name for the class.",
                 )
         methods = {**self.methods, **{method.name: method for method in own.values()}}
         return replace(self, methods=methods), tuple(own[name].name if name in own else name for name in names)
@@ -94,7 +94,7 @@ class Planned:
             if expected != value:
                 raise SpecError(
                     f"{where}: {name}", expected=f"this study's, {expected}", found=str(value),
-                    mend="Runs of different specs do not mix: give another --out, or remove those of the other.",
+                    remedy="Runs of different specs do not mix: give another --out, or remove those of the other.",
                 )
 
 

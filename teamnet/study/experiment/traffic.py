@@ -17,7 +17,7 @@ from teamnet.study.experiment.results import Result
 from teamnet.study.experiment.table import markdown
 from teamnet.study.experiment.tasks import StudyTask
 from teamnet.study.interfaces import INTERFACES
-from teamnet.team.ledger import ACTIVATION, EDGES, ERROR, GATE, Ledger, Traffic, foretell
+from teamnet.team.ledger import ACTIVATION, EDGES, ERROR, GATE, Ledger, Traffic, expected_traffic
 from teamnet.team.partition import divide_all
 
 _TICKS = (1_000, 3_000, 10_000, 30_000, 100_000)
@@ -27,7 +27,7 @@ def ledger_of(spec: RunSpec, grain: str = "layer") -> Ledger:
     """The traffic of one step of a run of a known task, from its schedules alone."""
     interface = INTERFACES[spec.task]
     teams = build_teams(fit_depth(spec, interface), interface)
-    return foretell(Dataflow(teams), divide_all(teams, grain, 0))
+    return expected_traffic(Dataflow(teams), divide_all(teams, grain, 0))
 
 
 def ledgers(cells: Cells, task: str) -> dict[str, Ledger]:

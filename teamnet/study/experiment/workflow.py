@@ -76,7 +76,7 @@ def plan(study: Study, choice: Choice) -> list[Planned]:
         possible = {task for method in methods for task in study.methods[method].tasks}
         raise SpecError(
             "tasks", expected=f"tasks that {', '.join(methods)} can be run on", found=", ".join(choice.tasks),
-            mend=f"Those are: {', '.join(sorted(possible))}.",
+            remedy=f"Those are: {', '.join(sorted(possible))}.",
         )
     return runs
 

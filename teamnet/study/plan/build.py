@@ -14,14 +14,14 @@ from teamnet.dataflow.layers import UnitSpec
 from teamnet.dataflow.slots import COORDINATOR, Group, Step
 from teamnet.study.plan.cluster import Cluster
 from teamnet.study.plan.machine import Machine
-from teamnet.study.plan.world import World
+from teamnet.study.plan.simulation_input import SimulationInput
 from teamnet.team.resources import unit_bytes
 
 
 def build_world(
     flow: Dataflow, units: Sequence[UnitSpec], nodes: Sequence[int], machine: Machine, cluster: Cluster,
     environment: float,
-) -> World:
+) -> SimulationInput:
     """The simulation's input for a run on boards.
 
     Args:
@@ -69,7 +69,7 @@ def build_world(
             size[slots[slot.key], node] = HEADER + routes.packed_bytes(slot, node)
     kind = np.array([0, *(1 + its for its in kind_of)])
     pool, cores = cluster.pools()
-    return World(
+    return SimulationInput(
         first=begins[kind], length=np.diff(begins)[kind], seconds=np.array([seconds(*its) for its in flat]),
         **_chain(
             "needs", "needed", [[(slots[key], number + 1) for key, number in step.awaited] for step, _ in flat], width=2

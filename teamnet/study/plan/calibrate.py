@@ -151,7 +151,7 @@ def fit_simulated(
     def miss(logarithms: np.ndarray) -> float:
         costs = costs_of(with_costs(logarithms), cluster)
         ratios = np.log([
-            board_seconds(world._replace(costs=costs)) / its.seconds for world, its in zip(worlds, found, strict=True)
+            board_seconds(inputs._replace(costs=costs)) / its.seconds for inputs, its in zip(worlds, found, strict=True)
         ])
         return float((ratios**2).sum() + _FAITH * ((logarithms - start) ** 2).sum())
 

@@ -35,7 +35,7 @@ class Cluster:
         for name, bound in least.items():
             value = getattr(self, name)
             if not bound <= value < float("inf"):
-                raise SpecError(name, expected=f"{bound} or more", found=str(value), mend="Give such a number.")
+                raise SpecError(name, expected=f"{bound} or more", found=str(value), remedy="Give such a number.")
 
     def hosts(self) -> list[Host]:
         """The nodes as a placement sees them."""

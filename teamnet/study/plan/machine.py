@@ -96,7 +96,7 @@ class Machine:
         if operation not in self.operations:
             raise SpecError(
                 "machine", expected="a calibration with the operations of the run", found=f"none of {operation!r}",
-                mend="Calibrate anew: teamnet plan TASK --calibrate.",
+                remedy="Calibrate anew: teamnet plan TASK --calibrate.",
             )
         amount = amounts(unit)
         near = _dot(self.operations[operation], amount)
@@ -154,5 +154,5 @@ def load_machine(path: Path) -> Machine:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise SpecError(
             "machine", expected=f"what calibration wrote, at {path}", found=f"{type(error).__name__}: {error}",
-            mend="Give another --machine, or move the file elsewhere: teamnet plan then calibrates this machine.",
+            remedy="Give another --machine, or move the file elsewhere: teamnet plan then calibrates this machine.",
         ) from None

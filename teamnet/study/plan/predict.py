@@ -20,8 +20,8 @@ from teamnet.study.plan.build import build_world
 from teamnet.study.plan.cluster import Cluster
 from teamnet.study.plan.events import simulate
 from teamnet.study.plan.machine import Machine
-from teamnet.study.plan.world import World
-from teamnet.team.ledger import foretell
+from teamnet.study.plan.simulation_input import SimulationInput
+from teamnet.team.ledger import expected_traffic
 from teamnet.team.partition import divide_all
 from teamnet.team.placement import needs, place
 from teamnet.team.resources import array_bytes, unit_bytes
@@ -104,7 +104,7 @@ def predict(
         seconds = steps_of(teams, units) * machine.call + environment
     else:
         seconds = board_seconds(build_world(Dataflow(teams), units, nodes, machine, cluster, environment))
-    ledger = foretell(Dataflow(teams), units, nodes)
+    ledger = expected_traffic(Dataflow(teams), units, nodes)
     total, between = ledger.total, ledger.between_nodes
     actors = 0 if local else len(units)
     others = len(set(nodes) - {0})  # each has an actor that looks after its board
@@ -129,7 +129,7 @@ def lay_out(
     if spec.free_running:
         raise SpecError(
             "free_running", expected="a run with a common tick", found="one without",
-            mend="Leave --free-running out: what runs free waits for nobody, and its actors alone set its speed.",
+            remedy="Leave --free-running out: what runs free waits for nobody, and its actors alone set its speed.",
         )
     teams = teams_of(spec)
     units = divide_all(teams, launch.grain, spec.seed)
@@ -176,18 +176,18 @@ def steps_of(teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec]) ->
     return sum(len(steps[unit.layer.group]) for unit in units)
 
 
-def board_seconds(world: World) -> float:
+def board_seconds(inputs: SimulationInput) -> float:
     """A step of actors on boards, simulated: the mean of some steps once the first is done.
 
     Raises:
         SpecError: the schedules wait for each other for ever.
     """
-    of_step = int((world.parts * np.diff(world.target) * world.rounds).sum())
+    of_step = int((inputs.parts * np.diff(inputs.target) * inputs.rounds).sum())
     steps = min(_STEPS, max(_STEPS_OF_MANY, _MESSAGES // of_step))
-    ends = simulate(world, steps)
+    ends = simulate(inputs, steps)
     if np.isnan(ends).any():
         raise SpecError(
-            "steps", expected="an order in which all can be done", found="none", mend="Change the rule's steps."
+            "steps", expected="an order in which all can be done", found="none", remedy="Change the rule's steps."
         )
     return float((ends[-1] - ends[_WARM_UP - 1]) / (steps - _WARM_UP))
 

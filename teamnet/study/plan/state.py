@@ -1,4 +1,4 @@
-"""What changes in a simulation, as numbers: what is simulated is :mod:`teamnet.study.plan.world`."""
+"""What changes in a simulation, as numbers: what is simulated is :mod:`teamnet.study.plan.simulation_input`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from teamnet.study.plan.world import World
+from teamnet.study.plan.simulation_input import SimulationInput
 
 NOBODY, _SEED = -1, 1
 
@@ -33,11 +33,11 @@ class State(NamedTuple):
     counts: np.ndarray
 
 
-def first_state(world: World) -> State:
+def first_state(inputs: SimulationInput) -> State:
     """The state before the first event: nobody has done anything, and every core is free."""
-    processes, (slots, nodes), cores = len(world.node), world.writers.shape, int(world.cores[-1])
-    reached = np.diff(world.target)
-    messages = 1 + 4 * int((world.parts * reached).sum())  # of a slot hardly more than two are under way
+    processes, (slots, nodes), cores = len(inputs.node), inputs.writers.shape, int(inputs.cores[-1])
+    reached = np.diff(inputs.target)
+    messages = 1 + 4 * int((inputs.parts * reached).sum())  # of a slot hardly more than two are under way
     tasks = processes + 2 * messages
 
     def zeros(*shape: int) -> np.ndarray:
@@ -46,7 +46,7 @@ def first_state(world: World) -> State:
     return State(
         place=zeros(processes), step=zeros(processes), doing=zeros(processes), looks=zeros(processes),
         written=zeros(slots, nodes), arrived=zeros(slots, nodes), word=zeros(slots, nodes),
-        pool=np.repeat(np.arange(len(world.cores) - 1), np.diff(world.cores)), core=np.full(tasks, NOBODY),
+        pool=np.repeat(np.arange(len(inputs.cores) - 1), np.diff(inputs.cores)), core=np.full(tasks, NOBODY),
         free=np.ones(cores, np.int64), head=np.full(cores, NOBODY), tail=np.full(cores, NOBODY),
         next=np.full(tasks, NOBODY), outwards=np.zeros(nodes), message=zeros(messages, 4),
         unused=np.arange(messages), counts=np.array([0, messages, _SEED]),

@@ -93,7 +93,7 @@ def collect(folders: Sequence[Path]) -> Found:
 
 def _refusal(expected: str, found: str) -> SpecError:
     return SpecError(
-        "folder", expected=expected, found=found, mend="Give what train, paper, comm or scale wrote to."
+        "folder", expected=expected, found=found, remedy="Give what train, paper, comm or scale wrote to."
     )
 
 

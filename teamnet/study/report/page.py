@@ -35,7 +35,7 @@ def _import_plotly() -> Callable[[], str]:
         from plotly.offline import get_plotlyjs
     except ImportError:
         raise ResourceError(
-            "report", expected="Plotly", found="it is not installed", mend="Run: pip install 'teamnet[report]'"
+            "report", expected="Plotly", found="it is not installed", remedy="Run: pip install 'teamnet[report]'"
         ) from None
     return get_plotlyjs
 

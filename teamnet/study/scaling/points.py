@@ -66,7 +66,7 @@ def points_of(
     if factor == "batch":
         return [Point(str(number), replace(base, batches=number), cluster, launch) for number in numbers]
     if not base.sizes:
-        raise SpecError("hidden", expected="a hidden layer to scale", found="none", mend="Give --hidden 64-32.")
+        raise SpecError("hidden", expected="a hidden layer to scale", found="none", remedy="Give --hidden 64-32.")
     points = []
     for number in numbers:
         if factor == "depth":

@@ -86,7 +86,7 @@ def parse_range(where: str, text: str, hint: Any) -> Range:
 
 def _check(where: str, right: bool, expected: str, found: str) -> None:
     if not right:
-        raise SpecError(where, expected=expected, found=repr(found), mend=EXAMPLES)
+        raise SpecError(where, expected=expected, found=repr(found), remedy=EXAMPLES)
 
 
 def _parse_value(where: str, text: str, hint: Any) -> Any:
@@ -106,7 +106,7 @@ def _parse_value(where: str, text: str, hint: Any) -> Any:
             if math.isfinite(value):
                 return value
     raise SpecError(
-        where, expected=f"a value of type {getattr(hint, '__name__', hint)}", found=repr(text), mend=EXAMPLES
+        where, expected=f"a value of type {getattr(hint, '__name__', hint)}", found=repr(text), remedy=EXAMPLES
     )
 
 
@@ -114,7 +114,7 @@ def show(value: Any) -> str:
     """A value as it is written on the command line, numbers with four digits."""
     if isinstance(value, list | tuple):
         return "/".join(show(item) for item in value)
-    words = {None: "none", True: "true", False: "false"}
+    round_counters = {None: "none", True: "true", False: "false"}
     if value is None or isinstance(value, bool):
-        return words[value]
+        return round_counters[value]
     return f"{value:.4g}" if isinstance(value, float) else str(value)

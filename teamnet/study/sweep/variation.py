@@ -82,14 +82,14 @@ def find_place(path: str) -> Place:
     matched = re.fullmatch(r"(.+)\[(\d+)\]", path)
     name, index = (matched[1], int(matched[2])) if matched else (path, None)
     if name not in fields:
-        raise SpecError(where, expected="a field of the spec", found=repr(name), mend=nearest(name, fields))
+        raise SpecError(where, expected="a field of the spec", found=repr(name), remedy=nearest(name, fields))
     if name in _SET_BY_THE_SWEEP:
-        raise SpecError(where, expected="another field", found=repr(name), mend=_SET_BY_THE_SWEEP[name])
+        raise SpecError(where, expected="another field", found=repr(name), remedy=_SET_BY_THE_SWEEP[name])
     hint = fields[name]
     if index is not None:
         elements = [typing.get_args(option)[0] for option in types_of(hint) if typing.get_origin(option) is tuple]
         if not elements:
-            raise SpecError(where, expected="a field that is a tuple", found=repr(name), mend="Leave out [].")
+            raise SpecError(where, expected="a field that is a tuple", found=repr(name), remedy="Leave out [].")
         hint = elements[0]
     return Place(tuple(name.split(".")), index, hint)
 
@@ -102,7 +102,7 @@ def parse_variations(texts: Sequence[str]) -> tuple[Variation, ...]:
     """
     if not texts:
         raise SpecError(
-            "vary", expected="--vary FIELD=RANGE", found="none", mend="For instance: --vary step_size=0.1..1"
+            "vary", expected="--vary FIELD=RANGE", found="none", remedy="For instance: --vary step_size=0.1..1"
         )
     variations = tuple(_parse(text) for text in texts)
     places = Counter(place for variation in variations for place in variation.places)
@@ -110,7 +110,7 @@ def parse_variations(texts: Sequence[str]) -> tuple[Variation, ...]:
         if count > 1:
             raise SpecError(
                 f"vary {'.'.join(place.names)}", expected="every field once", found=f"it {count} times",
-                mend="Leave one out.",
+                remedy="Leave one out.",
             )
     return variations
 
@@ -118,13 +118,13 @@ def parse_variations(texts: Sequence[str]) -> tuple[Variation, ...]:
 def _parse(text: str) -> Variation:
     label, equals, values = text.partition("=")
     if not equals:
-        raise SpecError(f"vary {text}", expected="FIELD=RANGE", found=repr(text), mend=EXAMPLES)
+        raise SpecError(f"vary {text}", expected="FIELD=RANGE", found=repr(text), remedy=EXAMPLES)
     label = label.strip()
     where, scales = f"vary {label}", label.endswith("*")
     places = tuple(find_place(path.strip()) for path in label.removesuffix("*").split("+"))
     hints = {str(place.hint) for place in places}
     if len(hints) > 1 and not scales:
-        raise SpecError(where, expected="fields of one type", found=", ".join(sorted(hints)), mend="Vary them apart.")
+        raise SpecError(where, expected="fields of one type", found=", ".join(sorted(hints)), remedy="Vary them apart.")
     return Variation(
         label, places, scales, parse_range(where, values.strip(), float if scales else places[0].hint)
     )
@@ -170,14 +170,14 @@ def _put(where: str, plain: dict[str, Any], place: Place, value: Any, *, scales:
         if part is None:
             raise SpecError(
                 where, expected=f"a task with {each}", found=f"{plain['task']}, which has none",
-                mend="Vary another field.",
+                remedy="Vary another field.",
             )
     key: Any = name
     if place.index is not None:
         part, key = part[name], place.index
         if not isinstance(part, list) or key >= len(part):
             count = len(part) if isinstance(part, list) else 0
-            raise SpecError(where, expected=f"an index below {count}", found=str(key), mend="Give a smaller one.")
+            raise SpecError(where, expected=f"an index below {count}", found=str(key), remedy="Give a smaller one.")
     part[key] = _scaled(where, part[key], value) if scales else value
 
 
@@ -186,5 +186,5 @@ def _scaled(where: str, old: Any, factor: float) -> Any:
     if isinstance(old, list):
         return [_scaled(where, item, factor) for item in old]
     if isinstance(old, bool) or not isinstance(old, int | float):
-        raise SpecError(where, expected="a number to scale", found=repr(old), mend="Give values without the *.")
+        raise SpecError(where, expected="a number to scale", found=repr(old), remedy="Give values without the *.")
     return round(old * factor) if isinstance(old, int) else old * factor

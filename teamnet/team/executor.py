@@ -25,11 +25,11 @@ def silent(seconds: float) -> ActorLost:
     """The error of a team of which some units have said nothing for so many seconds."""
     return ActorLost(
         "team", expected="an answer of every unit", found=f"none for {seconds:.0f} s",
-        mend="Look for stopped processes and hosts that are cut off, and continue with teamnet resume.",
+        remedy="Look for stopped processes and hosts that are cut off, and continue with teamnet resume.",
     )
 
 
-class Exchange(Protocol):
+class Executor(Protocol):
     """One environment step is :meth:`act`, then :meth:`learn`; the action is known between the two."""
 
     board: Board
@@ -80,14 +80,14 @@ class Exchange(Protocol):
         """Give every unit its state before ``step``: its own part, and the synapses above that leave it."""
         ...
 
-    def revive(self) -> int:
+    def replace_failed(self) -> int:
         """After an error: end what still runs and replace what is lost, so that :meth:`restore` can go on.
 
         Returns:
             How many units are new.
 
         Raises:
-            ActorLost: it cannot be mended here; the team must be started anew.
+            ActorLost: it cannot be repaired here; the team must be started again.
         """
         ...
 
@@ -129,7 +129,7 @@ def failed(status: int, unit: UnitSpec, step: int, published: np.ndarray) -> Div
     if status == FAILED:
         return OperationFailed(
             f"{unit.name}, step {step}", expected="an operation that ends well", found="an exception",
-            mend="Run it with --backend local --interpret to see where.",
+            remedy="Run it with --backend local --interpret to see where.",
         )
     finite = np.isfinite(published)
     found = "NaN or infinity"
@@ -140,5 +140,5 @@ def failed(status: int, unit: UnitSpec, step: int, published: np.ndarray) -> Div
         found += f"; finite ones were between {published[finite].min():.3g} and {published[finite].max():.3g}"
     return Diverged(
         f"{unit.name}, step {step}", expected="finite activations", found=found,
-        mend="The learning diverged: lower the learning rates or the step size, or raise the variances.",
+        remedy="The learning diverged: lower the learning rates or the step size, or raise the variances.",
     )

@@ -19,9 +19,9 @@ from teamnet.dataflow.ports import EPISODE_MASK, OBSERVATION, TD_ERROR, TRACE_MA
 from teamnet.dataflow.slots import Key, Read, Slot
 from teamnet.kernels.constants import READY
 from teamnet.kernels.native import native
-from teamnet.team.crew import Crew
-from teamnet.team.exchange import PATIENCE, failed
-from teamnet.team.ledger import Ledger, book
+from teamnet.team.executor import PATIENCE, failed
+from teamnet.team.ledger import Ledger, count_traffic
+from teamnet.team.worker_pool import WorkerPool
 from teamnet.units.code import compiled_code
 from teamnet.units.streams import RecordedNoise
 from teamnet.units.unit import Counts, Snapshot, Unit
@@ -89,31 +89,31 @@ class CallWorker:
         self._unit.restore(own, above)
 
 
-class CallExchange:
+class CallExecutor:
     """Units in Ray actors, activations in the arguments and results of calls.
 
     Args:
         teams: the layers of every team, from the observation upwards.
         units: all units in canonical order.
-        crew: hosts of one :class:`CallWorker` for each unit.
+        pool: hosts of one :class:`CallWorker` for each unit.
         nodes: each unit's node, for the ledger; one for all if left out.
     """
 
     def __init__(
-        self, teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec], crew: Crew,
+        self, teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec], pool: WorkerPool,
         nodes: Sequence[int] | None = None,
     ) -> None:
-        self.actors = crew.size
+        self.actors = pool.size
         self._flow = flow = Dataflow(teams)
         self.board = Board(flow, private_memory(board_size(flow)))
-        self._units, self._crew = units, crew
+        self._units, self._pool = units, pool
         self._nodes = nodes or [0] * len(units)
         self._acting, self._rest = order_of_step(flow, units)
         self._published: dict[tuple[Key, int], np.ndarray] = {}
         self._step = self._first_step = 0
 
     def act(self, observation: np.ndarray, keep: np.ndarray) -> None:
-        """See :class:`teamnet.team.exchange.Exchange`."""
+        """See :class:`teamnet.team.executor.Executor`."""
         mask = np.array(keep, float)[:, None]
         self._published = {(OBSERVATION, 0): observation.copy(), (EPISODE_MASK, 0): mask, (TRACE_MASK, 0): mask}
         for wave in self._acting:
@@ -125,7 +125,7 @@ class CallExchange:
                 self.board.slot(slot.key)[place] = self._published[slot.key, rounds - 1]
 
     def learn(self, delta: np.ndarray) -> None:
-        """See :class:`teamnet.team.exchange.Exchange`."""
+        """See :class:`teamnet.team.executor.Executor`."""
         self._published[TD_ERROR, 0] = np.array(delta, float)[:, None]
         for wave in self._rest:
             self._do(wave)
@@ -134,8 +134,8 @@ class CallExchange:
     def _do(self, wave: Wave) -> None:
         """One round of calls: what each step reads goes out with it, and what it publishes comes back."""
         arguments = [(turn.number, self._deliveries(turn)) for turn in wave]
-        calls = self._crew.call_some("step", [turn.unit for turn in wave], arguments)
-        for turn, (status, published) in zip(wave, self._crew.results(calls), strict=True):
+        calls = self._pool.call_some("step", [turn.unit for turn in wave], arguments)
+        for turn, (status, published) in zip(wave, self._pool.results(calls), strict=True):
             unit = self._units[turn.unit]
             if status != READY:
                 activation = published.get(self._flow.activation(unit.layer).key, np.zeros(0))
@@ -154,37 +154,39 @@ class CallExchange:
         aligned = read.via is not None and self._flow.rounds(read.slot) == self._flow.rounds(read.via[0])
         return read.awaited[1] if aligned else read.number
     def pause(self) -> None:
-        """See :class:`teamnet.team.exchange.Exchange`."""
+        """See :class:`teamnet.team.executor.Executor`."""
 
     def snapshot(self) -> list[Snapshot]:
-        """See :class:`teamnet.team.exchange.Exchange`."""
-        return self._crew.results(self._crew.call("snapshot", [()] * self._crew.size))
+        """See :class:`teamnet.team.executor.Executor`."""
+        return self._pool.results(self._pool.call("snapshot", [()] * self._pool.size))
 
     def mirrors(self) -> list[Snapshot]:
-        """See :class:`teamnet.team.exchange.Exchange`."""
-        return self._crew.results(self._crew.call("mirror", [()] * self._crew.size))
+        """See :class:`teamnet.team.executor.Executor`."""
+        return self._pool.results(self._pool.call("mirror", [()] * self._pool.size))
 
     def ledger(self) -> Ledger:
-        """See :class:`teamnet.team.exchange.Exchange`."""
-        counts = self._crew.results(self._crew.call("counts", [()] * self._crew.size))
-        return book(self._flow, self._units, self._nodes, counts, {}, steps=self._step - self._first_step, pauses=0)
+        """See :class:`teamnet.team.executor.Executor`."""
+        counts = self._pool.results(self._pool.call("counts", [()] * self._pool.size))
+        return count_traffic(
+            self._flow, self._units, self._nodes, counts, {}, steps=self._step - self._first_step, pauses=0
+        )
 
     def timestamps(self) -> list[np.ndarray]:
-        """See :class:`teamnet.team.exchange.Exchange`."""
-        return self._crew.results(self._crew.call("timestamps", [()] * self._crew.size))
+        """See :class:`teamnet.team.executor.Executor`."""
+        return self._pool.results(self._pool.call("timestamps", [()] * self._pool.size))
 
     def restore(self, snapshots: Sequence[tuple[Snapshot, Snapshot]], step: int) -> None:
-        """See :class:`teamnet.team.exchange.Exchange`."""
-        self._crew.results(self._crew.call("restore", list(snapshots)))
+        """See :class:`teamnet.team.executor.Executor`."""
+        self._pool.results(self._pool.call("restore", list(snapshots)))
         self._step = self._first_step = step
 
-    def revive(self) -> int:
-        """See :class:`teamnet.team.exchange.Exchange`."""
-        return self._crew.replace_lost(PATIENCE)
+    def replace_failed(self) -> int:
+        """See :class:`teamnet.team.executor.Executor`."""
+        return self._pool.replace_lost(PATIENCE)
 
     def close(self) -> None:
-        """See :class:`teamnet.team.exchange.Exchange`."""
-        self._crew.close()
+        """See :class:`teamnet.team.executor.Executor`."""
+        self._pool.close()
 
 
 def _columns(slot: Slot, unit: UnitSpec) -> slice:

@@ -11,7 +11,7 @@ Pending = Any
 """The result of a call that may still be running."""
 
 
-class Crew(Protocol):
+class WorkerPool(Protocol):
     """A row of workers, one for each unit."""
 
     size: int
@@ -36,7 +36,7 @@ class Crew(Protocol):
         """Wait for calls to end and return what they returned.
 
         Raises:
-            ActorLost: a worker died, or said nothing for :data:`teamnet.team.exchange.SILENCE` seconds.
+            ActorLost: a worker died, or said nothing for :data:`teamnet.team.executor.SILENCE` seconds.
         """
         ...
 
@@ -63,7 +63,7 @@ class Crew(Protocol):
         ...
 
 
-class ThreadCrew:
+class ThreadPool:
     """Workers in threads of this process: the board's protocol without Ray, for tests and for looking inside."""
 
     def __init__(self, worker_class: type, arguments: Sequence[tuple[Any, ...]]) -> None:
@@ -73,40 +73,40 @@ class ThreadCrew:
         self._beside = ThreadPoolExecutor(1)
 
     def call(self, method: str, arguments: Sequence[tuple[Any, ...]]) -> list[Pending]:
-        """See :class:`Crew`."""
+        """See :class:`WorkerPool`."""
         return self.call_some(method, range(self.size), arguments)
 
     def call_some(self, method: str, numbers: Sequence[int], arguments: Sequence[tuple[Any, ...]]) -> list[Pending]:
-        """See :class:`Crew`."""
+        """See :class:`WorkerPool`."""
         return [
             self._threads[number].submit(getattr(self._workers[number], method), *its)
             for number, its in zip(numbers, arguments, strict=True)
         ]
 
     def call_beside(self, method: str, arguments: Sequence[tuple[Any, ...]]) -> list[Pending]:
-        """See :class:`Crew`."""
+        """See :class:`WorkerPool`."""
         return [
             self._beside.submit(getattr(worker, method), *its)
             for worker, its in zip(self._workers, arguments, strict=True)
         ]
 
     def done(self, pending: Sequence[Future[Any]], seconds: float) -> bool:
-        """See :class:`Crew`."""
+        """See :class:`WorkerPool`."""
         return not wait_for(pending, seconds).not_done
 
     def results(self, pending: Sequence[Future[Any]]) -> list[Any]:
-        """See :class:`Crew`."""
+        """See :class:`WorkerPool`."""
         return [future.result() for future in pending]
 
     def failed(self, pending: Sequence[Future[Any]]) -> bool:
-        """See :class:`Crew`."""
+        """See :class:`WorkerPool`."""
         return any(future.done() and future.exception() for future in pending)
 
     def replace_lost(self, patience: float) -> int:
-        """See :class:`Crew`; a thread does not die."""
+        """See :class:`WorkerPool`; a thread does not die."""
         return 0
 
     def close(self) -> None:
-        """See :class:`Crew`."""
+        """See :class:`WorkerPool`."""
         for thread in (*self._threads, self._beside):
             thread.shutdown()

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 
-class World(NamedTuple):
+class SimulationInput(NamedTuple):
     """What does not change.
 
     Args:

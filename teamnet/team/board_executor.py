@@ -1,4 +1,4 @@
-"""The board exchange: workers run until the run pauses, in one call, and meet the coordinator on the board."""
+"""The board executor: workers run until the run pauses, in one call, and share a board with the coordinator."""
 
 from __future__ import annotations
 
@@ -14,48 +14,49 @@ from teamnet.dataflow.ports import OBSERVATION, TD_ERROR
 from teamnet.errors import ActorLost
 from teamnet.kernels.constants import ABORTED, BROKEN, FAILED, READY
 from teamnet.kernels.native import native
-from teamnet.team import exchange
-from teamnet.team.crew import Crew, Pending
-from teamnet.team.exchange import failed, silent
-from teamnet.team.ledger import Ledger, book
+from teamnet.team import executor
+from teamnet.team.executor import failed, silent
+from teamnet.team.ledger import Ledger, count_traffic
 from teamnet.team.node import Node
 from teamnet.team.nodes import Nodes
 from teamnet.team.partition import noise_steps
+from teamnet.team.worker_pool import Pending, WorkerPool
 from teamnet.units.unit import Snapshot
 
 _LOOK_EVERY = 0.05
 """Seconds between two looks for workers that have died, while a call is waited for."""
 
 
-class BoardExchange:
+class BoardExecutor:
     """Units in workers, activations on a shared-memory board.
 
     Args:
         teams: the layers of every team, from the observation upwards.
         units: all units in canonical order.
-        crew: hosts of one :class:`teamnet.team.worker.BoardWorker` for each unit.
+        pool: hosts of one :class:`teamnet.team.worker.BoardWorker` for each unit.
         nodes: the boards that they work on; one for all if left out.
     """
 
     _free_running = False
 
     def __init__(
-        self, teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec], crew: Crew, nodes: Nodes | None = None
+        self, teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec], pool: WorkerPool,
+        nodes: Nodes | None = None
     ) -> None:
-        self.actors = crew.size
-        self._publish = native("teamnet.team.meet", "publish_alone")
-        self._wait_for_all = native("teamnet.team.meet", "wait_for_all")
-        self._crew, self._units = crew, units
+        self.actors = pool.size
+        self._publish = native("teamnet.team.coordinator_kernels", "publish_alone")
+        self._wait_for_all = native("teamnet.team.coordinator_kernels", "wait_for_all")
+        self._pool, self._units = pool, units
         self._flow = flow = Dataflow(teams, free_running=self._free_running)
         try:
             nodes = nodes or Nodes(Node(teams, units, [0] * len(units), free_running=self._free_running))
-            nodes.attach(crew)
+            nodes.attach(pool)
         except BaseException:
             try:
                 if nodes:
                     nodes.close()
             finally:
-                crew.close()
+                pool.close()
             raise
         self._nodes = nodes
         self.board = self._nodes.board
@@ -76,7 +77,7 @@ class BoardExchange:
         self._step = self._first_step = self._pauses = 0
 
     def act(self, observation: np.ndarray, keep: np.ndarray) -> None:
-        """See :class:`teamnet.team.exchange.Exchange`."""
+        """See :class:`teamnet.team.executor.Executor`."""
         if not self._running:
             self._begin()
         self._observations[self._step & 1] = observation
@@ -89,12 +90,12 @@ class BoardExchange:
         while (status := self._wait_for_all(*self._outputs_at, steps, self._control)) != READY:
             begun = begun or time.monotonic()
             self._look_after_workers(aborted=status == ABORTED)
-            if time.monotonic() - begun > exchange.SILENCE:
-                raise silent(exchange.SILENCE)
+            if time.monotonic() - begun > executor.SILENCE:
+                raise silent(executor.SILENCE)
 
     def _begin(self) -> None:
         """Have the workers run, in a call that ends when the run pauses: calls cost them and this process time."""
-        self._running = self._crew.call("run", [(self._noise_steps,)] * self._crew.size)
+        self._running = self._pool.call("run", [(self._noise_steps,)] * self._pool.size)
 
     def _end(self) -> None:
         """Wait until the workers have stopped running, if they do run, and raise what went wrong there."""
@@ -102,18 +103,18 @@ class BoardExchange:
             return
         self._wait_for(self._running)
         running, self._running = self._running, []
-        for unit, (status, step, published) in zip(self._units, self._crew.results(running), strict=True):
+        for unit, (status, step, published) in zip(self._units, self._pool.results(running), strict=True):
             if status in (BROKEN, FAILED):
                 raise failed(status, unit, step - (status == BROKEN), published)
 
     def _look_after_workers(self, aborted: bool) -> None:
-        if not aborted and not self._crew.failed(self._running) and not self._aborted():
+        if not aborted and not self._pool.failed(self._running) and not self._aborted():
             return
         lost = self._nodes.failure()
         self._end()
         raise ActorLost(
             "team", expected="running units", found=lost or "an abort without a cause",
-            mend="Continue from the last checkpoint with teamnet resume.",
+            remedy="Continue from the last checkpoint with teamnet resume.",
         )
 
     def _aborted(self) -> bool:
@@ -124,13 +125,13 @@ class BoardExchange:
             return True
 
     def learn(self, delta: np.ndarray) -> None:
-        """See :class:`teamnet.team.exchange.Exchange`."""
+        """See :class:`teamnet.team.executor.Executor`."""
         self._td_error[:], self._trace_mask[:] = delta, self._masks[self._step & 1]
         self._publish(self._td_error_counter, self._step + 1)
         self._step += 1
 
     def pause(self) -> None:
-        """See :class:`teamnet.team.exchange.Exchange`."""
+        """See :class:`teamnet.team.executor.Executor`."""
         self._pauses += 1
         self._nodes.pause_before(self._step)
         self._end()
@@ -141,72 +142,72 @@ class BoardExchange:
 
         Else they would wait for its words for ever.
         """
-        begun, told, patience = time.monotonic(), False, exchange.SILENCE
-        while not self._crew.done(call, _LOOK_EVERY):
+        begun, told, patience = time.monotonic(), False, executor.SILENCE
+        while not self._pool.done(call, _LOOK_EVERY):
             if time.monotonic() - begun > patience:
                 raise silent(patience)
-            if not told and (any(self._crew.failed(its) for its in (call, self._running)) or self._aborted()):
+            if not told and (any(self._pool.failed(its) for its in (call, self._running)) or self._aborted()):
                 self._nodes.abort()
                 self._nodes.check()  # the units of a node whose board nobody looks after hear nothing any more
-                begun, told, patience = time.monotonic(), True, exchange.PATIENCE
+                begun, told, patience = time.monotonic(), True, executor.PATIENCE
 
-    def _look(self, what: str) -> list[Any]:
+    def _query(self, what: str) -> list[Any]:
         """What a method of every unit returns once it has finished the step; the workers stay in their calls."""
-        self._asked = self._crew.call_beside("look", [(what, self._step)] * self._crew.size)
+        self._asked = self._pool.call_beside("look", [(what, self._step)] * self._pool.size)
         self._wait_for(self._asked)
-        found = self._crew.results(self._asked)
+        found = self._pool.results(self._asked)
         self._asked = []
         if any(its is None for its in found):
             self._look_after_workers(aborted=True)
         return found
 
     def snapshot(self) -> list[Snapshot]:
-        """See :class:`teamnet.team.exchange.Exchange`."""
-        return self._look("snapshot")
+        """See :class:`teamnet.team.executor.Executor`."""
+        return self._query("snapshot")
 
     def mirrors(self) -> list[Snapshot]:
-        """See :class:`teamnet.team.exchange.Exchange`."""
-        return self._look("mirror")
+        """See :class:`teamnet.team.executor.Executor`."""
+        return self._query("mirror")
 
     def ledger(self) -> Ledger:
-        """See :class:`teamnet.team.exchange.Exchange`."""
-        counts = self._look("counts")
-        return book(
+        """See :class:`teamnet.team.executor.Executor`."""
+        counts = self._query("counts")
+        return count_traffic(
             self._flow, self._units, self._nodes.places, counts, self._nodes.traffic(),
             steps=self._step - self._first_step, pauses=self._pauses, free_running=self._free_running,
         )
 
     def timestamps(self) -> list[np.ndarray]:
-        """See :class:`teamnet.team.exchange.Exchange`."""
-        return self._look("timestamps")
+        """See :class:`teamnet.team.executor.Executor`."""
+        return self._query("timestamps")
 
     def restore(self, snapshots: Sequence[tuple[Snapshot, Snapshot]], step: int) -> None:
-        """See :class:`teamnet.team.exchange.Exchange`."""
+        """See :class:`teamnet.team.executor.Executor`."""
         if self._running:
             self.pause()
-        self._crew.results(self._crew.call("restore", list(snapshots)))
+        self._pool.results(self._pool.call("restore", list(snapshots)))
         self._nodes.begin_at(step)
         self._step = self._first_step = step
         self._pauses = 0
 
-    def revive(self) -> int:
-        """See :class:`teamnet.team.exchange.Exchange`."""
+    def replace_failed(self) -> int:
+        """See :class:`teamnet.team.executor.Executor`."""
         self._nodes.abort()
         self._nodes.check()
         calls = [*self._running, *self._asked]
         self._running = []
         if calls:  # to run and to look: none may go on once the board says no more that it is to end
-            self._crew.done(calls, exchange.PATIENCE)
-        lost = self._crew.replace_lost(exchange.PATIENCE)
-        self._nodes.attach(self._crew)
+            self._pool.done(calls, executor.PATIENCE)
+        lost = self._pool.replace_lost(executor.PATIENCE)
+        self._nodes.attach(self._pool)
         return lost
 
     def close(self) -> None:
-        """See :class:`teamnet.team.exchange.Exchange`."""
+        """See :class:`teamnet.team.executor.Executor`."""
         try:
             self._nodes.abort()
         finally:
             try:
                 self._nodes.close()
             finally:
-                self._crew.close()
+                self._pool.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from teamnet.board.words import publish, store_release, wait, wake
+from teamnet.board.round_counters import publish, store_release, wait, wake
 from teamnet.kernels.compile import kernel
 from teamnet.kernels.constants import READY
 from teamnet.kernels.memory import integers
@@ -26,16 +26,16 @@ def set_control(address: int, value: int) -> int:
 
 
 @kernel
-def wake_all(words: int, count: int) -> int:
+def wake_all(round_counters: int, count: int) -> int:
     """Wake all who sleep on the counters whose addresses are listed at ``words``."""
-    listed = integers(words, count)
+    listed = integers(round_counters, count)
     for number in range(count):
         wake(listed[number])
     return 0
 
 
 @kernel
-def wait_for_all(words: int, rounds: int, count: int, steps: int, control: int) -> int:
+def wait_for_all(round_counters: int, rounds: int, count: int, steps: int, control: int) -> int:
     """Wait until every listed counter has published all its ``rounds`` of the first ``steps`` steps.
 
     Args:
@@ -47,7 +47,7 @@ def wait_for_all(words: int, rounds: int, count: int, steps: int, control: int) 
     Returns:
         The status of the first wait that fails, else ``READY``.
     """
-    listed, published = integers(words, count), integers(rounds, count)
+    listed, published = integers(round_counters, count), integers(rounds, count)
     for number in range(count):
         status = wait(listed[number], steps * published[number], control, -1, _NAPS)
         if status != READY:

@@ -70,10 +70,10 @@ class Board:
     def __init__(self, sleeps: Sleeps, memory: np.ndarray, control: np.ndarray) -> None:
         self.sleeps, self.control = sleeps, control
         self._memory, self._control_at = memory, control.ctypes.data
-        self._publish = native("teamnet.team.meet", "publish_alone")
-        self._wait_for_all = native("teamnet.team.meet", "wait_for_all")
-        self._set_control = native("teamnet.team.meet", "set_control")
-        self._wake_all = native("teamnet.team.meet", "wake_all")
+        self._publish = native("teamnet.team.coordinator_kernels", "publish_alone")
+        self._wait_for_all = native("teamnet.team.coordinator_kernels", "wait_for_all")
+        self._set_control = native("teamnet.team.coordinator_kernels", "set_control")
+        self._wake_all = native("teamnet.team.coordinator_kernels", "wake_all")
 
     def word(self, number: int) -> int:
         """The address of a counter."""
@@ -89,14 +89,14 @@ class Board:
 
     def wait(self, number: int, target: int) -> int:
         """Wait for a round; returns the status."""
-        words, rounds = np.array([self.word(number)]), np.array([1])
-        return self._wait_for_all(words.ctypes.data, rounds.ctypes.data, 1, target, self._control_at)
+        round_counters, rounds = np.array([self.word(number)]), np.array([1])
+        return self._wait_for_all(round_counters.ctypes.data, rounds.ctypes.data, 1, target, self._control_at)
 
     def abort(self, number: int) -> None:
         """Tell all who sleep on a counter that the run is aborted."""
-        words = np.array([self.word(number)])
+        round_counters = np.array([self.word(number)])
         self._set_control(self._control_at, 1)
-        self._wake_all(words.ctypes.data, 1)
+        self._wake_all(round_counters.ctypes.data, 1)
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def board(monkeypatch: pytest.MonkeyPatch) -> Iterator[Board]:
     )
     yield Board(sleeps, private_memory(4 * LINE), control)
     monkeypatch.undo()
-    native("teamnet.team.meet", "publish_alone")  # later kernels call the system itself again
+    native("teamnet.team.coordinator_kernels", "publish_alone")  # later kernels call the system itself again
 
 
 @pytest.fixture

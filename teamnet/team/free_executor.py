@@ -1,4 +1,4 @@
-"""The board exchange of a team that runs free: nobody waits but the coordinator, and it for the actions alone."""
+"""The board executor of a free-running team: the coordinator waits for the actions, and units wait for nothing."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 
 from teamnet.dataflow.layers import LayerSpec, UnitSpec
 from teamnet.kernels.native import native
-from teamnet.team.board_exchange import BoardExchange
-from teamnet.team.crew import Crew
+from teamnet.team.board_executor import BoardExecutor
+from teamnet.team.worker_pool import WorkerPool
 from teamnet.units.unit import Snapshot
 
 _LOOK_EVERY = 1.0
 """Seconds between two looks for actors that have died: nobody waits for a hidden unit, so nobody would miss it."""
 
 
-class FreeExchange(BoardExchange):
+class FreeExecutor(BoardExecutor):
     """Units that run on their own and use the newest values on the board; see :mod:`teamnet.team.free_run`.
 
     :meth:`pause` waits for every unit, however slow: a snapshot has them all.
@@ -26,21 +26,21 @@ class FreeExchange(BoardExchange):
     Args:
         teams: the layers of every team, from the observation upwards.
         units: all units in canonical order.
-        crew: hosts of one :class:`teamnet.team.worker.FreeWorker` for each unit.
+        pool: hosts of one :class:`teamnet.team.worker.FreeWorker` for each unit.
     """
 
     _free_running = True
 
-    def __init__(self, teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec], crew: Crew) -> None:
-        super().__init__(teams, units, crew)
-        self._set_control = native("teamnet.team.meet", "set_control")
+    def __init__(self, teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec], pool: WorkerPool) -> None:
+        super().__init__(teams, units, pool)
+        self._set_control = native("teamnet.team.coordinator_kernels", "set_control")
         self._output_rounds[:] = 1
         self._clock = self._control + 8
         self._begun = np.zeros(teams[0][0].rows)
         self._look_at = 0.0
 
     def act(self, observation: np.ndarray, keep: np.ndarray) -> None:
-        """See :class:`teamnet.team.exchange.Exchange`."""
+        """See :class:`teamnet.team.executor.Executor`."""
         self._wait_until_rested()
         number = self._step + 1
         self._begun[keep == 0.0] = number
@@ -59,16 +59,16 @@ class FreeExchange(BoardExchange):
         self._wait_for_outputs(2 * self._step)
 
     def pause(self) -> None:
-        """See :class:`teamnet.team.exchange.Exchange`."""
+        """See :class:`teamnet.team.executor.Executor`."""
         self._wait_until_rested()
         super().pause()
 
-    def _look(self, what: str) -> list[Any]:
+    def _query(self, what: str) -> list[Any]:
         self.pause()
-        return super()._look(what)
+        return super()._query(what)
 
     def restore(self, snapshots: Sequence[tuple[Snapshot, Snapshot]], step: int) -> None:
-        """See :class:`teamnet.team.exchange.Exchange`."""
+        """See :class:`teamnet.team.executor.Executor`."""
         super().restore(snapshots, step)
         self._begun[:] = 0.0
         for counter in self._output_counters.tolist():

@@ -11,11 +11,11 @@ from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from teamnet.errors import ActorLost, TeamnetError
-from teamnet.team import exchange
-from teamnet.team.crew import Pending
-from teamnet.team.exchange import silent
+from teamnet.team import executor
+from teamnet.team.executor import silent
 from teamnet.team.ray_processes import Process, end_if_stopped, end_with_parent
 from teamnet.team.ray_session import Lease
+from teamnet.team.worker_pool import Pending
 
 _START_SECONDS, _REPLACE_SECONDS = 120.0, 20.0
 """In which the next actors have to start; beside others that run, it takes seconds."""
@@ -23,7 +23,7 @@ _BESIDE = "beside"
 """The threads of an actor for calls that do not queue up behind the others."""
 
 
-class RayCrew:
+class RayWorkerPool:
     """One Ray actor for each unit; every call looks first whether the connection to Ray is still its own.
 
     Args:
@@ -70,7 +70,7 @@ class RayCrew:
             if not ready:
                 raise ActorLost(
                     "team", expected=f"a new actor within {within:.0f} s", found="none",
-                    mend="Look at the nodes of the cluster, and continue with teamnet resume.",
+                    remedy="Look at the nodes of the cluster, and continue with teamnet resume.",
                 )
             for call, process in zip(ready, self.results(ready), strict=True):
                 self._processes[numbers[call]] = process
@@ -78,11 +78,11 @@ class RayCrew:
                 started(self.size - len(waiting))
 
     def call(self, method: str, arguments: Sequence[tuple[Any, ...]]) -> list[Pending]:
-        """See :class:`teamnet.team.crew.Crew`."""
+        """See :class:`teamnet.team.worker_pool.WorkerPool`."""
         return self.call_some(method, range(self.size), arguments)
 
     def call_some(self, method: str, numbers: Sequence[int], arguments: Sequence[tuple[Any, ...]]) -> list[Pending]:
-        """See :class:`teamnet.team.crew.Crew`."""
+        """See :class:`teamnet.team.worker_pool.WorkerPool`."""
         with self._lease.using():
             return [
                 getattr(self._actors[number], method).remote(*its)
@@ -90,7 +90,7 @@ class RayCrew:
             ]
 
     def call_beside(self, method: str, arguments: Sequence[tuple[Any, ...]]) -> list[Pending]:
-        """See :class:`teamnet.team.crew.Crew`."""
+        """See :class:`teamnet.team.worker_pool.WorkerPool`."""
         with self._lease.using():
             return [
                 getattr(actor, method)._remote(its, concurrency_group=_BESIDE)
@@ -98,17 +98,17 @@ class RayCrew:
             ]
 
     def done(self, pending: Sequence[Pending], seconds: float) -> bool:
-        """See :class:`teamnet.team.crew.Crew`."""
+        """See :class:`teamnet.team.worker_pool.WorkerPool`."""
         with self._lease.using():
             return not ray.wait(list(pending), num_returns=len(pending), timeout=seconds)[1]
 
     def results(self, pending: Sequence[Pending]) -> list[Any]:
-        """See :class:`teamnet.team.crew.Crew`."""
+        """See :class:`teamnet.team.worker_pool.WorkerPool`."""
         try:
             with self._lease.using():
-                return ray.get(list(pending), timeout=exchange.SILENCE)
+                return ray.get(list(pending), timeout=executor.SILENCE)
         except GetTimeoutError:
-            raise silent(exchange.SILENCE) from None
+            raise silent(executor.SILENCE) from None
         except RayTaskError as error:
             cause = error.cause
             if isinstance(cause, TeamnetError):
@@ -117,11 +117,11 @@ class RayCrew:
         except RayError as error:
             raise ActorLost(
                 "team", expected="all actors alive", found=str(error).splitlines()[0],
-                mend="Continue from the last checkpoint with teamnet resume.",
+                remedy="Continue from the last checkpoint with teamnet resume.",
             ) from None
 
     def failed(self, pending: Sequence[Pending]) -> bool:
-        """See :class:`teamnet.team.crew.Crew`."""
+        """See :class:`teamnet.team.worker_pool.WorkerPool`."""
         with self._lease.using():
             for call in ray.wait(list(pending), num_returns=len(pending), timeout=0)[0]:
                 try:
@@ -133,7 +133,7 @@ class RayCrew:
         return False
 
     def replace_lost(self, patience: float) -> int:
-        """See :class:`teamnet.team.crew.Crew`."""
+        """See :class:`teamnet.team.worker_pool.WorkerPool`."""
         with self._lease.using():
             return self._replace_lost(patience)
 
@@ -143,7 +143,7 @@ class RayCrew:
         lost = [number for number, call in enumerate(asked) if call in unanswered or self.failed([call])]
         if len(lost) == self.size > 1:
             raise ActorLost(
-                "team", expected="some actors alive", found="none", mend="Continue with teamnet resume."
+                "team", expected="some actors alive", found="none", remedy="Continue with teamnet resume."
             )
         for number in lost:
             self._end(number)
@@ -152,7 +152,7 @@ class RayCrew:
         return len(lost)
 
     def close(self) -> None:
-        """See :class:`teamnet.team.crew.Crew`; where the connection has ended, the workers have ended with it."""
+        """See :class:`teamnet.team.worker_pool.WorkerPool`; if the connection has ended, so have the workers."""
         self._kill()
         at_end, self._at_end = self._at_end, lambda: None
         at_end()
