@@ -1,4 +1,4 @@
-"""The slots that a unit is given: those that its steps read, and its own to write."""
+"""Slot addresses of a unit: those that its steps read, and those that it writes."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from teamnet.units.layout import OWN, READ
 
 
 def addresses_of(board: Board, unit: UnitSpec, peers: int = 1, *, shared: bool = False) -> Addresses:
-    """The addresses that a unit may touch.
+    """The slot addresses that a unit can access.
 
     Args:
-        board: of its node.
-        unit: who asks.
+        board: of the unit's node.
+        unit: the unit.
         peers: units of its layer on this node, itself included.
-        shared: whether other nodes have units of its layer, so that these count their own publications first.
+        shared: whether other nodes have units of its layer, so that each node counts its own publications first.
     """
     flow, group = board.flow, unit.layer.group
     joined: dict[tuple[int, int], np.ndarray] = {}
@@ -33,12 +33,12 @@ def addresses_of(board: Board, unit: UnitSpec, peers: int = 1, *, shared: bool =
 
 
 def _reads(board: Board, step: Step, joined: dict[tuple[int, int], np.ndarray]) -> np.ndarray:
-    """The records of what a step reads: one for each parameter, then the parts of those that have several.
+    """The read records of a step: one for each parameter, then the parts of parameters that have several.
 
     Args:
         board: of the unit's node.
         step: of the unit.
-        joined: memory for publications side by side, by the place of the parameter and the width; steps share it.
+        joined: memory for concatenated publications, by parameter index and width; the steps share it.
     """
     parameters = [read.parts if read else () for read in step.reads]
     several = [parts for parts in parameters if len(parts) > 1]

@@ -1,8 +1,8 @@
-"""The memory of a run: where every slot and every round counter lies.
+"""The memory layout of a run: the place of every slot and every round counter.
 
-Slots hold as many buffers as they say, which alternate by publication; everything is float64 with one row for each
-parallel environment. Slots that are published by themselves have a round counter, and beside it one for the units of
-one node alone, which counts first where several nodes write the same slot.
+Each slot has ``buffers`` buffers, used in turn by its publications; all numbers are float64, with one row for each
+parallel environment. A slot that is published by itself has a round counter, and a second one for the units of this
+node alone, which counts first where several nodes write the same slot.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _CONTROL, _DOORBELL = 0, LINE
 
 
 class _Place(NamedTuple):
-    """Bytes from the start of the board to a slot and to its counters; 0 for one that has none."""
+    """Byte offsets of a slot and of its counters on the board; 0 for a counter that does not exist."""
 
     slot: int
     counter: int
@@ -30,7 +30,7 @@ class _Place(NamedTuple):
 
 
 class Board:
-    """Slots and counters of all teams of a run, laid out in one piece of memory.
+    """Slots and counters of all teams of a run, laid out in one block of memory.
 
     Args:
         flow: the dataflow of the run.
@@ -44,29 +44,29 @@ class Board:
 
     @property
     def start(self) -> int:
-        """The address from which offsets count."""
+        """The address that offsets are relative to."""
         return self._memory.ctypes.data
 
     @property
     def control(self) -> np.ndarray:
         """The control line, uint32.
 
-        Whether the run is aborted, the step before which it pauses, and, of a team that runs free, how many
-        observations have been given.
+        Whether the run is aborted, the step before which it pauses, and, for a free-running team, the number of
+        observations that have been published.
         """
         return self._line(_CONTROL).view(np.uint32)
 
     @property
     def doorbell(self) -> int:
-        """Offset of the counter that wakes the relay."""
+        """Offset of the doorbell, the counter that wakes the relay."""
         return _DOORBELL
 
     def offset(self, key: Key) -> int:
-        """How far from the start of the board a slot lies: the same on every node."""
+        """Byte offset of a slot from the start of the board; the same on every node."""
         return self._places[key].slot
 
     def counter(self, key: Key, *, part: bool = False) -> int:
-        """Offset of a slot's round counter; of that of this node's part of it if ``part``."""
+        """Offset of a slot's round counter, or of the counter of this node's part of it if ``part``."""
         place = self._places[key]
         return place.part if part else place.counter
 
@@ -92,19 +92,19 @@ class Board:
 
     @property
     def episode_masks(self) -> np.ndarray:
-        """Both buffers of the mask that comes with the observation, ``(2, rows)``; if nobody reads it, other memory."""
+        """Both buffers of the mask carried by the observation, ``(2, rows)``; other memory if no unit reads it."""
         return self._vectors(EPISODE_MASK, 2)
 
     @property
     def signals(self) -> tuple[np.ndarray, np.ndarray]:
-        """The TD error and the trace mask, ``(rows,)`` each; the latter, if nobody reads it, in other memory."""
+        """The TD error and the trace mask, ``(rows,)`` each; the latter is other memory if no unit reads it."""
         return self._vectors(TD_ERROR, 1)[0], self._vectors(TRACE_MASK, 1)[0]
 
     def _vectors(self, key: Key, buffers: int) -> np.ndarray:
         return self.slot(key)[..., 0] if key in self.flow.slots else np.zeros((buffers, self.observations.shape[1]))
 
     def published(self, unit: UnitSpec) -> np.ndarray:
-        """The activations ``(buffers, rows, neurons)`` that a unit has published last."""
+        """The latest activations that a unit has published, ``(buffers, rows, neurons)``."""
         return self.slot(self.flow.activation(unit.layer).key)[..., unit.start : unit.stop]
 
     def counters(self) -> list[int]:
@@ -118,7 +118,7 @@ class Board:
                 yield key, place.part
 
     def begin_at(self, step: int) -> None:
-        """Set every counter to what it is when ``step`` environment steps are complete, with nobody waiting."""
+        """Set every counter to its value after ``step`` complete environment steps, with no process waiting."""
         for key, offset in self._counters():
             line = self._line(offset).view(np.uint32)
             line[: 2 * WHOLE] = 0

@@ -1,4 +1,4 @@
-"""What the two compiled ends of a link know: the socket, the routes, and buffers; filled in by plain Python."""
+"""Records of the two compiled ends of a link: the socket, the routes and the buffers; filled in by plain Python."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from teamnet.board.routes import Route
 from teamnet.kernels.view import View
 
 HEADER = 8
-"""Bytes before each round of a route: its number among the link's routes, and the round, uint32 each."""
+"""Bytes before each round of a route: the route's number in the link, and the round, uint32 each."""
 UNCHANGED = 1 << 31
-"""In that number: the round says nothing that the one before did not say, and no bytes follow."""
+"""Flag in that number: the round is equal to the one before, and no bytes follow."""
 BATCHES = 16
-"""Batches that a link with a delay holds back at most."""
+"""Maximum number of batches that a link with a delay queues."""
 
 LINK = View("link", dict.fromkeys((
     "socket", "stop", "bell", "routes", "count", "buffer", "batch", "latency", "picoseconds", "due", "sizes",
@@ -24,27 +24,27 @@ LINK = View("link", dict.fromkeys((
 ), "i"))
 """One direction of a link.
 
-``socket`` is a file descriptor; ``stop`` is not 0 once the link is to end; ``bell``, ``routes``, ``buffer``, ``due``
-and ``sizes`` are addresses; a ``batch`` is the most bytes that can be under way at once. An emulated link has a
-``latency`` in nanoseconds and takes ``picoseconds`` for a byte. ``messages``, ``bytes`` and ``writes`` count what was
-done.
+``socket`` is a file descriptor; ``stop`` is not 0 once the link must end; ``bell`` (of the doorbell), ``routes``,
+``buffer``, ``due`` and ``sizes`` are addresses; ``batch`` is the maximum size of a batch in bytes. An emulated link has
+a ``latency`` in nanoseconds and takes ``picoseconds`` for a byte. ``messages``, ``bytes`` and ``writes`` count the
+traffic.
 """
 
 ROUTE = View("route", dict.fromkeys(("word", "peers", "every", "pieces", "count", "size", "done", "first"), "i"))
-"""A route: its counter here, who arrives there and at which rounds, its pieces and bytes, the last round carried, and
-that before the first one."""
+"""A route: its counter on this node, how many nodes arrive there and at which rounds, its pieces and bytes, the last
+round transferred, and the round before the first one."""
 
 PIECE = View("piece", dict.fromkeys(("address", "size", "buffers", "stride", "wire", "packed", "kept"), "i"))
-"""Bytes of a slot; see :class:`teamnet.board.routes.Piece`. A sender has ``kept``, an address, those of the last round.
-"""
+"""Bytes of a slot; see :class:`teamnet.board.routes.Piece`. In a sender, ``kept`` is the address of a copy of the last
+round."""
 
 
 @dataclass(frozen=True)
 class Emulation:
-    """A slower network than there is, for studies; with the values of ``Emulation()`` there is none.
+    """An emulated slower network, for studies; the values of ``Emulation()`` emulate none.
 
     Args:
-        latency: seconds that every message is late.
+        latency: seconds by which every message is delayed.
         bandwidth: bytes per second of each direction of a link between two nodes; 0 for no limit.
     """
 
@@ -53,13 +53,13 @@ class Emulation:
 
 
 class LinkEnd:
-    """Memory of one direction of a link: its ``record``, one ``LINK``, and all that hangs on it.
+    """Memory of one direction of a link: its ``record``, one ``LINK``, and all that it refers to.
 
     Args:
         board: of this node.
-        routes: what the direction carries.
+        routes: of this direction.
         socket: an open file descriptor.
-        step: steps that are complete.
+        step: number of complete environment steps.
         sending: whether this is the end that sends.
         emulation: of a slower network; sending ends only.
     """
@@ -105,9 +105,9 @@ class LinkEnd:
 
     @property
     def stopped(self) -> bool:
-        """Whether it was told to end."""
+        """Whether it was stopped."""
         return bool(self.record["stop"][0])
 
     def stop(self) -> None:
-        """Tell the kernel to end; a receiving one ends with its socket."""
+        """Stop the kernel; a receiving one stops when its socket closes."""
         self.record["stop"] = 1

@@ -1,13 +1,13 @@
 """The relay: between two nodes, a compiled loop that sends and one that receives; they hold no lock and run no Python.
 
-A sender sleeps at its node's bell. When that rings, it gathers every route with a new round and writes them in one go:
-for each the route's number and the round (uint32 each), then its bytes in the format of its layer; none if they are
-those of the round before, as when a layer has settled. A receiver puts the bytes into its own board
-and arrives at the slot's counter, as a unit of this node would. A round is never gathered too late: its buffer is
-written again two rounds on, for which the publisher needs the answer of readers who have seen the round between; of a
-team's output, which is resampled without an answer, only the last round of a step travels.
+A sender sleeps on its node's doorbell. When it wakes, it gathers every route with a new round and writes them at once:
+for each the route's number and the round (uint32 each), then its bytes in the message dtype of its layer; no bytes if
+they equal those of the round before, as when a layer has settled. A receiver writes the bytes to its own board and
+arrives at the slot's counter, as a unit of this node would. A round is never gathered too late: its buffer is
+overwritten two rounds later, for which the publisher needs the answer of readers that have read the round between. A
+team's output is resampled without an answer, so only its last round of a step is sent.
 
-A link may be emulated to be slower than it is: a batch then waits in the sender until it is due.
+An emulated link is slower than the real one: a batch then waits in the sender until it is due.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from teamnet.kernels.processor import nanoseconds, yield_processor
 from teamnet.kernels.wire import pack, unpack
 
 _ROUTE, _PIECE = ROUTE.size, PIECE.size
-_SOON = 100_000  # nanoseconds that are too short to sleep: who sleeps wakes up about so much too late
+_SOON = 100_000  # nanoseconds; shorter waits do not sleep, as a sleeper wakes up about this much too late
 _TURNS = 4
 
 
 @kernel
 def _place(route, piece, back):
-    """Where on the board a route's next round lies, or the one so many rounds before it."""
+    """The address on the board of a route's next round, or of the round ``back`` rounds before it."""
     return piece.address + (route.done + route.every - 1 - back) % piece.buffers * piece.stride
 
 
@@ -48,9 +48,10 @@ def _carry(route, at, outwards):
 
 @kernel
 def _repeats(route):
-    """Whether a route's next round is, bit for bit, the one that it has carried before.
+    """Whether a route's next round is, bit for bit, equal to the last one that it has transferred.
 
-    That one was kept: its buffer may be written again as soon as the next round is out, which nobody may have answered.
+    It is compared with a copy: the last round's buffer may be overwritten as soon as the next round is published, even
+    if no unit has answered that one.
     """
     if route.done == route.first or route.every > 1:
         return False
@@ -68,7 +69,7 @@ def _repeats(route):
 
 @kernel
 def _repeat(route):
-    """Put a route's last round into the place of the next one."""
+    """Copy a route's last round to the place of the next one."""
     for number in range(route.count):
         piece = PIECE(route.pieces + _PIECE * number)
         copy(vector(_place(route, piece, 1), piece.size // 8), vector(_place(route, piece, 0), piece.size // 8))
@@ -76,7 +77,7 @@ def _repeat(route):
 
 @kernel
 def _gather(link, start):
-    """Put every new round of every route behind an address; returns the number of bytes."""
+    """Write every new round of every route from an address on; returns the number of bytes."""
     at = start
     for number in range(link.count):
         route = ROUTE(link.routes + _ROUTE * number)
@@ -95,7 +96,7 @@ def _gather(link, start):
 
 @kernel
 def _write(link, at, size):
-    """Send some bytes; returns whether the other end took them."""
+    """Send ``size`` bytes; returns whether all of them were sent."""
     link.bytes += size
     link.writes += 1
     while size > 0:
@@ -108,7 +109,7 @@ def _write(link, at, size):
 
 @kernel
 def _idle(link, rung, left, turns):
-    """Wait for the bell, up to ``left`` nanoseconds: yield at first, and when it is short, else sleep."""
+    """Wait for the doorbell, up to ``left`` nanoseconds: yield at first and for short waits, else sleep."""
     if turns < _TURNS or left <= _SOON:
         yield_processor()
     else:
@@ -117,7 +118,7 @@ def _idle(link, rung, left, turns):
 
 @kernel
 def send_rounds(address: int) -> int:
-    """Send rounds until the link ends: ``ENDED`` if it was told to, ``LOST`` if the other end is gone."""
+    """Send rounds until the link ends: ``ENDED`` if it was stopped, ``LOST`` if the other end is gone."""
     link = LINK(address)
     due, sizes = integers(link.due, BATCHES), integers(link.sizes, BATCHES)
     first, after, free_at, turns = 0, 0, 0, 0
@@ -143,7 +144,7 @@ def send_rounds(address: int) -> int:
 
 @kernel
 def _take(link, have):
-    """Carry all whole rounds in the buffer to the board; returns the bytes used, or -1 if they make no sense."""
+    """Copy all complete rounds in the buffer to the board; returns the bytes used, or -1 if they are invalid."""
     used = 0
     while have - used >= HEADER:
         header = integers(link.buffer + used, 1)[0]
@@ -169,7 +170,7 @@ def _take(link, have):
 
 @kernel
 def receive_rounds(address: int) -> int:
-    """Receive rounds until the link ends: ``ENDED``, ``LOST``, or ``GARBLED`` if what was sent makes no sense."""
+    """Receive rounds until the link ends: ``ENDED``, ``LOST``, or ``GARBLED`` if the received bytes are invalid."""
     link = LINK(address)
     have = 0
     while True:
@@ -184,5 +185,5 @@ def receive_rounds(address: int) -> int:
             return GARBLED
         have -= used
         if used > 0 and have > 0:
-            round_counters = (have + 7) // 8
-            copy(vector(link.buffer + used, round_counters), vector(link.buffer, round_counters))
+            words = (have + 7) // 8
+            copy(vector(link.buffer + used, words), vector(link.buffer, words))

@@ -1,17 +1,17 @@
-"""Round counters: how a unit publishes a round and how another waits for it, in machine instructions.
+"""Round counters: how a unit publishes a round and how another unit waits for it, in machine instructions.
 
 A counter is one 64-byte line: the last complete round (uint32, the word that sleepers watch), the number of sleepers
 (uint32), and the arrivals of the layer's units (uint64), those at even rounds apart from those at odd ones. The last
 unit to arrive publishes the round. A unit may arrive for the next round before its slowest peer has arrived for this
-one, but never for the round after that: it would need the answer of neighbours who wait for the peer.
+one, but never for the round after that: it would need the answer of neighbours that wait for the peer.
 
-On several nodes a line says more things (int64, 0 for none), which :mod:`teamnet.board.routes` fills in: where
-the bell is that tells the relay of a new round; and where units of other nodes write to the same slot, where the
-counter of the whole slot is, at which this node as one of several arrives, how many those are, and at which rounds.
-Units know nothing of it. The last thing is when the newest round was complete on this node.
+On several nodes a line has more fields (int64, 0 for none), which :mod:`teamnet.board.routes` fills in: the offset of
+the doorbell that wakes the relay for a new round; and, where units of other nodes write to the same slot, the offset of
+the whole slot's counter, at which each of these nodes arrives, their number, and at which rounds they arrive. Units do
+not use these fields. The last field is the time at which the newest round was complete on this node.
 
-Publishing releases and waiting acquires, so what was written before a publication is seen after the wait, on x86 and
-on Arm. Rounds are compared modulo 2**32.
+Publishing has release and waiting has acquire semantics, so writes before a publication are visible after the wait, on
+x86 and on Arm. Rounds are compared modulo 2**32.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from teamnet.kernels.processor import nanoseconds, yield_processor
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 _FUTEX = {"x86_64": 202, "aarch64": 98}.get(platform.machine(), 202)  # number of the Linux system call
 _WAIT, _WAKE, _EVERYBODY = 0, 1, 2**31 - 1
-NAP = 50_000_000  # nanoseconds; sleepers look up this often, whatever happens to the one who should wake them
+NAP = 50_000_000  # nanoseconds; a sleeper checks this often, even if the process that should wake it has failed
 
 
 def _pointer(builder: Any, address: Any, kind: Any) -> Any:
@@ -94,7 +94,7 @@ def reached(word, target):
 
 @kernel
 def _arrive(word, target, peers):
-    """Arrive at round ``target``; the last of ``peers`` publishes it and wakes who sleeps. Returns whether it did."""
+    """Arrive at round ``target``; the last of ``peers`` publishes it and wakes the sleepers. Returns whether it did."""
     if (_add_64(word + 8 + 8 * (target & 1), 1) + 1) % peers != 0:
         return False
     integers(word, LINE // 8)[PUBLISHED_AT] = nanoseconds()
@@ -105,14 +105,14 @@ def _arrive(word, target, peers):
 
 @kernel
 def wake_sleepers(word):
-    """Wake all who sleep on a counter, if there are any."""
+    """Wake all sleepers of a counter, if there are any."""
     if load_acquire(word + 4) != 0:
         _futex(word, _WAKE, _EVERYBODY, 0)
 
 
 @kernel
 def publish(word, target, peers):
-    """Arrive at round ``target``; the last of ``peers`` units publishes it, here and to the other nodes."""
+    """Arrive at round ``target``; the last of ``peers`` units publishes it, on this node and to the other nodes."""
     if _arrive(word, target, peers):
         line = integers(word, LINE // 8)
         if line[BELL] != 0:
@@ -124,14 +124,14 @@ def publish(word, target, peers):
 
 @kernel
 def announce(word, peers):
-    """Count a publication that nobody waits for: the word grows by 1 for every ``peers`` of them."""
+    """Count a publication that no process waits for: the word grows by 1 for every ``peers`` of them."""
     if (_add_64(word + 8, 1) + 1) % peers == 0:
         _add_32(word, 1)
 
 
 @kernel
 def wake(word):
-    """Wake all who sleep on a counter, so that they look at the control line."""
+    """Wake all sleepers of a counter, so that they check the control line."""
     _futex(word, _WAKE, _EVERYBODY, 0)
 
 
@@ -148,12 +148,12 @@ def sleep_while(word, seen, nanoseconds):
 def wait(word, target, control, step, naps):
     """Wait until ``word`` has published ``target``: yield the processor a few times, then sleep.
 
-    The control line says when to give up: its first uint32 is not 0 once the run is aborted, its second is the number
-    of the step before which the run pauses.
+    The control line determines when to give up: its first uint32 is not 0 once the run is aborted, its second is the
+    number of the step before which the run pauses.
 
     Args:
         step: the step that the waiter would begin, or -1 if it is within one and must finish it.
-        naps: how often to sleep before giving up with ``TIMED_OUT``; -1 for ever.
+        naps: how often to sleep before giving up with ``TIMED_OUT``; -1 for no limit.
 
     Returns:
         ``READY``, ``ENDED`` (the run pauses before ``step``), ``ABORTED`` or ``TIMED_OUT``.

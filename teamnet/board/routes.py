@@ -1,4 +1,4 @@
-"""What travels between the boards of several nodes: the slots that a node writes and another reads, and no others."""
+"""Routes between the boards of several nodes: only slots that one node writes and another reads are sent."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Columns = tuple[int, int]
 
 
 class Piece(NamedTuple):
-    """Some bytes of a slot: where they lie in its first buffer, how many, and its buffers, ``stride`` bytes apart.
+    """Bytes of a slot: their offset on the board in its first buffer, their number, and its buffers, ``stride`` apart.
 
-    ``dtype`` is that in which they travel, a place in :data:`teamnet.kernels.constants.DTYPES`.
+    ``dtype`` is their message dtype, an index in :data:`teamnet.kernels.constants.DTYPES`; ``stride`` is in bytes.
     """
 
     offset: int
@@ -29,21 +29,21 @@ class Piece(NamedTuple):
 
     @property
     def packed(self) -> int:
-        """Bytes that travel."""
+        """Bytes that are sent."""
         return packed_size(self.size // NUMBER_BYTES, self.dtype)
 
 
 @dataclass(frozen=True)
 class Route:
-    """One slot's way from a node to another.
+    """The route of one slot from one node to another.
 
     Args:
-        slot: which.
-        source: offset of the counter that says at the source that the slot is complete, as far as it is written there.
+        slot: its key.
+        source: offset of the counter that shows at the source that the part of the slot written there is complete.
         target: offset of the counter of the whole slot at the target.
         arrivals: nodes that arrive at the target's counter.
-        every: publications of which one travels.
-        pieces: the bytes.
+        every: publications of which one is sent.
+        pieces: the bytes that are sent.
     """
 
     slot: Key
@@ -55,12 +55,12 @@ class Route:
 
     @property
     def size(self) -> int:
-        """Bytes of one publication, as they travel."""
+        """Bytes of one publication, as they are sent."""
         return sum(piece.packed for piece in self.pieces)
 
 
 class Routes:
-    """Which slots travel between nodes when units are spread over them; node 0 has the coordinator.
+    """The slots that are sent between nodes when units are placed on several; node 0 has the coordinator.
 
     Args:
         flow: the dataflow of the run.
@@ -98,7 +98,7 @@ class Routes:
         return {node for group in self.flow.readers(slot.key) for node in self._groups[group]}
 
     def between(self, board: Board, source: int, target: int) -> list[Route]:
-        """The routes from one node to another; any node's board will do, as all are laid out alike."""
+        """The routes from one node to another; ``board`` can be any node's, as all have the same layout."""
         if source == target:
             return []
         return [
@@ -112,31 +112,31 @@ class Routes:
         ]
 
     def connect(self, board: Board, node: int) -> None:
-        """Write into the counters of a node's board where a new publication goes from there."""
+        """Write into the counters of a node's board where each new publication is sent."""
         for slot in self.flow.published():
             if node not in self.writers(slot):
                 continue
-            readers, here = self.readers(slot), board.counter(slot.key, part=self._has_parts(slot))
+            readers, counter = self.readers(slot), board.counter(slot.key, part=self._has_parts(slot))
             line = board.line(slot.key, part=self._has_parts(slot))
             if readers - {node}:
-                line[BELL] = board.doorbell - here
+                line[BELL] = board.doorbell - counter
             if self._has_parts(slot) and node in readers:
-                line[WHOLE] = board.counter(slot.key) - here
+                line[WHOLE] = board.counter(slot.key) - counter
                 line[NODES], line[EVERY] = len(self.writers(slot)), self.flow.travelling(slot.key)
 
     def _has_parts(self, slot: Slot) -> bool:
         return len(self.writers(slot)) > 1
 
     def _pieces(self, board: Board, slot: Slot, source: int, target: int) -> Iterator[Piece]:
-        """What a reader at the target takes of a publication, and of the slots that it carries."""
+        """The pieces of a publication, and of the slots that it carries, that readers at the target use."""
         groups = [group for group in self.flow.readers(slot.key) if target in self._groups[group]]
         needed = {key for group in groups for key in self.flow.taken(slot.key, group)}
-        for its in (slot, *self.flow.carried_with(slot)):
-            if its.key in needed:
-                yield from self._columns(board, its, source if its.writer == slot.writer else 0)
+        for part in (slot, *self.flow.carried_with(slot)):
+            if part.key in needed:
+                yield from self._columns(board, part, source if part.writer == slot.writer else 0)
 
     def packed_bytes(self, slot: Slot, node: int) -> int:
-        """Bytes of what a node's units publish in a slot at once, with what goes along that anybody takes."""
+        """Bytes of one publication of a node's units in a slot, with the carried slots that any reader uses."""
         groups = self.flow.readers(slot.key)
         needed = {key for group in groups for key in self.flow.taken(slot.key, group)}
         return sum(
@@ -146,7 +146,7 @@ class Routes:
         )
 
     def _runs(self, slot: Slot, node: int) -> Iterator[tuple[int, int]]:
-        """Where runs of numbers that a node writes begin in a buffer of a slot, and how many numbers they have."""
+        """The start and the length of each run of numbers that a node writes in a buffer of a slot."""
         for begin, end in self.columns(slot, node):
             if (begin, end) == (0, slot.size):
                 yield 0, slot.numbers
@@ -162,7 +162,7 @@ class Routes:
     def columns(self, slot: Slot, node: int) -> list[Columns]:
         """The columns of a slot that the units of a node write.
 
-        Neighbouring units are one run of columns, unless each has a scale of its own.
+        Adjacent units form one run of columns, unless each has a scale of its own.
         """
         if not slot.split:
             return [(0, slot.size)]

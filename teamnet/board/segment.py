@@ -14,13 +14,13 @@ FOLDER = Path("/dev/shm")
 
 
 def create_segment(size: int) -> int:
-    """Make a segment of ``size`` zero bytes; returns the handle by which this process holds it.
+    """Make a segment of ``size`` zero bytes; returns this process's file descriptor of it.
 
-    It has no name from the very start: the memory lives exactly as long as the processes that use it, and a run that
-    is killed at whatever moment leaves nothing behind.
+    It never has a name: the memory exists exactly as long as the processes that use it, and a run that is killed at
+    any moment leaves nothing behind.
 
     Raises:
-        ResourceError: shared memory has too little room, or this process may not use it.
+        ResourceError: shared memory has too little free space, or this process may not use it.
     """
     try:
         system = os.statvfs(FOLDER)
@@ -46,7 +46,7 @@ def _no_room(size: int, found: str) -> ResourceError:
 
 
 def path_of(handle: int) -> Path:
-    """Where other processes of this user on this machine find a segment, as long as this process holds it."""
+    """The path by which other processes of this user on this machine map a segment, while this process holds it."""
     return Path(f"/proc/{os.getpid()}/fd/{handle}")
 
 
@@ -63,12 +63,12 @@ def private_memory(size: int) -> np.ndarray:
     """``size`` zero bytes, uint8, aligned as a segment is.
 
     Raises:
-        ResourceError: the process may not have as much, as under ``ulimit -v``.
+        ResourceError: the process may not allocate as much, as under ``ulimit -v``.
     """
     try:
         return np.frombuffer(mmap.mmap(-1, size), np.uint8)
     except OSError as error:
         raise ResourceError(
             "memory", expected=f"{size} bytes for the board", found=str(error),
-            remedy="Use smaller layers or fewer environments, or raise the limit of memory.",
+            remedy="Use smaller layers or fewer environments, or raise the memory limit.",
         ) from None

@@ -22,7 +22,7 @@ def check(arguments: list[str]) -> int:
             settings: values of the rule's settings that are not the usual ones, NAME=VALUE.
         """
         from teamnet.rules.loading import find_rule, with_settings
-        from teamnet.study.check.checks import CheckFailed
+        from teamnet.study.check.bench import CheckFailed
 
         values = tuple(_pair(text) for text in settings)
         checked, failures = with_settings(find_rule(rule)(), values), 0

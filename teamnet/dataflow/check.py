@@ -1,4 +1,4 @@
-"""What a dataflow must satisfy before anything is started."""
+"""Checks of a dataflow before anything is started."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from teamnet.dataflow.slots import Group, Key, Read, Step, Write
 from teamnet.errors import SpecError, nearest
 
 _STEPS = 3
-"""Environment steps in a row, within which a buffer that is written too early would be."""
+"""Consecutive environment steps that are checked: a buffer that is overwritten too early is so within them."""
 
 
 def check_flow(flow: Dataflow) -> None:
-    """Refuse a dataflow that cannot be carried out.
+    """Reject a dataflow that cannot be executed.
 
     Raises:
-        SpecError: a step reads what nobody publishes, or waits for ever, or a publication may be overwritten before
-            all have read it; with the line of the rule's file.
+        SpecError: a step reads what no unit publishes, or waits forever, or a publication may be overwritten before
+            all readers have read it; with the line of the rule's file.
     """
     for group, steps in flow.steps.items():
         for step in steps:
@@ -35,23 +35,23 @@ def _check_read(flow: Dataflow, group: Group, step: Step, read: Read) -> None:
         if key not in flow.slots:
             kinds = {slot.kind for slot in flow.slots.values()}
             raise SpecError(
-                step.where, expected=f"a slot for {group[0]} layer {group[1]} to read", found=f"{name}, which is none",
-                remedy=nearest(kind, kinds),
+                step.where, expected=f"a slot for {group[0]} layer {group[1]} to read",
+                found=f"{name}, which does not exist", remedy=nearest(kind, kinds),
             )
         if number >= flow.rounds(key):
             raise SpecError(
                 step.where, expected=f"a publication of {name} from 0 to {flow.rounds(key) - 1}", found=str(number),
-                remedy="Let some step publish it, or read another one.",
+                remedy="Let a step publish it, or read another publication.",
             )
 
 
 def _check_buffers(flow: Dataflow) -> None:
-    """Before a buffer is written again, all that read it must be past that: by a chain of publications and reads."""
+    """Check that a chain of publications and reads puts all reads of a buffer before its next write."""
     graph = _Graph(flow)
     for slot in flow.published():
         for writer, write in graph.writes(slot.key):
             for reader, later in graph.overwriting(slot.key, write.number, slot.buffers):
-                alone = reader[0] == slot.writer and not slot.split  # one unit, which does its steps in order
+                alone = reader[0] == slot.writer and not slot.split  # one unit, which runs its steps in order
                 if not alone and not graph.follows(reader, later):
                     step = graph.step(writer)
                     raise SpecError(
@@ -64,14 +64,14 @@ def _check_buffers(flow: Dataflow) -> None:
 
 
 Node = tuple[Group, int, int]
-"""A step of a group, by its number, in one of some environment steps in a row."""
+"""A step of a group, by its number, in one of several consecutive environment steps."""
 
 
 class _Graph:
-    """Which steps follow upon others, over some environment steps.
+    """Which steps follow others, over several environment steps.
 
-    A unit does its steps in order, and a step follows upon the publications that it reads. Only by the latter is it
-    after the steps of all units of a layer.
+    A unit runs its steps in order, and a step follows the publications that it reads. Only these reads put it after the
+    steps of all units of a layer.
     """
 
     def __init__(self, flow: Dataflow) -> None:

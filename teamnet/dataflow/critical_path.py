@@ -1,4 +1,4 @@
-"""How many exchanges follow one after another in an environment step: what a step costs when messages take long."""
+"""The number of sequential exchanges in an environment step: the cost of a step when messages are slow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What units do that run without a common tick: steps by name, which each unit does when it comes to them."""
+"""Steps of free-running units, which have no common tick: steps by name, which each unit runs at its own pace."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ FREE_STEPS = (
 )
 """Their names, in the order of their numbers.
 
-``observe`` turns to a new observation, ``find_error`` and ``send`` follow all that moves the activation or the mean:
-``act`` and, as the last of a unit's acting, ``act_last``, ``settle``, ``look``. ``learn`` comes with the TD error,
-``note`` keeps what a trace is made of, and ``accumulate`` makes it.
+``observe`` reads a new observation. ``find_error`` and ``send`` follow every step that changes the activation or the
+mean: ``act`` and, as the last step of a unit's acting, ``act_last``, ``settle``, ``look``. ``learn`` follows the TD
+error, ``note`` stores the terms of a trace, and ``accumulate`` computes it.
 """

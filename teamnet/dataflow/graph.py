@@ -1,7 +1,7 @@
-"""The dataflow of an environment step: slots, the steps of every layer and of the coordinator, and who reads what.
+"""The dataflow of an environment step: slots, the steps of every layer and of the coordinator, and the readers.
 
-It is the one place that knows. Everything else asks: memory and addresses, waiting, routes between nodes, the ledger,
-the order in one process, the transport by actor calls, the prediction and the trace.
+It is the only source of this information for all else: memory and addresses, waiting, routes between nodes, the ledger,
+the order in one process, the transport by Ray actor calls, the prediction and the trace.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from teamnet.errors import SpecError, TeamnetError, nearest
 
 Teams = Sequence[Sequence[LayerSpec]]
 GIVE, DECIDE, ENVIRONMENT = "give", "decide", "environment"
-"""The coordinator's operations: to give the observation, to find the TD error, and to step the environment."""
+"""The coordinator's operations: publish the observation, compute the TD error, and step the environment."""
 _OUTPUT = SlotSpec("activation", edge="action", exact=True)
 _VALUE = SlotSpec("value", 1, "action", exact=True, carried_by="activation", buffers=1)
 
@@ -29,7 +29,7 @@ class Dataflow:
 
     Args:
         teams: the layers of every team, from the observation upwards.
-        free_running: whether units do their steps without a common tick: every slot then has the newest values, and
+        free_running: whether units run their steps without a common tick: every slot then has the newest values, and
             the steps are those of :data:`teamnet.dataflow.free.FREE_STEPS`.
 
     Attributes:
@@ -43,7 +43,9 @@ class Dataflow:
 
     def __init__(self, teams: Teams, *, free_running: bool = False) -> None:
         self.teams, self._free_running = teams, free_running
-        self.layers: dict[Group, LayerSpec] = {(its.team, its.number): its for team in teams for its in team}
+        self.layers: dict[Group, LayerSpec] = {
+            (layer.team, layer.number): layer for team in teams for layer in team
+        }
         drafts = {
             group: _asked(layer, layer.rule.free_steps if free_running else layer.rule.steps)
             for group, layer in self.layers.items()
@@ -51,7 +53,7 @@ class Dataflow:
         self.slots = {slot.key: slot for slot in (*_coordinators_slots(teams, drafts), *self._layers_slots())}
         self._rounds: Counter[Key] = Counter()
         self.steps: dict[Group, tuple[Step, ...]] = {
-            group: tuple(self._numbered(group, draft) for draft in its) for group, its in drafts.items()
+            group: tuple(self._numbered(group, draft) for draft in declared) for group, declared in drafts.items()
         }
         self.steps = {COORDINATOR: tuple(self._coordinate()), **self.steps}
         self._awaiting: dict[Key, dict[Group, set[int]]] = {key: {} for key in self.slots}
@@ -67,11 +69,11 @@ class Dataflow:
                 specs.append(_VALUE)
             specs += _asked(layer, layer.rule.slots)
             for spec in specs:
-                along = tuple(_key(layer, its.kind) for its in specs if its.carried_by == spec.kind)
+                carried = tuple(_key(layer, part.kind) for part in specs if part.carried_by == spec.kind)
                 yield Slot(
                     spec.kind, layer.team, layer.number, layer.rows, layer.size if spec.size is None else spec.size,
                     split=spec.size is None, edge=spec.edge or spec.kind, channel=_channel(layer, spec),
-                    carries=(*spec.carries, *along), carried=bool(spec.carried_by),
+                    carries=(*spec.carries, *carried), carried=bool(spec.carried_by),
                     buffers=spec.buffers if layer.is_last and spec.kind == "activation" else self._buffers(spec),
                 )
 
@@ -79,12 +81,12 @@ class Dataflow:
         return 1 if self._free_running else spec.buffers
 
     def _numbered(self, group: Group, draft: Draft) -> Step:
-        """A step with its publications counted; slots that only go along with another are written with it."""
+        """A step with its publications numbered; carried slots are written with the slot that carries them."""
         writes = []
         for kind, puts, publishes in draft.writes:
             slot = self._own_slot(group, kind, draft)
-            along = (key for key in slot.carries if key in self.slots and self.slots[key].carried)
-            for key in (*(key for key in along if key[1:] == slot.writer), slot.key):
+            carried = (key for key in slot.carries if key in self.slots and self.slots[key].carried)
+            for key in (*(key for key in carried if key[1:] == slot.writer), slot.key):
                 number = 0 if self._free_running else self._rounds[key]
                 writes.append(Write(key, number, puts, publishes))
                 self._rounds[key] = number + publishes
@@ -100,9 +102,9 @@ class Dataflow:
         return self.slots[kind, *group]
 
     def _coordinate(self) -> Iterator[Step]:
-        """Give the observation, wait for every output, find the TD error, step the environment.
+        """Publish the observation, wait for every output, compute the TD error, step the environment.
 
-        In a task of one step the reward is the signal, so that the environment comes first.
+        In a single-step task the reward is the signal, so that the environment is stepped first.
         """
         given, signals = (
             tuple(Write(key, 0) for key in keys if key in self.slots)
@@ -113,7 +115,7 @@ class Dataflow:
         for team in self.teams:
             key = _key(team[-1], "activation")
             last = self._rounds[key] - 1
-            outputs += [Read(key, last), *(Read(its, 0, (key, last)) for its in self.slots[key].carries)]
+            outputs += [Read(key, last), *(Read(carried, 0, (key, last)) for carried in self.slots[key].carries)]
         self._rounds.update(write.slot for write in (*given, *signals))
         if self.teams[0][0].single_step:
             yield from (give, Step(ENVIRONMENT, tuple(outputs)), Step(DECIDE, (), signals))
@@ -138,14 +140,14 @@ class Dataflow:
         return self._rounds[key]
 
     def readers(self, key: Key) -> list[Group]:
-        """Who waits for publications of a slot."""
+        """The groups that wait for publications of a slot."""
         return list(self._awaiting[key])
 
     def travelling(self, key: Key) -> int:
-        """Of how many publications of a slot one is sent to other nodes: of all where only the last is ever read."""
-        read = set().union(*self._awaiting[key].values())
+        """Publications of a slot per one sent to other nodes: all in a step if only the last is ever read, else 1."""
+        numbers = set().union(*self._awaiting[key].values())
         rounds = self._rounds[key]
-        return rounds if read == {rounds - 1} else 1
+        return rounds if numbers == {rounds - 1} else 1
 
     def published(self) -> list[Slot]:
         """Slots that are published by themselves; those that never are in a step are left out."""
@@ -156,17 +158,17 @@ class Dataflow:
         return [slot for slot in self.slots.values() if slot.writer == group]
 
     def carried_with(self, slot: Slot) -> list[Slot]:
-        """The slots whose numbers go along with a publication."""
+        """The slots that publications of a slot carry."""
         return [self.slots[key] for key in slot.carries if key in self.slots]
 
     def taken(self, key: Key, group: Group) -> set[Key]:
-        """What a reader takes of the publications of a slot that it waits for: the slot, and slots that it carries."""
+        """What a reader uses of the publications of a slot that it waits for: the slot, and slots that it carries."""
         reads = [read for step in self.steps[group] for read in step.parts]
         return {read.slot for read in reads if read.awaited[0] == key}
 
 
 def _asked(layer: LayerSpec, method: Callable[[LayerSpec], Iterable[Any]]) -> list[Any]:
-    """What a rule says of a layer.
+    """The result of a rule's method for a layer.
 
     Raises:
         SpecError: the rule raised something; with the line of its file.
@@ -197,17 +199,17 @@ def _channel(layer: LayerSpec, spec: SlotSpec) -> Channel:
 
 
 def _coordinators_slots(teams: Teams, drafts: dict[Group, list[Draft]]) -> Iterator[Slot]:
-    """The observation and the TD error, and the masks that go along where somebody reads them."""
+    """The observation and the TD error, and the masks that they carry where a step reads them."""
     first = teams[0][0]
     reads = (read for steps in drafts.values() for draft in steps for read in draft.reads if read)
-    read = {part.slot for its in reads for part in its.parts}
+    slots = {part.slot for read in reads for part in read.parts}
     slot = Slot("observation", "", 0, first.rows, first.fan_in, edge="observation")
-    if EPISODE_MASK in read:
+    if EPISODE_MASK in slots:
         yield Slot("episode_mask", "", 0, first.rows, 1, edge="control", carried=True)
         slot = replace(slot, carries=(EPISODE_MASK,))
     yield slot
     slot = Slot("td_error", "", 0, first.rows, 1, edge="td_error", buffers=1)
-    if TRACE_MASK in read:
+    if TRACE_MASK in slots:
         yield Slot("trace_mask", "", 0, first.rows, 1, edge="td_error", carried=True, buffers=1)
         slot = replace(slot, carries=(TRACE_MASK,))
     yield slot

@@ -1,4 +1,4 @@
-"""What the units of one layer are told about themselves and about the synapses that leave them."""
+"""Settings of the units of one layer and of the synapses that leave them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rate:
-    """A learning rate that goes linearly from ``start`` to ``end`` over the first ``steps`` environment steps."""
+    """A learning rate that changes linearly from ``start`` to ``end`` over the first ``steps`` environment steps."""
 
     start: float
     end: float
@@ -45,19 +45,19 @@ class LayerRule(Protocol):
     """How the units of a layer learn; see :class:`teamnet.rules.rule.Rule`."""
 
     def slots(self, layer: LayerSpec) -> Iterable[SlotSpec]:
-        """The slots that the units write beside their activations."""
+        """The slots that the units write besides their activations."""
         ...
 
     def steps(self, layer: LayerSpec) -> Iterable[Draft]:
-        """What the units do in an environment step."""
+        """The steps of the units in an environment step."""
         ...
 
     def free_steps(self, layer: LayerSpec) -> Iterable[Draft]:
-        """What the units do where they run without a common tick."""
+        """The steps of the units if they run without a common tick."""
         ...
 
     def arrays(self) -> Mapping[str, Any]:
-        """The private arrays that operations know, beside those that every unit has, by name."""
+        """The private arrays that operations use, besides those that every unit has, by name."""
         ...
 
     def state(self) -> Mapping[str, Any]:
@@ -65,7 +65,7 @@ class LayerRule(Protocol):
         ...
 
     def draws(self, layer: LayerSpec) -> int:
-        """Samples that a unit takes in an environment step."""
+        """Samples that a unit draws in an environment step."""
         ...
 
     def mirrors(self, layer: LayerSpec) -> bool:
@@ -87,18 +87,18 @@ class LayerRule(Protocol):
 
     @property
     def outgoing(self) -> str:
-        """What stands for the weights above: a ``mirror`` of them, weights of the unit's ``own``, or ``fixed`` ones."""
+        """The outgoing weights: a ``mirror`` of the weights above, weights of the unit's ``own``, or ``fixed`` ones."""
         ...
 
     @property
     def weight_decay(self) -> float:
-        """The share of every synapse between two layers that each update forgets."""
+        """The share by which each update decays every synapse between two layers."""
         ...
 
 
 @dataclass(frozen=True)
 class LayerSpec:
-    """One layer of one team, with everything that its units need to know.
+    """One layer of one team, with all settings of its units.
 
     Args:
         team: name of the team, ``"actor"`` or ``"critic"``.
@@ -112,14 +112,14 @@ class LayerSpec:
         temperature: of other units.
         trace_decay: discount times lambda.
         rate: learning rate of the incoming synapses.
-        gated: whether the team is a critic, whose errors pass its output's gate.
+        gated: whether the team is a critic, whose errors are multiplied by its output's gate.
         single_step: whether episodes have one step, so that units learn at once and keep no trace.
         rows: parallel environments.
         rule: how the layer learns, with its settings.
-        exploring: share of the hidden units that explore in a step; the others take their mean.
-        wire: dtype of messages between layers.
-        error_feedback: whether what rounding leaves out of a message is added to the next one.
-        tolerance: threshold below which numbers are not sent again, as a share of the activation's standard deviation.
+        exploring: exploration probability of hidden units in a step; units that do not explore take their mean.
+        wire: message dtype between layers.
+        error_feedback: whether the rounding residual of a message is added to the next one.
+        tolerance: send threshold, as a share of the activation's standard deviation; smaller changes are not sent.
         sources: the layers whose activations it reads, in the order of its inputs; 0 is the observation. The layer
             below if left out; see :func:`linked`, as for the others.
         readers: the layers that read its activations.
@@ -167,7 +167,7 @@ class LayerSpec:
 
     @property
     def deviation(self) -> float:
-        """What activations are measured in: the standard deviation of Gaussian units, the temperature of others."""
+        """The scale of activations: the standard deviation of Gaussian units, the temperature of others."""
         return math.sqrt(self.variance) if self.family == "gaussian" else self.temperature
 
     @property
@@ -196,8 +196,8 @@ def linked(observation: int, layers: Sequence[LayerSpec]) -> list[LayerSpec]:
             first += sizes[source]
         found.append(replace(layer, fan_in=fan_in))
     return [
-        replace(layer, readers=tuple(its), fan_out=sum(reader.size for reader in its))
-        for layer, its in zip(found, readers.values(), strict=True)
+        replace(layer, readers=tuple(above), fan_out=sum(reader.size for reader in above))
+        for layer, above in zip(found, readers.values(), strict=True)
     ]
 
 
@@ -217,5 +217,5 @@ class UnitSpec:
 
     @property
     def name(self) -> str:
-        """How messages call the unit, for instance ``critic layer 2 neurons 0-31``."""
+        """The unit's name in messages, for instance ``critic layer 2 neurons 0-31``."""
         return f"{self.layer.team} layer {self.layer.number} neurons {self.start}-{self.stop - 1}"

@@ -1,4 +1,4 @@
-"""The order of an environment step, for executors that call units: what can be done at once, wave by wave."""
+"""The order of an environment step, for executors that call units: the steps that can run at once, wave by wave."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def order_of_step(flow: Dataflow, units: Sequence[UnitSpec]) -> tuple[list[Wave]
     """The waves of acting, after which every output is published, and the waves of the rest of the step.
 
     Raises:
-        SpecError: the steps of some layers wait for each other for ever.
+        SpecError: the steps of some layers wait for each other forever.
     """
     members: dict[Group, list[int]] = {}
     for number, unit in enumerate(units):
@@ -48,9 +48,9 @@ def waves(flow: Dataflow) -> tuple[list[list[tuple[Group, int]]], list[list[tupl
     """
     published: Counter[Key] = Counter()
     place = dict.fromkeys(flow.layers, 0)
-    give, *others = flow.steps[COORDINATOR]
-    outputs = [its for step in others for its in step.awaited]
-    signals = next(step for step in others if step.operation == DECIDE)
+    give, *later = flow.steps[COORDINATOR]
+    outputs = [awaited for step in later for awaited in step.awaited]
+    signals = next(step for step in later if step.operation == DECIDE)
 
     def publish(step: Step) -> None:
         published.update(write.slot for write in step.published)
@@ -88,6 +88,6 @@ def _never_ready(flow: Dataflow, place: dict[Group, int], published: Counter[Key
             waiting.append(f"{steps[at].operation!r} of {team} layer {number} waits for {', '.join(missing)}")
             where = where or steps[at].where
     return SpecError(
-        where, expected="an order in which all steps can be done", found="; ".join(waiting),
-        remedy="Let a step read only what is published before it, or have something published earlier.",
+        where, expected="an order in which all steps can run", found="; ".join(waiting),
+        remedy="Let a step read only what is published before it, or publish something earlier.",
     )

@@ -1,4 +1,4 @@
-"""What a rule refers to when it says what a layer's units read and publish."""
+"""Reads, slots and steps, by which a rule declares what a layer's units read and publish."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ TD_ERROR: Key = ("td_error", "", 0)
 TRACE_MASK: Key = ("trace_mask", "", 0)
 
 td_error = Read(TD_ERROR)
-"""The TD error ``(rows, 1)``; in a task of one step the reward."""
+"""The TD error ``(rows, 1)``; in a single-step task the reward."""
 trace_mask = Read(TRACE_MASK, via=(TD_ERROR, 0))
-"""``(rows, 1)``: 0.0 where an episode has just begun, so that traces start anew; it comes with the TD error."""
+"""``(rows, 1)``: 0.0 where an episode has just begun, so that traces are reset; the TD error carries it."""
 episode_mask = Read(EPISODE_MASK, via=(OBSERVATION, 0))
-"""The same at the beginning of a step; it comes with the observation."""
+"""The same at the beginning of a step; the observation carries it."""
 
 
 class SlotSpec(NamedTuple):
@@ -30,9 +30,9 @@ class SlotSpec(NamedTuple):
         size: numbers of a row; ``None`` for one for each neuron, of which each unit writes its own.
         edge: the kind of edge that the ledger counts it as; its own name if left out.
         exact: whether its numbers are sent as they are, whatever the message dtype.
-        scale: what the send threshold is multiplied with, or 0 if all numbers are always sent.
-        carries: slots whose numbers go along with every publication.
-        carried_by: the kind of the slot of the same layer whose publications it goes along with.
+        scale: factor of the send threshold, or 0 if all numbers are always sent.
+        carries: slots that every publication carries.
+        carried_by: the kind of the slot of the same layer whose publications carry it.
         buffers: publications of which the memory holds the newest.
     """
 
@@ -47,7 +47,7 @@ class SlotSpec(NamedTuple):
 
 
 class Target(NamedTuple):
-    """A slot that a step writes: it ``puts`` the numbers there, ``publishes`` what was put, or both."""
+    """A slot that a step writes: it ``puts`` the numbers there, ``publishes`` them, or both."""
 
     kind: str
     puts: bool = True
@@ -55,7 +55,7 @@ class Target(NamedTuple):
 
 
 class Draft(NamedTuple):
-    """A step as a rule declares it: publications are counted when the graph is made."""
+    """A step as a rule declares it: publications are numbered when the graph is built."""
 
     operation: str
     reads: tuple[Read | None, ...]
@@ -68,19 +68,19 @@ def step(operation: str, reads: Iterable[Read | None] = (), writes: Iterable[str
 
     Args:
         operation: its name in the rule.
-        reads: what its parameters after the unit are; ``None`` for an array without elements.
+        reads: the arrays of its parameters after the unit; ``None`` for an array without elements.
         writes: kinds of the layer's own slots that are published afterwards.
     """
     caller = sys._getframe(1)
     where = f"{caller.f_code.co_filename}:{caller.f_lineno}"
-    targets = tuple(Target(its) if isinstance(its, str) else its for its in writes)
+    targets = tuple(Target(write) if isinstance(write, str) else write for write in writes)
     return Draft(operation, tuple(reads), targets, where)
 
 
 def inputs(layer: LayerSpec, number: int = 0) -> Read:
     """Publication ``number`` of the activations below, or the observation, of which there is one.
 
-    ``(rows, fan_in)``: of a layer with several layers below it, their columns side by side.
+    ``(rows, fan_in)``: of a layer with several layers below it, their columns concatenated.
     """
     return _joined(
         Read(("activation", layer.team, source), number) if source else Read(OBSERVATION) for source in layer.sources
@@ -90,7 +90,7 @@ def inputs(layer: LayerSpec, number: int = 0) -> Read:
 def above(layer: LayerSpec, kind: str, number: int = 0) -> Read | None:
     """Publication ``number`` of a slot of the layer above; ``None`` for the output layer.
 
-    Of a layer that several read, their columns side by side: of a slot with a number for each neuron ``(rows,
+    Of a layer that several read, their columns concatenated: of a slot with a number for each neuron ``(rows,
     fan_out)``.
     """
     reads = [Read((kind, layer.team, reader.number), number) for reader in layer.readers]
@@ -98,8 +98,8 @@ def above(layer: LayerSpec, kind: str, number: int = 0) -> Read | None:
 
 
 def _joined(reads: Iterable[Read]) -> Read:
-    first, *others = reads
-    return first._replace(beside=tuple(others))
+    first, *following = reads
+    return first._replace(beside=tuple(following))
 
 
 def top(layer: LayerSpec, kind: str, number: int = 0) -> Read:
@@ -113,10 +113,10 @@ def own(layer: LayerSpec, kind: str, number: int = 0) -> Read:
 
 
 def carried(read: Read, by: Read) -> Read:
-    """The same numbers, that come along with a publication of another slot."""
+    """The same numbers, carried by a publication of another slot."""
     return read._replace(via=(by.slot, by.number))
 
 
 def carried_beside(kind: str, by: Read) -> Read:
-    """The slots of a kind of the same layers, that come along with the publications of a read."""
+    """The slots of a kind of the same layers, carried by the publications of a read."""
     return _joined(carried(Read((kind, *part.slot[1:])), part) for part in by.parts)

@@ -18,9 +18,9 @@ class Channel:
 
     Args:
         dtype: ``float64``, ``float32``, ``bfloat16``, or ``int8`` with a scale for each message.
-        error_feedback: whether what rounding leaves out of a message is added to the next one of the same step.
-        threshold: a number is not sent again, and stays what it was, where it has moved by no more than this since the
-            publication before; negative to send all.
+        error_feedback: whether the rounding residual of a message is added to the next one of the same step.
+        threshold: send threshold: a number is not sent again, and keeps its last value, where it has changed by no more
+            than this since the last publication; negative to send all.
     """
 
     dtype: str = "float64"
@@ -29,7 +29,7 @@ class Channel:
 
 
 EXACT = Channel()
-"""Every number as it is."""
+"""Every number unchanged."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Slot:
         split: whether each unit writes the columns of its own neurons; otherwise one writer writes all.
         edge: the kind of edge that the ledger counts it as.
         channel: how it is encoded.
-        carries: slots whose numbers go along with every publication of this one, so that a message has both.
+        carries: slots that every publication of this one carries, so that a message has both.
         carried: whether it is never published by itself.
         buffers: publications of which the memory holds the newest.
     """
@@ -68,20 +68,20 @@ class Slot:
 
     @property
     def writer(self) -> Group:
-        """Who writes it."""
+        """The group that writes it."""
         return self.team, self.layer
 
     @property
     def numbers(self) -> int:
-        """Of one publication."""
+        """Numbers in one publication."""
         return self.rows * self.size
 
 
 class Read(NamedTuple):
-    """One publication of a slot that a step needs, or several side by side.
+    """One publication of a slot that a step needs, or several concatenated.
 
     Args:
-        slot: which.
+        slot: its key.
         number: of the publication within the environment step, from 0.
         via: the slot and the publication that carry it; ``None`` if it is published by itself.
         beside: publications whose columns follow, for a layer that has several layers below it or above it.
@@ -107,10 +107,10 @@ class Write(NamedTuple):
     """A publication of a slot that a step makes.
 
     Args:
-        slot: which.
+        slot: its key.
         number: of the publication within the environment step, from 0.
         puts: whether the step writes the numbers.
-        publishes: whether it counts the publication, so that others may read it.
+        publishes: whether it counts the publication, so that other units may read it.
     """
 
     slot: Key
@@ -124,9 +124,9 @@ class Step(NamedTuple):
 
     Args:
         operation: its name among those of the rule.
-        reads: what it is given, in the order of its parameters; ``None`` where there is nothing.
+        reads: its inputs, in the order of its parameters; ``None`` where there is none.
         writes: what it publishes.
-        where: the line of the rule's file that says so.
+        where: the line of the rule's file that declares it.
     """
 
     operation: str

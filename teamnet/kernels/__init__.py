@@ -1,1 +1,1 @@
-"""Compiled arithmetic and the learning rule: plain functions of arrays that know of no actor and no board."""
+"""Compiled arithmetic and the learning rule: plain functions of arrays, independent of actors and of the board."""

@@ -1,8 +1,8 @@
 """Sums of products in one fixed order, whatever block of a layer they are computed for.
 
 ``out[r, j] += sum_i inputs[r, i] * weights[i, j]`` is a chain of fused multiply-adds over ``i`` in rising order, for
-each ``(r, j)`` by itself. Tiles of several rows and columns run side by side in vector registers, which changes the
-speed and no bit: a layer computed whole, in blocks or neuron by neuron gives the same numbers.
+each ``(r, j)`` by itself. Tiles of several rows and columns are computed in parallel in vector registers, which changes
+the speed but no bit: a layer computed whole, in blocks or neuron by neuron gives the same numbers.
 """
 
 from __future__ import annotations

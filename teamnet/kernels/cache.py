@@ -1,6 +1,6 @@
 """Object code on disk: compiled once for a version of the sources, of Numba and of the processor.
 
-A file that is damaged or cannot be read is compiled anew; a folder that is full or read-only is passed over.
+A file that is damaged or cannot be read is compiled again; a folder that is full or read-only is skipped.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from teamnet.errors import ResourceError
 _PACKAGE = Path(__file__).resolve().parent.parent
 _COMPILED_FOLDERS = ("kernels", "dataflow", "units", "board", "team")
 _MARKS = b"teamnet.kernels.compile", b"teamnet.kernels.view", b"\nFREE_STEPS = "
-"""What a module that is compiled, that lays out a record for one, or that numbers its steps, has in its source."""
+"""Text in the source of each module that is compiled, defines a record for compiled code, or numbers its steps."""
 _DIGEST_BYTES = 32
 _LOG = logging.getLogger("teamnet")
 
@@ -33,10 +33,10 @@ C_FUNCTIONS = {
     **{name: name for name in (
         "memset", "memcpy", "memmove", "sched_yield", "syscall", "nanosleep", "clock_gettime", "send", "recv",
     )},
-    "NRT_MemInfo_call_dtor": "abort",  # Numba's end of an array's memory: named in the code, reached by no kernel
+    "NRT_MemInfo_call_dtor": "abort",  # Numba's release of an array: named in the code, called by no kernel
 }
-"""What the object code may call, and the C function that stands for it. LLVM leaves every call of a file without an
-address if it cannot find one of them."""
+"""The symbols that object code may call, and the C function of each. If LLVM cannot find one of them, it resolves no
+call of the file."""
 
 
 class Code(NamedTuple):
@@ -50,29 +50,29 @@ class Code(NamedTuple):
 def cache_folder() -> Path:
     """The first folder for object code that can be written to.
 
-    It lies in ``$TEAMNET_CACHE``, else in the user's cache folder, else in the temporary folder in one of the user.
+    It is in ``$TEAMNET_CACHE``, else in the user's cache folder, else in a folder of the user in the temporary folder.
 
     Raises:
         ResourceError: there is none.
     """
     for folder in filter(_writable, _folders()):
         return folder
-    raise _no_room("neither can be written to")
+    raise _no_room("neither is writable")
 
 
 def object_code(name: str, compiled: Callable[[], Code]) -> Code:
-    """The object code called ``name`` from the cache; if it is not there, ``compiled`` makes it and it is kept.
+    """The object code called ``name`` from the cache; if it is missing, ``compiled`` produces it and it is cached.
 
     Raises:
-        ResourceError: it can be kept nowhere, so that every process would compile it.
+        ResourceError: it cannot be cached, so that every process would compile it.
     """
     for folder in _folders():
         if code := _read(folder / name):
             return code
-    cache_folder()  # it is refused before the seconds that compiling takes
-    _LOG.info("compiling %s, kept for later runs", re.sub(r"\.[0-9a-f]{16}$", "", name))
+    cache_folder()  # raises before the seconds that compiling takes
+    _LOG.info("compiling %s, cached for later runs", re.sub(r"\.[0-9a-f]{16}$", "", name))
     code = compiled()
-    failure: object = "neither can be written to"
+    failure: object = "neither is writable"
     for folder in filter(_writable, _folders()):
         try:
             _write(folder / name, code)
@@ -86,18 +86,18 @@ def object_code(name: str, compiled: Callable[[], Code]) -> Code:
 def _no_room(found: object) -> ResourceError:
     return ResourceError(
         "the cache of compiled code", expected="room in the user's cache folder or the temporary folder",
-        found=str(found), remedy="Name a folder that can be written to in TEAMNET_CACHE.",
+        found=str(found), remedy="Name a writable folder in TEAMNET_CACHE.",
     )
 
 
 def _folders() -> Iterator[Path]:
-    """All in which code may be; that of an image is often read-only."""
+    """All cache folders; that of a container image is often read-only."""
     key = _key()
     return (base / "teamnet" / key for base in _bases())
 
 
 def _writable(folder: Path) -> bool:
-    """Whether it can be written to; it is made if need be."""
+    """Whether a folder is writable; it is created if needed."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
@@ -111,16 +111,16 @@ def _bases() -> Iterator[Path]:
     else:
         with suppress(RuntimeError):  # a user without a home folder, as containers have
             yield Path("~/.cache").expanduser()
-    with suppress(OSError):  # no temporary folder can be written to
+    with suppress(OSError):  # no temporary folder is writable
         temporary = Path(tempfile.gettempdir()) / f"teamnet-{os.getuid()}"
         temporary.mkdir(mode=0o700, parents=True, exist_ok=True)
-        its = temporary.lstat()
-        if stat.S_ISDIR(its.st_mode) and its.st_uid == os.getuid():  # what others put there would be executed
+        status = temporary.lstat()
+        if stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid():  # files of others would be executed
             yield temporary
 
 
 def _key() -> str:
-    """A name for all that object code depends on."""
+    """A digest of all that object code depends on."""
     contents = hashlib.sha256(f"{version('numba')} {version('llvmlite')} {llvm.get_host_cpu_name()}".encode())
     contents.update(llvm.get_host_cpu_features().flatten().encode())
     for module in compiled_modules():
@@ -129,7 +129,7 @@ def _key() -> str:
 
 
 def compiled_modules() -> Iterator[Path]:
-    """All of whose sources the object code of :func:`teamnet.kernels.native.native` is made, in one order."""
+    """The modules from which :func:`teamnet.kernels.native.native` makes object code, in a fixed order."""
     for folder in _COMPILED_FOLDERS:
         for module in sorted((_PACKAGE / folder).glob("*.py")):
             source = module.read_bytes()

@@ -10,11 +10,11 @@ from teamnet.kernels.compile import machine_code
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 FAILED = -1
-"""What a call returns that ended in an exception."""
+"""The result of a call that raised an exception."""
 
 
 def _call(builder: Any, address: Any, arguments: list[Any]) -> Any:
-    """Call code as :func:`teamnet.kernels.compile.compile_object` makes it, whose result comes by an address."""
+    """Call code compiled by :func:`teamnet.kernels.compile.compile_object`, which returns its result by an address."""
     llvm = builder.llvm
     pointer = _I64.as_pointer()
     kind = ir.FunctionType(_I32, [pointer, pointer.as_pointer(), *([_I64] * len(arguments))])
@@ -26,16 +26,16 @@ def _call(builder: Any, address: Any, arguments: list[Any]) -> Any:
 
 @machine_code("void()", lambda: None)
 def compiled_once(builder: Any) -> None:
-    """Of a kernel that begins with it there is one copy in a rule's code, which others call.
+    """Mark the kernel that begins with it as not inlined: a rule's code has one copy, which other kernels call.
 
-    LLVM would put one into each operation that calls it, and compile all of them for seconds.
+    LLVM would put a copy into each operation that calls it, and take seconds to compile all of them.
     """
     builder.llvm.function.attributes.add("noinline")
 
 
 @machine_code("int64(int64, int64, int64)")
 def call_operation(builder: Any, address: Any, unit: Any, step: Any) -> Any:
-    """Do a step of a unit by the operations at an address; returns what they return."""
+    """Run a step of a unit by the operations at an address; returns their result."""
     return _call(builder, address, [unit, step])
 
 

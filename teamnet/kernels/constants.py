@@ -4,16 +4,16 @@ from __future__ import annotations
 
 FLOAT64, FLOAT32, BFLOAT16, INT8, BIT, SIGN_BIT = range(6)
 MESSAGE_DTYPES = ("float64", "float32", "bfloat16", "int8")
-"""Of messages, by choice."""
+"""Message dtypes that a user can choose."""
 DTYPES = (*MESSAGE_DTYPES, "bit", "sign")
-"""The same, and those of units that have two values: 0 and 1, or -1 and 1."""
+"""The same, and those of units with two values: 0 and 1, or -1 and 1."""
 _BITS: dict[str, int] = dict(zip(DTYPES, (64, 32, 16, 8, 1, 1), strict=True))
 NUMBER_BYTES = 8
-"""Of one number on a board."""
+"""Bytes of one number on a board."""
 
 
 def bytes_of(numbers: int, dtype: str) -> int:
-    """Bytes of so many numbers in a message; ``int8`` has a scale of 8 bytes beside them."""
+    """Bytes of ``numbers`` numbers in a message; the 8-byte scale of ``int8`` is not included."""
     return -(-numbers * _BITS[dtype] // 8)
 
 
@@ -28,20 +28,20 @@ TIMED_EVERY = 64
 LINE = 64
 """Bytes of a round counter: a cache line."""
 WHOLE, BELL, NODES, EVERY, PUBLISHED_AT = 3, 4, 5, 6, 7
-"""Places of an int64 in that line: how far away the whole slot's counter and the relay's bell are, how many nodes
-arrive at that counter, and at which rounds; and when the newest round was complete, in nanoseconds."""
+"""Indices of int64 in that line: the relative offsets of the whole slot's counter and of the relay's doorbell, how
+many nodes arrive at that counter, and at which rounds; and when the newest round was complete, in nanoseconds."""
 
 YIELDS = 4
-"""Times that a waiter yields its core before it sleeps: the compromise between a quiet machine and a busy core, for
-which docs/performance.md has the figures."""
+"""How often a waiter yields its core before it sleeps: a compromise between idle and busy machines; see the figures in
+docs/performance.md."""
 
 READY, ENDED, ABORTED, TIMED_OUT, BROKEN, LOST, GARBLED, FAILED = range(8)
 """How a wait, a run of steps or a link ended; ``BROKEN``: an activation or mean is no longer
-finite; ``FAILED``: an operation could not be done."""
+finite; ``FAILED``: an operation failed."""
 
 
 def packed_size(count: int, kind: int) -> int:
-    """Bytes of ``count`` numbers of a message dtype, in whole words of 8; ``INT8`` has one more, for the scale."""
+    """Bytes of ``count`` numbers of a message dtype, in whole 8-byte words; ``INT8`` has one more, for the scale."""
     if kind == FLOAT64:
         return 8 * count
     if kind == INT8:

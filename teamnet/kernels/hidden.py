@@ -1,8 +1,8 @@
 """Hidden functions: each is one small function of the preactivation that gives its value and its derivative.
 
-From it follow the compiled code of units, the policy, the names that a spec may have, and the help. A function, also
-one in a user's file, calls nothing but arithmetic, ``abs`` and :mod:`teamnet.kernels.functions`, so that it works on
-numbers and on NumPy arrays.
+The compiled code of units, the policy, the names that a spec accepts and the help are derived from it. A function, also
+one in a user's file, uses only arithmetic, ``abs`` and :mod:`teamnet.kernels.functions`, so that it works on numbers
+and on NumPy arrays.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def softplus(p):
 
 @kernel
 def relu(p):
-    """``max(0, p)``, with the derivative 1 at 0; what is not a number stays so and is noticed."""
+    """``max(0, p)``, with the derivative 1 at 0; NaN stays NaN and is detected."""
     return select(p <= 0.0, 0.0, p), select(p >= 0.0, 1.0, 0.0)
 
 
@@ -67,9 +67,9 @@ def leaky_relu(p):
 FUNCTIONS: Mapping[str, Kernel] = MappingProxyType({
     "softplus": softplus, "relu": relu, "linear": linear, "logistic": logistic, "tanh": tanh, "leaky-relu": leaky_relu,
 })
-"""All by name."""
+"""All hidden functions by name."""
 ALIASES: Mapping[str, str] = MappingProxyType({"sigmoid": "logistic"})
-"""Other names of some."""
+"""Other accepted names of some of them."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class UserFunction:
         return found if isinstance(found, Kernel) else kernel(found)
 
     def check(self) -> None:
-        """Refuse a function that does not give a finite value and derivative for each of some preactivations.
+        """Reject a function that does not return a finite value and derivative for each of some preactivations.
 
         Raises:
             SpecError: with the line.
@@ -109,7 +109,7 @@ class UserFunction:
         line = function.function.__code__.co_firstlineno
         try:
             value, derivative = function(p)
-            shapes = [np.broadcast_shapes(np.shape(its), p.shape) for its in (value, derivative)]
+            shapes = [np.broadcast_shapes(np.shape(result), p.shape) for result in (value, derivative)]
             found = "" if np.isfinite(value).all() and np.isfinite(derivative).all() else "NaN or infinity"
             found = found if shapes == [p.shape, p.shape] else f"arrays {shapes}"
         except Exception as error:  # a user's function can raise anything

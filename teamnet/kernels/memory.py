@@ -36,7 +36,7 @@ def flat(array):
 
 @kernel
 def fill(array, value):
-    """Set every element of a vector; numba's slice assignment compiles ten times as long."""
+    """Set every element of a vector; Numba's slice assignment takes ten times as long to compile."""
     for k in range(array.size):
         array[k] = value
 

@@ -1,8 +1,8 @@
 """Compiled kernels without Numba: object code from a cache on disk, called through ctypes, which releases the GIL.
 
-Importing Numba and its registries costs a process about a second and thirty megabytes, which a team of two hundred
-actors would pay two hundred times. So Numba compiles each kernel once, the object code is kept, and whoever calls it
-needs LLVM's linker alone.
+Importing Numba and its registries costs a process about a second and thirty megabytes, which a team of two hundred Ray
+actors would pay two hundred times. So Numba compiles each kernel once, the object code is cached, and a process that
+calls it needs only LLVM's linker.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class Native:
 
     Args:
         name: for messages.
-        code: what was compiled.
+        code: the object code.
 
     Attributes:
-        address: by which other compiled code calls it, as long as this object lives.
+        address: by which other compiled code calls it, valid as long as this object exists.
     """
 
     def __init__(self, name: str, code: Code) -> None:
@@ -55,8 +55,8 @@ class Native:
         kinds = [_KINDS[letter] for letter in self._code.arguments]
         return ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, *kinds)(self.address)
 
-    def __call__(self, *values: float) -> int:  # noqa: D102 - the class says it
-        if len(values) != len(self._code.arguments):  # ctypes passes more than there are
+    def __call__(self, *values: float) -> int:  # noqa: D102 - documented by the class
+        if len(values) != len(self._code.arguments):  # ctypes accepts too many
             raise TypeError(f"{self._name} takes {len(self._code.arguments)} arguments, not {len(values)}")
         result, exception = ctypes.c_int64(), ctypes.c_void_p()
         if self._function(ctypes.addressof(result), ctypes.addressof(exception), *values):
@@ -65,14 +65,14 @@ class Native:
 
 
 def native(module: str, name: str) -> Native:
-    """The kernel ``name`` of ``module`` as a function that Python can call; compiled first if the cache has it not.
+    """The kernel ``name`` of ``module`` as a function that Python can call; compiled first if it is not cached.
 
     Args:
         module: a module of kernels; it is imported only to be compiled.
-        name: of a kernel whose annotations say what it takes; see :func:`teamnet.kernels.compile.compile_object`.
+        name: of a kernel whose annotations give its argument types; see :func:`teamnet.kernels.compile.compile_object`.
 
     Raises:
-        ResourceError: compiled code can be kept nowhere.
+        ResourceError: compiled code cannot be cached.
     """
 
     def compiled() -> Code:
@@ -82,14 +82,14 @@ def native(module: str, name: str) -> Native:
 
 
 def native_of(name: str, declared: Kernel) -> Native:
-    """The same for a kernel that is made at run time, from the parts of a rule or from a function.
+    """The same for a kernel that is created at run time, from the parts of a rule or from a function.
 
     Args:
-        name: for messages and in the cache, beside a digest of the sources of all that it calls.
+        name: for messages and for the cache, which adds a digest of the sources of all that it calls.
         declared: the kernel.
 
     Raises:
-        ResourceError: compiled code can be kept nowhere.
+        ResourceError: compiled code cannot be cached.
     """
     digest = hashlib.sha256("\n".join(sources_of(declared)).encode()).hexdigest()[:16]
     return Native(name, object_code(f"{name}.{digest}", lambda: compile_object(declared)))

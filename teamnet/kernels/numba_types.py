@@ -1,4 +1,4 @@
-"""What Numba has to know of kernels, operations in machine code and views; imported only to compile something."""
+"""Numba types of kernels, operations in machine code and views; imported only for compiling."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ _I64, _F64 = ir.IntType(64), ir.DoubleType()
 _PACKAGE = Path(__file__).parent.parent
 _SHOWN = 300
 _PASSES = 2
-"""How often LLVM goes over the whole: only what has been simplified once is vectorised well."""
+"""LLVM's optimisation passes over the whole module: only code that was simplified once is vectorised well."""
 _EXACT = ("sqrt", "fabs", "floor", "ceil", "trunc")
-"""Functions of the C library with one right result, which processors compute themselves."""
+"""C library functions with one correct result, which processors implement."""
 _ROUNDED = r"llvm\.(exp|exp2|log|log2|log10|pow|powi|sin|cos)\."
-"""What LLVM has the C library compute, each version of which rounds as it likes."""
+"""LLVM intrinsics that call the C library, whose versions round differently."""
 _SCALARS = {"i": (types.int64, _I64), "f": (types.float64, _F64)}
 
 
 @contextmanager
 def _compiling() -> Iterator[None]:
-    """Compile even where ``NUMBA_DISABLE_JIT`` is set: it is meant for the user's own functions, which stay as it says.
+    """Compile even where ``NUMBA_DISABLE_JIT`` is set: it still applies to the user's own functions.
 
-    Numba asks for it when a function is declared, and when it compiles its own functions that a kernel calls.
+    Numba reads it when a function is declared, and when it compiles its own functions that a kernel calls.
     """
     settings: Any = config
     disabled, settings.DISABLE_JIT = settings.DISABLE_JIT, 0
@@ -56,7 +56,7 @@ def _compiling() -> Iterator[None]:
 
 
 def compiled_library(declared: Kernel, letters: str) -> tuple[str, bytes]:
-    """The symbol and the object code of a kernel with such arguments, ``i`` or ``d``, that returns an int64."""
+    """The symbol and the object code of a kernel that returns an int64, with ``i`` or ``d`` for each argument."""
     kinds = [types.int64 if letter == "i" else types.float64 for letter in letters]
     signature = types.int64(*kinds)
     with _compiling():
@@ -76,9 +76,9 @@ def compiled_library(declared: Kernel, letters: str) -> tuple[str, bytes]:
 
 @contextmanager
 def _optimising_once() -> Iterator[None]:
-    """Leave code as it is written, to be optimised once all of it is together.
+    """Defer optimisation until all code is linked, to optimise it once.
 
-    Numba optimises each function with all that it calls, and again as a part of each of those that call it.
+    Otherwise Numba optimises each function with all that it calls, and again as a part of each of its callers.
     """
     name = "_optimize_final_module"
     optimise = getattr(CodeLibrary, name)
@@ -90,7 +90,7 @@ def _optimising_once() -> Iterator[None]:
 
 
 def _refuse_foreign_calls(declared: Kernel, module: Any) -> None:
-    """Refuse code that makes arrays, or calls functions of other libraries: actors have neither.
+    """Reject code that creates arrays, or calls functions of other libraries: Ray actors support neither.
 
     Raises:
         SpecError: naming what it calls.
@@ -105,17 +105,17 @@ def _refuse_foreign_calls(declared: Kernel, module: Any) -> None:
     if any(name.startswith(("NRT_", "numba_")) for name in foreign):
         remedy = "Write loops over private arrays instead of whole-array expressions, np.zeros and @."
     else:
-        remedy = "Use teamnet.kernels.functions, which rounds alike on every machine."
+        remedy = "Use teamnet.kernels.functions, which rounds identically on every machine."
     users = functions_outside(declared, str(_PACKAGE))
     raise SpecError(
         users[0] if len(users) == 1 else declared.__name__,
-        expected="operations that make no arrays and call kernels alone",
+        expected="operations that create no arrays and call only kernels",
         found=f"calls of {', '.join(foreign[:4])}", remedy=remedy,
     )
 
 
 def _not_compiled(declared: Kernel, error: NumbaError) -> SpecError:
-    """The refusal of code that Numba cannot compile, with the innermost line that is not of this package."""
+    """The error for code that Numba cannot compile, with the innermost line outside this package."""
     text = str(error)
     lines = [
         (os.path.abspath(path), number) for path, number in re.findall(r'File "([^"]+)", line (\d+)', text)
@@ -123,9 +123,9 @@ def _not_compiled(declared: Kernel, error: NumbaError) -> SpecError:
     ]
     if name := re.search(r"NameError: name '(\w+)'", text):
         lines += [(path, str(line)) for path, line in lines_with_name(declared, name[1])]
-    users = [its for its in lines if str(_PACKAGE) not in its[0]] or lines or [("an operation", "0")]
+    users = [line for line in lines if str(_PACKAGE) not in line[0]] or lines or [("an operation", "0")]
     reasons = [line.strip() for line in text.splitlines() if line.strip() and "pipeline" not in line]
-    remedy = "Change this line: operations are made of numbers, arrays, loops and kernels."
+    remedy = "Change this line: operations consist of numbers, arrays, loops and kernels."
     if unknown := re.search(r"(a \w+ has no '\w+')\. (.*)", text):
         reasons, remedy = [unknown[1]], f"{unknown[2]} Or declare a private array or a setting of this name."
     elif helper := re.search(r"Untyped global name '(\w+)'", text):
@@ -138,7 +138,7 @@ def _not_compiled(declared: Kernel, error: NumbaError) -> SpecError:
 
 def _dispatcher_of(declared: Kernel) -> Any:
     if declared.compiled is None:
-        compiler: Any = numba.njit  # its overloads do not name these options
+        compiler: Any = numba.njit  # njit's type stubs lack these options
         declared.compiled = compiler(
             declared.function, nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True
         )
@@ -158,10 +158,10 @@ def _type_of_machine_code(declared: MachineCode, context: Any) -> types.Type:
 
 
 class Builder:
-    """LLVM's instruction builder, and what an operation asks Numba for.
+    """LLVM's instruction builder, and what an operation needs of Numba.
 
     Args:
-        context, llvm, signature: as Numba hands them to what builds instructions.
+        context, llvm, signature: as Numba passes them to code generators.
     """
 
     def __init__(self, context: Any, llvm: Any, signature: Any) -> None:
@@ -173,11 +173,11 @@ class Builder:
         return self.llvm.call(cgutils.get_or_insert_function(self.llvm.module, kind, name), arguments)
 
     def variable(self, value: Any) -> Any:
-        """The address of a variable on the stack that begins with a value."""
+        """The address of a variable on the stack, initialised with a value."""
         return cgutils.alloca_once_value(self.llvm, value)
 
     def loop(self, count: Any) -> Any:
-        """A context in which instructions are built that are done ``count`` times; it has ``index``."""
+        """A context whose instructions are executed ``count`` times; it has ``index``."""
         return cgutils.for_range(self.llvm, count)
 
     def array(self, address: Any, *shape: Any) -> Any:
@@ -198,15 +198,15 @@ def _array(context: Any, llvm: Any, kind: Any, address: Any, shape: Any) -> Any:
 
 
 def _function_type(name: str, declared: MachineCode) -> types.Type:
-    """The type of an operation in machine code, by which compiled code finds how it is built."""
+    """The type of an operation in machine code, by which Numba generates its instructions."""
     return types.Function(make_intrinsic_template(declared, _generator_of(declared), name))
 
 
 def _generator_of(declared: MachineCode) -> Any:
-    """What Numba's intrinsics are made from: a function with the operation's parameters."""
+    """The typing function of a Numba intrinsic, with the operation's parameters."""
     if isinstance(declared.signature, str):
         parameters, result = sigutils.normalize_signature(declared.signature)
-        assert result is not None, "signatures name what is returned"
+        assert result is not None, "signatures name the return type"
         signature = result(*parameters)
     else:
         signature = declared.signature()
@@ -237,7 +237,7 @@ class _ViewModel(models.PrimitiveModel):
 
 @typeof_impl.register(View)
 def _type_of_view(view: View, context: Any) -> types.Type:
-    """That of the operation that makes a view of an address."""
+    """The type of the operation that returns a view of an address."""
     if view.compiled is None:
         made = MachineCode(lambda: ViewType(view)(types.int64), lambda builder, address: address, None)
         view.compiled = _function_type(view.name, made)

@@ -18,7 +18,7 @@ def find_td_error(
         reward, value, previous, terminated, masked, delta: addresses of float64 ``(rows,)``; conditions are 1.0 or 0.0,
             ``masked`` marks rows at a reset or a truncation, and ``delta`` is written.
         discount: ``gamma``.
-        limit: rewards are clipped to this size; infinity for not.
+        limit: rewards are clipped to this magnitude; infinity for no clipping.
     """
     r, v, before = vector(reward, rows), vector(value, rows), vector(previous, rows)
     ended, mask, error = vector(terminated, rows), vector(masked, rows), vector(delta, rows)

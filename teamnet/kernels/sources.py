@@ -1,4 +1,4 @@
-"""All that compiled code depends on, so that it is found again exactly as long as none of it changes."""
+"""All that compiled code depends on, so that a cached kernel is found exactly as long as none of it changes."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _functions(function: Any, seen: set[int]) -> Iterator[Any]:
 
 
 def _used(function: Any) -> dict[str, Any]:
-    """The values of the names that a function uses from around it."""
+    """The values of the global and closure names that a function uses."""
     code = function.__code__
     bound = dict(zip(code.co_freevars, (cell.cell_contents for cell in function.__closure__ or ()), strict=True))
     return {

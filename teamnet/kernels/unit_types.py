@@ -7,7 +7,7 @@
     sign         tanh(p / T)       (1 - m**2) / T      1 or -1, with mean m         (H - m) / T
 
 ``f`` is the hidden function, ``v`` the variance and ``T`` the temperature. A categorical layer is one agent; in layers
-of the other types each neuron is one.
+of the other types each neuron is an agent.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ GAUSSIAN, CATEGORICAL, BERNOULLI, SIGN = range(4)
 
 @dataclass(frozen=True)
 class UnitType:
-    """What the rest of the package needs to know of a unit type.
+    """The properties of a unit type.
 
     Args:
-        number: what compiled code calls it.
+        number: its number in compiled code.
         uniform: whether samples are drawn with uniform numbers; otherwise with standard normals.
         one_agent: whether a whole layer is one agent that draws one number for each row.
-        lowest: the lower one of two values that an activation can have; ``None`` if it can have others.
+        lowest: the lower of the two values of an activation; ``None`` if it can have other values.
         message: dtype of samples in messages; ``None`` for that of the run.
     """
 
@@ -68,7 +68,7 @@ UNIT_TYPES: Mapping[str, UnitType] = MappingProxyType({
     "bernoulli": UnitType(BERNOULLI, lowest=0.0, message="bit"),
     "sign": UnitType(SIGN, lowest=-1.0, message="sign"),
 })
-"""All by name."""
+"""All unit types by name."""
 HIDDEN_TYPES = tuple(name for name, kind in UNIT_TYPES.items() if not kind.one_agent)
 """The types that hidden units can have."""
 

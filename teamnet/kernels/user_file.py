@@ -1,4 +1,4 @@
-"""Files of users, with rules or hidden functions: their text travels with what is defined in them."""
+"""User files with rules or hidden functions: their text is sent along with what they define."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SHOWN = 300
 
 @dataclass(frozen=True)
 class Source:
-    """A user's file. Two with the same text are the same, wherever they were read.
+    """A user's file. Two with the same text are equal, wherever they were read.
 
     Args:
         text: of the file.
@@ -37,7 +37,7 @@ class Source:
 
     @property
     def module(self) -> str:
-        """The name under which it is imported: another text is another module."""
+        """The name under which it is imported: a different text is a different module."""
         return f"{_PREFIX}{self.digest[:16]}"
 
     def load(self) -> ModuleType:
@@ -67,12 +67,12 @@ _SOURCE = "__teamnet_source__"
 
 
 def read_source(path: str, where: str, kept: str | None = None) -> Source:
-    """A file as it is now, or as a run has kept it.
+    """A file as it is now, or as stored with a run.
 
     Args:
         path: of the file.
         where: the field of the spec that names it, for messages.
-        kept: its text, if the run has it.
+        kept: its text, if it is stored with the run.
 
     Raises:
         SpecError: it cannot be read.
@@ -101,7 +101,7 @@ def source_of(kind: type) -> Source | None:
 
 
 def found_class(source: Source | None, module: str, name: str) -> Any:
-    """The class of a rule in a process that may lack its file, or have another one of this name.
+    """The class of a rule in a process that may lack its file, or have a different file of this name.
 
     Args:
         source: the file that the class is from; ``None`` for one that every process has.
@@ -120,7 +120,7 @@ def found_class(source: Source | None, module: str, name: str) -> Any:
 
 
 def line_of(path: str, error: BaseException) -> int:
-    """The last line of a file that an exception went through; 0 if it did not."""
+    """The last line of a file in an exception's traceback; 0 if there is none."""
     if isinstance(error, SyntaxError):
         return error.lineno or 0
     lines = [frame.lineno or 0 for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]

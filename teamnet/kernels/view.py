@@ -1,4 +1,4 @@
-"""Records in memory as operations see them: numbers, arrays by their address and shape, and other records."""
+"""Records in memory as operations access them: numbers, arrays by their address and shape, and other records."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Shape = tuple[str | int, ...]
 class View:
     """The layout of a record, every field of which has eight bytes.
 
-    Called with an address it gives the record there: ``unit = UNIT(address)``, then ``unit.step`` and
+    Called with an address it returns the record there: ``unit = UNIT(address)``, then ``unit.step`` and
     ``unit.mean[row, j]``, in compiled code and in Python alike. A record whose fields begin with those of another view
-    can be looked at through that one, too.
+    can be accessed through that view, too.
 
     Args:
         name: for messages.
-        fields: kinds by name: ``i`` (int64), ``f`` (float64), a shape or a view. Of float64 arrays and of other records
-            the record has the address. An extent of a shape is a number, or the name of one of the numbers.
+        fields: kinds by name: ``i`` (int64), ``f`` (float64), a shape or a view. Float64 arrays and other records
+            are stored by address. An extent of a shape is a number, or the name of one of the numbers.
     """
 
     def __init__(self, name: str, fields: Mapping[str, str | Shape | View]) -> None:
@@ -40,7 +40,7 @@ class View:
 
     @property
     def dtype(self) -> np.dtype:
-        """Of a NumPy record with this layout."""
+        """The dtype of a NumPy record with this layout."""
         return np.dtype([
             (field, np.float64 if self.scalars.get(field) == "f" else np.int64) for field in self.places
         ])
@@ -54,7 +54,7 @@ class View:
         """Bytes from the start of the record to a field."""
         return _BYTES * self.places[field]
 
-    def __call__(self, address: int) -> Record:  # noqa: D102 - the class says it
+    def __call__(self, address: int) -> Record:  # noqa: D102 - documented by the class
         return Record(self, address)
 
 

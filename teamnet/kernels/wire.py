@@ -1,4 +1,4 @@
-"""What a message says of its numbers: rounded to fewer bits, and what rounding left out said with the next one."""
+"""Message encoding: numbers are rounded to fewer bits, and the rounding residual may be added to the next message."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LEVELS = 127.0
 _TINY, _HUGE = 2.0**-1000, 2.0**1017
 _LEAST, _MOST = 2.0**-126, 2.0**128
 _WHOLE = 1.5 * 2.0**52
-"""Added and taken away again, it leaves the nearest whole number."""
+"""Adding and subtracting it rounds to the nearest integer."""
 
 
 @kernel
@@ -29,9 +29,9 @@ def _round(value, splitter):
 
 @kernel
 def _scale(values):
-    """The least power of two, from 2**-1000 on, with which all values are whole numbers of at most 127.
+    """The least power of two, from 2**-1000 on, in units of which no value exceeds 127 in magnitude.
 
-    Not a number if a value is not finite: then all that is said is not, and its readers notice.
+    NaN if a value is not finite: then the whole message is NaN, and its readers detect it.
     """
     largest = 0.0
     for k in range(values.size):
@@ -48,20 +48,20 @@ def _scale(values):
 
 @kernel
 def _two_values(high, kind):
-    """1 or, where that is not meant, 0 or -1."""
+    """1 if ``high``, else 0 (``BIT``) or -1 (``SIGN_BIT``)."""
     return 1.0 if high else 0.0 if kind == BIT else -1.0
 
 
 @kernel
 def encode(values, residual, kind, feed_back):
-    """Replace values by what a message of some format says of them; both arrays flattened, float64.
+    """Replace values by their encoding in a message dtype; both arrays flattened, float64.
 
     Args:
         values: changed in place.
-        unsaid: what was left out so far; used and kept if ``feed_back``.
-        kind: ``FLOAT32`` (24 significant bits), ``BFLOAT16`` (8), ``INT8`` (whole multiples of one scale), ``BIT``
+        residual: the rounding residual so far; used and updated if ``feed_back``.
+        kind: ``FLOAT32`` (24 significant bits), ``BFLOAT16`` (8), ``INT8`` (integer multiples of one scale), ``BIT``
             (0 or 1) or ``SIGN_BIT`` (-1 or 1).
-        feed_back: whether what this message leaves out is added to the next one.
+        feed_back: whether the rounding residual of this message is added to the next one.
     """
     if feed_back:
         for k in range(values.size):
@@ -85,7 +85,7 @@ def encode(values, residual, kind, feed_back):
 
 @kernel
 def _shorten(bits, mantissa):
-    """The bits of a float64 that is a float32 with so many bits of mantissa, as that has them."""
+    """The float32 bits, with ``mantissa`` bits of mantissa, of a float64 that they represent exactly."""
     exponent = (bits >> 52) & 0x7FF
     short = max(0, exponent - 896) if exponent < 0x7FF else 0xFF
     sign = (bits >> 63) & 1
@@ -94,7 +94,7 @@ def _shorten(bits, mantissa):
 
 @kernel
 def _lengthen(bits, mantissa):
-    """What :func:`_shorten` was given."""
+    """The inverse of :func:`_shorten`."""
     short = (bits >> mantissa) & 0xFF
     exponent = 0 if short == 0 else 0x7FF if short == 0xFF else short + 896
     sign = (bits >> (8 + mantissa)) & 1
@@ -105,12 +105,12 @@ def _lengthen(bits, mantissa):
 def pack(source, target, count, kind):
     """Write ``count`` encoded float64 from an address to another in as few bytes as they need.
 
-    What was encoded comes back from :func:`unpack` with every bit. ``packed_size`` says how many bytes it takes.
+    :func:`unpack` restores every bit of what was encoded. ``packed_size`` gives the number of bytes.
     """
-    values, round_counters = integers(source, count), integers(target, _packed_size(count, kind) // 8)
+    values, words = integers(source, count), integers(target, _packed_size(count, kind) // 8)
     if kind == FLOAT64:
         for k in range(count):
-            round_counters[k] = values[k]
+            words[k] = values[k]
         return
     numbers, first, width = vector(source, count), 0, 16
     scale = 1.0
@@ -119,35 +119,35 @@ def pack(source, target, count, kind):
         vector(target, 1)[0] = scale
     elif kind == FLOAT32:
         width = 32
-    for k in range(first, round_counters.size):
-        round_counters[k] = 0
+    for k in range(first, words.size):
+        words[k] = 0
     if kind >= BIT:
         for k in range(count):
-            round_counters[k // 64] |= np.int64(numbers[k] > 0.0) << (k % 64)
+            words[k // 64] |= np.int64(numbers[k] > 0.0) << (k % 64)
         return
     for k in range(count):
         short = np.int64(numbers[k] / scale) & 0xFF if kind == INT8 else _shorten(values[k], width - 9)
-        round_counters[first + k * width // 64] |= short << (k * width % 64)
+        words[first + k * width // 64] |= short << (k * width % 64)
 
 
 @kernel
 def unpack(source, target, count, kind):
-    """Write at an address what :func:`pack` has written at another."""
-    values, round_counters = integers(target, count), integers(source, _packed_size(count, kind) // 8)
+    """The inverse of :func:`pack`: write ``count`` float64 at ``target`` from the bytes at ``source``."""
+    values, words = integers(target, count), integers(source, _packed_size(count, kind) // 8)
     if kind == FLOAT64:
         for k in range(count):
-            values[k] = round_counters[k]
+            values[k] = words[k]
     elif kind == INT8:
         numbers, scale = vector(target, count), vector(source, 1)[0]
         for k in range(count):
-            level = round_counters[1 + k // 8] >> (k % 8 * 8) & 0xFF
+            level = words[1 + k // 8] >> (k % 8 * 8) & 0xFF
             numbers[k] = float(level - 256 if level > 127 else level) * scale
     elif kind >= BIT:
         numbers = vector(target, count)
         for k in range(count):
-            numbers[k] = _two_values(round_counters[k // 64] >> (k % 64) & 1 != 0, kind)
+            numbers[k] = _two_values(words[k // 64] >> (k % 64) & 1 != 0, kind)
     else:
         width = 32 if kind == FLOAT32 else 16
         for k in range(count):
-            short = round_counters[k * width // 64] >> (k * width % 64) & ((1 << width) - 1)
+            short = words[k * width // 64] >> (k * width % 64) & ((1 << width) - 1)
             values[k] = _lengthen(short, width - 9)

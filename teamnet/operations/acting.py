@@ -1,6 +1,6 @@
 """Predict, sample, and the score of a unit's own policy.
 
-    p_l = H_{l-1} W_l + b_l        H_l as the unit type says, see teamnet.kernels.unit_types
+    p_l = H_{l-1} W_l + b_l        H_l as the unit type defines, see teamnet.kernels.unit_types
 
 Arrays are float64 with one row for each parallel environment; a unit is ``size`` neurons of one layer.
 """
@@ -78,7 +78,7 @@ def take_noise(unit, width):
 def sample(unit):
     """Sample from normals or uniforms ``(rows, size)``; one-hot ``H ~ Categorical(m)`` from uniforms ``(rows, 1)``.
 
-    A critic's output also has its mean, the value estimate, for its slot.
+    A critic's output also stores its mean, the value estimate, for its slot.
     """
     compiled_once()
     activation, mean, rows, size = unit.activation, unit.mean, unit.rows, unit.size
@@ -106,7 +106,7 @@ def sample(unit):
 
 @kernel
 def show_value(unit):
-    """A critic's output has its mean for the coordinator."""
+    """Store the mean of a critic's output for the coordinator."""
     if unit.gated and unit.last_layer:
         for row in range(unit.rows):
             unit.value[row, 0] = unit.mean[row, 0]

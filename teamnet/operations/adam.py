@@ -43,7 +43,7 @@ def ascend(unit, synapses):
 
 @kernel
 def _ascend(unit, synapses, rate, offset, count):
-    """The same of ``count`` synapses, bytes from the first one."""
+    """The same for ``count`` synapses, ``offset`` bytes from the first one."""
     compiled_once()
     parameters = vector(synapses.value.ctypes.data + offset, count)
     gradient = vector(synapses.gradient.ctypes.data + offset, count)

@@ -1,4 +1,4 @@
-"""Eligibility traces and updates of synapses, of the mirrored outgoing ones too.
+"""Eligibility traces and updates of synapses, including the mirrored outgoing ones.
 
     z   <- gamma lambda z + h^T e            trace
     W_l <- W_l + rate * Adam(mean over rows of delta z)
@@ -53,7 +53,7 @@ def accumulate(trace, decay, below, error):
 
 @kernel
 def accumulate_all(unit, inputs, above, gate):
-    """The traces of all groups from the activations below, the own error, and the errors above."""
+    """The traces of all groups from the activations below, the unit's error, and the errors above."""
     error = through_gate(unit, unit.error, gate, unit.modulated_error)
     accumulate(unit.incoming.trace, unit.decay, inputs, error)
     accumulate(unit.biases.trace, unit.decay, unit.ones, error)
@@ -87,7 +87,7 @@ def reinforce(trace, signal, gradient):
 
 @kernel
 def find_gradients(unit, signal):
-    """The gradients of all groups from the TD error and the traces that the step before left."""
+    """The gradients of all groups from the TD error and the traces of the previous step."""
     reinforce(unit.incoming.trace, signal, unit.incoming.gradient)
     reinforce(unit.biases.trace, signal, unit.biases.gradient)
     if unit.mirrors:
@@ -98,7 +98,7 @@ def find_gradients(unit, signal):
 def ascend_all(unit):
     """One update of all groups along their gradients, and weight decay.
 
-    Both ends of what lies between two layers decay by the same share, which brings them together.
+    Both ends of the synapses between two layers decay by the same share, so that they converge.
     """
     count_update(unit)
     ascend(unit, unit.incoming)
@@ -112,7 +112,7 @@ def ascend_all(unit):
 
 @kernel
 def learn(unit, signal):
-    """REINFORCE with the TD error and the traces that the step before left; nothing in the first step."""
+    """REINFORCE with the TD error and the traces of the previous step; nothing in the first step."""
     if unit.step > 0:
         find_gradients(unit, signal)
         ascend_all(unit)
@@ -127,7 +127,7 @@ def correlate(below, error, gradient):
 
 @kernel
 def find_batch_gradients(unit, inputs, above, gate, signal):
-    """``g = h^T e delta / rows`` of all groups: the gradient of a task of one step, which needs no trace."""
+    """``g = h^T e delta / rows`` of all groups: the gradient of a single-step task, which needs no trace."""
     rows = float(unit.rows)
     modulate(through_gate(unit, unit.error, gate, unit.modulated_error), signal, rows, unit.modulated_error)
     correlate(inputs, unit.modulated_error, unit.incoming.gradient)
@@ -139,14 +139,14 @@ def find_batch_gradients(unit, inputs, above, gate, signal):
 
 @kernel
 def learn_at_once(unit, inputs, above, gate, signal):
-    """The end of a step in a task of one step: REINFORCE with the reward of this very step, without traces."""
+    """The end of a step in a single-step task: REINFORCE with the reward of the same step, without traces."""
     find_batch_gradients(unit, inputs, above, gate, signal)
     ascend_all(unit)
 
 
 @kernel
 def note(array, target):
-    """Keep a copy of an array; nothing if it has no elements."""
+    """Copy an array to ``target``; nothing if it has no elements."""
     if array.size > 0:
         copy(flat(array), flat(target))
 

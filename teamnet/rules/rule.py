@@ -24,12 +24,19 @@ Preset = Callable[[Any], Any]
 """From the :class:`~teamnet.spec.run.RunSpec` of a task, as published for MAP propagation, to one with other values."""
 
 
-def operation(function: Callable[..., None]) -> Any:
+def operation(function: Callable[..., None] | None = None, *, numpy: Callable[..., None] | None = None) -> Any:
     """Declare what a unit does in a step.
 
     The function is compiled, or with ``--interpret`` called as plain Python on NumPy arrays. Its first parameter is the
     unit; the others are what the step reads, float64 arrays ``(rows, numbers)``.
+
+    Args:
+        function: the operation.
+        numpy: the same with whole NumPy arrays, which ``--interpret`` then calls in its place, and with which
+            ``teamnet check`` compares it: ``@operation(numpy=remember_in_numpy)``.
     """
+    if function is None:
+        return lambda function: Kernel(function, numpy)
     return kernel(function)
 
 

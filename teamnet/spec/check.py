@@ -8,6 +8,7 @@ from pathlib import Path
 
 from teamnet.errors import SpecError, shown
 from teamnet.kernels.constants import MESSAGE_DTYPES
+from teamnet.rules.map_propagation import MOST_STEPS
 from teamnet.rules.registry import built_in_rules
 from teamnet.spec.check_layers import check_layers
 from teamnet.spec.files import check_types
@@ -16,6 +17,8 @@ from teamnet.spec.rules import rule_of
 from teamnet.spec.run import SINGLE_STEP_TASKS, RunSpec, TeamSpec, spec_of_team
 from teamnet.values import check_choice, check_count, check_number, choices
 
+_FOR_ALL_RULES = ("settle_steps", "acting_steps", "step_size")
+"""Settings that scripts give to all rules of this package alike: those that do not settle ignore them."""
 SIGNALS = ("target", "reward")
 _MOST_NEURONS = 1_000_000
 MOST_LAYERS = 1_000
@@ -108,7 +111,7 @@ def check_run(spec: RunSpec, *, acting: bool = False) -> None:
     for name, team in (("actor", spec.actor), ("critic", spec.critic)):
         if team is not None:
             _check_team(name, team)
-    check_layers(spec, check_run, acting=acting)
+    check_layers(spec, acting=acting)
 
 
 def _check_settings(spec: RunSpec) -> None:
@@ -119,11 +122,15 @@ def _check_settings(spec: RunSpec) -> None:
             value = getattr(spec, name)
             if known := choices(kind, name):
                 check_choice(name, value, known)
-            if name not in rule.settings() and value != getattr(usual, name):
+            noticed = spec.rule not in built_in_rules() or name not in _FOR_ALL_RULES
+            if noticed and name not in rule.settings() and value != getattr(usual, name):
                 raise SpecError(
                     name, expected="its usual value with this rule", found=shown(value),
                     remedy=f"Leave it out: {type(rule).__name__} has no such setting. --preset map has the usual ones.",
                 )
+    for name in set(_FOR_ALL_RULES) - set(rule.settings()):
+        value = getattr(spec, name)
+        check_number(name, value, f"0 to {MOST_STEPS}", 0 <= value <= MOST_STEPS, "Leave it out.")
     if spec.free_running and not rule.may_run_free:
         free = [name for name, kind in built_in_rules().items() if kind().may_run_free]
         raise SpecError(

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-
 from teamnet.errors import SpecError
 from teamnet.rules.feedback import ErrorsDown
 from teamnet.rules.loading import with_settings
-from teamnet.rules.registry import built_in_rules
 from teamnet.spec.functions import function_of
 from teamnet.spec.layer_options import check_layer_options, options_of_layer
 from teamnet.spec.rules import rule_of
-from teamnet.spec.run import RunSpec, spec_of_team
+from teamnet.spec.run import SINGLE_STEP_TASKS, RunSpec, spec_of_team
 
 
-def check_layers(spec: RunSpec, check_run: Callable[[RunSpec], None], *, acting: bool) -> None:
+def check_layers(spec: RunSpec, *, acting: bool) -> None:
     """Refuse options of single layers that the layers or their rule do not have.
 
     Args:
         spec: of the run.
-        check_run: refuses values of a run, as a layer's own settings of a rule may be.
         acting: whether the team is only to act, so that a user's rule need not be executed.
 
     Raises:
@@ -54,6 +49,4 @@ def check_layers(spec: RunSpec, check_run: Callable[[RunSpec], None], *, acting:
                     where, expected="the layer below alone where products are sent down", found=f"reads {own.reads}",
                     remedy="Use --feedback mirror.",
                 )
-            changed = with_settings(rule, own.settings).settings() if own.settings else {}
-            if changed and its.rule in built_in_rules():
-                check_run(replace(its, layers=(), actor=None, critic=None, **changed))
+            with_settings(rule, own.settings).check(its, single_step=spec.task in SINGLE_STEP_TASKS)

@@ -139,5 +139,5 @@ def _check_fits(option: _Option, number: int, depth: int, where: str) -> None:
             raise SpecError(
                 where, expected=f"different layers below layer {number}" if number > 1 else "0, the observation",
                 found=shown(option.value),
-                remedy="A layer reads layers below it, each once; layer 1 reads the observation.",
+                remedy="Let a layer read layers below it, each once; layer 1 reads the observation.",
             )

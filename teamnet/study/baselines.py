@@ -25,13 +25,13 @@ ALGORITHMS = ("a2c", "ppo")
 
 @dataclass(frozen=True)
 class BaselineSpec:
-    """A run of an algorithm of Stable-Baselines3 with its own hyperparameters.
+    """A run of a Stable-Baselines3 algorithm with the library's hyperparameters.
 
     Args:
         task: one of the control tasks.
         algorithm: ``a2c`` or ``ppo``.
         seed: of Stable-Baselines3's generators and of the environment.
-        episodes: when the run is over; the preset's if left out.
+        episodes: length of the run; the preset's if left out.
         env_steps: unused; a baseline is compared over the same episodes.
     """
 
@@ -58,24 +58,24 @@ def check_algorithm(algorithm: str) -> None:
 
 
 def train_baseline(spec: BaselineSpec, log: EpisodeLog | None = None) -> dict[str, bytes]:
-    """Train a baseline until its log has all the episodes that it is to have.
+    """Train a baseline until its log has the requested number of episodes.
 
     Args:
         spec: of the run.
-        log: of its episodes; one of the spec's number of episodes if left out.
+        log: receives the episodes; a new one for the spec's number of episodes if left out.
 
     Returns:
         The content of ``spec.json``, ``metrics.jsonl`` and ``summary.json``, by name. Returns are the environment's
         own: nothing is clipped or scaled.
 
     Raises:
-        SpecError: the task, the algorithm or the number of episodes makes no sense.
+        SpecError: the task, the algorithm or the number of episodes is invalid.
         ResourceError: Stable-Baselines3 is not installed.
     """
     check_choice("task", spec.task, tuple(ENVIRONMENTS))
     check_algorithm(spec.algorithm)
-    usual = preset(spec.task).episodes or 0
-    log = log or EpisodeLog(usual if spec.episodes is None else spec.episodes)
+    default_episodes = preset(spec.task).episodes or 0
+    log = log or EpisodeLog(default_episodes if spec.episodes is None else spec.episodes)
     import stable_baselines3
     import torch
     from stable_baselines3.common.logger import Logger
@@ -86,13 +86,13 @@ def train_baseline(spec: BaselineSpec, log: EpisodeLog | None = None) -> dict[st
     environment = make_environment(preset(spec.task))
     try:
         model = algorithm("MlpPolicy", environment, policy_kwargs=_policy(), **settings)
-        # its own logger makes a folder in the temporary folder for every run
+        # the default logger creates a temporary folder for every run
         model.set_logger(Logger(folder=None, output_formats=[]))
-        # the only bound is the log's; no default schedule looks at the total
+        # the log alone ends the run; no default schedule reads the total
         model.learn(total_timesteps=2**40, callback=_listener(log))
     finally:
         environment.close()
-    described = {
+    settings_of_run = {
         "environment": environment_id(spec.task), "policy": "MlpPolicy", "num_envs": 1, "threads": 1,
         **_defaults(algorithm), **settings, "policy_kwargs": _policy(),
     }
@@ -100,33 +100,33 @@ def train_baseline(spec: BaselineSpec, log: EpisodeLog | None = None) -> dict[st
     summary = {
         "task": spec.task, "method": f"sb3-{spec.algorithm}", "seed": spec.seed, **log.summary(), "versions": versions,
     }
-    return content_of_run(to_plain(spec), log.lines, summary, settings=described)
+    return content_of_run(to_plain(spec), log.lines, summary, settings=settings_of_run)
 
 
 def _listener(log: EpisodeLog) -> Any:
     from stable_baselines3.common.callbacks import BaseCallback
 
     class Listener(BaseCallback):
-        """Reports every episode to the log, from the returns and lengths that the environment's monitor keeps."""
+        """Reports every episode to the log, from the returns and lengths that the environment's monitor records."""
 
         def _on_training_start(self) -> None:
             log.begin()
 
         def _on_step(self) -> bool:
-            (about,) = self.locals["infos"]
-            episode = about.get("episode")
+            (info,) = self.locals["infos"]
+            episode = info.get("episode")
             return not (episode and log.ended(self.num_timesteps, float(episode["r"]), int(episode["l"])))
 
     return Listener()
 
 
 def _policy() -> dict[str, Any]:
-    """Made anew at every use, because A2C adds its optimiser to what it is given."""
+    """A new dictionary for every call, because A2C adds its optimiser to the one it receives."""
     return {"net_arch": [64, 32]}
 
 
 def _defaults(algorithm: type) -> dict[str, Any]:
-    """The values that Stable-Baselines3 takes where none is given, as far as they are JSON types."""
+    """The default arguments of a Stable-Baselines3 algorithm, as far as they are JSON types."""
     parameters = inspect.signature(algorithm.__init__).parameters.values()
     return {
         parameter.name: parameter.default for parameter in parameters

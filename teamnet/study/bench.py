@@ -1,7 +1,8 @@
 """``teamnet bench``: speed and memory, each compared with a plain NumPy implementation timed in the same run.
 
 Every configuration is started once; then, ``repeats`` times, the NumPy reference and the configuration are timed one
-after the other. Medians and the median of the ratios are printed. Start-up and compilation are apart.
+after the other. Medians and the median of the ratios are printed. Start-up and compilation are measured
+separately.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ _LEDGER, _SNAPSHOTS = "ledger", "snapshots"
 
 @dataclass(frozen=True)
 class Case:
-    """One configuration to be timed: what, where, for how many environment steps, and compared with which reference."""
+    """One configuration to time: its spec and launch, its environment steps, and the reference to compare it with."""
 
     name: str
     spec: RunSpec
@@ -55,7 +56,7 @@ class Case:
 class Result:
     """Medians of one case; rates in environment steps a second, memory in megabytes (of all processes, unique).
 
-    ``growth`` is by how much the memory grew from after the warm-up to the end.
+    ``growth`` is the growth of memory from the end of the warm-up to the end of the measurement.
     """
 
     name: str
@@ -76,7 +77,7 @@ def _reference_team(layers: list[LayerSpec]) -> ReferenceTeam:
 def _reference_step(
     teams: list[ReferenceTeam], observation: np.ndarray, generator: np.random.Generator, step: int
 ) -> np.ndarray:
-    delta = keep = np.ones(len(observation))
+    delta = trace_mask = np.ones(len(observation))
     outputs = []
     for team in teams:
         noise = [
@@ -87,7 +88,7 @@ def _reference_step(
         outputs.append(team.act(observation, noise))
         team.learn(delta, step)
         team.settle()
-        team.trace(keep)
+        team.trace(trace_mask)
     return outputs[0]
 
 
@@ -135,17 +136,17 @@ def _spin() -> None:
 
 @contextmanager
 def _busy_core() -> Iterator[None]:
-    hog = multiprocessing.get_context("spawn").Process(target=_spin, daemon=True)
-    hog.start()
+    process = multiprocessing.get_context("spawn").Process(target=_spin, daemon=True)
+    process.start()
     try:
         yield
     finally:
-        hog.kill()
-        hog.join()
+        process.kill()
+        process.join()
 
 
 def measure(case: Case, repeats: int) -> Result:
-    """Time one case and its reference in turns."""
+    """Time one case and its reference alternately."""
     begun = time.perf_counter()
     run = Run(replace(case.spec, env_steps=ENDLESS, episodes=None), case.launch)
     started = time.perf_counter() - begun
@@ -172,26 +173,26 @@ def measure(case: Case, repeats: int) -> Result:
 
 
 def ledger_cost(repeats: int, steps: int) -> float:
-    """What timing every 64th step costs: the median share of the processor time of CartPole's teams in this process.
+    """Cost of timing every 64th step: the median share of the processor time of CartPole's teams in this process.
 
-    The same units are driven with and without it in turns. What they count besides is one addition a publication.
+    The same units run with and without it alternately. Both count messages, which is one addition per publication.
     """
     teams = build_teams(preset("cartpole"), INTERFACES["cartpole"])
     executor = LocalExecutor(teams, divide_all(teams, "layer", 0))
-    observation, delta, keep = np.zeros((1, 4)), np.zeros(1), np.ones(1)
+    observation, delta, trace_mask = np.zeros((1, 4)), np.zeros(1), np.ones(1)
 
     def seconds(mask: int) -> float:
         for unit in executor.units:
             unit.record["timed_mask"] = mask
         begun = time.process_time()
         for _ in range(steps):
-            executor.act(observation, keep)
+            executor.act(observation, trace_mask)
             executor.learn(delta)
         return time.process_time() - begun
 
     seconds(-1)
     ratios = []
-    for number in range(repeats):  # in turns, as other things in a run have periods too
+    for number in range(repeats):  # alternate the order, because other parts of a run are periodic too
         first, second = (TIMED_EVERY - 1, -1) if number % 2 else (-1, TIMED_EVERY - 1)
         times = {first: seconds(first), second: seconds(second)}
         ratios.append(times[TIMED_EVERY - 1] / times[-1])
@@ -226,7 +227,7 @@ def bench(
         steps: environment steps of a fast configuration in one timing.
         only: names of configurations (local, local-16, multiplexer, ray-layer, ray-layer-busy, ray-block, ray-calls,
             ray-neuron, ledger, snapshots); all but ray-neuron if left out.
-        neuron: measure neuron grain too, which needs 13 GiB and some minutes.
+        neuron: also measure neuron granularity, which needs 13 GiB and some minutes.
         json: print one JSON object a line instead of a table.
 
     Raises:

@@ -30,11 +30,11 @@ _LARGEST_SEED = 2**32 - 1
 
 @dataclass(frozen=True)
 class Comparison:
-    """How one learner did; times in seconds of training, start-up and compilation apart.
+    """The result of one learner; times in seconds of training, without start-up and compilation.
 
     Args:
         task, algorithm, seed: which learner.
-        threshold: the 100-episode mean that was waited for.
+        threshold: the 100-episode mean return to reach.
         seconds_to_threshold: when it was reached; ``None`` if it was not.
         env_steps, episodes, mean_return, seconds, env_steps_per_second: of the whole run.
         ratio: ``seconds_to_threshold`` as a multiple of MAP's with the same task and seed, if both reached it.
@@ -58,18 +58,18 @@ def compare(
     episodes: int | None, out: Path | None, overwrite: bool = False,
     finished: Callable[[Comparison], None] = lambda result: None,
 ) -> list[Comparison]:
-    """Let every algorithm learn every task with every seed.
+    """Train every algorithm on every task with every seed.
 
     Args:
         tasks: presets of Gymnasium environments.
-        algorithms: presets of ours, such as ``map`` and ``tuned``, rules of a user's own, and ``a2c`` and ``ppo``.
+        algorithms: presets, such as ``map`` and ``tuned``, rules of a user's own, and ``a2c`` and ``ppo``.
         seeds: of all random streams.
         until: a run ends when its 100-episode mean reaches this; if left out, runs have all their episodes, and the
-            environment's own threshold is timed on the way.
+            time to reach the environment's own threshold is recorded.
         episodes: the most that a run has; if left out, the preset's, with ``until`` ten times as many.
-        out: gets a folder for each run when it is finished; ``None`` keeps nothing.
+        out: receives a folder for each run when it is finished; ``None`` writes nothing.
         overwrite: whether runs in ``out`` may be replaced.
-        finished: called with every result as it comes, still without its ratio.
+        finished: called with each result when its run ends, before its ratio is known.
 
     Raises:
         TeamnetError: a task or algorithm is unknown, something is not installed, or ``out`` has a run already or
@@ -77,7 +77,7 @@ def compare(
     """
     _check(tasks, algorithms, seeds, episodes)
     runs = [(task, algorithm, seed) for task in tasks for seed in seeds for algorithm in algorithms]
-    names = {its: method_of_rule(its).name if is_reference(its) else its for its in algorithms}
+    names = {name: method_of_rule(name).name if is_reference(name) else name for name in algorithms}
     folders = [] if out is None else [out / task / names[algorithm] / f"seed-{seed}" for task, algorithm, seed in runs]
     if out is not None:
         check_folder("out", out)
@@ -86,17 +86,17 @@ def compare(
         files_of_run(folder).check_new(RUN_FILES, overwrite=overwrite)
     results = []
     for number, (task, algorithm, seed) in enumerate(runs):
-        usual = (preset(task).episodes or 1) * (1 if until is None else _PATIENCE)
+        default_episodes = (preset(task).episodes or 1) * (1 if until is None else _PATIENCE)
         threshold = reward_threshold(task) if until is None else until
         log = EpisodeLog(
-            usual if episodes is None else episodes, threshold=threshold, stop_there=until is not None
+            default_episodes if episodes is None else episodes, threshold=threshold, stop_there=until is not None
         )
         train = _train_baseline if algorithm in ALGORITHMS else _train_team
         files = train(task, algorithm, seed, log)
         if folders:
             keep_run(folders[number], files)
-        about = task, names[algorithm], seed, threshold, log.seconds_to_threshold
-        results.append(Comparison(*about, **log.summary()))
+        identity = task, names[algorithm], seed, threshold, log.seconds_to_threshold
+        results.append(Comparison(*identity, **log.summary()))
         finished(results[-1])
     return _with_ratios(results)
 
@@ -124,7 +124,7 @@ def _train_baseline(task: str, algorithm: str, seed: int, log: EpisodeLog) -> di
 
 def _train_team(task: str, method: str, seed: int, log: EpisodeLog) -> dict[str, bytes]:
     """Train a preset in this process; returns the content of its files."""
-    spec = replace(preset(task, method), seed=seed, env_steps=ENDLESS, episodes=None)  # the only bound is the log's
+    spec = replace(preset(task, method), seed=seed, env_steps=ENDLESS, episodes=None)  # the log alone ends the run
     run = Run(spec, LaunchSpec(backend="local"))
     try:
         log.begin()
@@ -138,14 +138,14 @@ def _train_team(task: str, method: str, seed: int, log: EpisodeLog) -> dict[str,
 
 
 def _with_ratios(results: Sequence[Comparison]) -> list[Comparison]:
-    of_map = {
+    map_seconds = {
         (result.task, result.seed): result.seconds_to_threshold
         for result in results if result.algorithm == RunSpec.rule
     }
 
     def ratio(result: Comparison) -> float | None:
-        seconds, other = result.seconds_to_threshold, of_map.get((result.task, result.seed))
-        return seconds / other if seconds is not None and other else None
+        seconds, reference = result.seconds_to_threshold, map_seconds.get((result.task, result.seed))
+        return seconds / reference if seconds is not None and reference else None
 
     return [replace(result, ratio=ratio(result)) for result in results]
 
@@ -170,6 +170,6 @@ def result_lines(results: Sequence[Comparison]) -> list[str]:
         if result.ratio is not None and result.algorithm != RunSpec.rule:
             ratios.setdefault((result.task, result.algorithm), []).append(result.ratio)
     return [*lines, *(
-        f"{task}: {algorithm} needed {statistics.median(found):.1f} times as long as map (median of {len(found)})"
-        for (task, algorithm), found in ratios.items()
+        f"{task}: {algorithm} needed {statistics.median(values):.1f} times as long as map (median of {len(values)})"
+        for (task, algorithm), values in ratios.items()
     )]

@@ -1,4 +1,4 @@
-"""Episodes as they end, with their times: what a comparison of learners needs to know of each of them."""
+"""A log of finished episodes with their times, for comparing learners."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from teamnet.values import check_count
 
 
 class EpisodeLog:
-    """Counts, averages and times the episodes of one learner, and says when it has had enough of them.
+    """Counts, averages and times the episodes of one learner, and decides when its run ends.
 
-    ``lines`` has one entry for each episode, as ``metrics.jsonl`` is to have it; ``seconds_to_threshold`` is ``None``
+    ``lines`` has one entry for each episode, in the format of ``metrics.jsonl``; ``seconds_to_threshold`` is ``None``
     as long as the threshold is not reached.
 
     Args:
-        wanted: how many episodes there are to be.
-        threshold: the mean return of the newest hundred that is waited for; ``None`` for none.
+        wanted: number of episodes of the run.
+        threshold: the mean return of the last 100 episodes to reach; ``None`` for none.
         stop_there: whether that mean ends the run.
-        clock: seconds, going on steadily.
+        clock: a monotonic clock in seconds.
 
     Raises:
         SpecError: the number of episodes is not positive.
@@ -37,7 +37,7 @@ class EpisodeLog:
         self._seconds, self._begun = 0.0, clock()
 
     def begin(self) -> None:
-        """Set the time to 0: what came before was start-up."""
+        """Set the time to 0: earlier time is start-up."""
         self._begun = self._clock()
 
     def ended(self, env_steps: int, total: float, length: int) -> bool:
@@ -54,19 +54,19 @@ class EpisodeLog:
             "seconds": round(self._seconds, 3),
         })
         if self.seconds_to_threshold is None and self._threshold is not None and len(self.lines) >= WINDOW:
-            newest = sum(line["return"] for line in self.lines[-WINDOW:])
-            if newest / WINDOW >= self._threshold:
+            newest_sum = sum(line["return"] for line in self.lines[-WINDOW:])
+            if newest_sum / WINDOW >= self._threshold:
                 self.seconds_to_threshold = self._seconds
         return self.over
 
     @property
     def over(self) -> bool:
-        """Whether there are enough episodes, or the mean that ends the run is reached."""
+        """Whether the run has all its episodes, or has reached the mean that ends it."""
         reached = self._stop_there and self.seconds_to_threshold is not None
         return reached or len(self.lines) >= self.wanted
 
     def summary(self) -> dict[str, Any]:
-        """What the episodes come to, as JSON types; times in seconds."""
+        """Totals and means of the episodes, as JSON types; times in seconds."""
         env_steps = self.lines[-1]["env_steps"] if self.lines else 0
         return {
             "env_steps": env_steps, "episodes": len(self.lines),

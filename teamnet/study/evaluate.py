@@ -1,4 +1,4 @@
-"""Evaluation: a trained policy acts, nothing learns."""
+"""Evaluation of a trained policy, without learning."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class Evaluation:
 
     Args:
         returns, lengths: of each episode, the sum of its rewards and its environment steps.
-        cut: episodes that were not over after the most steps that one may have.
-        videos: the folder in which videos of them were written, if any.
+        cut: episodes that were cut at the maximum number of steps.
+        videos: the folder of their videos, if any.
     """
 
     returns: list[float]
@@ -63,7 +63,7 @@ class EvaluationSettings:
 
     Args:
         episodes: how many; for a single-step task, batches of ``num_envs`` samples.
-        greedy: every unit takes its mean and a categorical one its likeliest action, instead of samples.
+        greedy: every unit outputs its mean, and a categorical one its most probable action, instead of a sample.
         render: record videos to ``videos/`` in the folder.
         seed: of the environment and of the samples.
         max_steps: environment steps after which an episode is cut.
@@ -79,17 +79,17 @@ class EvaluationSettings:
 def evaluate(
     folder: Path, settings: EvaluationSettings, say: Callable[[str], None] = lambda message: None
 ) -> Evaluation:
-    """Let the newest checkpoint of a folder act.
+    """Evaluate the newest checkpoint of a folder.
 
     Args:
-        folder: what ``train`` or ``TeamAgent.save`` wrote to.
-        settings: how.
-        say: called with what the reader should know about the environment.
+        folder: the folder that ``train`` or ``TeamAgent.save`` wrote to.
+        settings: how the policy is evaluated.
+        say: called with each warning about the checkpoint or the environment.
 
     Raises:
-        CheckpointError: there is no checkpoint, it is damaged, or the wrappers are others than in training.
-        EnvironmentRefused: a video is asked for and cannot be made, or the environment does not answer as it should.
-        SpecError: a number makes no sense, or there is nothing to be recorded.
+        CheckpointError: there is no checkpoint, it is damaged, or the wrappers differ from those in training.
+        EnvironmentRefused: a requested video cannot be recorded, or the environment violates its interface.
+        SpecError: a number is invalid, or there is nothing to record.
     """
     for name, number, least in (
         ("episodes", settings.episodes, 1), ("seed", settings.seed, 0), ("max_steps", settings.max_steps, 1)
@@ -108,8 +108,8 @@ def evaluate(
     policy = TrainedPolicy.of_checkpoint(path, settings.seed)
     if about.get("replayable") is False:
         say(
-            f"{spec.task} depends on more than its generator and actions, as training found: what it keeps beyond an "
-            "episode is not in the checkpoint, and the returns need not be those of training"
+            f"training found that {spec.task} depends on more than its generator and actions: the state that it keeps "
+            "between episodes is not in the checkpoint, and returns can differ from those of training"
         )
     videos = folder / VIDEOS if settings.render else None
     with closing(Watch(spec.task, launch.env_patience)) as watch:
@@ -123,8 +123,8 @@ def evaluate(
                         str(path), expected=f"a policy for observations {environment.observation_space.shape}",
                         found=f"one for ({policy.observation_size},)", remedy="Use the task of the training.",
                     )
-                for layer in cannot_freeze(environment):
-                    say(f"{layer} has running means that change here too: give it the attribute update_running_mean")
+                for wrapper in cannot_freeze(environment):
+                    say(f"the running means of {wrapper} change here too: give it the attribute update_running_mean")
                 if videos:
                     environment = _recorded(environment, videos, f"{about['run']}-{about['step']}", spec.task)
                 return _play(environment, policy, watch, settings, videos)
@@ -135,18 +135,18 @@ def evaluate(
 
 
 def _recorded(environment: gymnasium.Env[Any, Any], videos: Path, name: str, task: str) -> gymnasium.Env[Any, Any]:
-    """The environment with a camera; the run's identity is in the names of its videos, so that no other is replaced."""
+    """The environment with video recording; file names have the run's identity, so that no other video is replaced."""
     try:
         return RecordVideo(environment, str(videos), episode_trigger=lambda number: True, name_prefix=name)
     except Exception as error:
         raise EnvironmentRefused(
             task, expected="an environment that can be recorded, and a folder for it", found=str(error),
-            remedy=f"Run: pip install 'teamnet[video]', and see that {videos} is a folder.",
+            remedy=f"Run: pip install 'teamnet[video]', and check that {videos} is a folder.",
         ) from None
 
 
 def _sample(spec: RunSpec, state: dict[str, np.ndarray], settings: EvaluationSettings) -> Evaluation:
-    """Some batches of a single-step task."""
+    """Evaluate on batches of a single-step task."""
     task = make_single_step_task(spec)
     layers = build_teams(spec, task.interface, acting=True)[0]
     check_layers(layers, state)
@@ -170,7 +170,7 @@ def _play(
     environment: gymnasium.Env[Any, Any], policy: TrainedPolicy, watch: Watch, settings: EvaluationSettings,
     videos: Path | None,
 ) -> Evaluation:
-    """Some episodes of an environment."""
+    """Evaluate on episodes of an environment."""
     returns, lengths, cut = [], [], 0
     for number in range(settings.episodes):
         observation, _ = watch.ask(environment.reset, seed=settings.seed if number == 0 else None)

@@ -1,8 +1,8 @@
-"""Golden files: what the official code computed step by step, replayed by our units wherever they run.
+"""Golden files: the official code's values in each step, replayed by teamnet's units in any executor.
 
 ``meta_json`` holds the configuration; arrays are named ``t{step}_{quantity}{layer}`` with the batch first, float64. In
-each step the observation and the sampled values are given (they stand for the noise), then the TD error, then which
-rows keep their trace; the learned parameters, the settled values and the traces are compared.
+each step the observation and the sampled values are given (they determine the noise), then the TD error, then the
+trace mask of the rows; the learned parameters, the settled values and the traces are compared.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def golden_layers(meta: Mapping[str, Any]) -> list[LayerSpec]:
     """The team that a golden file's configuration describes.
 
     Raises:
-        ValueError: it describes none; or what a value of another type leads to.
+        ValueError: it describes none. Values of other types raise other exceptions.
     """
     _check_meta(meta)
     sizes, last = meta["sizes"], len(meta["sizes"]) - 1
@@ -92,11 +92,11 @@ def _check_meta(meta: Mapping[str, Any]) -> None:
     decay, temperature = finite_number(meta["trace_decay"]), finite_number(meta["temperature"] or 1.0)
     known = meta["hidden_activation"] in (*FUNCTIONS, *ALIASES) and type(meta["critic_gate"]) is bool
     if layers < 1 or not known or not 0.0 <= decay <= 1.0 or temperature < _LEAST:
-        raise ValueError("a team that cannot be")
+        raise ValueError("not a valid team")
 
 
 def _check_arrays(arrays: Golden, meta: Mapping[str, Any]) -> None:
-    """Refuse arrays of other shapes than the configuration says, which numpy would stretch where it can."""
+    """Refuse arrays whose shapes differ from the configuration's, which NumPy would broadcast where it can."""
     sizes, batch = meta["sizes"], meta["batch"]
     for number, (below, size) in enumerate(pairwise(sizes), 1):
         _check_array(arrays, f"init_w{number}", (below, size))
@@ -137,7 +137,7 @@ def replay(path: Path, launch: LaunchSpec) -> dict[str, float]:
 
     Raises:
         CheckpointError: the file cannot be read.
-        NumericalError: what it asks for leads to a NaN or an infinity.
+        NumericalError: the replay computes a NaN or an infinity.
     """
     check_launch(launch)
     arrays, meta = read_golden(path)
@@ -145,7 +145,7 @@ def replay(path: Path, launch: LaunchSpec) -> dict[str, float]:
         layers = golden_layers(meta)
         _check_arrays(arrays, meta)
         units = divide_all([layers], launch.grain, seed=0)
-        with np.errstate(all="ignore"):  # units notice what is not finite
+        with np.errstate(all="ignore"):  # units detect values that are not finite
             noise = [golden_noise(arrays, meta, unit) for unit in units]
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise _not_golden(path, error) from None

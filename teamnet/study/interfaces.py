@@ -1,4 +1,4 @@
-"""What tasks show to their teams, for whoever needs no environment."""
+"""The interfaces of the tasks, available without an environment."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ INTERFACES = {
 
 
 def interface_of(spec: RunSpec) -> Interface:
-    """What the task of a spec shows; an environment is made, and closed, only if no preset has it.
+    """The interface of a spec's task; an environment is made, and closed, only if no preset has it.
 
     Raises:
-        EnvironmentRefused: what the task needs is not installed, or its environment is none for a team.
+        EnvironmentRefused: a package of the task is not installed, or a team cannot act in its environment.
     """
     for name, environment in ENVIRONMENTS.items():
         if spec.task in (name, environment):

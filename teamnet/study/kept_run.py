@@ -1,4 +1,4 @@
-"""A finished run of a study: the content of its files, and how they get into its folder."""
+"""A finished run of a study: the content of its files, and how they are written to its folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from teamnet.training.run_files import SPEC, SUMMARY, new_run, spec_content, sum
 
 ERROR_FILE = "error.txt"
 RUN_FILES = (SPEC, METRICS, SUMMARY)
-"""What a finished run leaves, in the order in which it is written: the summary, which makes it finished, is last."""
+"""The files of a finished run in the order of writing: the summary, which marks it as finished, is last."""
 
 
 def content_of_run(
@@ -26,7 +26,7 @@ def content_of_run(
         spec: what determines the run, as JSON types.
         lines: of ``metrics.jsonl``.
         summary: of the run, as JSON types.
-        about: more of ``spec.json``, as JSON types.
+        about: further entries of ``spec.json``, as JSON types.
     """
     run = new_run()
     metrics = as_lines(lines)
@@ -42,12 +42,13 @@ def files_of_run(folder: Path) -> OwnedFiles:
 
 
 def keep_run(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write a finished run to its folder in place of what an earlier, an unfinished or a failed one left there.
+    """Write a finished run to its folder, where it replaces an earlier, an unfinished or a failed one.
 
-    The old summary goes first and the new one comes last, so that a summary is never next to another run's files.
+    The old summary is removed first and the new one is written last, so that a summary is never next to
+    another run's files.
 
     Raises:
-        SpecError: a file there is no run's of a study.
+        SpecError: a file there is not from a study's run.
         ResourceError: a file cannot be written.
     """
     owned = files_of_run(folder)

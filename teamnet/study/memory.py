@@ -1,4 +1,4 @@
-"""What a process and all that descend from it hold in memory."""
+"""The memory of a process and its descendants."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import psutil
 
 
 def session_bytes() -> int:
-    """Unique memory of this process and all that descend from it."""
-    this, total = psutil.Process(), 0
-    for process in (this, *this.children(recursive=True)):
-        with suppress(psutil.Error):  # it has ended meanwhile
+    """Unique memory of this process and its descendants."""
+    root, total = psutil.Process(), 0
+    for process in (root, *root.children(recursive=True)):
+        with suppress(psutil.Error):  # the process has ended
             total += process.memory_full_info().uss
     return total

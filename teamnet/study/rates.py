@@ -1,4 +1,4 @@
-"""How fast a run is, on a machine from which its host may take processor time away."""
+"""The speed of a run, on a machine whose host may take processor time away."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from teamnet.values import check_count
 ENDLESS = 2**40
 """Environment steps of a run that ends on demand."""
 QUIET = 0.02
-"""The share of this machine's processor time that its host may give to others during a timing that counts."""
+"""The largest share of this machine's processor time that its host may take during a quiet timing."""
 _PATIENCE = 30.0
-"""Seconds for which quieter timings are waited for."""
+"""Seconds for which timings are repeated to find quieter ones."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class Precision:
     """How a rate is measured.
 
     Args:
-        seconds: of one timing, at least.
-        repeats: timings, of which the median counts.
+        seconds: the minimum duration of one timing.
+        repeats: the number of timings, whose median is reported.
 
     Raises:
-        SpecError: there is no timing, or it takes no time.
+        SpecError: ``repeats`` is below 1, or ``seconds`` is not positive and finite.
     """
 
     seconds: float
@@ -48,21 +48,21 @@ class Precision:
 
 @dataclass(frozen=True)
 class Timing:
-    """One timing: environment steps a second, and the share of processor time that the host took meanwhile."""
+    """One timing: environment steps a second, and the share of processor time that the host took during it."""
 
     rate: float
     stolen: float
 
 
 def advance(run: Run, env_steps: int) -> None:
-    """Train for ``env_steps`` environment steps, or a batch more; units may still be at the last one."""
+    """Train for ``env_steps`` environment steps, or a batch more; units may still be computing the last one."""
     end = run.task.env_steps + env_steps
     while run.task.env_steps < end:
         run.advance(lambda: run.task.env_steps >= end)
 
 
 def rate(run: Run, env_steps: int) -> float:
-    """Environment steps a second over the next ``env_steps`` (or a batch more), until every unit is done with them."""
+    """Environment steps a second over the next ``env_steps`` (or a batch more), until every unit has finished them."""
     first, seconds = run.task.env_steps, run.seconds
     advance(run, env_steps)
     run.pause()
@@ -70,11 +70,11 @@ def rate(run: Run, env_steps: int) -> float:
 
 
 def timings(run: Run, seconds: float, repeats: int) -> list[Timing]:
-    """The quietest ``repeats`` of some timings of ``seconds`` or more each, after a warm-up of as many.
+    """The quietest ``repeats`` of some timings of ``seconds`` or more each, after a warm-up of the same duration.
 
-    A virtual machine whose host is busy can be several times slower than a moment before, and knows it: Linux counts
-    the time in which it wanted to run and could not. Timings are repeated until ``repeats`` of them are ``QUIET``, for
-    30 seconds at most. Of a cluster, this machine's share alone is known.
+    A virtual machine whose host is busy can be several times slower than a moment before, and Linux counts the
+    time in which it was ready to run but could not. Timings are repeated until ``repeats`` of them are ``QUIET``, for
+    30 seconds at most. On a cluster, only this machine's share is known.
     """
     steps = run.spec.num_envs
     while steps / rate(run, steps) < seconds:
@@ -91,7 +91,7 @@ def timings(run: Run, seconds: float, repeats: int) -> list[Timing]:
 
 
 def _stolen_share() -> float:
-    """The share of processor time that the host took away since the last call; 0 where the system does not tell."""
+    """The share of processor time that the host took since the last call; 0 where the system does not report it."""
     return getattr(psutil.cpu_times_percent(), "steal", 0.0) / 100.0
 
 

@@ -1,6 +1,6 @@
-"""The rule once more in plain NumPy, whole layers at a time with BLAS: the readable oracle and the bench's yardstick.
+"""The rule in plain NumPy, a whole layer at a time with BLAS: the readable oracle and the reference of the benchmark.
 
-It reads the next layer's weights where a unit has its mirror, and steps Adam as in the official code. It shares no code
+It reads the next layer's weights where a unit reads its mirror, and Adam is as in the official code. It shares no code
 with the kernels.
 """
 
@@ -28,12 +28,12 @@ _FUNCTIONS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.nda
 
 
 def _function(layer: LayerSpec) -> tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]]:
-    assert isinstance(layer.function, str), "the reference knows no function of a user's own"
+    assert isinstance(layer.function, str), "the reference does not support a user's own function"
     return _FUNCTIONS[layer.function]
 
 
 def _settling(layer: LayerSpec) -> MapPropagation:
-    assert isinstance(layer.rule, MapPropagation), "the reference knows MAP propagation alone"
+    assert isinstance(layer.rule, MapPropagation), "the reference supports MAP propagation only"
     return layer.rule
 
 
@@ -60,7 +60,7 @@ class ReferenceTeam:
         self.means: list[np.ndarray] = []
 
     def _inputs(self, number: int) -> np.ndarray:
-        """The activations that a layer reads, side by side."""
+        """The activations that a layer reads, concatenated."""
         return np.hstack([self.activations[source] for source in self.layers[number].sources])
 
     def _feedback(self, number: int) -> np.ndarray:
@@ -90,7 +90,7 @@ class ReferenceTeam:
         return difference * _function(layer)[1](self.preactivations[number]) / layer.variance
 
     def act(self, observation: np.ndarray, noise: Sequence[np.ndarray]) -> np.ndarray:
-        """Sample upwards; ``noise`` holds normals ``(rows, size)``, for a categorical layer uniforms ``(rows, 1)``."""
+        """Sample all layers; ``noise`` has normals ``(rows, size)``, for a categorical layer uniforms ``(rows, 1)``."""
         self.activations = [observation]
         self.preactivations, self.means = [np.zeros(0)] * len(self.layers), [np.zeros(0)] * len(self.layers)
         for number, layer in enumerate(self.layers):
@@ -104,7 +104,7 @@ class ReferenceTeam:
         return self.activations[-1]
 
     def learn(self, delta: np.ndarray, step: int) -> None:
-        """REINFORCE with the TD error ``(rows,)`` and the traces of the step before."""
+        """REINFORCE with the TD error ``(rows,)`` and the traces of the previous step."""
         self._updates += 1
         first_left, second_left = (0.9**self._updates, 0.999**self._updates) if self._updates < 1000 else (0.0, 0.0)
         for layer, parameters, trace, (first, second) in zip(
@@ -122,17 +122,17 @@ class ReferenceTeam:
             parameters += rate * (first / (1 - first_left)) / (np.sqrt(second / (1 - second_left)) + 1e-9)
 
     def settle(self) -> None:
-        """All settle steps, every hidden layer at once from the old state."""
+        """All settle steps, each of which updates every hidden layer from the previous state."""
         last = len(self.layers) - 1
         for _ in range(_settling(self.layers[0]).settle_steps):
-            forces = [
+            gradients = [
                 (self.means[number] - self.activations[number + 1]) / self.layers[number].variance
                 + self._feedback(number)
                 for number in range(last)
             ]
-            for number, force in enumerate(forces):
+            for number, gradient in enumerate(gradients):
                 step = _settling(self.layers[number]).step_size * self.layers[number].variance
-                self.activations[number + 1] = self.activations[number + 1] + step * force
+                self.activations[number + 1] = self.activations[number + 1] + step * gradient
             for number in range(last + 1):
                 self._predict(number)
 
@@ -142,6 +142,6 @@ class ReferenceTeam:
         if self.layers[-1].gated:
             gate = 1.0 / (self.activations[-1] - self.means[-1])[:, :1]
         for number, layer in enumerate(self.layers):
-            below = np.hstack([self._inputs(number), np.ones((layer.rows, 1))])
-            score = below[:, :, None] * (self.error(number) * gate)[:, None, :]
+            inputs = np.hstack([self._inputs(number), np.ones((layer.rows, 1))])
+            score = inputs[:, :, None] * (self.error(number) * gate)[:, None, :]
             self.traces[number] = layer.trace_decay * keep[:, None, None] * self.traces[number] + score

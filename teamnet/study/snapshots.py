@@ -1,4 +1,4 @@
-"""What checkpoints cost a run on Ray."""
+"""The cost of checkpoints for a run on Ray."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from teamnet.training.writer import Writer
 EVERY = 1_000
 """Environment steps between two checkpoints."""
 _TURNS = (True, False), (False, True)
-"""Which of two thousands of steps saves: not always the first, as units draw their noise for 2,048 steps at a time."""
+"""Whether each of two intervals saves: not always the first, as units draw their noise for 2,048 steps at a time."""
 
 
 class SnapshotCost(NamedTuple):
-    """What checkpoints cost, as shares of a thousand environment steps without one.
+    """The cost of a checkpoint, as shares of the time of 1,000 environment steps without one.
 
     Args:
-        whole: how much longer a thousand steps take with one, whatever it is that takes longer.
-        stopped: how long the team waits for one.
+        whole: how much longer 1,000 steps take with one, whatever the cause.
+        stopped: the time that the team waits for one.
         seconds: the same in seconds.
     """
 
@@ -36,10 +36,10 @@ class SnapshotCost(NamedTuple):
 
 
 def snapshot_cost(repeats: int, method: str) -> SnapshotCost:
-    """CartPole, an actor for each layer: medians over thousands of steps, compared with the thousand next to each.
+    """CartPole, an actor for each layer: medians over intervals of 1,000 steps, each compared with an adjacent one.
 
     Args:
-        repeats: checkpoints.
+        repeats: the number of checkpoints.
         method: the name of a preset.
     """
     run = Run(replace(preset("cartpole", method), env_steps=ENDLESS, episodes=None), LaunchSpec())

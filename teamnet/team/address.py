@@ -1,4 +1,4 @@
-"""Which Ray cluster is meant: the one that is named, the environment's, or a private one."""
+"""The Ray cluster to join: that of a given address, of ``$RAY_ADDRESS``, or a private one."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ def cluster_address(named: str) -> str:
     """The address of the cluster to join; empty for a private one.
 
     Args:
-        named: by the user; empty for ``$RAY_ADDRESS``. ``local`` is Ray's own word for a private one.
+        named: address given by the user; empty for ``$RAY_ADDRESS``. ``local`` is Ray's name for a private cluster.
 
     Raises:
-        ResourceError: it is that of a Ray client, which has no node of the cluster under it.
+        ResourceError: the address is that of a Ray client, which runs on no node of the cluster.
     """
     address = named or os.environ.get("RAY_ADDRESS", "")
     if address.startswith("ray://"):

@@ -17,7 +17,7 @@ def await_nodes(address: str, count: int, seconds: float = _SECONDS) -> None:
     """Return once at least ``count`` nodes of the cluster at ``address`` are alive.
 
     Raises:
-        ResourceError: there are fewer after this many seconds.
+        ResourceError: fewer nodes are alive after this many seconds.
     """
     deadline = time.monotonic() + seconds
     found: object = "no cluster"
@@ -25,18 +25,18 @@ def await_nodes(address: str, count: int, seconds: float = _SECONDS) -> None:
         try:
             lease = acquire(address)
             try:
-                there = count_nodes()
+                alive = count_nodes()
             finally:
                 lease.release()
-            if there >= count:
+            if alive >= count:
                 return
-            found = f"{there} nodes"
+            found = f"{alive} nodes"
         except ResourceError as error:
             found = error.found
         time.sleep(_LOOK_EVERY)
     raise ResourceError(
         f"address {address}", expected=f"{count} nodes within {seconds:g} s", found=str(found),
-        remedy="Look at what the nodes that are missing have printed.",
+        remedy="Check the output of the missing nodes.",
     )
 
 

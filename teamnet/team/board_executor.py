@@ -24,7 +24,7 @@ from teamnet.team.worker_pool import Pending, WorkerPool
 from teamnet.units.unit import Snapshot
 
 _LOOK_EVERY = 0.05
-"""Seconds between two looks for workers that have died, while a call is waited for."""
+"""Seconds between two checks for failed workers while waiting for a call."""
 
 
 class BoardExecutor:
@@ -34,7 +34,7 @@ class BoardExecutor:
         teams: the layers of every team, from the observation upwards.
         units: all units in canonical order.
         pool: hosts of one :class:`teamnet.team.worker.BoardWorker` for each unit.
-        nodes: the boards that they work on; one for all if left out.
+        nodes: the boards that the units use; a single board if left out.
     """
 
     _free_running = False
@@ -94,11 +94,11 @@ class BoardExecutor:
                 raise silent(executor.SILENCE)
 
     def _begin(self) -> None:
-        """Have the workers run, in a call that ends when the run pauses: calls cost them and this process time."""
+        """Start the workers in one call that ends when the run pauses: calls cost them and this process time."""
         self._running = self._pool.call("run", [(self._noise_steps,)] * self._pool.size)
 
     def _end(self) -> None:
-        """Wait until the workers have stopped running, if they do run, and raise what went wrong there."""
+        """Wait until the workers have stopped, if they are running, and raise the error of a unit that failed."""
         if not self._running:
             return
         self._wait_for(self._running)
@@ -118,7 +118,7 @@ class BoardExecutor:
         )
 
     def _aborted(self) -> bool:
-        """Whether any node has aborted, or is gone."""
+        """Whether any node has aborted or is lost."""
         try:
             return self._nodes.aborted()
         except ActorLost:
@@ -138,26 +138,26 @@ class BoardExecutor:
         self._nodes.pause_before(self._step - 1)
 
     def _wait_for(self, call: list[Pending]) -> None:
-        """Wait until a call has ended on every worker; all are told to end once one of them has failed.
+        """Wait until a call has ended on every worker; abort the run once one of them has failed.
 
-        Else they would wait for its words for ever.
+        Otherwise the others would wait forever for its publications.
         """
-        begun, told, patience = time.monotonic(), False, executor.SILENCE
+        begun, aborted, patience = time.monotonic(), False, executor.SILENCE
         while not self._pool.done(call, _LOOK_EVERY):
             if time.monotonic() - begun > patience:
                 raise silent(patience)
-            if not told and (any(self._pool.failed(its) for its in (call, self._running)) or self._aborted()):
+            if not aborted and (any(self._pool.failed(calls) for calls in (call, self._running)) or self._aborted()):
                 self._nodes.abort()
-                self._nodes.check()  # the units of a node whose board nobody looks after hear nothing any more
-                begun, told, patience = time.monotonic(), True, executor.PATIENCE
+                self._nodes.check()  # units of a node whose host is lost do not receive the abort
+                begun, aborted, patience = time.monotonic(), True, executor.PATIENCE
 
-    def _query(self, what: str) -> list[Any]:
-        """What a method of every unit returns once it has finished the step; the workers stay in their calls."""
-        self._asked = self._pool.call_beside("look", [(what, self._step)] * self._pool.size)
+    def _query(self, method: str) -> list[Any]:
+        """The result of a method of every unit once it has finished the step; the workers stay in their calls."""
+        self._asked = self._pool.call_beside("look", [(method, self._step)] * self._pool.size)
         self._wait_for(self._asked)
         found = self._pool.results(self._asked)
         self._asked = []
-        if any(its is None for its in found):
+        if any(result is None for result in found):
             self._look_after_workers(aborted=True)
         return found
 
@@ -196,7 +196,7 @@ class BoardExecutor:
         self._nodes.check()
         calls = [*self._running, *self._asked]
         self._running = []
-        if calls:  # to run and to look: none may go on once the board says no more that it is to end
+        if calls:  # to run and to query: all must end before the abort is cleared from the board
             self._pool.done(calls, executor.PATIENCE)
         lost = self._pool.replace_lost(executor.PATIENCE)
         self._nodes.attach(self._pool)

@@ -1,6 +1,6 @@
 """The plain Ray transport: every exchange is a round of actor calls through the coordinator.
 
-Slow and simple: the yardstick that shows what the board buys. The units and their steps are the same.
+Slow and simple: the baseline with which the board is compared. The units and their steps are the same.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _NOISE_STEPS = 64
 
 
 class CallWorker:
-    """Hosts one unit; what it reads arrives as arguments and what it publishes leaves as results.
+    """Hosts one unit; its inputs arrive as arguments, and its publications are returned as results.
 
     Args:
         teams: the layers of every team.
-        unit: which neurons.
+        unit: the neurons to host.
         noise: recorded noise ``(steps, rows, width)`` instead of the unit's own streams.
     """
 
@@ -50,7 +50,7 @@ class CallWorker:
         self._run_step = native("teamnet.team.one_step", "run_step")
 
     def step(self, number: int, deliveries: Mapping[Key, np.ndarray]) -> tuple[int, dict[Key, np.ndarray]]:
-        """Take in what others have published, do step ``number``, and return its status and what the unit publishes."""
+        """Store the publications of other units, run step ``number``, and return its status and its publications."""
         if number == 0:
             if self._noise_left == 0:
                 self._noise_left = _NOISE_STEPS
@@ -96,7 +96,7 @@ class CallExecutor:
         teams: the layers of every team, from the observation upwards.
         units: all units in canonical order.
         pool: hosts of one :class:`CallWorker` for each unit.
-        nodes: each unit's node, for the ledger; one for all if left out.
+        nodes: each unit's node, for the ledger; a single node if left out.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class CallExecutor:
         self._step += 1
 
     def _do(self, wave: Wave) -> None:
-        """One round of calls: what each step reads goes out with it, and what it publishes comes back."""
+        """One round of calls: each call sends the inputs of a step and returns the step's publications."""
         arguments = [(turn.number, self._deliveries(turn)) for turn in wave]
         calls = self._pool.call_some("step", [turn.unit for turn in wave], arguments)
         for turn, (status, published) in zip(wave, self._pool.results(calls), strict=True):
@@ -150,9 +150,10 @@ class CallExecutor:
         return {read.slot: self._published[read.slot, self._number(read)] for read in turn.step.parts}
 
     def _number(self, read: Read) -> int:
-        """The publication in which a read's numbers were written."""
+        """The publication in which the numbers of a read were written."""
         aligned = read.via is not None and self._flow.rounds(read.slot) == self._flow.rounds(read.via[0])
         return read.awaited[1] if aligned else read.number
+
     def pause(self) -> None:
         """See :class:`teamnet.team.executor.Executor`."""
 

@@ -1,4 +1,4 @@
-"""What the coordinator does on the board, compiled."""
+"""The coordinator's operations on the board, compiled."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from teamnet.kernels.constants import READY
 from teamnet.kernels.memory import integers
 
 _NAPS = 20
-"""Naps of the coordinator's wait before it looks after the workers: about one second."""
+"""Naps of the coordinator's wait before it checks the workers: about one second."""
 
 
 @kernel
@@ -27,7 +27,7 @@ def set_control(address: int, value: int) -> int:
 
 @kernel
 def wake_all(round_counters: int, count: int) -> int:
-    """Wake all who sleep on the counters whose addresses are listed at ``words``."""
+    """Wake all threads that sleep on the counters whose addresses are listed at ``round_counters``."""
     listed = integers(round_counters, count)
     for number in range(count):
         wake(listed[number])
@@ -39,7 +39,7 @@ def wait_for_all(round_counters: int, rounds: int, count: int, steps: int, contr
     """Wait until every listed counter has published all its ``rounds`` of the first ``steps`` steps.
 
     Args:
-        words, rounds: addresses of ``count`` int64 each: counters, and their publications in one step.
+        round_counters, rounds: addresses of ``count`` int64 each: counters, and their publications in one step.
         count: of counters.
         steps: environment steps.
         control: address of the control line.

@@ -1,4 +1,4 @@
-"""What the coordinator sees of a team, wherever its units run."""
+"""The coordinator's interface to a team, wherever its units run."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from teamnet.team.ledger import Ledger
 from teamnet.units.unit import Snapshot
 
 PATIENCE = 10.0
-"""Seconds that a unit has to answer once its team has been told to end; who does not is replaced."""
+"""Seconds that a unit has to answer after its team has been aborted; a unit that does not answer is replaced."""
 
 SILENCE = 300.0
-"""Seconds after which units that say nothing are given up: they are stopped, or on a host that is cut off."""
+"""Seconds after which units that do not answer count as lost: stopped, or on a disconnected host."""
 
 
 def silent(seconds: float) -> ActorLost:
-    """The error of a team of which some units have said nothing for so many seconds."""
+    """The error of a team in which some units have not answered for this many seconds."""
     return ActorLost(
         "team", expected="an answer of every unit", found=f"none for {seconds:.0f} s",
-        remedy="Look for stopped processes and hosts that are cut off, and continue with teamnet resume.",
+        remedy="Check for stopped processes and disconnected hosts, and continue with teamnet resume.",
     )
 
 
@@ -36,12 +36,12 @@ class Executor(Protocol):
     actors: int
 
     def act(self, observation: np.ndarray, keep: np.ndarray) -> None:
-        """Give the observation ``(rows, size)``; returns once all outputs are on the board.
+        """Publish the observation ``(rows, size)``; returns once all outputs are on the board.
 
         Args:
             observation: float64.
-            keep: ``(rows,)``, 0.0 where an episode has just begun, so that its trace starts anew, else 1.0. Units that
-                go on from their last values need it now, the others with the TD error.
+            keep: ``(rows,)``, 0.0 where an episode has just begun, so that its trace is reset, else 1.0. Units that
+                continue from their last values need it now, the others with the TD error.
 
         Raises:
             ActorLost: an actor died.
@@ -50,14 +50,14 @@ class Executor(Protocol):
         ...
 
     def learn(self, delta: np.ndarray) -> None:
-        """Broadcast the TD error ``(rows,)``, upon which the units do the rest of the step.
+        """Broadcast the TD error ``(rows,)``, with which the units complete the step.
 
-        May return before the units are done, so that the environment steps meanwhile. Raises as :meth:`act` does.
+        May return before the units are done, so that the environment can step meanwhile. Raises as :meth:`act` does.
         """
         ...
 
     def pause(self) -> None:
-        """Wait until every unit has finished the step; what follows here does so by itself."""
+        """Wait until every unit has finished the step; the methods below do so themselves."""
         ...
 
     def snapshot(self) -> list[Snapshot]:
@@ -69,7 +69,7 @@ class Executor(Protocol):
         ...
 
     def ledger(self) -> Ledger:
-        """What the units have said to each other, and where their time went."""
+        """What the units have sent to each other, and how they have spent their time."""
         ...
 
     def timestamps(self) -> list[np.ndarray]:
@@ -77,27 +77,27 @@ class Executor(Protocol):
         ...
 
     def restore(self, snapshots: Sequence[tuple[Snapshot, Snapshot]], step: int) -> None:
-        """Give every unit its state before ``step``: its own part, and the synapses above that leave it."""
+        """Restore the state of every unit before ``step``: its own part, and its outgoing synapses above."""
         ...
 
     def replace_failed(self) -> int:
-        """After an error: end what still runs and replace what is lost, so that :meth:`restore` can go on.
+        """After an error: end what still runs and replace lost units, so that :meth:`restore` can follow.
 
         Returns:
-            How many units are new.
+            The number of new units.
 
         Raises:
-            ActorLost: it cannot be repaired here; the team must be started again.
+            ActorLost: the team cannot be repaired and must be started again.
         """
         ...
 
     def close(self) -> None:
-        """End the units and release what they hold."""
+        """End the units and release their resources."""
         ...
 
 
 class OutputReader:
-    """The outputs of all teams on a board after a step's acting."""
+    """The outputs of all teams on a board after the acting phase of a step."""
 
     def __init__(self, board: Board) -> None:
         flow = board.flow
@@ -118,18 +118,18 @@ class OutputReader:
 
 
 def failed(status: int, unit: UnitSpec, step: int, published: np.ndarray) -> Diverged | OperationFailed:
-    """The error of a unit that could not do an operation, or whose activation or mean is no longer finite.
+    """The error of a unit whose operation raised an exception, or whose activation or mean is not finite.
 
     Args:
         status: ``FAILED`` or ``BROKEN``.
-        unit: which.
+        unit: the one that failed.
         step: of the whole batch, from 0.
         published: activations ``(.., neurons)`` that it published last, as far as they are known here.
     """
     if status == FAILED:
         return OperationFailed(
-            f"{unit.name}, step {step}", expected="an operation that ends well", found="an exception",
-            remedy="Run it with --backend local --interpret to see where.",
+            f"{unit.name}, step {step}", expected="an operation without an exception", found="an exception",
+            remedy="Run with --backend local --interpret to see where it is raised.",
         )
     finite = np.isfinite(published)
     found = "NaN or infinity"

@@ -1,4 +1,4 @@
-"""The board executor of a free-running team: the coordinator waits for the actions, and units wait for nothing."""
+"""The board executor of a free-running team: the coordinator waits for the actions, and units never wait."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from teamnet.team.worker_pool import WorkerPool
 from teamnet.units.unit import Snapshot
 
 _LOOK_EVERY = 1.0
-"""Seconds between two looks for actors that have died: nobody waits for a hidden unit, so nobody would miss it."""
+"""Seconds between two checks for failed actors: no unit waits for a hidden unit, so no wait would detect its loss."""
 
 
 class FreeExecutor(BoardExecutor):
-    """Units that run on their own and use the newest values on the board; see :mod:`teamnet.team.free_run`.
+    """Units that run without a common tick and use the newest values on the board; see :mod:`teamnet.team.free_run`.
 
-    :meth:`pause` waits for every unit, however slow: a snapshot has them all.
+    :meth:`pause` waits for every unit, however slow: a snapshot includes all units.
 
     Args:
         teams: the layers of every team, from the observation upwards.
@@ -55,7 +55,7 @@ class FreeExecutor(BoardExecutor):
         self._wait_for_outputs(2 * self._step + 1)
 
     def _wait_until_rested(self) -> None:
-        """Outputs publish their action, and once more when the team has had ``settle_steps`` of their ticks for it."""
+        """Wait for the second publication of the outputs, ``settle_steps`` of their ticks after the TD error."""
         self._wait_for_outputs(2 * self._step)
 
     def pause(self) -> None:
@@ -63,9 +63,9 @@ class FreeExecutor(BoardExecutor):
         self._wait_until_rested()
         super().pause()
 
-    def _query(self, what: str) -> list[Any]:
+    def _query(self, method: str) -> list[Any]:
         self.pause()
-        return super()._query(what)
+        return super()._query(method)
 
     def restore(self, snapshots: Sequence[tuple[Snapshot, Snapshot]], step: int) -> None:
         """See :class:`teamnet.team.executor.Executor`."""

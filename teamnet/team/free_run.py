@@ -1,19 +1,18 @@
-"""Asynchronous MAP propagation without a common tick: one unit on its own, with the newest values on the board.
+"""Asynchronous MAP propagation without a common tick: one unit, which reads the newest values on the board.
 
-The rule is that of :mod:`teamnet.rules.asynchronous`; what differs is that nobody waits. A unit ticks as fast
-as it is given a core, and its own ticks count: one that is slow moves less in an environment step, or misses whole
-observations, and the others do not notice. When it comes by, it learns from the newest TD error; when it turns to the
-next observation, its traces take what it has come to, with what its neighbours said then.
+The rule is that of :mod:`teamnet.rules.asynchronous`; the difference is that no unit waits. A unit ticks as
+fast as its core allows, and counts its own ticks: a slow unit moves less in an environment step, or misses whole
+observations, and the others do not detect it. A unit learns from the newest TD error as soon as it reads it; when it
+starts the next observation, it updates its traces with its last values and those that its neighbours published then.
 
-A hidden unit ticks when there are newer errors above, or a new observation. Without them it would go all the way to
-what the old errors ask for, before the layer above could answer, and their conversation grows without bound once
-weights have grown. An output unit always ticks, which keeps the others going; below a unit that has stopped, those that
-have not move once in an observation.
+A hidden unit ticks when there are newer errors above, or a new observation. Otherwise it would converge to what the old
+errors imply before the layer above could respond, and with large weights the activations of both would diverge. An
+output unit always ticks, which keeps the others ticking; units below a stopped unit tick once per observation.
 
 Newest values: a unit's activations, errors and gate are overwritten in place. A number is read whole (aligned loads of
-eight bytes are atomic on x86-64 and Arm64), but a vector may mix two publications, and an error may belong to another
-moment than the activation with which it is multiplied. So the two ends of a synapse do not see the same moments, and
-the mirror drifts away from its original; DEVIATIONS 17 says how far.
+eight bytes are atomic on x86-64 and Arm64), but a vector may mix two publications, and an error may be of another time
+than the activation by which it is multiplied. So the two ends of a synapse read values of different times, and the
+mirror drifts from its original; DEVIATIONS 17 states how far.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ _MASK = 0xFFFFFFFF
 
 @kernel
 def _command(unit):
-    """What the control line says: go on, abort, or pause before the next observation."""
+    """The command on the control line: continue, abort, or pause before the next observation."""
     if load_acquire(unit.control) != 0:
         return ABORTED
     if load_acquire(unit.control + 4) == load_acquire(unit.control + 8):
@@ -85,7 +84,7 @@ def _move(address, unit):
 
 @kernel
 def _act(address, unit, final):
-    """A tick of an output unit that acts; a critic shows its gate in the ``final`` one."""
+    """A tick of an output unit that acts; a critic publishes its gate in the ``final`` one."""
     do_step(address, ACT_LAST if final else ACT)
     _find_error(address)
     if unit.gated and final:
@@ -94,10 +93,10 @@ def _act(address, unit, final):
 
 @kernel
 def _work(address, unit, ticks, acting_steps, settle_steps):
-    """One tick of the unit; ``ticks`` have counted since the observation. Returns how many count now.
+    """One tick of the unit; ``ticks`` have counted since the observation. Returns the new count.
 
-    Ticks of acting count, and those after the TD error is known. An output unit publishes twice in an observation: its
-    action, and that it has rested.
+    Acting ticks count, and ticks after the TD error is known. An output unit publishes twice per observation: its
+    action, and the end of its rest.
     """
     acting, counts = unit.last_layer and ticks < acting_steps, True
     if acting:
@@ -127,10 +126,10 @@ def run_free(address: int, steps: int, acting_steps: int, settle_steps: int) -> 
     Args:
         address: of the record.
         steps: observations for which there is noise.
-        acting_steps, settle_steps: ticks of an output unit before and after its action counts.
+        acting_steps, settle_steps: ticks of an output unit before and after it publishes its action.
 
     Returns:
-        ``READY`` when the noise is used up, else why the unit stopped: ``ENDED``, ``ABORTED`` or ``BROKEN``.
+        ``READY`` when the noise is used up, else the reason why the unit stopped: ``ENDED``, ``ABORTED`` or ``BROKEN``.
     """
     unit = UNIT(address)
     td_error = _read_counter(unit, LEARN)

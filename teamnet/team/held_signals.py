@@ -1,4 +1,4 @@
-"""Signals that arrive inside what must not be left half done, such as a step of a run, wait for its end."""
+"""Hold back signals that arrive in code that must complete, such as a step of a run, until it ends."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from types import FrameType, TracebackType
 from typing import Any
 
 PATIENCE = 2.0
-"""Seconds after which a signal that comes again is no longer held back."""
+"""Seconds after which a repeated signal is no longer held back."""
 LONGEST = 10.0
-"""Seconds that a signal is held back at most: the step does not seem to end."""
+"""Maximum seconds that a signal is held back, for steps that do not end."""
 
 Handler = Callable[[int, FrameType | None], Any]
 _NUMBERS = tuple(int(number) for number in signal.valid_signals())
@@ -25,10 +25,10 @@ _handler_of, _set_handler = _signal.getsignal, _signal.signal
 class HeldSignals:
     """Holds back the Python handlers of all signals while it is entered, and calls them at safe points.
 
-    Python calls a signal's handler between any two instructions of the main thread, and most handlers raise: Ctrl-C
-    does, and so do timers. Inside a step of a run that would leave some units a step ahead of others. In a step that
-    does not end, a signal is handled after :data:`LONGEST` seconds, or when it comes again after :data:`PATIENCE`
-    seconds. Threads other than the main one get no signals.
+    Python calls a signal's handler between any two instructions of the main thread, and most handlers raise, such as
+    those of Ctrl-C and of timers. In a step of a run, that would leave some units a step ahead of others. In a step
+    that does not end, a signal is handled after :data:`LONGEST` seconds, or when it is repeated after :data:`PATIENCE`
+    seconds. Threads other than the main thread receive no signals.
 
     It can be entered more than once; the outermost exit restores the handlers.
     """
@@ -48,15 +48,15 @@ class HeldSignals:
                     if callable(handler) and not _is_immediate(handler):
                         self._before[number] = handler
                         _set_handler(number, self._hold)
-            except BaseException:  # raised by a handler that was still in its place
+            except BaseException:  # raised by a handler that was still installed
                 self._restore()
                 raise
-        self._depth += 1  # last: an exception before leaves everything as it was
+        self._depth += 1  # last: an earlier exception leaves the state unchanged
         return self
 
     def _hold(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
-        if not self._depth:  # somebody has put this handler back who found it while signals were held
+        if not self._depth:  # other code saved this handler while signals were held, and restored it
             self._before[number](number, frame)
             return
         if number in self._waiting and now - self._since > PATIENCE:
@@ -75,7 +75,7 @@ class HeldSignals:
             signal.pthread_kill(thread, number)
 
     def handle(self) -> None:
-        """Call the handlers of the signals that have come; the caller is between two steps."""
+        """Call the handlers of the signals that have arrived; the caller is between two steps."""
         if self._reminder:
             self._reminder.cancel()
             self._reminder = None
@@ -84,12 +84,12 @@ class HeldSignals:
             self._before[number](number, frame)
 
     def _restore(self) -> None:
-        """Put all handlers back, whatever those that are back already raise; raises the last of it."""
+        """Restore all handlers, even if restored ones raise; then raise the last exception."""
         raised: BaseException | None = None
         while True:
             try:
                 for number, handler in self._before.items():
-                    if _handler_of(number) == self._hold:  # else the environment has taken the signal over
+                    if _handler_of(number) == self._hold:  # otherwise the environment has set its own handler
                         _set_handler(number, handler)
                 break
             except BaseException as error:
@@ -110,5 +110,5 @@ class HeldSignals:
 
 
 def _is_immediate(handler: Any) -> bool:
-    """Whether a handler is a method of an object that says that its signals are not held back."""
+    """Whether a handler is a method of an ``immediate`` object, whose signals are not held back."""
     return getattr(getattr(handler, "__self__", None), "immediate", False) is True

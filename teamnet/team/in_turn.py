@@ -1,4 +1,4 @@
-"""The steps of all units of a process in turn, compiled."""
+"""Run the steps of all units of a process in sequence, compiled."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from teamnet.units.stepping import do_step
 from teamnet.units.timing import clock, finish, note
 
 FINE = -1
-"""What :func:`run_in_turn` returns if nothing went wrong."""
+"""What :func:`run_in_turn` returns if there was no error."""
 
 
 @kernel
 def run_in_turn(units: int, count: int, order: int, length: int) -> int:
-    """Do steps in an order in which everything is published before it is read.
+    """Run steps in an order in which every value is published before it is read.
 
     Args:
         units: address of the addresses of ``count`` units' records, int64.
-        count: of units.
+        count: number of units.
         order: address of ``length`` pairs of int64: a unit's number and that of its step.
-        length: of the order.
+        length: number of pairs in ``order``.
 
     Returns:
         The number of the first unit that ended its environment step with a non-finite value, ``count`` more if its
-        operation could not be done, or :data:`FINE`.
+        operation failed, or :data:`FINE`.
     """
     addresses, pairs = integers(units, count), integers(order, 2 * length)
     broken = FINE

@@ -1,4 +1,4 @@
-"""The steps of all units in turn, interpreted: operations are plain Python, so that breakpoints and prints work."""
+"""Run the steps of all units in sequence, interpreted as plain Python, so that breakpoints and prints work."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from teamnet.units.unit import Unit
 
 
 def interpret_in_turn(units: Sequence[Unit]) -> Callable[[np.ndarray], int]:
-    """What :func:`teamnet.team.in_turn.run_in_turn` does, in Python; an exception of an operation is not caught.
+    """A Python version of :func:`teamnet.team.in_turn.run_in_turn`; an exception in an operation is not caught.
 
     Args:
         units: all units of the run, whose code is interpreted.

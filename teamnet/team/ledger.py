@@ -1,9 +1,9 @@
-"""The ledger: what the units of a run have sent to each other, and where their time went.
+"""The ledger: what the units of a run have sent to each other, and how they have spent their time.
 
-Units count what they publish, the coordinator counts its steps; who reads what is asked of the dataflow. A message is
-one publication for one reader, on the board as by actor calls, so that the counts compare rules, schedules and grains
-and not the cleverness of a transport. What links between nodes really carried, once for all readers of a node, is
-counted by the relay.
+Units count their publications, and the coordinator counts its steps; the readers follow from the dataflow. A message is
+one publication for one reader, on the board as with actor calls, so that the counts compare rules, schedules and
+granularities, not transports. The actual traffic of links between nodes, once for all readers of a node, is counted by
+the relay.
 """
 
 from __future__ import annotations
@@ -25,37 +25,37 @@ COORDINATOR_NODE = 0
 OBSERVATION, ACTIVATION, ERROR, ACTION, TD_ERROR, GATE, CONTROL = EDGES = (
     "observation", "activation", "error", "action", "td_error", "gate", "control"
 )
-"""Kinds of edges that every ledger has, in this order: of pauses, and masks that come with the observation, the last.
+"""Kinds of edges that every ledger has, in this order; the last: pauses, and masks sent with the observation.
 
-Slots of other kinds have edges of their own after them.
+Slots of other kinds have edges of their own after these.
 """
 
 
 class Traffic(NamedTuple):
-    """So many messages, and the bytes of what they say."""
+    """A number of messages, and the bytes of their content."""
 
     messages: int = 0
     bytes: int = 0
 
     def plus(self, more: Traffic, readers: int) -> Traffic:
-        """With what so many readers are sent."""
+        """The sum with the traffic to this many readers."""
         return Traffic(self.messages + readers * more.messages, self.bytes + readers * more.bytes)
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """Of some steps of a run.
+    """The ledger of some steps of a run.
 
     Args:
-        steps: of the whole batch of environments, since this process began or continued the run.
+        steps: of the whole batch of environments, since this process started or resumed the run.
         exchanges: sequential exchanges on the critical path of a step; ``None`` without a common tick.
         edges: by kind.
         same_node, between_nodes: by link.
-        relay: what links between nodes have carried: ``messages``, ``bytes`` with their headers, and ``writes``.
-        units: what each unit has done in an average step: ``name``, ``node``, and seconds ``computed``, ``published``,
-            ``waited``, and of this last ``transferred``, after the last input was complete on the unit's node: what
-            waking up and the memory cost. The last three are ``None`` where nobody waits, as in one process, and all
-            four where no step was timed: in very short runs, and without a common tick.
+        relay: traffic of the links between nodes: ``messages``, ``bytes`` with their headers, and ``writes``.
+        units: the average step of each unit: ``name``, ``node``, and seconds ``computed``, ``published``, ``waited``,
+            and ``transferred``: the part of ``waited`` after the last input was complete on the unit's node, which is
+            the cost of waking up and of the memory. The last three are ``None`` where no unit waits, as in one process,
+            and all four where no step was timed: in very short runs, and without a common tick.
     """
 
     steps: int
@@ -68,18 +68,18 @@ class Ledger:
 
     @property
     def total(self) -> Traffic:
-        """Of all edges."""
+        """The sum over all edges."""
         return Traffic(*(sum(column) for column in zip(*self.edges.values(), strict=True)))
 
     @property
     def straggler(self) -> str | None:
-        """The unit for which the others wait: the one that is busiest in a step; ``None`` if no step was timed."""
+        """The bottleneck: the unit that computes and publishes longest in a step; ``None`` if no step was timed."""
         if any(unit["computed"] is None for unit in self.units):
             return None
         return max(self.units, key=lambda unit: unit["computed"] + (unit["published"] or 0.0))["name"]
 
     def as_plain(self) -> dict[str, Any]:
-        """JSON types: totals, and what one step comes to."""
+        """JSON types: totals, and averages per step."""
         steps = max(1, self.steps)
 
         def show(traffic: Traffic) -> dict[str, float]:
@@ -100,12 +100,12 @@ class Ledger:
 
 
 def expected_traffic(flow: Dataflow, units: Sequence[UnitSpec], nodes: Sequence[int] | None = None) -> Ledger:
-    """The ledger of one step before anything has run, without times: what the steps say that units publish.
+    """The expected ledger of one step, without times: what the steps of the dataflow have units publish.
 
     Args:
         flow: the dataflow of the run.
         units: all units in canonical order.
-        nodes: each unit's node; one for all if left out.
+        nodes: each unit's node; a single node if left out.
     """
     none: dict[str, int] = dict.fromkeys(TIMES, 0)
     counts = []
@@ -143,13 +143,13 @@ def count_traffic(
     edges = {kind: Traffic() for kind in kinds}
     same = between = Traffic()
     for kind, source, readers, traffic in _messages(flow, units, nodes, counts, steps, pauses):
-        here, all_readers = readers.get(source, 0), sum(readers.values())
+        local_readers, all_readers = readers.get(source, 0), sum(readers.values())
         edges[kind] = edges[kind].plus(traffic, all_readers)
-        same = same.plus(traffic, here)
-        between = between.plus(traffic, all_readers - here)
+        same = same.plus(traffic, local_readers)
+        between = between.plus(traffic, all_readers - local_readers)
     return Ledger(
         steps, None if free_running else exchanges_per_step(flow), edges, same, between, relay,
-        [_times(unit, node, its.times) for unit, node, its in zip(units, nodes, counts, strict=True)],
+        [_times(unit, node, count.times) for unit, node, count in zip(units, nodes, counts, strict=True)],
     )
 
 
@@ -163,25 +163,25 @@ def _messages(
         yield _Message(CONTROL, COORDINATOR_NODE, {node: 1}, Traffic(pauses, pauses * NUMBER_BYTES))
     for slot in flow.published():
         for group in flow.readers(slot.key):
-            parts = [its for its in (slot, *flow.carried_with(slot)) if its.key in flow.taken(slot.key, group)]
-            reading = Counter([COORDINATOR_NODE] if group == COORDINATOR else (nodes[its] for its in members[group]))
+            parts = [part for part in (slot, *flow.carried_with(slot)) if part.key in flow.taken(slot.key, group)]
+            reading = Counter([COORDINATOR_NODE] if group == COORDINATOR else (nodes[unit] for unit in members[group]))
             if slot.writer == COORDINATOR:
                 for place, part in enumerate(parts):
                     traffic = Traffic(steps * (place == 0), steps * NUMBER_BYTES * part.numbers)
                     yield _Message(part.edge, COORDINATOR_NODE, reading, traffic)
                 continue
             for number in members[slot.writer]:
-                others = reading - Counter([nodes[number]] if group == slot.writer else [])
+                readers = reading - Counter([nodes[number]] if group == slot.writer else [])
                 sent = steps if group == COORDINATOR else counts[number].sent[slot.kind]
                 for place, part in enumerate(parts):
                     messages, size = _traffic(part, slot, units[number], counts[number], sent)
-                    yield _Message(part.edge, nodes[number], others, Traffic(messages * (place == 0), size))
+                    yield _Message(part.edge, nodes[number], readers, Traffic(messages * (place == 0), size))
 
 
 def _traffic(part: Slot, slot: Slot, unit: UnitSpec, counts: Counts, sent: int) -> Traffic:
-    """What a unit's publications of a slot come to, as far as one part of them is concerned.
+    """The traffic of one part of a unit's publications of a slot.
 
-    A message has 8 bytes for a scale if its dtype needs one, and a bit for each number where some may be missing.
+    A message has 8 bytes for a scale if its dtype needs one, and one bit per number where some may be left out.
     """
     numbers = part.rows * (unit.size if part.split else part.size)
     messages = sent - counts.silent[slot.kind]

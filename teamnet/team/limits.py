@@ -1,7 +1,7 @@
-"""What this process may use of its machine: the least of what is free, its control groups, Slurm's job and affinity.
+"""Resource limits of this process: the minimum over free memory, control groups, the Slurm job and CPU affinity.
 
 Containers, Kubernetes and systemd set limits by control groups, version 1 or 2; a group's ancestors limit it as well. A
-file that is missing or damaged limits nothing.
+missing or damaged file sets no limit.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _MEGABYTE = 1 << 20
 
 
 def available_memory(root: Path = Path("/"), environment: Mapping[str, str] | None = None) -> int:
-    """Bytes that new processes can take without swapping and without being killed by a control group.
+    """Bytes that new processes can allocate without swapping and without being killed by a control group.
 
     Args:
         root: of the file system, with ``proc`` and the mounted control groups below it.
@@ -29,7 +29,7 @@ def available_memory(root: Path = Path("/"), environment: Mapping[str, str] | No
 def processors(
     root: Path = Path("/"), environment: Mapping[str, str] | None = None, allowed: int | None = None
 ) -> int:
-    """Processors that this process may keep busy, rounded down; at least 1.
+    """Processors that this process may use, rounded down; at least 1.
 
     Args:
         root: see :func:`available_memory`.
@@ -56,7 +56,7 @@ class _Group:
             return ""
 
     def number(self, name: str) -> int | None:
-        """The number in a file; none for ``max``, the kernel's word for no limit."""
+        """The number in a file; ``None`` for ``max``, which means no limit."""
         return _number(self.text(name))
 
     def statistic(self, file: str, name: str) -> int:
@@ -100,7 +100,7 @@ def _groups(root: Path, controller: str) -> Iterator[_Group]:
 
 
 def _with_ancestors(root: Path, path: str, mounted: str, at: str, version: int) -> Iterator[_Group]:
-    """The group ``path`` of a hierarchy of which ``mounted`` is to be seen at ``at``."""
+    """The group ``path`` and its ancestors, in a hierarchy of which ``mounted`` is mounted at ``at``."""
     base = root / at.lstrip("/")
     try:
         below = PurePosixPath(path).relative_to(mounted)
@@ -129,8 +129,8 @@ def _group_processors(group: _Group) -> float | None:
         quota, _, period = group.text("cpu.max").partition(" ")
     else:
         quota, period = group.text("cpu.cfs_quota_us"), group.text("cpu.cfs_period_us")
-    time, of = _number(quota), _number(period)
-    return time / of if time and of else None
+    allowed, interval = _number(quota), _number(period)
+    return allowed / interval if allowed and interval else None
 
 
 def _free_memory(root: Path) -> int:
@@ -141,10 +141,10 @@ def _free_memory(root: Path) -> int:
 
 
 def _slurm_memory(environment: Mapping[str, str]) -> int | None:
-    """Bytes of the job on this node; Slurm counts megabytes, and 0 is all that there is."""
-    of_node = _number(environment.get("SLURM_MEM_PER_NODE", ""))
-    of_each, count = (_number(environment.get(name, "")) for name in ("SLURM_MEM_PER_CPU", "SLURM_CPUS_ON_NODE"))
-    found = of_node or (of_each or 0) * (count or 0)
+    """Memory of the job on this node in bytes; Slurm counts megabytes, and 0 means all memory."""
+    per_node = _number(environment.get("SLURM_MEM_PER_NODE", ""))
+    per_processor, count = (_number(environment.get(name, "")) for name in ("SLURM_MEM_PER_CPU", "SLURM_CPUS_ON_NODE"))
+    found = per_node or (per_processor or 0) * (count or 0)
     return found * _MEGABYTE or None
 
 

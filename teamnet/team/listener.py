@@ -1,4 +1,4 @@
-"""Where a node of a run takes the calls of others: one address, the run's key, and a limit on everything else."""
+"""How a node of a run accepts connections of others: one address, the run's key, and a limit on everything else."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from teamnet.errors import LinkLost, TeamnetError
 
 _log = logging.getLogger("teamnet.relay")
 _AT_ONCE = 32
-"""Handshakes at the same time beyond one for each node; who comes then is turned away at once."""
+"""Concurrent handshakes beyond one for each node; further connections are refused at once."""
 _LOGGED_ONE_BY_ONE = 20
 _QUEUE = 128
 _AGAIN_AFTER = 0.1
 
 
 class Listener:
-    """Takes connections on a port of this node's own address, and keeps those that prove to be of the run.
+    """Accepts connections on a port of this node's own address, and keeps those that prove to belong to the run.
 
-    Everything else is closed, counted and logged: other programs, port scans, and connections that say nothing.
+    Everything else is closed, counted and logged: other programs, port scans, and connections that send nothing.
 
     Args:
-        host: the address that other nodes of the run know this one by; no other is listened at.
-        key: the run's.
-        number: this node's.
-        nodes: how many there are.
+        host: the address at which other nodes of the run reach this one; the only one that is listened on.
+        key: of the run.
+        number: of this node.
+        nodes: the number of nodes.
     """
 
     def __init__(self, host: str, key: bytes, number: int, nodes: int) -> None:
@@ -46,7 +46,7 @@ class Listener:
         while True:
             try:
                 peer, (host, *_) = self._socket.accept()
-            except OSError:  # it was closed, or the caller was gone, or there are too many open files
+            except OSError:  # the socket is closed, or the caller has disconnected, or too many files are open
                 if self._closed:
                     return
                 time.sleep(_AGAIN_AFTER)
@@ -70,18 +70,18 @@ class Listener:
         finally:
             self._free.release()
 
-    def _refuse(self, peer: socket.socket, host: str, why: str) -> None:
+    def _refuse(self, peer: socket.socket, host: str, reason: str) -> None:
         with self._counting:
             self.refused += 1
         if self.refused <= _LOGGED_ONE_BY_ONE or self.refused % 1000 == 0:
-            _log.warning("relay refused connection %d, from %s: %s", self.refused, host, why)
+            _log.warning("relay refused connection %d, from %s: %s", self.refused, host, reason)
         peer.close()
 
     def peer(self, number: int, seconds: float) -> socket.socket:
-        """The connection that another node made; whoever takes it closes it.
+        """The connection that another node made; the caller closes it.
 
         Raises:
-            LinkLost: it did not come in time.
+            LinkLost: the node did not connect in time.
         """
         with self._changed:
             if not self._changed.wait_for(lambda: number in self._peers, seconds):
@@ -92,7 +92,7 @@ class Listener:
             return self._peers.pop(number)
 
     def close(self) -> None:
-        """Stop listening; a thread that waits for callers ends with that."""
+        """Stop listening; this ends the thread that accepts connections."""
         self._closed = True
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
@@ -100,7 +100,7 @@ class Listener:
         self.forget()
 
     def forget(self) -> None:
-        """Hang up on those who have called and whom nobody has asked for."""
+        """Close the accepted connections that :meth:`peer` has not returned."""
         with self._changed:
             for peer in self._peers.values():
                 peer.close()
@@ -108,11 +108,11 @@ class Listener:
 
 
 def reach(endpoint: tuple[str, int], key: bytes, number: int, expected: int, seconds: float) -> socket.socket:
-    """Call the listener of another node, and again while it is too busy to answer.
+    """Connect to the listener of another node; try again while it is too busy to answer.
 
     Raises:
-        LinkLost: nobody answers.
-        LinkRefused: who answers is not of the run.
+        LinkLost: there is no answer.
+        LinkRefused: the listener does not belong to the run.
     """
     deadline = time.monotonic() + seconds
     while True:

@@ -1,4 +1,4 @@
-"""The in-process executor: the same units and the same slots, called in turn by one compiled function."""
+"""The in-process executor: the same units and the same slots, called in sequence by one compiled function."""
 
 from __future__ import annotations
 

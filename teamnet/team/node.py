@@ -1,4 +1,4 @@
-"""One node of a run: its board, and its links to the boards of the other nodes. A plain class, as workers are."""
+"""One node of a run: its board, and its links to the boards of the other nodes. A plain class, like the workers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Endpoint = tuple[str, int]
 
 
 def _sleep_punctually() -> None:
-    """Have Linux wake this thread when it asked to be woken, and not, as is usual, up to 50 microseconds later."""
+    """Reduce the timer slack of this thread: by default, Linux wakes it up to 50 microseconds too late."""
     ctypes.CDLL(None).prctl(_SET_TIMER_SLACK, 1)
 
 
@@ -47,15 +47,15 @@ class _Link:
 
 
 class Node:
-    """The board of one node, in a shared-memory segment that its workers map, and what keeps it equal to the others.
+    """The board of one node, in a shared-memory segment that its workers map, and its links to the other nodes.
 
     Args:
         teams: the layers of every team.
         units: all units in canonical order.
         places: each unit's node; the coordinator is at node 0.
-        number: this node's.
-        key: the run's, with which nodes prove that they are of it; needed for more than one node.
-        host: the address by which the other nodes know this one.
+        number: of this node.
+        key: of the run, with which nodes prove that they belong to it; needed for more than one node.
+        host: the address at which the other nodes reach this one.
         emulation: of a slower network.
         free_running: whether units run without a common tick.
     """
@@ -85,28 +85,28 @@ class Node:
 
     def where(self) -> tuple[Path, Endpoint]:
         """The segment for this node's workers, and the address and port for other nodes."""
-        assert self._segment is not None, "asked before it is closed"
+        assert self._segment is not None, "called before it is closed"
         return path_of(self._segment), self._listener.endpoint if self._listener else ("", 0)
 
     def compile(self, module: str, name: str) -> None:
-        """Have the kernels that this node's workers run in the cache, before many of them look for them at once."""
+        """Compile the kernels of this node's workers into the cache, before many workers need them at once."""
         compile_all(self.routes.flow, module, name)
 
     def _release(self) -> None:
-        """Let go of the segment: its memory now lives as long as the processes that have mapped it."""
+        """Close the segment: its memory now lives as long as the processes that have mapped it."""
         if self._segment is not None:
             os.close(self._segment)
             self._segment = None
 
     def connect(self, endpoints: Sequence[Endpoint], step: int = 0) -> None:
-        """Begin with ``step``, linked to all other nodes, which have disconnected; returns once every link stands.
+        """Begin at ``step``, linked to all other nodes, which have disconnected; returns once all links are up.
 
         Args:
             endpoints: of all nodes, in their order.
             step: steps that are complete.
 
         Raises:
-            LinkLost, LinkRefused: another node cannot be reached, or is not of the run.
+            LinkLost, LinkRefused: another node cannot be reached, or does not belong to the run.
         """
         self.board.begin_at(step)
         self._failure = ""
@@ -136,17 +136,17 @@ class Node:
         self._links.append(link)
 
     def _carry(self, entry: tuple[str, str], end: LinkEnd, peer: int) -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # else a signal would look like a lost link
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # otherwise a signal looks like a lost link
         if self._emulation:
             _sleep_punctually()
         status = self._run[entry](end.record.ctypes.data)
         if status != ENDED and not self._failure and not end.stopped:
-            what = "what it sent makes no sense" if status == GARBLED else "the connection is closed"
-            self._failure = f"node {self._number} lost node {peer}: {what}"
+            reason = "what it sent makes no sense" if status == GARBLED else "the connection is closed"
+            self._failure = f"node {self._number} lost node {peer}: {reason}"
             self.set_control(0, 1)
 
     def set_control(self, place: int, value: int) -> None:
-        """Set a word of the control line, ``place`` bytes from its start, and wake all who sleep."""
+        """Set a word of the control line, ``place`` bytes from its start, and wake all sleeping threads."""
         self.board.control[place // 4] = value % 2**32
         self._wake_all(self._counters.ctypes.data, self._counters.size)
 
@@ -155,22 +155,22 @@ class Node:
         return bool(self.board.control[0])
 
     def failure(self) -> str:
-        """What went wrong with a link; empty if nothing did."""
+        """The failure of a link; empty if there is none."""
         return self._failure
 
     def traffic(self) -> dict[int, dict[str, int]]:
-        """What this node has sent to each other one since they were linked: messages, bytes and writes."""
+        """What this node has sent to each other node since they were linked: messages, bytes and writes."""
         return {
             link.peer: {name: int(link.ends[0].record[name][0]) for name in ("messages", "bytes", "writes")}
             for link in self._links
         }
 
     def refused(self) -> int:
-        """Connections that were turned away at the relay's port."""
+        """The number of connections refused at the relay's port."""
         return self._listener.refused if self._listener else 0
 
     def disconnect(self) -> None:
-        """End all links, those too that another node has begun."""
+        """End all links, including those that another node has begun."""
         links, self._links = self._links, []
         for link in links:
             for end in link.ends:

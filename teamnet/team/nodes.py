@@ -1,4 +1,4 @@
-"""All nodes of a run as the coordinator sees them: its own one here, the others in a worker pool."""
+"""The coordinator's interface to all nodes of a run: its own in this process, the others in a worker pool."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Nodes:
     """The boards of a run.
 
     Args:
-        here: the coordinator's, node 0.
+        here: the coordinator's node, node 0.
         others: hosts of one :class:`teamnet.team.node.Node` each, from node 1 on; none if there is one node only.
     """
 
@@ -33,7 +33,7 @@ class Nodes:
             return []
         calls = self._others.call(method, [arguments] * self._others.size)
         if not self._others.done(calls, self._patience):
-            silence, self._patience = self._patience, executor.PATIENCE  # nobody waits for it as long again
+            silence, self._patience = self._patience, executor.PATIENCE  # the next call waits less
             raise silent(silence)
         self._patience = executor.SILENCE
         return self._others.results(calls)
@@ -47,9 +47,9 @@ class Nodes:
         ]))
 
     def begin_at(self, step: int) -> None:
-        """Set all counters to what they are when ``step`` steps are complete, and link the nodes anew.
+        """Set all counters to their values after ``step`` complete steps, and link the nodes again.
 
-        No node calls another before all have forgotten who called before: nobody would be at the other end any more.
+        No node connects before all have closed their accepted connections: the other ends of these are closed.
         """
         self._of_others("disconnect")
         self._here.disconnect()
@@ -60,23 +60,23 @@ class Nodes:
             self._others.results(pending)
 
     def pause_before(self, step: int) -> None:
-        """Let units end before this step, or, if it is past, let them run."""
+        """Have units end before this step, or, if it is past, have them run."""
         self._set_control(4, step)
 
     def abort(self) -> None:
-        """Let units end at once."""
+        """Have units end at once."""
         self._set_control(0, 1)
 
     def _set_control(self, place: int, value: int) -> None:
         self._here.set_control(place, value)
-        with suppress(ActorLost):  # a host that is gone has no units left to tell, and the others were told
+        with suppress(ActorLost):  # a lost host has no units left, and the others have received the call
             self._of_others("set_control", place, value)
 
     def check(self) -> None:
-        """Whether every node's host is there.
+        """Check that the host of every node answers.
 
         Raises:
-            ActorLost: one is gone.
+            ActorLost: one is lost.
         """
         self._of_others("aborted")
 
@@ -90,7 +90,7 @@ class Nodes:
         return self._here.routes.nodes
 
     def traffic(self) -> dict[str, int]:
-        """What all links between nodes have carried since they were made: ``messages``, ``bytes`` and ``writes``."""
+        """Traffic of all links between nodes since they were established: ``messages``, ``bytes`` and ``writes``."""
         sums: Counter[str] = Counter()
         for sent in (self._here.traffic(), *self._of_others("traffic")):
             for link in sent.values():
@@ -98,11 +98,11 @@ class Nodes:
         return dict(sums)
 
     def failure(self) -> str:
-        """What went wrong with a link of this node; empty if nothing did."""
+        """The failure of a link of this node; empty if there is none."""
         return self._here.failure()
 
     def close(self) -> None:
-        """End all links, and the other nodes' hosts, of which some may be gone."""
+        """End all links, and the other nodes' hosts, some of which may be lost."""
         self._here.close()
         if self._others:
             with suppress(ActorLost):

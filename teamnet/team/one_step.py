@@ -1,4 +1,4 @@
-"""One step of one unit, compiled, for the transport that calls units step by step."""
+"""Compiled kernel for one step of one unit, used by the transport that calls units step by step."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from teamnet.units.timing import clock, finish, note
 
 @kernel
 def run_step(address: int, number: int) -> int:
-    """Do step ``number`` of the unit whose record is at ``address``.
+    """Run step ``number`` of the unit whose record is at ``address``.
 
     Returns:
-        ``BROKEN`` if it was the last of an environment step and a value is not finite, ``FAILED`` if its operation
-        could not be done, else ``READY``.
+        ``BROKEN`` if it was the last step of an environment step and a value is not finite, ``FAILED`` if its
+        operation failed, else ``READY``.
     """
     unit = UNIT(address)
     begun = clock(unit)

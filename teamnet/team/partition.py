@@ -1,4 +1,4 @@
-"""Grain: how the neurons of a layer are divided among units."""
+"""Granularity: how the neurons of a layer are divided among units."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def block_size(grain: str) -> int | None:
     """Neurons in a unit for ``"block:K"`` and ``"neuron"``; ``None`` for whole layers.
 
     Raises:
-        SpecError: the grain is none of ``layer``, ``block:K`` and ``neuron``.
+        SpecError: the granularity is none of ``layer``, ``block:K`` and ``neuron``.
     """
     if grain == "layer":
         return None
@@ -45,6 +45,6 @@ def divide_all(teams: Sequence[Sequence[LayerSpec]], grain: str, seed: int) -> l
 
 
 def noise_steps(teams: Sequence[Sequence[LayerSpec]]) -> int:
-    """Environment steps for which noise is drawn ahead: as many as a megabyte holds for the widest layer."""
+    """Environment steps for which noise is drawn in advance: as many as fit in 1 MiB for the widest layer."""
     widest = max(layer.size * layer.rows for team in teams for layer in team)
     return max(1, min(_NOISE_STEPS, _NOISE_BYTES // (8 * widest)))

@@ -1,4 +1,4 @@
-"""Where units go: from a strategy, and the nodes of a cluster, to a node for each unit. Knows nothing of Ray."""
+"""Placement: a strategy and the nodes of a cluster determine the node of each unit. Independent of Ray."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Need:
         return Need(self.cpus + other.cpus, self.memory + other.memory)
 
     def fits(self, free: Need) -> bool:
-        """Whether there is as much."""
+        """Whether ``free`` is enough for it."""
         return self.cpus <= free.cpus + 1e-6 and self.memory <= free.memory
 
     def __str__(self) -> str:
@@ -32,7 +32,7 @@ class Need:
 
 @dataclass(frozen=True)
 class Host:
-    """A node of the cluster: Ray's name for it, its address, and what is free there."""
+    """A node of the cluster: its Ray node ID, its address, and its free resources."""
 
     name: str
     address: str
@@ -40,10 +40,10 @@ class Host:
 
 
 def needs(teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec]) -> list[Need]:
-    """What each unit needs.
+    """The resources that each unit needs.
 
-    The layers of a team mostly wait for each other, so that a team keeps about one CPU busy, however many units it has:
-    they share one. Memory is that of an actor's process and of the unit's arrays.
+    The layers of a team mostly wait for each other, so a team keeps about one CPU busy, however many units it has: its
+    units share one CPU. Memory is that of an actor's process and of the unit's arrays.
     """
     counts = {team[0].team: sum(unit.layer.team == team[0].team for unit in units) for team in teams}
     return [
@@ -56,10 +56,10 @@ def needs(teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec]) -> li
 
 
 def check_placement(placement: str) -> None:
-    """Refuse what is neither a strategy nor a map of teams or layers to addresses.
+    """Refuse a placement that is neither a strategy nor a map of teams or layers to addresses.
 
     Raises:
-        SpecError: naming the nearest strategy, or the part of the map that makes no sense.
+        SpecError: naming the nearest strategy, or the invalid part of the map.
     """
     if "=" not in placement:
         if placement not in STRATEGIES:
@@ -69,8 +69,8 @@ def check_placement(placement: str) -> None:
             )
         return
     for part in placement.split(","):
-        who, _, address = part.partition("=")
-        team, _, number = who.partition(".")
+        group, _, address = part.partition("=")
+        team, _, number = group.partition(".")
         if team not in ("actor", "critic") or (number and not number.isdigit()) or not address:
             raise SpecError(
                 "placement", expected="TEAM=ADDRESS or TEAM.LAYER=ADDRESS, with actor or critic as the team",
@@ -82,14 +82,15 @@ def place(placement: str, units: Sequence[UnitSpec], needed: Sequence[Need], hos
     """The host of each unit.
 
     Args:
-        placement: ``pack`` fills one host after the other, ``spread`` takes them in turn, ``by-team`` and ``by-layer``
-            give every team or layer the next one; or a map of teams and layers to addresses, whose rest stays here.
+        placement: ``pack`` fills one host after the other, ``spread`` assigns units round-robin, ``by-team`` and
+            ``by-layer`` assign each team or layer to the next host; or a map of teams and layers to addresses: units
+            that it does not name stay on the coordinator's host.
         units: all units in canonical order.
-        needed: by each of them.
-        hosts: the coordinator's first.
+        needed: the resources of each unit.
+        hosts: the coordinator's host first.
 
     Raises:
-        ResourceError: a host has not what is asked of it.
+        ResourceError: a host has less than is requested of it.
         SpecError: a map names an address that no host has.
     """
     if placement == "pack":
@@ -109,13 +110,13 @@ def place(placement: str, units: Sequence[UnitSpec], needed: Sequence[Need], hos
 
 
 def _group(placement: str, number: int, unit: UnitSpec) -> object:
-    """What stays together."""
+    """The group of a unit; all units of a group have the same host."""
     layer = unit.layer
     return {"spread": number, "by-team": layer.team, "by-layer": (layer.team, layer.number)}[placement]
 
 
 def asked_of(places: Sequence[int], needed: Sequence[Need]) -> dict[int, Need]:
-    """What is asked of each host."""
+    """The resources requested of each host."""
     asked: dict[int, Need] = {}
     for host, need in zip(places, needed, strict=True):
         asked[host] = asked.get(host, Need()) + need
@@ -139,17 +140,17 @@ def _by_map(placement: str, units: Sequence[UnitSpec], hosts: Sequence[Host]) ->
     numbers = {host.address: number for number, host in reversed(list(enumerate(hosts)))}
     wanted: dict[str, int] = {}
     for part in placement.split(","):
-        who, _, address = part.partition("=")
+        group, _, address = part.partition("=")
         if address not in numbers:
             raise SpecError(
                 "placement", expected=f"addresses of nodes: {', '.join(numbers)}", found=address,
                 remedy="ray status lists the nodes of the cluster.",
             )
-        wanted[who] = numbers[address]
+        wanted[group] = numbers[address]
         known = {name for unit in units for name in (unit.layer.team, f"{unit.layer.team}.{unit.layer.number}")}
-        if who not in known:
+        if group not in known:
             raise SpecError(
-                "placement", expected=f"some of {', '.join(sorted(known))}", found=who, remedy=nearest(who, known)
+                "placement", expected=f"some of {', '.join(sorted(known))}", found=group, remedy=nearest(group, known)
             )
     return [
         wanted.get(f"{unit.layer.team}.{unit.layer.number}", wanted.get(unit.layer.team, 0)) for unit in units

@@ -1,4 +1,4 @@
-"""``python -m teamnet.team.prepare``: compile all code now, so that the first run and its many processes need not."""
+"""``python -m teamnet.team.prepare``: compile all code in advance, so that no process of the first run has to."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def compile_rules() -> None:
 
 
 def main() -> None:
-    """Fill the cache of kernels, and write the bytecode that every actor's process would compile otherwise."""
+    """Fill the kernel cache, and write the bytecode that every actor's process would otherwise compile."""
     compileall.compile_dir(Path(__file__).parent.parent, quiet=1)
     for entry in ENTRIES:
         native(*entry)

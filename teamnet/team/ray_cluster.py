@@ -1,4 +1,4 @@
-"""Joining a Ray cluster that somebody else started, with a token if the cluster asks for one."""
+"""Join an existing Ray cluster, with a token if the cluster requires one."""
 
 from __future__ import annotations
 
@@ -22,39 +22,39 @@ _EXPECTED = "a Ray cluster that takes this user's token"
 
 
 def join(address: str) -> Callable[[], None]:
-    """Join the cluster at ``address``; returns what undoes the settings, to be called once Ray has been shut down.
+    """Join the cluster at ``address``; returns a function that restores the settings, to call after Ray has shut down.
 
     Raises:
-        ResourceError: nothing answers there, or it takes no token that this user has.
+        ResourceError: nothing answers there, or it accepts no token that this user has.
     """
     try:
         _check_listening(address)
         return initialise(address, _mode_of(address))
     except ResourceError:
         raise
-    except Exception as error:  # Ray's own, of several classes
+    except Exception as error:  # Ray raises several classes
         raise _refused(address, (str(error) or repr(error)).splitlines()[0]) from None
 
 
 def _refused(address: str, found: str) -> ResourceError:
     return ResourceError(
         f"address {address}", expected=_EXPECTED, found=found,
-        remedy="Start one (cluster/README.md says how), or leave the address and RAY_ADDRESS empty.",
+        remedy="Start one (see cluster/README.md), or leave the address and RAY_ADDRESS empty.",
     )
 
 
 def _check_listening(address: str) -> None:
-    """Refuse a host and port where nobody listens at once; Ray itself would try for minutes."""
+    """Refuse a host and port where no process listens, at once; Ray itself would retry for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdigit():
         socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS).close()
 
 
 def _mode_of(address: str) -> Mode:
-    """Whether the cluster asks for a token.
+    """Whether the cluster requires a token.
 
-    It is asked from another process. Ray connects without a token unless ``RAY_AUTH_MODE`` says otherwise, prints each
-    refusal from native code, and tries for 20 s; and with a token it does not work on a cluster that asks for none.
+    Another process probes it. Ray connects without a token unless ``RAY_AUTH_MODE`` is set, prints each refusal from
+    native code, and retries for 20 s; and with a token it does not work on a cluster that requires none.
     """
     outcomes = []
     for mode in ("disabled", "token"):
@@ -66,7 +66,7 @@ def _mode_of(address: str) -> Mode:
             return cast(Mode, mode)
         if outcome != "refused":
             raise _refused(address, outcome)
-        outcomes.append("it is another one")
+        outcomes.append("it is not this cluster's token")
     given = "RAY_AUTH_TOKEN" if os.environ.get("RAY_AUTH_TOKEN") else str(token_path(os.environ))
     raise ResourceError(
         f"address {address}", expected=_EXPECTED, found=f"{given}: {outcomes[-1]}",
@@ -76,7 +76,7 @@ def _mode_of(address: str) -> Mode:
 
 
 def _ask(address: str, mode: str) -> str:
-    """What the probe says: ``taken``, ``refused``, or what went wrong."""
+    """The output of the probe: ``taken``, ``refused``, or an error."""
     command = [sys.executable, "-P", str(Path(__file__).with_name("ray_probe.py")), address]
     environment = os.environ | {"RAY_AUTH_MODE": mode}
     try:
@@ -85,7 +85,7 @@ def _ask(address: str, mode: str) -> str:
             stdin=subprocess.DEVNULL,
         )
     except subprocess.TimeoutExpired:
-        return f"no answer of a Ray cluster within {_PROBE_SECONDS} s"
+        return f"no answer from a Ray cluster within {_PROBE_SECONDS} s"
     return done.stdout.strip() or f"Ray ended with exit code {done.returncode}"
 
 

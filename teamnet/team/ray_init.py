@@ -1,4 +1,4 @@
-"""What joining a cluster and starting one share: quiet, with the process's own handlers, and with a mode of tokens."""
+"""``ray.init`` for joining and for starting a cluster: without output, keeping signal handlers, with a token mode."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from teamnet.team.held_signals import HeldSignals
 _MODE = "RAY_AUTH_MODE"
 
 Mode = Literal["token", "disabled"]
-"""Whether who joins a cluster sends a token."""
+"""Whether a process that joins a cluster sends a token."""
 
 
 def initialise(address: str, mode: Mode, **options: Any) -> Callable[[], None]:
-    """Call ``ray.init`` and return what undoes its settings, to be called once Ray has been shut down.
+    """Call ``ray.init`` and return a function that restores the settings, to call after Ray has shut down.
 
     Args:
         address: see ``ray.init``.
-        mode: Ray takes it from the environment, of this process and of those that it starts.
+        mode: Ray reads it from the environment of this process and of those that it starts.
         **options: more arguments of ``ray.init``.
     """
     logging.getLogger("ray").setLevel(logging.ERROR)
@@ -38,7 +38,7 @@ def initialise(address: str, mode: Mode, **options: Any) -> Callable[[], None]:
     former = os.environ.get(_MODE)
     _set_mode(mode)
     try:
-        with _leaving_signals(), HeldSignals():  # an exception inside Ray's native code can leave it waiting for ever
+        with _leaving_signals(), HeldSignals():  # an exception inside Ray's native code can leave it waiting forever
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
     except BaseException:
         ray.shutdown()
@@ -53,16 +53,16 @@ def _set_mode(mode: str | None) -> None:
     else:
         os.environ[_MODE] = mode
     if not ray.is_initialized():
-        Config.initialize("")  # Ray has read the mode and the token once; its own code sets the mode like this
+        Config.initialize("")  # Ray reads the mode and the token only once; its own code sets the mode like this
         AuthenticationTokenLoader.instance().reset_cache()
 
 
 @contextmanager
 def _leaving_signals() -> Iterator[None]:
-    """Keep who hears SIGTERM, if anybody does; Ray takes it, and would end a run without a checkpoint.
+    """Keep the handler of SIGTERM, if there is one; Ray replaces it, and would end a run without a checkpoint.
 
     Raises:
-        KeyboardInterrupt: it came while Ray had it.
+        KeyboardInterrupt: SIGTERM arrived while Ray's handler was installed.
     """
     before = signal.getsignal(signal.SIGTERM)
     try:
@@ -75,9 +75,10 @@ def _leaving_signals() -> Iterator[None]:
 
 
 def _keep_raylets_off_the_output() -> None:
-    """Send what raylets report to the standard error, and drop their remark that there are many actors.
+    """Send the reports of raylets to the standard error, and drop their warning that there are many actors.
 
-    Ray prints both to the standard output, whose last line is ours, and has no setting for it (2.44 to 2.60).
+    Ray prints both to the standard output, whose last line is the command's result, and has no setting for it (2.44 to
+    2.60).
     """
     from ray._private import worker
 

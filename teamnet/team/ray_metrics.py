@@ -1,4 +1,4 @@
-"""The ledger as Ray metrics, which every node of a cluster shows to Prometheus at its metrics port."""
+"""The ledger as Ray metrics, which every node of a cluster exports to Prometheus at its metrics port."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class RayMetrics:
         self._labels = labels
         self._steps = self._gauge("teamnet_steps", "Steps of the batch of environments.")
         self._messages = self._gauge("teamnet_messages", "Messages so far, by kind of edge.", "edge")
-        self._bytes = self._gauge("teamnet_bytes", "Bytes that those messages said.", "edge")
+        self._bytes = self._gauge("teamnet_bytes", "Bytes of those messages.", "edge")
         self._linked = self._gauge("teamnet_link_bytes", "Bytes that the relay carried between nodes, with headers.")
         self._seconds = self._gauge("teamnet_unit_seconds", "Seconds of a unit in an average step.", "unit", "activity")
 
@@ -26,7 +26,7 @@ class RayMetrics:
         return Gauge(name, description=description, tag_keys=(*self._labels, *tags))
 
     def show(self, ledger: Ledger) -> None:
-        """Set all gauges to what a ledger says."""
+        """Set all gauges to the values of a ledger."""
         self._steps.set(ledger.steps, self._labels)
         self._linked.set(ledger.relay.get("bytes", 0), self._labels)
         for edge, traffic in ledger.edges.items():

@@ -1,4 +1,4 @@
-"""Placement groups: what a run reserves on the nodes of a Ray cluster that it shares with others."""
+"""Placement groups: the resources that a run reserves on the nodes of a shared Ray cluster."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ from teamnet.team.placement import Host, Need, asked_of, needs, place
 from teamnet.team.ray_session import Lease
 
 _NODE = "ray.io/node-id"
-"""Ray's own label of every node."""
+"""The label that Ray sets on every node."""
 _RESERVE_SECONDS = 30.0
 _LOOK_EVERY = 1.0
 
 
 def hosts() -> list[Host]:
-    """The nodes that are alive and what is free there, this process's first, then by address and name."""
+    """The nodes that are alive, with their free resources: this process's first, then by address and name."""
     here = ray.get_runtime_context().get_node_id()
     free = available_resources_per_node()
     found = [
-        Host(node["NodeID"], node["NodeManagerAddress"], Need(its.get("CPU", 0.0), int(its.get("memory", 0))))
+        Host(node["NodeID"], node["NodeManagerAddress"], Need(amounts.get("CPU", 0.0), int(amounts.get("memory", 0))))
         for node in ray.nodes()
-        if node["Alive"] and (its := free.get(node["NodeID"]))
+        if node["Alive"] and (amounts := free.get(node["NodeID"]))
     ]
     return sorted(found, key=lambda host: (host.name != here, host.address, host.name))
 
 
 @dataclass(frozen=True)
 class Reservation:
-    """What a run has been given.
+    """The resources reserved for a run.
 
     Args:
-        hosts: those that it uses, the coordinator's first, even if no unit is there.
-        places: each unit's host.
-        needed: by each unit.
-        group: Ray's placement group, a bundle for each host with units.
-        bundles: the bundle of each host; none for one without units.
+        hosts: the hosts that it uses, the coordinator's first, even if no unit is there.
+        places: the host of each unit.
+        needed: the resources of each unit.
+        group: Ray's placement group, with a bundle for each host with units.
+        bundles: the bundle of each host; none for a host without units.
         lease: on the connection with which it was made.
     """
 
@@ -64,14 +64,14 @@ class Reservation:
         return {"num_cpus": need.cpus, "memory": need.memory, **self._at(self.places[number])}
 
     def of_node(self, number: int) -> dict[str, Any]:
-        """Ray's options for what serves a host; it sleeps but for its relay, whose work is the units'."""
+        """Ray's options for the actor of a host; it is idle except for its relay, whose work belongs to the units."""
         return {"num_cpus": 0, **self._at(number)}
 
     def _at(self, host: int) -> dict[str, Any]:
         return {"scheduling_strategy": PlacementGroupSchedulingStrategy(self.group, self.bundles[host])}
 
     def release(self) -> None:
-        """Give it back; where the connection has ended, Ray has done so."""
+        """Release the reservation; if the connection has ended, Ray has already done so."""
         if self.lease.valid:
             with suppress(RayError):  # the cluster is gone, and the group with it
                 remove_placement_group(self.group)
@@ -81,19 +81,19 @@ def reserve(
     lease: Lease, placement: str, teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec], wait: float,
     say: Callable[[str], None] = lambda message: None,
 ) -> Reservation:
-    """Choose nodes for all units and reserve there what they need.
+    """Choose nodes for all units and reserve their resources there.
 
     Args:
         lease: on the connection to the cluster.
         placement: see :func:`teamnet.team.placement.place`.
         teams: the layers of every team.
         units: all units in canonical order.
-        wait: seconds to wait until the cluster can hold them; its autoscaler is asked meanwhile.
-        say: called with what is being waited for.
+        wait: seconds to wait until the cluster can hold them; meanwhile its autoscaler is requested to add nodes.
+        say: called with a message about the resources that it waits for.
 
     Raises:
-        ResourceError: the cluster cannot hold the run: what is asked, and what it has.
-        SpecError: the placement names an address that is not there.
+        ResourceError: the cluster cannot hold the run: what is requested, and what it has.
+        SpecError: the placement names an address that no node has.
         ActorLost: the connection has ended.
     """
     needed = needs(teams, units)
@@ -137,7 +137,8 @@ def _take(lease: Lease, known: Sequence[Host], places: Sequence[int], needed: Se
         remove_placement_group(group)
         raise ResourceError(
             "the cluster", expected=f"{sum(asked.values(), Need())} to be reserved within {_RESERVE_SECONDS:g} s",
-            found="they were taken by others meanwhile", remedy="Try again, or let the run wait with --wait SECONDS.",
+            found="they were taken by other jobs meanwhile",
+            remedy="Try again, or let the run wait with --wait SECONDS.",
         )
     return Reservation(
         tuple(known[host] for host in used), tuple(numbers[host] for host in places), tuple(needed), group, bundles,

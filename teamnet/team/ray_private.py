@@ -1,4 +1,4 @@
-"""A private Ray: started on this machine for this process, in a folder of its own that goes with it."""
+"""A private Ray cluster: started on this machine for this process, in its own folder, which is removed with it."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from teamnet.team.token import ensure_token
 
 _STORE_BYTES = 80 << 20
 _SHARED = Path("/dev/shm")
-"""Where Ray keeps its objects; where that is read-only, its start would fail after half a minute without the reason."""
+"""Where Ray keeps its objects; if it is read-only, Ray's start fails after half a minute without naming the reason."""
 _LONGEST_SOCKET = 107
-"""Bytes of a Unix socket's path on Linux."""
+"""The most bytes of a Unix socket's path on Linux."""
 _BELOW = len("/ray-12345678/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store")
-"""What Ray and this module put after the temporary folder."""
+"""Bytes of the path that Ray and this module append to the temporary folder."""
 _REMOVE_SECONDS = 5.0
-"""In which Ray's processes, which have been told to end, stop writing to their folder."""
+"""Time for Ray's processes, which have been asked to end, to stop writing to their folder."""
 
 
 def start_private() -> Callable[[], None]:
-    """Start a Ray for this process alone; returns what removes its traces, to be called once it has been shut down.
+    """Start Ray for this process alone; returns a function that cleans up, to call after Ray has shut down.
 
     Raises:
-        ResourceError: a process of Ray's does not start, or there is no place for its sockets or its token.
+        ResourceError: a Ray process does not start, or there is no place for its sockets or its token.
     """
     ensure_token(os.environ)
     folder = _make_folder()
@@ -41,11 +41,11 @@ def start_private() -> Callable[[], None]:
                 "local", "token", include_dashboard=False, object_store_memory=_STORE_BYTES, num_cpus=processors(),
                 _temp_dir=str(folder), _plasma_directory=None if os.access(_SHARED, os.W_OK) else str(folder),
             )
-    except Exception as error:  # which is what Ray raises if a process of its own dies or is slow
+    except Exception as error:  # Ray raises this if one of its processes dies or is slow
         _clear(folder)
         raise ResourceError(
             "Ray", expected="a private cluster on this machine", found=(str(error) or repr(error)).splitlines()[0],
-            remedy="Look whether processor, memory and disk have room, and try again, or use --backend local.",
+            remedy="Check that processor, memory and disk have room, and try again, or use --backend local.",
         ) from error
     except BaseException:
         _clear(folder)
@@ -59,7 +59,7 @@ def start_private() -> Callable[[], None]:
 
 
 def _make_folder() -> Path:
-    """A folder for sockets, logs and spilled objects, where Ray would have it or, if that does not do, elsewhere."""
+    """A folder for sockets, logs and spilled objects: at Ray's default location or, if that is unusable, elsewhere."""
     named = os.environ.get("RAY_TMPDIR")
     candidates = [named] if named else [os.environ.get("TMPDIR") or "/tmp", "/tmp", "/var/tmp"]
     longest = _LONGEST_SOCKET - _BELOW
@@ -77,7 +77,7 @@ def _make_folder() -> Path:
 
 
 def _clear(folder: Path) -> None:
-    """End what a start that failed has started, which Ray leaves until this process ends, and remove its folder."""
+    """End the processes of a failed start, which Ray leaves until this process ends, and remove their folder."""
     deadline = time.monotonic() + _REMOVE_SECONDS
     while (processes := _processes_of(folder)) and time.monotonic() < deadline:
         for process in processes:
@@ -88,7 +88,7 @@ def _clear(folder: Path) -> None:
 
 
 def _processes_of(folder: Path) -> list[int]:
-    """Those that have the folder in their command line, as all of Ray's own have."""
+    """The processes with the folder in their command line, as all Ray processes have."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it has ended, or is another user's
@@ -98,7 +98,7 @@ def _processes_of(folder: Path) -> list[int]:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder to which processes that end may still write."""
+    """Remove a folder to which ending processes may still write."""
     deadline = time.monotonic() + _REMOVE_SECONDS
     while True:
         shutil.rmtree(folder, ignore_errors=True)
@@ -109,9 +109,9 @@ def _remove(folder: Path) -> None:
 
 @contextmanager
 def _allocating_in_one_place() -> Iterator[None]:
-    """Have the processes that start meanwhile share one arena of glibc's allocator among their threads.
+    """Make processes that start meanwhile use one arena of glibc's allocator for all their threads.
 
-    Ray's threads for metrics allocate every second, each in an arena of its own, and an idle worker grows by 4 KiB/s.
+    Ray's metrics threads allocate every second, each in its own arena, and an idle worker grows by 4 KiB/s.
     """
     ours = "MALLOC_ARENA_MAX" not in os.environ
     os.environ.setdefault("MALLOC_ARENA_MAX", "1")

@@ -1,4 +1,4 @@
-"""A program of its own: print whether the Ray cluster at an address takes what this process sends."""
+"""A separate program: print whether a Ray cluster accepts this process, with its token or without one."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from ray.exceptions import AuthenticationError
 
 
 def ask(address: str) -> str:
-    """``taken``, ``refused`` for a token that is missing or another one, or what went wrong.
+    """``taken``, ``refused`` for a token that is missing or wrong, or the error.
 
     Args:
-        address: as ``ray.init`` takes it, ``auto`` included.
+        address: as ``ray.init`` accepts it, ``auto`` included.
     """
     try:
         GcsClient(address=canonicalize_bootstrap_address_or_die(address))
     except AuthenticationError:
         return "refused"
-    except Exception as error:  # Ray's own, of several classes
+    except Exception as error:  # Ray raises several classes
         return (str(error) or repr(error)).splitlines()[0]
     return "taken"
 

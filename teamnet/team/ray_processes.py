@@ -1,4 +1,4 @@
-"""Workers do not outlive the Ray node that started them, nor their worker pool."""
+"""Workers end with the Ray node that started them and with their worker pool."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import ray
 _LOOK_EVERY = 1.0
 
 Process = tuple[str, int]
-"""The Ray node of a process, and its number there."""
+"""The Ray node of a process, and its process ID there."""
 
 
 def end_with_parent(worker: object) -> Process:
-    """Have this process end once its parent has: a raylet that is killed leaves its workers behind.
+    """Make this process end once its parent has ended: a raylet that is killed leaves its workers running.
 
     Args:
-        worker: that this process hosts, as Ray calls a function on an actor; not used.
+        worker: the worker of this process, which Ray passes to a function called on an actor; not used.
     """
     threading.Thread(target=_watch, args=(os.getppid(),), daemon=True, name="parent").start()
     return ray.get_runtime_context().get_node_id(), os.getpid()
@@ -34,7 +34,7 @@ def _watch(parent: int) -> None:
 
 
 def end_if_stopped(process: Process) -> None:
-    """End a process of this node that is stopped (SIGSTOP): Ray asks it to end, which it never hears."""
+    """End a process of this node that is stopped (SIGSTOP): it never handles Ray's request to end."""
     node, number = process
     if node != ray.get_runtime_context().get_node_id():
         return

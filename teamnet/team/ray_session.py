@@ -1,8 +1,8 @@
-"""Who uses Ray in this process: connected for the first user, disconnected with the last one.
+"""Leases on this process's connection to Ray: connected for the first lease, disconnected with the last one.
 
 A process has one connection to Ray. Every team, sweep or list of jobs has a lease on it; the lease knows for which
 connection it was made, because ``ray.shutdown()`` and ``ray.init()`` elsewhere in the process may end or replace it. A
-connection that somebody else made is used and left as it is.
+connection that other code made is used and left as it is.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from contextlib import contextmanager
 from weakref import WeakSet
 
 import ray
-from ray.runtime_context import get_runtime_context  # ray.get_runtime_context would start a Ray where there is none
+from ray.runtime_context import get_runtime_context  # ray.get_runtime_context would start Ray if it is not running
 
 from teamnet.errors import ActorLost, Closed, TeamnetError
 from teamnet.team.ray_cluster import join
 from teamnet.team.ray_private import start_private
 
 Identity = tuple[str, str, int]
-"""The Ray node and the Ray job of a connection, which no other has, and the process: a fork of it may not use it."""
+"""The Ray node and the Ray job of a connection, which no other has, and the process: a fork must not use it."""
 
 
 def acquire(address: str) -> Lease:
     """Use this process's connection to Ray, or connect first.
 
     Args:
-        address: of the cluster to join; a private one is started if it is empty. Where the process is connected
+        address: of the cluster to join; a private one is started if it is empty. If the process is connected
             already, that connection is used, whatever the address.
 
     Raises:
@@ -43,7 +43,7 @@ class Lease:
 
     Args:
         identity: of the connection.
-        released: called with the lease when it is given back.
+        released: called with the lease when it is released.
     """
 
     def __init__(self, identity: Identity, released: Callable[[Lease], None]) -> None:
@@ -57,22 +57,22 @@ class Lease:
 
     @property
     def valid(self) -> bool:
-        """Whether the process still has the connection, and the lease has not been given back."""
+        """Whether the process still has the connection, and the lease has not been released."""
         return self._open and _identity() == self.identity
 
     def check(self) -> None:
-        """Refuse to go on where the connection is another one: Ray would start a second cluster by itself.
+        """Refuse to continue if the connection has changed: Ray would start a second cluster by itself.
 
         Raises:
-            ActorLost: Ray was shut down, or started anew.
-            Closed: the lease has been given back.
+            ActorLost: Ray was shut down, or restarted.
+            Closed: the lease has been released.
         """
         if not self._open:
             raise Closed("team", expected="an open team", found="one that was closed", remedy="Make or load a new one.")
         now = _identity()
         if now == self.identity:
             return
-        found = "none: Ray was shut down" if now is None else "another one: Ray was started anew, or the process forked"
+        found = "none: Ray was shut down" if now is None else "another one: Ray was restarted, or the process forked"
         raise ActorLost(
             "Ray", expected="the connection with which the team was started", found=found,
             remedy="Make a new agent, or continue from the last checkpoint with teamnet resume.",
@@ -80,7 +80,7 @@ class Lease:
 
     @contextmanager
     def using(self) -> Iterator[None]:
-        """Check the connection; an error that comes from its end meanwhile is :class:`ActorLost`, too."""
+        """Check the connection; an error because it ends meanwhile is raised as :class:`ActorLost`, too."""
         self.check()
         try:
             yield
@@ -91,7 +91,7 @@ class Lease:
             raise
 
     def release(self) -> None:
-        """Give it back; the last one ends a connection that :func:`acquire` made. A second time, nothing happens."""
+        """Release the lease; the last one ends a connection that :func:`acquire` made. A second call does nothing."""
         if self._open:
             self._open = False
             self._released(self)
@@ -103,14 +103,14 @@ def _identity() -> Identity | None:
     try:
         context = get_runtime_context()
         return context.get_node_id(), context.get_job_id(), os.getpid()
-    except Exception:  # another thread is shutting Ray down; what is raised depends on how far it is
+    except Exception:  # another thread is shutting Ray down; the exception depends on its progress
         return None
 
 
 class _Connection:
-    """The connection of this process to Ray, as far as it was made here.
+    """The connection of this process to Ray, if it was made here.
 
-    A lock that its own thread may take again: the garbage collector can close an agent in the middle of anything.
+    The lock is reentrant: the garbage collector can close an agent at any point.
     """
 
     def __init__(self) -> None:
@@ -119,13 +119,13 @@ class _Connection:
         self._made: Identity | None = None
         self._end: Callable[[], None] = lambda: None
         self._process = os.getpid()
-        atexit.register(self._close)  # after Ray's own, so that it is called before
+        atexit.register(self._close)  # registered after Ray's own handler, so that it is called before it
 
     def acquire(self, address: str) -> Lease:
         with self._lock:
             found = _identity()
             if found is None:
-                self._close()  # what an ended one of ours has left
+                self._close()  # clean up after an ended connection that was made here
                 self._process = os.getpid()
                 self._end = join(address) if address else start_private()
                 self._made = found = _identity()
@@ -145,7 +145,7 @@ class _Connection:
                 self._close()
 
     def _close(self) -> None:
-        """End the connection if it is there and was made here, and remove what it left; not in a forked process."""
+        """End the connection if it exists and was made here, and clean up after it; not in a forked process."""
         if os.getpid() != self._process:
             return
         end, made = self._end, self._made
@@ -156,4 +156,4 @@ class _Connection:
 
 
 _CONNECTION = _Connection()
-"""Mirrors Ray's own state, which is one for the process."""
+"""Mirrors Ray's own state, of which a process has one."""

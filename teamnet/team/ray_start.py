@@ -1,4 +1,4 @@
-"""Starting a team on Ray: a private cluster on this machine, or places reserved on the nodes of a shared one."""
+"""Start a team on Ray: on a private cluster on this machine, or on reserved resources of a shared cluster."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def start_on_ray(
         address: of a cluster; empty for a private one.
         teams: the layers of every team.
         units: all units in canonical order.
-        noise: recorded noise for every unit, instead of their own streams.
+        noise: recorded noise for every unit, instead of its own streams.
         free_running: whether the units run without a common tick.
-        say: called with what is being done.
+        say: called with progress messages.
 
     Raises:
         ResourceError: nothing answers at the address, or the cluster cannot hold the run.
@@ -87,7 +87,7 @@ def start_on_ray(
 
 
 def _check_spread(launch: LaunchSpec, spread: Reservation | None, *, free_running: bool) -> None:
-    """Refuse what several nodes cannot do, and what only they can."""
+    """Refuse what several nodes do not support, and what only several nodes support."""
     if spread and free_running:
         raise SpecError(
             "placement", expected="one node for a team that runs free", found=f"{len(spread.hosts)} nodes",
@@ -101,27 +101,27 @@ def _start_nodes(
     lease: Lease, launch: LaunchSpec, reservation: Reservation, teams: Sequence[Sequence[LayerSpec]],
     units: Sequence[UnitSpec], kernel: tuple[str, str],
 ) -> Nodes:
-    """The boards of all nodes: this process has the first, an actor on each of the others has its own."""
+    """The boards of all nodes: this process has the first; an actor on each of the other nodes has that node's."""
     key, slower = new_key(), Emulation(launch.link_latency, launch.link_bandwidth)
     arguments = [
         (teams, units, reservation.places, number, key, host.address, slower)
         for number, host in enumerate(reservation.hosts)
     ]
-    others = RayWorkerPool(
+    pool = RayWorkerPool(
         lease, Node, arguments[1:], [reservation.of_node(number) for number in range(1, len(arguments))]
     )
     with ExitStack() as unless_started:
-        unless_started.callback(others.close)
-        unless_started.callback(_close, others)
-        others.results(others.call("compile", [kernel] * others.size))
+        unless_started.callback(pool.close)
+        unless_started.callback(_close, pool)
+        pool.results(pool.call("compile", [kernel] * pool.size))
         here = Node(*arguments[0])
         unless_started.callback(here.close)
-        nodes = Nodes(here, others)
+        nodes = Nodes(here, pool)
         unless_started.pop_all()
         return nodes
 
 
-def _close(others: RayWorkerPool) -> None:
-    """Have the other nodes remove their segments, as far as they are still there."""
+def _close(pool: RayWorkerPool) -> None:
+    """Make the other nodes that are still alive remove their segments."""
     with suppress(TeamnetError):
-        others.results(others.call("close", [()] * others.size))
+        pool.results(pool.call("close", [()] * pool.size))

@@ -1,4 +1,4 @@
-"""The Ray Tune shell: trials of any kind, side by side, and those that lag behind stopped early."""
+"""The Ray Tune adapter: runs trials of any kind in parallel, with optional early stopping."""
 
 from __future__ import annotations
 
@@ -32,17 +32,18 @@ def run_trials(
             ``score`` (more is better) and ``done``.
         trials: plain data, one for each trial.
         reports: of a trial that runs to its end.
-        asha: whether to stop trials early: at a fifth and three fifths of the reports, only those go on whose score
-            is among the best third of those that came as far before (asynchronous successive halving, Li et al. 2018).
-        folder: gets Tune's own records; on several nodes, one that all of them share.
+        asha: whether to stop trials early: at a fifth and three fifths of the reports, a trial continues only if its
+            score is among the best third of those that got there before (asynchronous successive halving, Li et al.
+            2018).
+        folder: for Tune's own records; on several nodes, one that all of them share.
         address: of a Ray cluster; a private one on this machine if empty.
         at_once: the most trials that run at once; 0 for as many as there are CPUs.
         ended: called in this process with the last report of each trial that has ended; after Ctrl-C, which ends the
-            sweep at once, not for all.
+            sweep at once, not for all trials.
 
     Raises:
         ResourceError: Ray Tune is not installed, or there is no cluster at the address.
-        ActorLost: trials failed by an error of their own, or their actors died.
+        ActorLost: trials raised errors, or their actors died.
     """
     tune = import_tune()
     lease = acquire(address)
@@ -85,7 +86,8 @@ def import_tune() -> Any:
 def _scheduler(reports: int) -> Any:
     from ray.tune.schedulers import ASHAScheduler
 
-    # Tune stops a trial at max_t itself; the last report says so too, and one more keeps that from counting as early
+    # Tune itself stops a trial at max_t. The last report has ``done`` set, too: with max_t one higher, a finished trial
+    # does not count as stopped early.
     return ASHAScheduler(max_t=reports + 1, grace_period=max(1, reports // _LEAST_SHARE), reduction_factor=_REDUCTION)
 
 
@@ -94,7 +96,7 @@ def _name_folder(trial: Any) -> str:
 
 
 def _trainable(base: type, steps: Steps) -> type:
-    """A class of Tune's that hands out the reports of ``steps`` one by one; its actor is used for trial after trial."""
+    """A Tune trainable that returns the reports of ``steps`` one by one; its actor is reused for further trials."""
 
     class Trial(base):
         def setup(self, config: dict[str, Any]) -> None:
@@ -126,7 +128,7 @@ def _listener(base: type, ended: Callable[[Report], None]) -> Any:
 
 @contextmanager
 def _quiet_tune() -> Iterator[None]:
-    """Set what Tune takes from environment variables alone, and put it back."""
+    """Set the options that Tune reads only from environment variables, and restore them."""
     before = {name: os.environ.get(name) for name, _ in _SETTINGS}
     os.environ.update(_SETTINGS)
     try:
@@ -144,5 +146,5 @@ def _refuse_lost_trials(results: Any) -> None:
         reason = str(results.errors[0]).strip().splitlines()[-1]
         raise ActorLost(
             "sweep", expected="every trial to report", found=f"{len(results.errors)} that failed: {reason}",
-            remedy="Start the same sweep again: it goes on with the trials that are missing.",
+            remedy="Start the same sweep again: it continues with the trials that are missing.",
         )

@@ -1,4 +1,4 @@
-"""The Ray shell for independent work: calls of a plain function, spread over whatever cluster there is."""
+"""The Ray adapter for independent jobs: calls of a plain function, distributed over the cluster."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from teamnet.errors import ResourceError, TeamnetError
 from teamnet.team.ray_session import acquire
 
 _AHEAD = 2
-"""Jobs that are handed over beyond the number of CPUs, so that none is idle between two jobs."""
+"""Jobs submitted beyond the number of CPUs, so that no CPU is idle between two jobs."""
 _LOOK_EVERY = 0.5
 
 
@@ -27,7 +27,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Ended:
-    """A job that has ended: its number, and either its value or why it failed."""
+    """A job that has ended: its number, and either its value or its error message."""
 
     number: int
     value: Any = None
@@ -38,13 +38,13 @@ def run_jobs(
     jobs: Sequence[Job], *, address: str = "", most_at_once: int | None = None,
     waiting: Callable[[list[int]], None] = lambda running: None,
 ) -> Generator[Ended]:
-    """Run all jobs, each on one CPU, and yield them as they end; a job that fails does not hold up the others.
+    """Run all jobs, each on one CPU, and yield them as they end; a failed job does not stop the others.
 
     Args:
         jobs: what to run, started in this order.
         address: of a Ray cluster; empty for a private one on this machine.
-        most_at_once: jobs that run at the same time, if it is to be fewer than the cluster has CPUs.
-        waiting: called about twice a second with the numbers of the jobs that run.
+        most_at_once: the most jobs that run at the same time, if fewer than the CPUs of the cluster.
+        waiting: called about twice a second with the numbers of the running jobs.
 
     Raises:
         ResourceError: nothing answers at the address, or the cluster has no CPU.
@@ -85,8 +85,8 @@ def _ended(number: int, handle: Any) -> Ended:
     try:
         return Ended(number, ray.get(handle))
     except RayTaskError as error:
-        said = isinstance(error.cause, TeamnetError)  # then its message is enough, else the traceback is wanted too
-        return Ended(number, error=str(error.cause if said else error))
+        documented = isinstance(error.cause, TeamnetError)  # then its message is enough, else report the traceback too
+        return Ended(number, error=str(error.cause if documented else error))
     except RayError as error:
         return Ended(number, error=f"the process that ran it ended: {error}")
 

@@ -1,4 +1,4 @@
-"""The Ray shell: every worker in an actor of its own."""
+"""The Ray worker pool: every worker in its own actor."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from teamnet.team.ray_session import Lease
 from teamnet.team.worker_pool import Pending
 
 _START_SECONDS, _REPLACE_SECONDS = 120.0, 20.0
-"""In which the next actors have to start; beside others that run, it takes seconds."""
+"""Limits for the start of the next actors; while other actors run, a start takes seconds."""
 _BESIDE = "beside"
-"""The threads of an actor for calls that do not queue up behind the others."""
+"""The concurrency group of an actor for calls that do not queue behind the others."""
 
 
 class RayWorkerPool:
-    """One Ray actor for each unit; every call looks first whether the connection to Ray is still its own.
+    """One Ray actor for each unit; every call first checks that the connection to Ray is still the leased one.
 
     Args:
         lease: on the connection.
         worker_class: a plain class, importable on every node.
-        arguments: what each worker is made with.
-        options: Ray's options for each actor, such as where it is; the coordinator's node for all if left out.
+        arguments: the constructor arguments of each worker.
+        options: Ray's options for each actor, such as its node; all on the coordinator's node if left out.
         at_end: called once the actors have ended, unless they could not all be started.
-        started: called with the number of actors that are up, whenever it grows.
+        started: called with the number of actors that have started, whenever it grows.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class RayWorkerPool:
         here = NodeAffinitySchedulingStrategy(lease.node, soft=False)
         self._options = options or [{"num_cpus": 0, "scheduling_strategy": here}] * self.size
         self._arguments = arguments
-        groups: dict[str, Any] = {"concurrency_groups": {_BESIDE: 1}}  # which Ray's type hints do not know
+        groups: dict[str, Any] = {"concurrency_groups": {_BESIDE: 1}}  # not in Ray's type hints
         self._actor_class: Any = ray.remote(max_restarts=0, **groups)(worker_class)
         self._actors: list[Any] = []
         self._processes: dict[int, Process] = {}
@@ -70,7 +70,7 @@ class RayWorkerPool:
             if not ready:
                 raise ActorLost(
                     "team", expected=f"a new actor within {within:.0f} s", found="none",
-                    remedy="Look at the nodes of the cluster, and continue with teamnet resume.",
+                    remedy="Check the nodes of the cluster, and continue with teamnet resume.",
                 )
             for call, process in zip(ready, self.results(ready), strict=True):
                 self._processes[numbers[call]] = process
@@ -85,16 +85,16 @@ class RayWorkerPool:
         """See :class:`teamnet.team.worker_pool.WorkerPool`."""
         with self._lease.using():
             return [
-                getattr(self._actors[number], method).remote(*its)
-                for number, its in zip(numbers, arguments, strict=True)
+                getattr(self._actors[number], method).remote(*values)
+                for number, values in zip(numbers, arguments, strict=True)
             ]
 
     def call_beside(self, method: str, arguments: Sequence[tuple[Any, ...]]) -> list[Pending]:
         """See :class:`teamnet.team.worker_pool.WorkerPool`."""
         with self._lease.using():
             return [
-                getattr(actor, method)._remote(its, concurrency_group=_BESIDE)
-                for actor, its in zip(self._actors, arguments, strict=True)
+                getattr(actor, method)._remote(values, concurrency_group=_BESIDE)
+                for actor, values in zip(self._actors, arguments, strict=True)
             ]
 
     def done(self, pending: Sequence[Pending], seconds: float) -> bool:

@@ -1,4 +1,4 @@
-"""What a run needs of a machine, checked before anything is started."""
+"""The memory that a run needs, checked before anything is started."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from teamnet.errors import ResourceError
 from teamnet.units import arrays
 
 ACTOR_BYTES = 60 << 20
-"""Memory that an actor's process holds for itself (``teamnet bench --only ray-neuron`` shows 194 of them)."""
+"""Memory of an actor's process without its arrays (``teamnet bench --only ray-neuron`` shows 194 of them)."""
 RAY_BYTES = 700 << 20
 """Memory of a private Ray and of the coordinator."""
 
@@ -27,15 +27,15 @@ def unit_bytes(unit: UnitSpec) -> int:
 
 
 def check_memory(teams: Sequence[Sequence[LayerSpec]], actors: int, available: int) -> None:
-    """Refuse a run that memory cannot hold.
+    """Refuse a run that does not fit in memory.
 
     Args:
         teams: the layers of every team.
         actors: actors to be started on this machine; 0 for a run in this process.
-        available: bytes.
+        available: free bytes.
 
     Raises:
-        ResourceError: saying how much is needed.
+        ResourceError: stating how much is needed.
     """
     needed = array_bytes(teams) + board_size(Dataflow(teams)) + (RAY_BYTES + actors * ACTOR_BYTES if actors else 0)
     if needed > available:

@@ -1,4 +1,4 @@
-"""What a rule of a user must satisfy before anything is started: its slots, its operations, and its state."""
+"""Checks of a user's rule before anything is started: its slots, its operations, and its state."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def check_rules(teams: Teams, *, compiled: bool = True) -> None:
         compiled: whether operations are to be compiled.
 
     Raises:
-        SpecError: a step names an operation or a slot that is none, reads what nobody writes, or waits for ever; an
-            array does not fit its slot; an operation does not compile; or an array carries something from one
-            environment step to the next that is not part of the state. With the line of the rule's file.
+        SpecError: a step names an operation or a slot that does not exist, reads a slot that no step writes, or waits
+            forever; an array does not fit its slot; an operation does not compile; or an array carries values from one
+            environment step to the next and is not part of the state. With the line of the rule's file.
     """
     _check_threshold(teams)
     users = [layer for team in teams for layer in team if not type(layer.rule).__module__.startswith("teamnet.")]
@@ -67,14 +67,14 @@ def check_rules(teams: Teams, *, compiled: bool = True) -> None:
 
 
 def _check_threshold(teams: Teams) -> None:
-    """Refuse a send threshold where no slot with one is published twice in a step: nothing would be held back."""
+    """Refuse a send threshold if no slot with one is published twice in a step: no message would be suppressed."""
     if not any(layer.tolerance for team in teams for layer in team):
         return
     flow = Dataflow(teams)
     if not any(slot.channel.threshold >= 0.0 and flow.rounds(slot.key) > 1 for slot in flow.published()):
         raise SpecError(
             "tolerance", expected="a rule that publishes activations or errors several times in a step",
-            found="one that publishes each once", remedy="Use 0: nothing would be held back.",
+            found="one that publishes each once", remedy="Use 0: no message would be suppressed.",
         )
 
 
@@ -90,7 +90,7 @@ def _check_operations(flow: Dataflow, layer: LayerSpec) -> None:
         if count != len(step.reads):
             raise SpecError(
                 step.where, expected=f"{count} reads, as many as {step.operation!r} has parameters after the unit",
-                found=str(len(step.reads)), remedy="Give as many reads, None for one that there is not.",
+                found=str(len(step.reads)), remedy="Give as many reads, None for one that does not exist.",
             )
 
 
@@ -107,7 +107,7 @@ def _check_slots(flow: Dataflow, layer: LayerSpec) -> None:
 
 
 def _check_arrays(layer: LayerSpec) -> None:
-    """Names are free, and what is kept of a layer is put together from its units, neuron by neuron."""
+    """Refuse names that units already have, and kept arrays that cannot be concatenated along the neurons."""
     for name in (*layer.rule.arrays(), *layer.rule.numbers()):
         if name in UNIT_FIELDS:
             raise SpecError(
@@ -123,7 +123,7 @@ def _check_arrays(layer: LayerSpec) -> None:
 
 
 def _line(layer: LayerSpec, name: str) -> str:
-    """The first line of a rule's file in which a name stands."""
+    """The first line of a rule's file that contains a name."""
     source = source_of(type(layer.rule))
     if source is None:
         return type(layer.rule).__name__
@@ -141,18 +141,20 @@ def _small(teams: Teams) -> list[list[LayerSpec]]:
         return min(count, 1 if count == 1 else layer + 2)
 
     return [
-        linked(2, [replace(its, size=size(its.number, its.size), rows=min(its.rows, _ROWS)) for its in team])
+        linked(2, [
+            replace(layer, size=size(layer.number, layer.size), rows=min(layer.rows, _ROWS)) for layer in team
+        ])
         for team in teams
     ]
 
 
 def _check_interpreted(teams: Teams) -> None:
-    """Do some steps in plain Python, where an index that is out of range is an error with a line.
+    """Run some steps in plain Python, where an index out of range is an error with a line.
 
-    Compiled code would write there.
+    Compiled code would write out of bounds.
 
     Raises:
-        SpecError: an operation raised something.
+        SpecError: an operation raised an exception.
     """
     executor = LocalExecutor(teams, divide_all(teams, "layer", 0), interpret=True)
     try:
@@ -160,19 +162,19 @@ def _check_interpreted(teams: Teams) -> None:
             drive(executor, teams, range(_STEPS))
     except TeamnetError as error:
         raise SpecError(
-            "rule", expected="a few steps of a small team", found=str(error), remedy="Look into them with --interpret."
+            "rule", expected="a few steps of a small team", found=str(error), remedy="Debug them with --interpret."
         ) from None
     except Exception as error:  # a user's operations can raise anything
-        frames = [its for its in traceback.extract_tb(error.__traceback__) if f"{_PACKAGE}/" not in its.filename]
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if f"{_PACKAGE}/" not in frame.filename]
         last = frames[-1] if frames else traceback.extract_tb(error.__traceback__)[-1]
         raise SpecError(
-            f"{last.filename}:{last.lineno}", expected="an operation that can be done",
-            found=f"{type(error).__name__}: {error}", remedy="Look into it with --backend local --interpret.",
+            f"{last.filename}:{last.lineno}", expected="an operation that runs without an exception",
+            found=f"{type(error).__name__}: {error}", remedy="Debug it with --backend local --interpret.",
         ) from None
 
 
 def _check_state(teams: Teams) -> None:
-    """Continue a team from a snapshot with each array that is not in it spoiled: that has to change nothing."""
+    """Overwrite each array that a snapshot lacks, and continue from the snapshot: no result may change."""
     start = LocalExecutor(teams, divide_all(teams, "layer", 0))
     drive(start, teams, range(_STEPS))
     state = _state(start)
@@ -186,13 +188,13 @@ def _check_state(teams: Teams) -> None:
         if differs:
             raise SpecError(
                 _line(layer, name), expected=f"array {name!r} to be written in every step before it is read",
-                found="one that has something from the step before and is not part of the state",
+                found="one that has values of the step before and is not part of the state",
                 remedy=f"Declare {name!r} with kept=True, so that snapshots and checkpoints have it.",
             )
 
 
 def _check_mirrors(executor: LocalExecutor, state: State) -> None:
-    """What a unit keeps of its outgoing synapses is not saved, but made again from the layer above."""
+    """A unit's copies of its outgoing synapses are not saved, but rebuilt from the layer above: they must be equal."""
     for unit in executor.units:
         layer, above = unit.spec.layer, outgoing_of(unit.spec, state)
         for part, copy in unit.mirror().items():
@@ -200,9 +202,9 @@ def _check_mirrors(executor: LocalExecutor, state: State) -> None:
                 raise SpecError(
                     _line(layer, f"outgoing.{part}"),
                     expected=f"outgoing.{part} to mirror incoming.{part} of the layer above, bit for bit",
-                    found=f"other numbers in {unit.spec.name} after {_STEPS} steps",
-                    remedy=f"Let both layers do the same to {part!r}: they are not saved, but made again from the "
-                    "layer above.",
+                    found=f"other values in {unit.spec.name} after {_STEPS} steps",
+                    remedy=f"Make both layers update {part!r} in the same way: mirrors are not saved, but rebuilt "
+                    "from the layer above.",
                 )
 
 
@@ -229,7 +231,7 @@ def _state(executor: LocalExecutor, *, check: bool = True) -> State:
 
 
 def drive(executor: Executor, teams: Teams, steps: range) -> None:
-    """Environment steps of a made-up task that depends on nothing but the number of the step."""
+    """Run environment steps of a synthetic task that depends only on the number of the step."""
     layer = teams[0][0]
     for number in steps:
         generator = np.random.default_rng(number)
@@ -239,5 +241,5 @@ def drive(executor: Executor, teams: Teams, steps: range) -> None:
     executor.pause()
 
 
-def _same(one: State, other: State) -> bool:
-    return all(np.array_equal(array, other[name]) for name, array in one.items())
+def _same(found: State, expected: State) -> bool:
+    return all(np.array_equal(array, expected[name]) for name, array in found.items())

@@ -1,4 +1,4 @@
-"""A unit's environment steps on the board, in one compiled call that holds no lock and runs no Python."""
+"""A unit's environment steps on the board, in one compiled call that holds no lock and runs no Python code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _READ, _STEP, _WRITE = READ.size, STEP.size, WRITE.size
 
 @kernel
 def _wait_for_reads(unit, step, first):
-    """Wait for what a step reads; before the first of an environment step the run may pause."""
+    """Wait for the slots that a step reads; the run may pause before the first step of an environment step."""
     beginning = unit.step if first else -1
     for number in range(step.read_count):
         read = READ(step.reads + _READ * number)
@@ -29,7 +29,7 @@ def _wait_for_reads(unit, step, first):
 
 @kernel
 def _reads_published_at(step):
-    """When the last of what a step reads was published on this node, in nanoseconds."""
+    """When the last slot that a step reads was published on this node, in nanoseconds."""
     latest = 0
     for number in range(step.read_count):
         read = READ(step.reads + _READ * number)
@@ -40,7 +40,7 @@ def _reads_published_at(step):
 
 @kernel
 def _publish(unit, step):
-    """Count the publications of a step at the round counters of their slots."""
+    """Advance the round counters of the slots that a step publishes."""
     for number in range(step.write_count):
         write = WRITE(step.writes + _WRITE * number)
         own = OWN(write.own)
@@ -53,7 +53,7 @@ def run(address: int, steps: int) -> int:
     """Run up to ``steps`` environment steps of the unit whose record is at ``address``.
 
     Returns:
-        ``READY`` after ``steps`` steps, else why the unit stopped: ``ENDED``, ``ABORTED``, ``BROKEN`` or ``FAILED``.
+        ``READY`` after ``steps`` steps, else the reason of the stop: ``ENDED``, ``ABORTED``, ``BROKEN`` or ``FAILED``.
     """
     unit = UNIT(address)
     for _ in range(steps):

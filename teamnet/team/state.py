@@ -1,4 +1,4 @@
-"""The state of whole layers from that of their units, and back; it does not depend on the grain."""
+"""Convert between the state of whole layers and that of their units; the former is independent of the granularity."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ State = dict[str, np.ndarray]
 
 _MOST_STEPS = 2**62
 _LAST_WORDS = (4, 1, 2**32 - 1)
-"""The most that the last of a stream's words can be."""
+"""The maxima of the last state words of a stream."""
 
 
 def _key(layer: LayerSpec, name: str) -> str:
@@ -27,15 +27,15 @@ def _key(layer: LayerSpec, name: str) -> str:
 
 
 def merge(units: Sequence[UnitSpec], snapshots: Sequence[Snapshot], *, check: bool = True) -> State:
-    """Put the snapshots of all units, in canonical order, together to layers.
+    """Merge the snapshots of all units, in canonical order, into layers.
 
     Args:
         units: all units.
-        snapshots: of each.
+        snapshots: the snapshot of each unit.
         check: whether all numbers have to be finite.
 
     Raises:
-        Diverged: a number is not finite, which a unit that says finite activations does not notice by itself.
+        Diverged: a number is not finite, which a unit that publishes finite activations does not notice by itself.
     """
     parts: dict[str, list[np.ndarray]] = {}
     for unit, snapshot in zip(units, snapshots, strict=True):
@@ -57,15 +57,15 @@ def merge(units: Sequence[UnitSpec], snapshots: Sequence[Snapshot], *, check: bo
 
 
 def split(units: Sequence[UnitSpec], state: Mapping[str, np.ndarray]) -> list[tuple[Snapshot, Snapshot]]:
-    """Each unit's own snapshot and the synapses of the layer above that leave it: the inverse of :func:`merge`.
+    """Each unit's snapshot and the synapses from it to the layers above: the inverse of :func:`merge`.
 
     Raises:
-        CheckpointError: the state is not that of these units.
+        CheckpointError: the state does not belong to these units.
     """
     layers = list(dict.fromkeys(unit.layer for unit in units))
     many = set(state).difference(_key(layer, name) for layer in layers for name in _names(layer))
     for name in sorted(many):
-        raise _unfit(f"array {name!r}", "one array for each of the layer's quantities", "an array too many")
+        raise _unfit(f"array {name!r}", "one array for each of the layer's quantities", "an extra array")
     check_layers(layers, state)
     if len({int(state[_key(layer, "counters")][0]) for layer in layers if not layer.rule.may_run_free}) > 1:
         raise _unfit("counters", "one number of steps", "several")
@@ -73,10 +73,10 @@ def split(units: Sequence[UnitSpec], state: Mapping[str, np.ndarray]) -> list[tu
 
 
 def check_layers(layers: Sequence[LayerSpec], state: Mapping[str, np.ndarray]) -> None:
-    """Refuse the state of other layers.
+    """Refuse a state that does not fit these layers.
 
     Raises:
-        CheckpointError: an array is missing, or has another shape, type or content than it can have.
+        CheckpointError: an array is missing, or has an invalid shape, type or content.
     """
     for layer in layers:
         for name in _names(layer):
@@ -94,7 +94,7 @@ def _unfit(name: str, expected: str, found: str) -> CheckpointError:
 
 
 def _check_layer(layer: LayerSpec, state: Mapping[str, np.ndarray]) -> None:
-    """Refuse arrays of other shapes and types, numbers that are not finite, and streams that are nowhere."""
+    """Refuse arrays of other shapes and types, numbers that are not finite, and invalid stream positions."""
     for name, shape in kept_arrays(layer).items():
         array = state[_key(layer, name)]
         if array.shape != shape or array.dtype != np.float64 or not np.isfinite(array).all():
@@ -103,13 +103,13 @@ def _check_layer(layer: LayerSpec, state: Mapping[str, np.ndarray]) -> None:
     if counters.shape != (2,) or counters.dtype != np.uint64 or counters.max() > _MOST_STEPS:
         raise _unfit(_key(layer, "counters"), "the numbers of steps and updates", shown(counters.tolist()))
     streams = 1 if layer.unit_type.one_agent else layer.size
-    round_counters = STATE_WORDS * (2 if 0.0 < layer.exploring < 1.0 and not layer.is_last else 1)
-    recorded = noise.shape[1:] == (1,)  # of noise that was written down, the place alone
-    if noise.dtype != np.uint64 or noise.shape not in ((streams, round_counters), (streams, 1)) or (
+    words = STATE_WORDS * (2 if 0.0 < layer.exploring < 1.0 and not layer.is_last else 1)
+    recorded = noise.shape[1:] == (1,)  # recorded noise has only a position
+    if noise.dtype != np.uint64 or noise.shape not in ((streams, words), (streams, 1)) or (
         not recorded
         and (noise.reshape(-1, STATE_WORDS)[:, -len(_LAST_WORDS) :] > np.array(_LAST_WORDS, np.uint64)).any()
     ):
-        raise _unfit(_key(layer, "noise"), f"the places of {streams} streams", f"{noise.dtype} {noise.shape}")
+        raise _unfit(_key(layer, "noise"), f"the positions of {streams} streams", f"{noise.dtype} {noise.shape}")
 
 
 def _own(unit: UnitSpec, state: Mapping[str, np.ndarray]) -> Snapshot:
@@ -127,7 +127,7 @@ def _own(unit: UnitSpec, state: Mapping[str, np.ndarray]) -> Snapshot:
 
 
 def outgoing_of(unit: UnitSpec, state: Mapping[str, np.ndarray]) -> Snapshot:
-    """The synapses that leave a unit, as the layers above have them: ``(.., size, fan_out)`` by name."""
+    """The outgoing synapses of a unit, as the layers above store them: ``(.., size, fan_out)`` by name."""
     found: dict[str, list[np.ndarray]] = {}
     for reader in unit.layer.readers:
         prefix = f"{unit.layer.team}.{reader.number}.incoming."

@@ -1,4 +1,4 @@
-"""The token that Ray asks of everyone who joins a cluster: where it is, and that nobody else can read it.
+"""The token that Ray requires of processes that join a cluster: its location, and file permissions for its owner alone.
 
 Ray reads it from ``$RAY_AUTH_TOKEN``, or from the file that ``$RAY_AUTH_TOKEN_PATH`` names, else ``~/.ray/auth_token``.
 """
@@ -33,9 +33,9 @@ def token_of(environment: Mapping[str, str]) -> str:
 
 
 def ensure_token(environment: Mapping[str, str]) -> None:
-    """Have a token for a cluster that is about to be started: one is made if there is none.
+    """Create a token for a cluster that is about to be started, if there is none.
 
-    A file that others may read is closed to them; Ray itself would make one with the usual permissions.
+    Permissions of other users on the file are removed; Ray itself would create it with default permissions.
 
     Raises:
         ResourceError: the token's file cannot be written, or is empty.
@@ -55,7 +55,7 @@ def ensure_token(environment: Mapping[str, str]) -> None:
         with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
             file.write(secrets.token_hex(_BYTES))
         try:
-            os.link(draft, path)  # whole, and only if there is none yet
+            os.link(draft, path)  # atomically, and only if there is none yet
         except FileExistsError:
             if path.stat().st_mode & _OTHERS:
                 path.chmod(0o600)
@@ -64,7 +64,7 @@ def ensure_token(environment: Mapping[str, str]) -> None:
         if not path.read_text().strip():
             raise ResourceError(
                 str(path), expected="a token", found="an empty file",
-                remedy="Remove the file; a token is made when a cluster is started.",
+                remedy="Remove the file; a token is created when a cluster is started.",
             )
     except (OSError, UnicodeDecodeError) as error:
         raise ResourceError(

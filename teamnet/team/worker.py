@@ -1,4 +1,4 @@
-"""One unit at work on a board: a plain class that a Ray actor or a thread hosts."""
+"""Workers, which run one unit each on a board: plain classes that a Ray actor or a thread hosts."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from teamnet.units.streams import RecordedNoise
 from teamnet.units.unit import Snapshot, Unit
 
 _NAP = 5e-5
-"""Seconds between two looks whether a step is finished."""
+"""Seconds between two checks whether a step is finished."""
 
 
 class BoardWorker:
     """Hosts one unit and runs its steps against the board of its machine.
 
     Args:
-        teams: the layers of every team, which determine where the slots lie.
-        unit: which neurons.
+        teams: the layers of every team, which determine the slot addresses.
+        unit: the neurons of the unit.
         noise: recorded noise ``(steps, rows, width)`` instead of the unit's own streams.
     """
 
@@ -49,15 +49,15 @@ class BoardWorker:
         self._run = native(*self.kernel)
 
     def attach(self, path: Path, peers: int, shared: bool) -> None:
-        """Map the board of this node and take the unit's slots.
+        """Map the board of this node and attach the unit to its slots.
 
         Args:
             path: of the segment.
-            peers: units of the same layer on this node, this one included.
+            peers: number of units of the same layer on this node, this one included.
             shared: whether other nodes have units of the same layer.
 
         Raises:
-            ActorLost: whoever holds the segment is gone.
+            ActorLost: the process that holds the segment has ended.
         """
         try:
             memory = map_segment(path)
@@ -74,8 +74,8 @@ class BoardWorker:
         """Run until the run pauses or ends, with noise for ``noise_steps`` steps at a time.
 
         Returns:
-            The status that the kernel gives, the next step's number, and the activations ``(.., neurons)`` that the
-            unit has published last.
+            The status that the kernel returns, the next step's number, and the activations ``(.., neurons)`` that
+            the unit has published last.
         """
         status = READY
         while status == READY:
@@ -86,14 +86,14 @@ class BoardWorker:
         return status, int(self._unit.record["step"][0]), self._board.published(self._unit.spec).copy()
 
     def _ticks(self) -> tuple[int, ...]:
-        """What the kernel needs to know of the rule."""
+        """The tick counts of the rule that the kernel needs."""
         return ()
 
     def look(self, what: str, step: int) -> Any:
-        """What a method of the unit returns, such as ``snapshot``, when it has finished ``step`` steps in all.
+        """Call the method ``what`` of the unit, such as ``snapshot``, once it has finished ``step`` steps in all.
 
-        It is called beside :meth:`run`, and by who does not give the next observation meanwhile: the unit then waits,
-        and changes nothing. Returns ``None`` if the run is aborted before.
+        It is called concurrently with :meth:`run`. The caller must not send the next observation meanwhile: the unit
+        then waits and changes nothing. Returns the method's result, or ``None`` if the run is aborted before.
         """
         assert self._board, "it is attached before it runs"
         control = self._board.control
@@ -101,7 +101,7 @@ class BoardWorker:
             if control[0]:
                 return None
             time.sleep(_NAP)
-        with self._drawing:  # the next call to run may have come already
+        with self._drawing:  # the next call of run may have started already
             return getattr(self._unit, what)()
 
     def _has_finished(self, step: int) -> bool:
@@ -123,5 +123,5 @@ class FreeWorker(BoardWorker):
         return int(numbers["acting_steps"]), int(numbers["settle_steps"])
 
     def _has_finished(self, step: int) -> bool:
-        """It has paused: its steps are observations, of which it may miss some."""
+        """Always true, as it has paused: its steps are observations, of which it may miss some."""
         return True

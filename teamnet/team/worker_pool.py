@@ -1,4 +1,4 @@
-"""Hosts of units: the same calls whether workers are threads of this process or Ray actors."""
+"""Worker pools: the same calls whether workers are threads of this process or Ray actors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Pending = Any
 
 
 class WorkerPool(Protocol):
-    """A row of workers, one for each unit."""
+    """A sequence of workers, one for each unit."""
 
     size: int
 
@@ -21,40 +21,40 @@ class WorkerPool(Protocol):
         ...
 
     def call_some(self, method: str, numbers: Sequence[int], arguments: Sequence[tuple[Any, ...]]) -> list[Pending]:
-        """The same for the workers with these numbers."""
+        """Like :meth:`call`, for the workers with these numbers."""
         ...
 
     def call_beside(self, method: str, arguments: Sequence[tuple[Any, ...]]) -> list[Pending]:
-        """The same as :meth:`call` beside what the workers are doing, which goes on."""
+        """Like :meth:`call`, concurrently with the running calls of the workers, which continue."""
         ...
 
     def done(self, pending: Sequence[Pending], seconds: float) -> bool:
-        """Wait up to ``seconds``; returns whether all calls have ended, well or badly."""
+        """Wait up to ``seconds``; returns whether all calls have ended, with a result or an error."""
         ...
 
     def results(self, pending: Sequence[Pending]) -> list[Any]:
         """Wait for calls to end and return what they returned.
 
         Raises:
-            ActorLost: a worker died, or said nothing for :data:`teamnet.team.executor.SILENCE` seconds.
+            ActorLost: a worker died, or did not answer for :data:`teamnet.team.executor.SILENCE` seconds.
         """
         ...
 
     def failed(self, pending: Sequence[Pending]) -> bool:
-        """Whether any of these calls has ended already in an error."""
+        """Whether any of these calls has already ended with an error."""
         ...
 
     def replace_lost(self, patience: float) -> int:
-        """Put new workers in the place of those that have died or do not answer.
+        """Replace workers that have died or do not answer.
 
         Args:
             patience: seconds that a worker has to answer.
 
         Returns:
-            How many are new; these are as they were made.
+            How many are new; these are in their initial state.
 
         Raises:
-            ActorLost: a new one died, too.
+            ActorLost: a new worker died, too.
         """
         ...
 
@@ -64,11 +64,11 @@ class WorkerPool(Protocol):
 
 
 class ThreadPool:
-    """Workers in threads of this process: the board's protocol without Ray, for tests and for looking inside."""
+    """Workers in threads of this process: the board's protocol without Ray, for tests and debugging."""
 
     def __init__(self, worker_class: type, arguments: Sequence[tuple[Any, ...]]) -> None:
         self.size = len(arguments)
-        self._workers = [worker_class(*its) for its in arguments]
+        self._workers = [worker_class(*values) for values in arguments]
         self._threads = [ThreadPoolExecutor(1) for _ in arguments]
         self._beside = ThreadPoolExecutor(1)
 
@@ -79,15 +79,15 @@ class ThreadPool:
     def call_some(self, method: str, numbers: Sequence[int], arguments: Sequence[tuple[Any, ...]]) -> list[Pending]:
         """See :class:`WorkerPool`."""
         return [
-            self._threads[number].submit(getattr(self._workers[number], method), *its)
-            for number, its in zip(numbers, arguments, strict=True)
+            self._threads[number].submit(getattr(self._workers[number], method), *values)
+            for number, values in zip(numbers, arguments, strict=True)
         ]
 
     def call_beside(self, method: str, arguments: Sequence[tuple[Any, ...]]) -> list[Pending]:
         """See :class:`WorkerPool`."""
         return [
-            self._beside.submit(getattr(worker, method), *its)
-            for worker, its in zip(self._workers, arguments, strict=True)
+            self._beside.submit(getattr(worker, method), *values)
+            for worker, values in zip(self._workers, arguments, strict=True)
         ]
 
     def done(self, pending: Sequence[Future[Any]], seconds: float) -> bool:

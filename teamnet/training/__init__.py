@@ -1,1 +1,1 @@
-"""Tasks, the training loop, and what a run leaves behind."""
+"""Tasks, the training loop, and the files of a run."""

@@ -40,13 +40,13 @@ class TeamAgent:
 
     Args:
         task: a preset's name or a Gymnasium id.
-        preset: whose values are the usual ones, such as ``tuned``; without it, those of the rule.
+        preset: the preset that sets the default values, such as ``tuned``; without it, that of the rule.
         rule: the name of a rule, a class that is derived from :class:`teamnet.rules.Rule`, or a rule with its settings.
         **options: any field of :class:`~teamnet.spec.run.RunSpec` or :class:`~teamnet.spec.run.LaunchSpec`, for
             instance ``seed=1, hidden=(32,), backend="local"``.
 
     Raises:
-        TeamnetError: an option is unknown or makes no sense, or the task cannot be used.
+        TeamnetError: an option is unknown or invalid, or the task cannot be used.
     """
 
     def __init__(self, task: str = "cartpole", *, preset: str = "", **options: Any) -> None:
@@ -55,13 +55,13 @@ class TeamAgent:
     def _start(self, spec: RunSpec, launch: LaunchSpec) -> None:
         self._run = Run(spec, launch)
         self._policy: TrainedPolicy | None = None
-        self._end = weakref.finalize(self, _end_run, self._run)  # with the last reference, or with the process
+        self._end = weakref.finalize(self, _end_run, self._run)  # at the end of the last reference or of the process
 
     def learn(self, env_steps: int | None = None, episodes: int | None = None) -> TeamAgent:
-        """Train for so many more environment steps or episodes, or to the end of the preset; returns the agent.
+        """Train for this many more environment steps or episodes, or to the end of the preset; returns the agent.
 
         An exception, such as ``KeyboardInterrupt``, leaves the agent between two steps: the next call continues as if
-        nothing had happened.
+        uninterrupted.
 
         Raises:
             SpecError: a number is below 0.
@@ -88,7 +88,7 @@ class TeamAgent:
         return self._run.state()
 
     def summary(self) -> dict[str, Any]:
-        """What training came to so far; see the README for the fields."""
+        """The results of training so far; see the README for the fields."""
         return self._run.summary()
 
     def predict(self, observation: Any, deterministic: bool = False) -> tuple[Any, None]:
@@ -99,7 +99,7 @@ class TeamAgent:
         return self._policy.predict(observation, deterministic)
 
     def make_environment(self, render_mode: str | None = None) -> gymnasium.Env[Any, Any]:
-        """A new environment of the task, whose wrappers normalise as in training and learn nothing more.
+        """A new environment of the task, whose wrappers normalise as in training and no longer learn.
 
         Raises:
             Closed: the agent is closed.
@@ -109,7 +109,7 @@ class TeamAgent:
         return trained_environment(self._run.spec, self._run.task.statistics(), render_mode)
 
     def save(self, folder: str | Path) -> Path:
-        """Write a checkpoint to a folder; returns its path. The agent's two newest ones there stay.
+        """Write a checkpoint to a folder; returns its path. The agent's two newest checkpoints there are kept.
 
         Raises:
             ResourceError: it cannot be written.
@@ -123,13 +123,13 @@ class TeamAgent:
 
     @classmethod
     def load(cls, folder: str | Path, **launch: Any) -> TeamAgent:
-        """An agent that continues where the newest checkpoint of a folder was written.
+        """An agent that continues from the newest checkpoint of a folder.
 
-        Where the environment does not come back to where it was, a warning says so; the agent then predicts, but does
-        not learn. :meth:`teamnet.TrainedPolicy.load` needs no environment at all.
+        If the environment cannot be replayed to its state at the checkpoint, a warning is issued; the agent then
+        predicts, but does not learn. :meth:`teamnet.TrainedPolicy.load` needs no environment at all.
 
         Args:
-            folder: what ``save`` or ``teamnet train --out`` wrote to.
+            folder: that ``save`` or ``teamnet train --out`` wrote to.
             **launch: fields of :class:`~teamnet.spec.run.LaunchSpec` that differ, such as another backend.
 
         Raises:
@@ -143,11 +143,11 @@ class TeamAgent:
 
     @classmethod
     def load_or_new(cls, folder: str | Path, task: str = "cartpole", *, preset: str = "", **options: Any) -> TeamAgent:
-        """The agent of a folder, or a new one if it holds no checkpoint: one call for a job that may be started again.
+        """The agent of a folder, or a new one if it holds no checkpoint: one call for a job that may be restarted.
 
         Args:
-            folder: what ``save`` wrote to, or will write to.
-            task, preset, **options: of the agent, as for a new one; a checkpoint has to be of the same spec.
+            folder: that ``save`` wrote to, or will write to.
+            task, preset, **options: of the agent, as for a new one; a checkpoint must be of the same spec.
 
         Raises:
             CheckpointError: the checkpoint is damaged, or of another spec.
@@ -173,7 +173,7 @@ class TeamAgent:
             raise
         if agent._run.refusal:
             warnings.warn(f"the agent predicts, but does not learn: {agent._run.refusal}", UserWarning, stacklevel=3)
-        if "metrics" in about:  # of a run with a folder: what the agent saves is not that run's, whose metrics end here
+        if "metrics" in about:  # of a run with a folder: the agent saves as a new run, as that run's metrics end here
             agent._run.identity = new_run()
         return agent
 
@@ -190,7 +190,7 @@ class TeamAgent:
 
 
 def _end_run(run: Run) -> None:
-    """End what nobody can use any more; there is nobody either to hear of errors."""
+    """Close a run that is no longer referenced; no caller is left to handle errors."""
     with suppress(Exception):
         run.close()
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from teamnet.errors import ResourceError
 
 DRAFT = ".draft"
-"""The suffix of a file that is not written to its end."""
+"""The suffix of a file that is not completely written."""
 
 
 def write_atomically(path: Path, content: bytes, run: str = "") -> None:
-    """Write a file so that its name shows either the old content or the new, whatever happens.
+    """Write a file so that its name always shows either the old content or the new, also after a crash.
 
     Args:
         path: of the file; a symbolic link there is replaced, not followed.

@@ -1,4 +1,4 @@
-"""Where a run begins: at its first step, or at a checkpoint in its folder. Nothing here changes a file."""
+"""Where a run begins: at its first step, or at a checkpoint in its folder. This module changes no file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ENDS = "env_steps", "episodes"
 
 @dataclass(frozen=True)
 class Beginning:
-    """What a run is started with.
+    """The parameters with which a run is started.
 
     Args:
         spec: the run.
@@ -42,15 +42,15 @@ class Beginning:
 def find_beginning(
     folder: Path, *, env_steps: int | None = None, episodes: int | None = None, say: Say = lambda message: None
 ) -> Beginning:
-    """The newest whole checkpoint of the folder's run, and what it is continued with.
+    """The newest whole checkpoint of the folder's run, and the specs with which it continues.
 
     Args:
-        folder: what ``train`` or ``TeamAgent.save`` wrote to.
+        folder: that ``train`` or ``TeamAgent.save`` wrote to.
         env_steps, episodes: a new end; that of ``spec.json`` if both are left out, or else the checkpoint's.
-        say: called with each damaged checkpoint that is passed over, and if earlier metrics are missing.
+        say: called for each damaged checkpoint that is skipped, and if earlier metrics are missing.
 
     Raises:
-        CheckpointError: there is no whole checkpoint of the run, or the metrics are not those it knows.
+        CheckpointError: there is no whole checkpoint of the run, or the metrics are not those it records.
         SpecError: ``spec.json`` was changed by hand, or the folder holds files that no run has written.
     """
     run = run_of(folder / SPEC)
@@ -67,12 +67,12 @@ def find_beginning(
     extent, path_of_metrics = extent_of(about), folder / METRICS
     if "metrics" not in about and path_of_metrics.exists() and path_of_metrics.stat().st_size:
         raise CheckpointError(
-            str(path), expected="a checkpoint that knows the metrics in its folder", found="one that an agent saved",
+            str(path), expected="a checkpoint that records the metrics in its folder", found="one that an agent saved",
             remedy=f"Restore {SPEC} of the run that wrote {METRICS}, or move that file away.",
         )
     check_metrics(path_of_metrics, extent)
     if extent.bytes and not path_of_metrics.exists():
-        say(f"{METRICS} is missing: it begins anew, without the episodes before {path.name}")
+        say(f"{METRICS} is missing: a new file begins, without the episodes before {path.name}")
     contents_of(folder, about["run"])
     return Beginning(spec, launch, path, about)
 
@@ -84,7 +84,7 @@ def _changed_by_hand(folder: Path, altered: dict[str, Any], written: dict[str, A
     options = " ".join(f"--{name.replace('_', '-')} {found[name]}" for name in names if name in _ENDS and name in found)
     return SpecError(
         str(folder / SPEC), expected="what the run wrote", found=changes or "other content",
-        remedy=f"Put it back, and give a new end as an option: teamnet resume {folder} {options or '--env-steps N'}. "
+        remedy=f"Restore it, and give a new end as an option: teamnet resume {folder} {options or '--env-steps N'}. "
         "The spec itself cannot be changed in a run.",
     )
 
@@ -94,7 +94,7 @@ def continuation(folder: Path, spec: RunSpec, launch: LaunchSpec, say: Say = lam
 
     Args:
         folder: holds a run.
-        spec: which has to be the run's, but for its end.
+        spec: must be the run's, except for its end.
         launch: where its units are to be.
         say: see :func:`find_beginning`.
 
@@ -123,7 +123,7 @@ def continuation(folder: Path, spec: RunSpec, launch: LaunchSpec, say: Say = lam
 
 
 def _as_often_halved(spec: RunSpec, found: RunSpec) -> RunSpec:
-    """The spec with as many halvings behind it as ``found``: a run that diverged continues with smaller steps."""
+    """The spec after as many divergence retries as ``found``: a run that diverged continues with smaller steps."""
     same = spec
     while same.halvings > found.halvings:
         same = halved(same)
@@ -131,7 +131,7 @@ def _as_often_halved(spec: RunSpec, found: RunSpec) -> RunSpec:
 
 
 def _check_alike(folder: Path, spec: RunSpec, found: RunSpec) -> None:
-    """Refuse another run, as far as it can be told without its environment, to which the teams' values are fitted."""
+    """Refuse another run; the teams' values are not compared, as they are fitted to the environment."""
     for known in fields(RunSpec):
         if known.name not in (*_ENDS, "actor", "critic"):
             expected, value = getattr(found, known.name), getattr(spec, known.name)
@@ -143,7 +143,7 @@ def _check_alike(folder: Path, spec: RunSpec, found: RunSpec) -> None:
 
 
 def finished_summary(folder: Path, beginning: Beginning) -> dict[str, Any] | None:
-    """The summary of a run that has nothing left to do; ``None`` if something is left, or if there is no summary."""
+    """The summary of a run that has reached its end; ``None`` if it has not, or if there is no summary."""
     task, spec = beginning.about["task"], beginning.spec
     ends = {name: getattr(spec, name) for name in _ENDS}
     if not any(end is not None and task[name] >= end for name, end in ends.items()):

@@ -1,7 +1,7 @@
-"""Checkpoints: one safetensors file of arrays and one JSON file that vouches for it, both written atomically.
+"""Checkpoints: one safetensors file of arrays and one JSON file that describes it, both written atomically.
 
 The JSON file is renamed into place last. It names the format, the run, the spec, all counters, and the digests of the
-arrays' file and of its own content, so that a pair either is whole or is not there. Nothing is pickled.
+arrays' file and of its own content, so that a pair is either whole or absent. Nothing is pickled.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from teamnet.training.task import MOST
 
 FORMAT = 3
 KEPT = 2
-"""Checkpoints that a run keeps, if it is not told otherwise."""
+"""Checkpoints that a run keeps by default."""
 _NAME = re.compile(r"checkpoint-(\d{12,})(?:-([0-9a-f]{12}))?\.json")
 _CHECKSUM = "checksum"
 _NEEDED = (
@@ -38,7 +38,7 @@ _NEEDED = (
 
 @dataclass(frozen=True)
 class Saved:
-    """A checkpoint in a folder, as far as its name and its JSON file tell; the content is not verified.
+    """A checkpoint in a folder, as its name and its JSON file describe it; the content is not verified.
 
     Args:
         path: of the JSON file.
@@ -83,19 +83,19 @@ def save_checkpoint(
     """Write the two files of a checkpoint and remove old checkpoints of the same run.
 
     Args:
-        folder: where; checkpoints of other runs in it are left alone.
+        folder: to write to; checkpoints of other runs in it are not changed.
         run: the identity of the run.
         step: of the run.
         state: the arrays.
         about: goes into the JSON file.
-        keep: checkpoints of the run that stay, this one included.
-        may_remove: which of the run's own checkpoints may go: two agents can have been loaded from the same one.
+        keep: number of the run's checkpoints that are kept, this one included.
+        may_remove: which of the run's checkpoints may be removed: two agents can have been loaded from the same one.
 
     Returns:
         The path of the JSON file.
 
     Raises:
-        ResourceError: it cannot be written; what was there before is as it was.
+        ResourceError: it cannot be written; earlier checkpoints are unchanged.
     """
     arrays, path, others = save(state), checkpoint_path(folder, run, step), checkpoints_in(folder)
     number = 1 + max((saved.number for saved in others), default=0)
@@ -118,7 +118,7 @@ def checkpoint_path(folder: Path, run: str, step: int) -> Path:
 
 
 def checksum(about: dict[str, Any]) -> str:
-    """The digest of a checkpoint's JSON, however it is laid out."""
+    """The digest of a checkpoint's JSON, independent of its formatting."""
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
 
@@ -128,25 +128,26 @@ def newest_checkpoint(
     """The JSON file of the checkpoint in a folder that was written last and is whole.
 
     Args:
-        folder: what ``train`` or ``TeamAgent.save`` wrote to.
-        say: called with the reason for each damaged checkpoint that is passed over.
-        run: the run that it must belong to; any run's if left out.
+        folder: that ``train`` or ``TeamAgent.save`` wrote to.
+        say: called with the reason for each damaged checkpoint that is skipped.
+        run: the run that it must belong to; any run if left out.
 
     Raises:
         CheckpointError: there is none, or all are damaged.
     """
     try:
-        found, why = checkpoints_in(folder), "none"
+        found, reason = checkpoints_in(folder), "none"
     except (OSError, ValueError) as error:  # a name that no folder can have
-        found, why = [], str(error)
+        found, reason = [], str(error)
     candidates = [saved for saved in found if run in (None, saved.run)]
     if not candidates:
         owner = f" of run {run}" if run else ""
         raise CheckpointError(
-            str(folder), expected=f"a folder with a checkpoint{owner}", found=why if not found else "those of others",
+            str(folder), expected=f"a folder with a checkpoint{owner}",
+            found="checkpoints of other runs" if found else reason,
             remedy="Give the folder that train wrote to with --out.",
         )
-    damaged = [saved for saved in candidates if not saved.number]  # of which nobody knows when they were written
+    damaged = [saved for saved in candidates if not saved.number]  # whose order of writing is unknown
     whole = [saved for saved in candidates if saved.number]
     for saved in [*reversed(damaged), *reversed(whole)]:
         try:
@@ -154,7 +155,7 @@ def newest_checkpoint(
         except CheckpointError as error:
             if saved is (whole or damaged)[0]:
                 raise
-            say(f"{error} The checkpoint is passed over.")
+            say(f"{error} The checkpoint is skipped.")
         else:
             return saved.path
     raise AssertionError("a list of checkpoints has a first one")
@@ -209,7 +210,7 @@ def load_checkpoint(path: Path) -> tuple[State, dict[str, Any]]:
 
 
 def check_same_spec(path: Path, expected: dict[str, Any], found: dict[str, Any]) -> None:
-    """Refuse a checkpoint of another spec; where a run ends may differ.
+    """Refuse a checkpoint of another spec; the run's end may differ.
 
     Raises:
         CheckpointError: naming the first field that differs.
@@ -223,7 +224,7 @@ def check_same_spec(path: Path, expected: dict[str, Any], found: dict[str, Any])
 
 
 def _shown(key: str, value: object) -> str:
-    """A field of a spec; of the text of a user's file its digest."""
+    """A field of a spec as text; a user's file is shown by its digest."""
     if key == "source" and isinstance(value, str) and value:
         return f"a rule whose file has the SHA-256 {Source(value, '').digest[:16]}"
     if key == "function_files" and isinstance(value, list) and value:

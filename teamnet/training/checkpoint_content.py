@@ -1,4 +1,4 @@
-"""What the content of a checkpoint has to be, beyond its checksums."""
+"""Checks of a checkpoint's content, beyond its checksums."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from teamnet.training.task import MOST, finite_number, read_counters
 from teamnet.units.streams import STATE_WORDS
 
 RUN = re.compile("[0-9a-f]{12}")
-"""What the identity of a run looks like."""
+"""The pattern of a run's identity."""
 
 
 def check_numbers(about: dict[str, Any]) -> None:
-    """Refuse what cannot be, which a checksum does not tell; raises ``ValueError`` or what leads to it."""
+    """Refuse invalid values, which no checksum detects; raises ``ValueError`` or the error of a failed lookup."""
     for name, count in (("step", about["step"]), ("number", about["number"])):
         if type(count) is not int or not 0 <= count <= MOST:
             raise ValueError(f"{shown(count)} as {name}")
@@ -45,7 +45,7 @@ def check_numbers(about: dict[str, Any]) -> None:
         for name in ("seconds", "env_steps", "replayed_env_steps"):
             finite_number(recovery[name])
         if not all(isinstance(recovery[name], str) for name in ("found", "how")):
-            raise ValueError("a recovery without words")
+            raise ValueError("a recovery without a description")
 
 
 def _check_interface(plain: Any) -> None:
@@ -58,7 +58,7 @@ def _check_interface(plain: Any) -> None:
 
 
 def check_arrays(state: State, about: dict[str, Any]) -> None:
-    """Refuse arrays that do not fit the spec, as far as it tells; raises ``ValueError`` or what leads to it.
+    """Refuse arrays that do not fit the spec; raises ``ValueError`` or the error of a failed lookup.
 
     The rest is compared with the units by :func:`teamnet.team.state.split`.
     """
@@ -73,7 +73,7 @@ def check_arrays(state: State, about: dict[str, Any]) -> None:
             sizes = [observation, *spec["hidden"], state[f"{last}.biases.value"].shape[-1]]
             for number in range(1, len(sizes)):
                 reads = options_of_layer(spec.get("layers", ()), team, number, len(sizes) - 1).reads or [number - 1]
-                _check_layer(state, f"{team}.{number}", sum(sizes[its] for its in reads), sizes[number], about)
+                _check_layer(state, f"{team}.{number}", sum(sizes[source] for source in reads), sizes[number], about)
     rows = spec["num_envs"]
     _check_array(state, "coordinator.observation", (rows, observation))
     for name in ("reward", "terminated", "masked", "keep", "previous_value"):
@@ -84,7 +84,7 @@ def _check_layer(state: State, layer: str, inputs: int, size: int, about: dict[s
     _check_array(state, f"{layer}.incoming.value", (inputs, size))
     _check_array(state, f"{layer}.biases.value", (1, size))
     if state[f"{layer}.noise"].shape[1] % STATE_WORDS:
-        raise ValueError(f"{layer}.noise is {state[f'{layer}.noise'].shape}, not {STATE_WORDS} words a stream")
+        raise ValueError(f"{layer}.noise is {state[f'{layer}.noise'].shape}, not {STATE_WORDS} words per stream")
     if state[f"{layer}.counters"][0] != about["step"] and not about["spec"].get("free_running"):
         raise ValueError(f"{layer} has done {state[f'{layer}.counters'][0]} steps, not {about['step']}")
 

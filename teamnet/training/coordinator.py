@@ -1,10 +1,10 @@
 """The training loop: one for every task, executor and rule.
 
-In a task of many steps the team learns from the reward of the step before, and the environment steps while the team
+In a task of many steps the team learns from the reward of the previous step, and the environment steps while the team
 settles, because the action is already known. In a task of one step the reward comes first.
 
-A step is done or not done. The units' part cannot be undone, so that nothing but a failure of the team ends it, and a
-run that fails there does not continue. The environment's part can: it is done again by the next call.
+A step is done or not done. The units' part cannot be undone, so that only a failure of the team ends it, and a run
+that fails there does not continue. The environment's part can be undone: the next call repeats it.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class Coordinator:
     Args:
         spec: the run.
         teams: the layers of every team, the actor first.
-        task: where observations and rewards come from.
-        executor: where the units are.
+        task: the source of observations and rewards.
+        executor: runs the units.
     """
 
     def __init__(self, spec: RunSpec, teams: Sequence[Sequence[LayerSpec]], task: Task, executor: Executor) -> None:
@@ -57,13 +57,13 @@ class Coordinator:
             self._signals = (spec.num_envs, *(array.ctypes.data for array in arrays), spec.discount, limit)
 
     def advance(self, until: Callable[[], bool], between_steps: Callable[[], None] = lambda: None) -> list[Episode]:
-        """Run environment steps until some episodes have ended or ``until()`` says so; returns those episodes.
+        """Run environment steps until some episodes have ended or ``until()`` is true; returns those episodes.
 
-        Whatever an environment raises leaves its step to be done: the next call begins with it.
+        An exception in an environment leaves its step to be done: the next call begins with it.
 
         Args:
             until: called before each step.
-            between_steps: called after each step; what it raises loses no step and no episode.
+            between_steps: called after each step; an exception in it loses no step and no episode.
 
         Raises:
             StepInterrupted: an earlier call was ended inside the units' part of a step.
@@ -76,10 +76,10 @@ class Coordinator:
         return ended
 
     def finish_step(self, *, only_begun: bool = False) -> None:
-        """Do a step, or what is left of one that has begun.
+        """Do a step, or the rest of one that has begun.
 
         Args:
-            only_begun: whether to do nothing where no step has begun.
+            only_begun: whether to do nothing if no step has begun.
         """
         self.check_whole()
         if self.failure:
@@ -98,17 +98,17 @@ class Coordinator:
             self.step += 1
 
     def check_whole(self) -> None:
-        """Refuse a team, or a task, that stands inside a step.
+        """Refuse a team, or a task, that is inside a step.
 
         Raises:
             StepInterrupted: an exception ended a step there.
-            TeamnetError: the failure that did.
+            TeamnetError: the failure that ended it.
         """
         if self._inside or self.task.accepted != self.step:
             raise self.failure or _interrupted(self.step)
 
     def _do_units(self) -> None:
-        """The units' part of a step: after it, all that is left is the environment's answer."""
+        """The units' part of a step: after it, only the environment's answer is missing."""
         executor, outcome = self.executor, self.task.outcome
         executor.act(outcome.observation, outcome.keep)
         if self._single_step:
@@ -122,15 +122,15 @@ class Coordinator:
             self._action = self._output()
 
     def keep_episodes(self, ended: list[Episode]) -> None:
-        """Have the next call of :meth:`advance` return these episodes, which nobody has taken note of."""
+        """Have the next call of :meth:`advance` return these episodes, which are not recorded yet."""
         self._ended = ended + self._ended
 
     def continue_at(self, step: int, failure: TeamnetError | None = None) -> None:
-        """Begin at a step to which task and units have been brought, whatever was before.
+        """Continue at a step to which task and units have been restored, from any state.
 
         Args:
             step: of the run.
-            failure: raised by every step to come, if given.
+            failure: raised by every later step, if given.
         """
         self.step = self.task.accepted = step
         self._action, self._ended, self._inside, self.failure = None, [], False, failure
@@ -152,6 +152,6 @@ class Coordinator:
 
 def _interrupted(step: int) -> StepInterrupted:
     return StepInterrupted(
-        f"step {step}", expected="a run between two steps", found="an exception that ended the step inside",
-        remedy="Load the newest checkpoint, or start anew.",
+        f"step {step}", expected="a run between two steps", found="an exception inside the step",
+        remedy="Load the newest checkpoint, or start a new run.",
     )

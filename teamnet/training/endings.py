@@ -11,10 +11,10 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StoppingOnSignals:
-    """The first of SIGINT, SIGTERM and SIGHUP ends the run after the step in hand; a second one ends it at once.
+    """The first of SIGINT, SIGTERM and SIGHUP ends the run after the current step; a second one ends it at once.
 
-    So does the first one while the run starts and has no step in hand. Threads other than the main one get no signals,
-    and need none.
+    So does the first one while the run starts and has no current step. Threads other than the main one receive no
+    signals, and install no handlers.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class StoppingOnSignals:
         return self
 
     def after_step(self, stop: Callable[[], None]) -> None:
-        """From now on call ``stop`` with the first one; at once if one has come whose interrupt nobody heard."""
+        """From now on call ``stop`` at the first one; at once if one was received whose interrupt was suppressed."""
         self._stop = stop
         if self._asked:
             stop()

@@ -1,7 +1,7 @@
 """A batch of Gymnasium environments in this process, with Gymnasium's ``NEXT_STEP`` autoreset.
 
 When an episode has ended, the next step ignores its action and resets: a real step of the team, from which nothing is
-learned. Gymnasium's own vector environment does the same (a test holds this one against it) at four times the cost for
+learned. Gymnasium's own vector environment does the same (a test compares the two) at four times the cost for
 a single environment, which is the usual case here.
 """
 
@@ -30,7 +30,7 @@ class Environments:
 
     Args:
         spec: the run.
-        patience: seconds that an environment has for an answer; 0 for as long as it takes.
+        patience: seconds that an environment has for an answer; 0 for no limit.
     """
 
     def __init__(self, spec: RunSpec, patience: float = LaunchSpec.env_patience) -> None:
@@ -45,7 +45,7 @@ class Environments:
             self._begin_with(made, spec)
         except BaseException:
             for environment in made:
-                with suppress(Exception):  # the first error is the one to be shown
+                with suppress(Exception):  # the first error is the one that is reported
                     self._watch.ask(environment.close)
             self._watch.close()
             raise
@@ -69,12 +69,12 @@ class Environments:
         return self._to_action
 
     def statistics(self) -> dict[str, Any]:
-        """What the wrappers of the first environment keep now; see :mod:`teamnet.training.statistics`."""
+        """The current state of the first environment's wrappers; see :mod:`teamnet.training.statistics`."""
         return self._rows[0].statistics.capture()
 
     def begin(self) -> None:
         """See :class:`teamnet.training.task.Task`."""
-        self.step(np.zeros((len(self._rows), 0)))  # no episode has begun, and no action is asked for
+        self.step(np.zeros((len(self._rows), 0)))  # no episode has begun, and no action is needed
         self.accepted = 0
 
     def _misbehaves(self, number: int, error: Exception) -> TeamnetError:
@@ -82,7 +82,7 @@ class Environments:
         return misbehaviour(where, "an observation of the promised shape", error)
 
     def _row_of(self, observation: Any) -> np.ndarray:
-        """An observation as an array; numpy would stretch one of another shape, and cut off imaginary parts."""
+        """An observation as an array; numpy would broadcast another shape, and discard imaginary parts."""
         given = np.asarray(observation)
         if given.shape != self._shape or given.dtype.kind not in "fiub":
             raise ValueError(f"{given.dtype} {given.shape} instead of numbers {self._shape}")
@@ -91,7 +91,7 @@ class Environments:
     def step(self, output: np.ndarray) -> list[Episode]:
         """See :class:`teamnet.training.task.Task`.
 
-        All environments are asked, and then all answers are accepted: whatever is raised before has changed nothing.
+        All environments are stepped, and then all answers are accepted: an exception before that has changed nothing.
         """
         answers, to_action, rewards = [], self._to_action, self.return_sum
         fresh, views = self._fresh
@@ -107,7 +107,7 @@ class Environments:
         if not (math.isfinite(rewards) and np.isfinite(fresh).all()):
             self._check([answer for _, answer in answers], fresh)
         self._fresh, self._accepted = self._accepted, self._fresh
-        self.accepted += 1  # before anything is changed: who comes back to a step half accepted sees it
+        self.accepted += 1  # before any change, so that a half accepted step is detected
         outcome, ended = self.outcome, []
         outcome.observation[:] = fresh
         for number, row in enumerate(self._rows):
@@ -158,11 +158,11 @@ class Environments:
         """See :class:`teamnet.training.task.Task`."""
         try:
             self.env_steps, self.episodes, self.return_sum = read_counters(state)
-            for row, its in zip(self._rows, state["rows"], strict=True):
-                row.replay(its)
+            for row, saved in zip(self._rows, state["rows"], strict=True):
+                row.replay(saved)
         except (TeamnetError, ReplayDiffers):
             raise
-        except Exception as error:  # what an environment says to actions that it never had can be anything
+        except Exception as error:  # an environment can raise anything on actions that it never received
             raise unfit_state(self._name, error) from error
 
     def replayed(self) -> np.ndarray:
@@ -188,7 +188,7 @@ def _buffer(shape: tuple[int, ...]) -> tuple[np.ndarray, list[np.ndarray]]:
 
 
 def misbehaviour(where: str, expected: str, error: Exception) -> TeamnetError:
-    """What an environment has raised, or what its answer led to, as an error of ours; which it may be already."""
+    """An exception of an environment, or one that its answer caused, as a ``TeamnetError``, which it may be already."""
     if isinstance(error, TeamnetError):
         return error
     return EnvironmentRefused(

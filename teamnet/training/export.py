@@ -1,4 +1,4 @@
-"""The ledger of a run as Ray's metrics."""
+"""The ledger of a run as Ray metrics."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from teamnet.training.run import Run
 
 
 def exporter(run: Run) -> Callable[[], None]:
-    """What exports the run's ledger as Ray metrics when it is called; nothing for a run that is not on Ray."""
+    """A function that exports the run's ledger as Ray metrics; it does nothing for a run that is not on Ray."""
     if run.launch.backend != "ray":
         return lambda: None
     from teamnet.team.ray_metrics import RayMetrics

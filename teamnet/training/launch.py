@@ -1,4 +1,4 @@
-"""From a spec to a running executor: what is refused, which units there are, and where they start."""
+"""From a spec to a running executor: the checks of the spec, and the start of its units."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Progress = Callable[[str], None]
 
 
 def check_specs(spec: RunSpec, launch: LaunchSpec) -> None:
-    """Refuse a run that no task or machine could make right.
+    """Refuse a run that is invalid with any task and on any machine.
 
     Raises:
         SpecError: naming the field.
@@ -39,15 +39,15 @@ def start_exchange(
     noise: Sequence[np.ndarray] | None = None, *, free_running: bool = False,
     say: Progress = lambda message: None,
 ) -> Executor:
-    """Start all units where ``launch`` says.
+    """Start all units as ``launch`` specifies.
 
     Args:
-        launch: backend, transport, grain and cluster.
+        launch: backend, transport, granularity and cluster.
         teams: the layers of every team.
         units: all units in canonical order.
         noise: recorded noise for every unit, instead of their own streams.
-        free_running: whether the units run without a common tick, which they can on the board only.
-        say: called with what is being done.
+        free_running: whether the units run without a common tick, which only the board supports.
+        say: called with progress messages.
 
     Raises:
         ResourceError: the machine cannot hold the actors that are asked for.
@@ -62,6 +62,6 @@ def start_exchange(
         from teamnet.team.local import LocalExecutor  # imported here: importing a backend compiles its kernels
 
         return LocalExecutor(teams, units, noise, interpret=launch.interpret)
-    from teamnet.team.ray_start import start_on_ray  # Ray is imported only when it is asked for
+    from teamnet.team.ray_start import start_on_ray  # Ray is imported only when it is used
 
     return start_on_ray(launch, address, teams, units, noise, free_running=free_running, say=say)

@@ -60,7 +60,7 @@ def draw_learning_curve(folder: Path, run: str, title: str) -> None:
 
 def run_of_curve(path: Path) -> str:
     """The run that drew a picture; empty for any other file."""
-    from PIL import Image, UnidentifiedImageError  # late: most commands look at no picture
+    from PIL import Image, UnidentifiedImageError  # imported late: most commands read no picture
 
     if path.is_symlink() or not path.is_file():
         return ""

@@ -8,7 +8,7 @@ from teamnet.training.task import Task
 
 
 def make_task(spec: RunSpec, patience: float = LaunchSpec.env_patience) -> Task:
-    """The task of a run; its environments have ``patience`` seconds for every answer, 0 for as long as it takes.
+    """The task of a run; its environments have ``patience`` seconds for every answer, 0 for no limit.
 
     Raises:
         EnvironmentRefused: the environment cannot be used.

@@ -24,10 +24,10 @@ _NAMES = {"env_steps": int, "episode": int, "return": float, "length": int}
 
 @dataclass(frozen=True)
 class Extent:
-    """How much of ``metrics.jsonl`` something knows of.
+    """The part of ``metrics.jsonl`` that a checkpoint or a summary records.
 
     Args:
-        bytes: from the beginning of the file.
+        bytes: number of bytes from the beginning of the file.
         sha256: of these bytes, in hexadecimal digits.
     """
 
@@ -40,10 +40,10 @@ class Extent:
 
 
 def extent_of(about: Mapping[str, Any]) -> Extent:
-    """What a checkpoint's or a summary's JSON object knows of the metrics; nothing if it does not say.
+    """The extent of the metrics in a checkpoint's or a summary's JSON object; an empty one if it records none.
 
     Raises:
-        ValueError: it says what no metrics can be.
+        ValueError: the recorded extent is invalid.
     """
     if "metrics" not in about:
         return Extent()
@@ -79,11 +79,11 @@ def _line(plain: Mapping[str, Any]) -> bytes:
 
 
 def check_metrics(path: Path, extent: Extent) -> None:
-    """Refuse a file that does not begin with the bytes that a checkpoint knows of, or that others have written to.
+    """Refuse a file that does not begin with the bytes that a checkpoint records, or that another program changed.
 
     Args:
-        path: of the file; one that does not exist is all right, as a run can continue without its earlier lines.
-        extent: what the checkpoint knows.
+        path: of the file; one that does not exist is accepted, as a run can continue without its earlier lines.
+        extent: the part that the checkpoint records.
 
     Raises:
         CheckpointError: lines are missing or were altered.
@@ -111,8 +111,8 @@ class MetricsFile:
 
     Args:
         folder: of the run.
-        extent: what a checkpoint knows of; what follows is removed, as a resumed run writes it again. Whoever gives
-            it has called :func:`check_metrics`. Without it there must be no such file yet.
+        extent: the part that a checkpoint records; the rest is removed, as a resumed run writes it again. The caller
+            has checked it with :func:`check_metrics`. Without an extent there must be no such file yet.
 
     Raises:
         ResourceError: it cannot be opened.
@@ -158,13 +158,13 @@ class MetricsFile:
         self._cut(extent_of(about))
 
     def extent(self) -> Extent:
-        """What has been written so far; it is handed to the operating system first."""
+        """The part that is written so far, after a flush to the operating system."""
         with having_room(self._path):
             self._file.flush()
         return Extent(self._size, self._digest.hexdigest())
 
     def close(self) -> None:
-        """See :class:`teamnet.training.outputs.Observer`; a resumed run writes what a full disk does not take."""
+        """See :class:`teamnet.training.outputs.Observer`; a resumed run writes again what a full disk rejects."""
         with suppress(OSError):
             self._file.close()
 

@@ -1,4 +1,4 @@
-"""What takes note of the episodes of a run, and the progress that a terminal shows."""
+"""Observers that record the episodes of a run, and the progress display on a terminal."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from teamnet.training.task import Episode
 
 
 class Observer(Protocol):
-    """Is told of every finished episode."""
+    """Receives every finished episode."""
 
     def episodes(self, episodes: list[Episode]) -> None:
-        """Take note of episodes that have just ended."""
+        """Record episodes that have just ended."""
         ...
 
     def rewind(self, run: Run, about: Mapping[str, Any]) -> None:
-        """Forget what came after the checkpoint, with this JSON, to which ``run`` has gone back."""
+        """Discard the records after the checkpoint, with this JSON, to which ``run`` has returned."""
         ...
 
     def close(self) -> None:
@@ -58,7 +58,7 @@ class ProgressLine:
         self._run = run
 
     def show(self) -> None:
-        """Bring the display up to date."""
+        """Update the display."""
         text = self._text()
         self._bar.update(self._task, completed=self._share(), text=text)
         if not self._live and time.perf_counter() >= self._next_print:

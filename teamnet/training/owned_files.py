@@ -27,8 +27,8 @@ class OwnedFiles:
 
     Args:
         folder: where they are; it need not exist before the first is written.
-        kind: what names the list of files.
-        option: of the command line, which gave the folder; errors are about it.
+        kind: part of the name of the list of files.
+        option: of the command line that gave the folder; errors name it.
     """
 
     def __init__(self, folder: Path, kind: str, option: str = "out") -> None:
@@ -42,14 +42,14 @@ class OwnedFiles:
             names: of the files that are to be written, relative to the folder, with ``/``.
 
         Raises:
-            SpecError: one of them is there and is not teamnet's own.
+            SpecError: one of them exists and is not teamnet's own.
         """
         listed = self._read()
         for name in names:
             self._check(name, listed)
 
     def check_new(self, names: Iterable[str], *, overwrite: bool) -> None:
-        """The same where all results of an earlier command are to be replaced, or where there must be none.
+        """As :meth:`check`, where all results of an earlier command are to be replaced, or where there must be none.
 
         Args:
             names: as for :meth:`check`.
@@ -68,14 +68,14 @@ class OwnedFiles:
             self._check(name, listed)
 
     def names(self) -> list[str]:
-        """The names of teamnet's own files that are there."""
+        """The names of teamnet's own files that exist."""
         return [name for name in self._read() if self._digest(name) is not None]
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a file, which shows its old content or the new one whatever happens, and is teamnet's own with both.
+        """Write a file atomically: it has either its old content or the new one, and is teamnet's own with both.
 
         Raises:
-            SpecError: it is there and is not teamnet's own.
+            SpecError: it exists and is not teamnet's own.
             ResourceError: it cannot be written.
         """
         listed = self._read()
@@ -90,7 +90,7 @@ class OwnedFiles:
         write_atomically(path, content)
 
     def remove(self, name: str) -> None:
-        """Delete a file, if it is there.
+        """Delete a file, if it exists.
 
         Raises:
             SpecError: it is not teamnet's own.
@@ -101,7 +101,7 @@ class OwnedFiles:
         if name in listed:
             with having_room(self.folder / name):
                 (self.folder / name).unlink(missing_ok=True)
-            self._write_list({other: digests for other, digests in listed.items() if other != name})
+            self._write_list({key: digests for key, digests in listed.items() if key != name})
 
     def remove_all(self) -> None:
         """Delete all of teamnet's own files, those written last first, and the list.
@@ -123,7 +123,7 @@ class OwnedFiles:
             raise self._refusal(name, "which teamnet did not write, or which was changed since")
 
     def _digest(self, name: str) -> str | None:
-        """The digest of a file's content; ``None`` if it is not there."""
+        """The digest of a file's content; ``None`` if it does not exist."""
         path = self.folder / name
         for parent in list(PurePosixPath(name).parents)[:-1]:
             if os.path.lexists(above := self.folder / parent) and (above.is_symlink() or not above.is_dir()):
@@ -140,7 +140,7 @@ class OwnedFiles:
 
     def _refusal(self, name: str, reason: str) -> SpecError:
         return SpecError(
-            self._option, expected="nothing in the place of a file that teamnet is to write, or its own",
+            self._option, expected="no file where teamnet is to write, or its own",
             found=f"{self.folder / name}, {reason}",
             remedy=f"Move it elsewhere, or give another --{self._option}; teamnet replaces only what it wrote.",
         )
@@ -170,6 +170,6 @@ class OwnedFiles:
 
 
 def _is_below(name: str) -> bool:
-    """Whether a name is that of a file in the folder or in folders below it, written in the one way there is."""
+    """Whether a name is that of a file in the folder or in folders below it, in normal form."""
     path = PurePosixPath(name)
     return str(path) == name and path.name != "" and not path.is_absolute() and ".." not in path.parts

@@ -29,7 +29,7 @@ class Policy:
 
         Args:
             observation: float64.
-            greedy: every unit takes its mean, a categorical one its likeliest action, instead of a sample.
+            greedy: every unit takes its mean, a categorical one its most probable action, instead of a sample.
         """
         activation, activations = observation, [observation]
         for layer, weights, bias in zip(self._layers, self._weights, self._biases, strict=True):

@@ -1,4 +1,4 @@
-"""What Gymnasium's registry says of an environment without making one, and why one cannot be made."""
+"""What Gymnasium's registry lists about an environment without making it, and the errors of making one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from teamnet.spec.presets import environment_id
 
 
 def reward_threshold(task: str) -> float | None:
-    """The mean return at which an environment counts as solved; ``None`` if it names none.
+    """The mean return at which an environment counts as solved; ``None`` if it has none.
 
     Raises:
         EnvironmentRefused: it is not registered.
@@ -24,7 +24,7 @@ def reward_threshold(task: str) -> float | None:
 
 
 def check_installed(task: str) -> None:
-    """Import what makes an environment, without making it.
+    """Import the entry point of an environment, without making it.
 
     Raises:
         EnvironmentRefused: it is not registered, or something that it needs is not installed.
@@ -38,7 +38,7 @@ def check_installed(task: str) -> None:
 
 @contextmanager
 def refusing(name: str) -> Iterator[None]:
-    """Turn what Gymnasium and the imports of an environment raise into a refusal.
+    """Turn the exceptions of Gymnasium and of an environment's imports into a refusal.
 
     Raises:
         EnvironmentRefused: it is not registered, not installed, or cannot be made.
@@ -56,8 +56,8 @@ def refusing(name: str) -> Iterator[None]:
             name, expected="a registered Gymnasium environment", found=str(error),
             remedy="List them with gymnasium.pprint_registry().",
         ) from None
-    except Exception as error:  # what a name imports, and an environment that is made, can raise anything
+    except Exception as error:  # importing and making an environment can raise anything
         raise EnvironmentRefused(
             name, expected="an environment that can be made", found=f"{type(error).__name__}: {error}",
-            remedy="Make it with gymnasium.make, or list those that there are with gymnasium.pprint_registry().",
+            remedy="Make it with gymnasium.make, or list the registered ones with gymnasium.pprint_registry().",
         ) from error

@@ -1,9 +1,9 @@
-"""Whether a checkpoint's episode can be replayed, tried on a copy of the environments in another process.
+"""Whether a checkpoint's episode can be replayed, tested on a copy of the environments in another process.
 
-A resumed run replays the episode in hand from its generator and its actions. An environment that depends on anything
-else does not arrive at the same observation, and that should be known before all depends on it. The copy is a forked
-process: it has the environments as they are, so that none is made, and whatever it does to them or to the process is
-gone with it. Files and connections of this process are closed to it. It ends when its time is over.
+A resumed run replays the current episode from its generator and its actions. An environment that depends on anything
+else does not reach the same observation; the check detects this before the run has to be resumed. The copy is a forked
+process: it has the environments as they are, so that none is made, and its changes to them or to the process end with
+it. It has no access to the files and connections of this process. It ends at a timeout.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ SECONDS = 30.0
 _SAME, _OTHER, _UNKNOWN = b"=", b"!", b"?"
 _END_WITH_PARENT = 1
 _TRIED = 3
-"""Checkpoints of a run that are tried."""
+"""Number of a run's checkpoints that are checked."""
 
 
 class ReplayCheck:
     """A check in the background.
 
     Args:
-        task: stands where ``state`` says.
+        task: in the state ``state``.
         state: what :meth:`teamnet.training.task.Task.state` returned.
-        observation: float64 ``(rows, size)``, at which the replay has to arrive.
-        seconds: after which the check is given up.
+        observation: float64 ``(rows, size)``, which the replay must reach.
+        seconds: timeout of the check.
     """
 
     def __init__(
@@ -50,9 +50,9 @@ class ReplayCheck:
         self.ended = False
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)  # of threads, none of which the copy needs
+                warnings.simplefilter("ignore", DeprecationWarning)  # about threads, none of which the copy needs
                 self._process = os.fork()
-        except OSError:  # the machine allows no more processes, and the check tells nothing
+        except OSError:  # the machine allows no more processes, and the check has no result
             os.close(answer)
             os.close(self._pipe)
             self.ended = True
@@ -62,10 +62,10 @@ class ReplayCheck:
         os.close(answer)
 
     def result(self, *, wait: bool) -> bool | None:
-        """Whether the episode comes back; ``None`` as long as that is not known, or if the check failed.
+        """Whether the episode can be replayed; ``None`` as long as that is not known, or if the check failed.
 
         Args:
-            wait: until it has ended, or its time is over.
+            wait: until it has ended or timed out.
         """
         if not self.ended:
             left = max(0.0, self._deadline - time.monotonic()) if wait else 0.0
@@ -85,14 +85,14 @@ class ReplayCheck:
             return
         self.ended = True
         os.close(self._pipe)
-        with suppress(ChildProcessError):  # somebody else has waited for it, and its number may be another process's
+        with suppress(ChildProcessError):  # it was reaped elsewhere, and its id may be another process's
             if os.waitpid(self._process, os.WNOHANG)[0] == 0:
                 os.kill(self._process, signal.SIGKILL)
                 os.waitpid(self._process, 0)
 
 
 class ReplayRecord:
-    """What checks have found out about a run: the first checkpoints are tried, until one does not come back.
+    """The results of a run's checks: its first checkpoints are checked, until one cannot be replayed.
 
     Args:
         task: whose environments are checked, for the message.
@@ -136,7 +136,7 @@ class ReplayRecord:
 def _check_here(
     answer: int, task: Task, state: dict[str, Any], observation: np.ndarray, seconds: float
 ) -> None:
-    """Do the check in the forked process, and end it without any clean-up, which is the other process's to do."""
+    """Do the check in the forked process, and end it without clean-up, which the parent process does."""
     found = _UNKNOWN
     try:
         gc.disable()
@@ -144,7 +144,7 @@ def _check_here(
         _close_files(answer)
         signal.setitimer(signal.ITIMER_REAL, seconds)  # whose handler is the default one, which ends the process
         found = _SAME if comes_back(task, state, observation) else _OTHER
-    except BaseException:  # the environment does not work in a copy, which tells nothing
+    except BaseException:  # the environment does not work in a copy: no result
         found = _UNKNOWN
     finally:
         with suppress(BaseException):
@@ -152,13 +152,13 @@ def _check_here(
         os._exit(0)
 
 
-def _close_files(but: int) -> None:
-    """Point every open file but one to nowhere: the other process goes on to use them."""
-    nowhere = os.open(os.devnull, os.O_RDWR)
+def _close_files(kept: int) -> None:
+    """Redirect every open file but one to ``/dev/null``: the parent process still uses them."""
+    null = os.open(os.devnull, os.O_RDWR)
     for name in os.listdir("/proc/self/fd"):
-        if int(name) not in (but, nowhere):
+        if int(name) not in (kept, null):
             with suppress(OSError):
-                os.dup2(nowhere, int(name))
+                os.dup2(null, int(name))
     for number in signal.valid_signals():
         if callable(signal.getsignal(number)):
             signal.signal(number, signal.SIG_DFL)

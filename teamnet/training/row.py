@@ -1,4 +1,4 @@
-"""One environment of a batch: its episode, and what brings it back to a point of it."""
+"""One environment of a batch: its episode, and how it is replayed to a point of it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from teamnet.training.watch import Watch
 
 
 class Answer(NamedTuple):
-    """What an environment has answered to an action, or at a reset."""
+    """The answer of an environment to an action or a reset."""
 
     observation: Any
     reward: float
@@ -30,10 +30,10 @@ class Origin(NamedTuple):
 
 
 class Row:
-    """One environment, its episode, and what replays it: its origin and the actions since.
+    """One environment, its episode, and the data to replay it: its origin and the actions since.
 
-    An answer counts once it is accepted. Until then the environment may be ahead of what is noted here; it is then
-    brought back before it is asked again.
+    An answer counts once it is accepted. Until then the environment may be ahead of the state recorded here; it is then
+    replayed to that state before it is stepped again.
     """
 
     def __init__(self, environment: gymnasium.Env[Any, Any], seed: int, watch: Watch) -> None:
@@ -49,7 +49,7 @@ class Row:
         self._ahead = False
 
     def ask(self, action: Any) -> Answer:
-        """Give the environment an action, or begin an episode if the last one is over."""
+        """Step the environment with an action, or reset it if the last episode is over."""
         if self._ahead:
             self._go_back()
         self._ahead = True
@@ -61,12 +61,12 @@ class Row:
         return Answer(observation, float(reward), _as_bool(terminated), _as_bool(truncated))
 
     def accept(self, action: Any, answer: Answer, observation: np.ndarray) -> None:
-        """Take note of the answer to an action.
+        """Record the answer to an action.
 
         Args:
-            action: what the environment was given.
+            action: given to the environment.
             answer: to it.
-            observation: of the answer, float64; an array that stays as it is until the next answer is accepted.
+            observation: of the answer, float64; an array that does not change until the next answer is accepted.
         """
         if self.over:
             assert self._next_origin
@@ -88,7 +88,7 @@ class Row:
         self.statistics.restore(origin.statistics)
 
     def _go_back(self) -> None:
-        """Bring the environment to where the last accepted answer left it."""
+        """Replay the environment to its state after the last accepted answer."""
         if self.over:
             if self._next_origin:
                 self._go_to(self._next_origin)
@@ -100,22 +100,22 @@ class Row:
         if not np.array_equal(_numbers(observation), self.observation):
             raise EnvironmentRefused(
                 "environment", expected="the observation at which its step was interrupted, from its generator and "
-                "actions", found="another one", remedy="Such an environment cannot be replayed: start the run anew.",
+                "actions", found="another one", remedy="Such an environment cannot be replayed: start a new run.",
             )
 
     def replay(self, state: dict[str, Any]) -> None:
-        """Go to where another row was; see :meth:`plain`."""
+        """Go to the state of another row; see :meth:`plain`."""
         self._next_origin = Origin(state["generator"], state.get("statistics", {}))
         self._go_to(self._next_origin)
         self.over, self._ahead = True, False
         self._do(None)
         if not np.array_equal(self.first, state["first"]):
-            raise ReplayDiffers("an episode that begins elsewhere")
+            raise ReplayDiffers("an episode with another first observation")
         for action in state["actions"]:
             action = action if isinstance(action, int) else np.array(action, self.environment.action_space.dtype)
             self._do(action)
         if self.over is not state["over"]:
-            raise ReplayDiffers("an episode that ends elsewhere")
+            raise ReplayDiffers("an episode with another end")
 
     def _do(self, action: Any) -> None:
         answer = self.ask(action)
@@ -131,7 +131,7 @@ class Row:
 
 
 def _given(action: Any) -> Any:
-    """What the environment gets of an action: it may change an array in place."""
+    """A copy of an action for the environment, which may change an array in place."""
     return action if isinstance(action, int) else action.copy()
 
 
@@ -142,7 +142,7 @@ def _numbers(observation: Any) -> np.ndarray:
 
 def _as_bool(flag: Any) -> bool:
     if flag not in (0, 1):
-        raise ValueError(f"{flag!r} as an end of an episode")
+        raise ValueError(f"{flag!r} as the end of an episode")
     return bool(flag)
 
 

@@ -41,18 +41,18 @@ from teamnet.training.writer import Writer
 
 
 class Run:
-    """A run that has been started and stands before its first step.
+    """A run that has been started and is at its first step.
 
     Args:
         spec: what it computes.
         launch: where its units are.
-        say: called with what is being done while it starts.
+        say: called with progress messages while it starts.
 
     Attributes:
         identity: of the run, in all its files.
-        owns_folder: whether nobody else saves this run: then all its old checkpoints are removed, else those that this
-            object wrote, and those up to the one that it was loaded from.
-        signals: are held back until the run is between two steps; every method enters it by itself.
+        owns_folder: whether no other object saves this run: then all its old checkpoints are removed, else those that
+            this object wrote, and those up to the one that it was loaded from.
+        signals: defers signals until the run is between two steps; every method enters it by itself.
 
     Raises:
         TeamnetError: the spec, the environment or the machine does not allow it; nothing has been started then.
@@ -104,8 +104,8 @@ class Run:
     def advance(self, until: Callable[[], bool] = lambda: False) -> list[Episode]:
         """Train until an episode ends, the run is done, stopping is asked for, or ``until()`` is true.
 
-        Whatever is raised, by a signal's handler too, leaves the run between two steps, or before the environment's
-        answer, with which the next call begins.
+        An exception, also of a signal handler, leaves the run between two steps, or before the environment's answer,
+        with which the next call begins.
 
         Raises:
             Closed: the run is closed.
@@ -127,7 +127,7 @@ class Run:
         return ended
 
     def check_open(self) -> None:
-        """Refuse what cannot be done any more.
+        """Refuse a closed run.
 
         Raises:
             Closed: the run is closed.
@@ -144,13 +144,13 @@ class Run:
         self.seconds += time.perf_counter() - begun
 
     def ledger(self) -> Ledger:
-        """What the units have said to each other since the run began or was taken up; the run is paused for it."""
+        """The traffic between the units since the run began or was resumed; the run is paused for it."""
         self.check_open()
         with self.signals:
             return self._executor.ledger()
 
     def timestamps(self) -> list[np.ndarray]:
-        """When each unit did what in the newest timed step; see :meth:`teamnet.units.unit.Unit.timestamps`."""
+        """Each unit's phase timestamps of the newest timed step; see :meth:`teamnet.units.unit.Unit.timestamps`."""
         self.check_open()
         with self.signals:
             return self._executor.timestamps()
@@ -170,17 +170,17 @@ class Run:
     def save(
         self, folder: Path, about: dict[str, Any] | None = None, keep: int = KEPT, writer: Writer | None = None
     ) -> Path:
-        """Write a checkpoint, beside the run if there is a ``writer``; returns the path of its JSON file.
+        """Write a checkpoint, in the background if there is a ``writer``; returns the path of its JSON file.
 
         Args:
-            folder: where.
+            folder: to write to.
             about: goes into the JSON file.
-            keep: so many of the run's newest are kept.
-            writer: has written it once it has waited.
+            keep: number of the run's newest checkpoints that are kept.
+            writer: has written it when ``writer.wait()`` returns.
 
         Raises:
-            ResourceError: it, or with a writer the one before, cannot be written.
-            TeamnetError: the environment's answer is still to come, and does not.
+            ResourceError: it, or with a writer the previous one, cannot be written.
+            TeamnetError: the environment's answer is still pending, and fails.
         """
         self.check_open()
         with self.signals:
@@ -209,7 +209,7 @@ class Run:
         return self.owns_folder or saved.path in self._written or saved.number <= self._loaded
 
     def check_replay(self) -> ReplayCheck | None:
-        """Begin to try whether a checkpoint of now could be resumed; ``None`` where every one can."""
+        """Begin a check whether a checkpoint written now could be resumed; ``None`` for a task where every one can."""
         if self.spec.task in SINGLE_STEP_TASKS:
             return None
         with self.signals:
@@ -220,10 +220,10 @@ class Run:
 
         Args:
             path: of its JSON file.
-            former: the spec that it was written with, if that is another one, on purpose.
+            former: the spec that it was written with, if it differs on purpose.
 
         Raises:
-            CheckpointError: it is damaged, of another spec, or the environment does not come back.
+            CheckpointError: it is damaged, of another spec, or the environment cannot be replayed.
         """
         about = self.continue_from(path, former)
         if self.refusal:
@@ -231,7 +231,7 @@ class Run:
         return about
 
     def continue_from(self, path: Path, former: RunSpec | None = None) -> dict[str, Any]:
-        """The same, but where the environment does not come back the run only refuses to advance, with ``refusal``."""
+        """As :meth:`load`, but if the environment cannot be replayed, only advancing is refused, with ``refusal``."""
         self.check_open()
         with self.signals:
             return self._load(path, former)
@@ -243,7 +243,7 @@ class Run:
 
     def _load(self, path: Path, former: RunSpec | None) -> dict[str, Any]:
         arrays, about = load_checkpoint(path)
-        written = to_plain(from_plain(RunSpec, about["spec"], str(path)))  # later fields have their usual values
+        written = to_plain(from_plain(RunSpec, about["spec"], str(path)))  # later fields have their default values
         check_same_spec(path, to_plain(former or self.spec), written)
         shape, own = arrays["coordinator.observation"].shape, self.task.outcome.observation.shape
         if shape != own:
@@ -261,11 +261,11 @@ class Run:
         self.identity, self._loaded = about["run"], about["number"]
         return about
 
-    def remedy(self, path: Path) -> tuple[dict[str, Any], str]:
-        """After an error: replace the units that are lost, and take up a checkpoint; returns its JSON and what is new.
+    def repair(self, path: Path) -> tuple[dict[str, Any], str]:
+        """After an error: replace lost units, and load a checkpoint; returns its JSON and a description of the units.
 
         Raises:
-            ActorLost: the team must be started anew.
+            ActorLost: a new team must be started.
             CheckpointError: see :meth:`load`.
         """
         with self.signals:
@@ -273,7 +273,7 @@ class Run:
         return self.load(path), f"{lost} new units" if lost else "the same units"
 
     def summary(self) -> dict[str, Any]:
-        """What a run comes to, as JSON types; times in seconds."""
+        """The results of a run, as JSON types; times in seconds."""
         self.check_open()
         task, spec, launch = self.task, self.spec, self.launch
         parameters = digest(self.teams, self.state())
@@ -288,7 +288,7 @@ class Run:
         }
 
     def close(self) -> None:
-        """End the units and the environments; a second time nothing happens."""
+        """End the units and the environments; a second call does nothing."""
         if self._closed:
             return
         with self.signals:

@@ -1,8 +1,8 @@
 """The files of a run: each belongs to one run, by an identity that the run has from its beginning to its end.
 
 ``spec.json`` and ``summary.json`` hold the identity, checkpoints, event files and drafts have it in their names, and
-the picture has it in a text chunk. ``metrics.jsonl`` holds nothing but the episodes, so that two runs of one spec have
-the same file; the summary and every checkpoint know its length and digest.
+the picture has it in a text chunk. ``metrics.jsonl`` holds only the episodes, so that two runs of one spec have
+the same file; the summary and every checkpoint record its length and digest.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def write_spec(folder: Path, run: str, spec: RunSpec, launch: LaunchSpec) -> Non
 
 
 def spec_content(run: str, spec: Mapping[str, Any], **about: Any) -> bytes:
-    """The content of ``spec.json``: the version, which run, its spec and more, and a digest that shows a change."""
+    """The content of ``spec.json``: the version, the run, its spec, other fields, and a digest that detects changes."""
     content = {"version": teamnet.__version__, "run": run, "spec": spec, **about}
     content[_CHECKSUM] = checksum(content)
     return json.dumps(content, indent=2).encode()
@@ -51,12 +51,12 @@ def write_summary(folder: Path, run: str, summary: Mapping[str, Any], metrics: E
 
 
 def summary_content(run: str, summary: Mapping[str, Any], metrics: Extent) -> bytes:
-    """The content of ``summary.json``: the summary, and which run and which metrics it is of."""
+    """The content of ``summary.json``: the summary, its run, and the extent of its metrics."""
     return json.dumps({**summary, "run": run, "metrics": metrics.as_plain()}, indent=2).encode()
 
 
 def run_of(path: Path) -> str:
-    """The run that a JSON file belongs to; empty if it is none of a run, or no file."""
+    """The run that a JSON file belongs to; empty if it belongs to none, or is no file."""
     try:
         run = json.loads(path.read_bytes()).get("run") if path.is_file() and not path.is_symlink() else ""
     except (OSError, ValueError, AttributeError, RecursionError):
@@ -66,12 +66,12 @@ def run_of(path: Path) -> str:
 
 @dataclass(frozen=True)
 class RunFiles:
-    """What a run has left in its folder.
+    """The files of a run in its folder.
 
     Args:
         run: its identity.
         about: the object in ``spec.json``; its ``spec`` is the run's.
-        summary: the object in ``summary.json``; ``None`` where the run has not come to its end.
+        summary: the object in ``summary.json``; ``None`` if the run has not reached its end.
         lines: of ``metrics.jsonl``.
     """
 
@@ -82,7 +82,7 @@ class RunFiles:
 
 
 def read_run_files(folder: Path) -> RunFiles:
-    """Read the files of a run, and make sure that they belong together.
+    """Read the files of a run, and check that they belong together.
 
     A summary of an earlier part of the run, which was resumed since, is left out.
 
@@ -103,7 +103,7 @@ def read_run_files(folder: Path) -> RunFiles:
         lines = read_metrics(folder)
         extent = extent_of(summary or {})
     except (OSError, ValueError, RecursionError) as error:
-        raise _unfit(path, "a JSON object a line", str(error)) from None
+        raise _unfit(path, "one JSON object per line", str(error)) from None
     if summary is not None:
         check_metrics(path, extent)
         if len(content) > extent.bytes:
@@ -147,14 +147,14 @@ def check_writable(path: Path, option: str = "out") -> None:
 
     Args:
         path: of the folder.
-        option: that named it, for the message.
+        option: that gave it, for the message.
 
     Raises:
         SpecError: naming the option.
     """
     found = ""
     try:
-        existing = next(its for its in (path, *path.absolute().parents) if os.path.lexists(its))
+        existing = next(parent for parent in (path, *path.absolute().parents) if os.path.lexists(parent))
         if not existing.is_dir():
             found = f"{existing} is no folder"
         elif not os.access(existing, os.W_OK | os.X_OK):

@@ -1,4 +1,4 @@
-"""The folder of a run: what is in it before the run begins, and what may be replaced.
+"""The folder of a run: its content before the run begins, and which files may be replaced.
 
 Nothing is removed that no run of teamnet has written: a file with a name that a run writes, but without the identity of
 a run, refuses the folder. Files of other names stay as they are.
@@ -26,7 +26,7 @@ VIDEOS = "videos"
 
 @dataclass(frozen=True)
 class Contents:
-    """What a folder holds, as far as a run has to do with it.
+    """The content of a folder that concerns runs.
 
     Args:
         run: the run of ``spec.json``; empty if there is none.
@@ -42,7 +42,7 @@ def contents_of(folder: Path, only: str = "") -> Contents:
 
     Args:
         folder: of a run.
-        only: the run to which all files have to belong, where a checkpoint tells; its metrics are known to be its own.
+        only: the run to which all files must belong, if a checkpoint names it; its metrics are already checked.
 
     Raises:
         SpecError: the folder cannot be written to, or a file that no run wrote has a name that a run needs.
@@ -54,14 +54,14 @@ def contents_of(folder: Path, only: str = "") -> Contents:
     owners = {
         SPEC: run, SUMMARY: run_of(folder / SUMMARY), METRICS: own_metrics, CURVE: run_of_curve(folder / CURVE),
     }
-    there = {name: owner for name, owner in owners.items() if os.path.lexists(folder / name)}
-    for name, owner in there.items():
+    present = {name: owner for name, owner in owners.items() if os.path.lexists(folder / name)}
+    for name, owner in present.items():
         if not owner or only not in ("", owner):
             raise _foreign(folder / name)
     if os.path.lexists(folder / EVENTS) and ((folder / EVENTS).is_symlink() or not (folder / EVENTS).is_dir()):
         raise _foreign(folder / EVENTS)
-    saved = {found.run for found in checkpoints_in(folder) if run_of(found.path) == found.run}  # a name proves nothing
-    runs = {*there.values(), *saved}
+    saved = {found.run for found in checkpoints_in(folder) if run_of(found.path) == found.run}  # a name is no proof
+    runs = {*present.values(), *saved}
     return Contents(run, frozenset(runs - {""}))
 
 
@@ -80,10 +80,10 @@ def _foreign(path: Path) -> SpecError:
 
 
 def check_free(folder: Path, *, overwrite: bool) -> Contents:
-    """Refuse a folder in which a new run would meet an old one; nothing is touched. Returns what is in the folder.
+    """Refuse a folder that already holds a run; nothing is changed. Returns the content of the folder.
 
     Raises:
-        SpecError: there is a run in it, or what :func:`contents_of` refuses.
+        SpecError: there is a run in it, or :func:`contents_of` refuses it.
     """
     contents = contents_of(folder)
     if contents.runs and not overwrite:
@@ -107,7 +107,7 @@ def clear(folder: Path, *, overwrite: bool) -> None:
     """
     contents = check_free(folder, overwrite=overwrite)
     replaced = [path for run in contents.runs for path in _files_of(folder, run)]
-    if contents.run:  # the last to go, so that a crash before leaves a folder in which the run is still seen
+    if contents.run:  # removed last, so that after a crash the run is still found in the folder
         replaced += [folder / METRICS, folder / SPEC]
     for path in replaced:
         with having_room(path):
@@ -115,7 +115,7 @@ def clear(folder: Path, *, overwrite: bool) -> None:
 
 
 def _files_of(folder: Path, run: str) -> list[Path]:
-    """The files of a run but for its spec and its metrics."""
+    """The files of a run, except its spec and its metrics."""
     found = [saved.path for saved in checkpoints_in(folder) if saved.run == run]
     found += [path.with_suffix(".safetensors") for path in found]
     if run_of(folder / SUMMARY) == run:
@@ -129,13 +129,13 @@ def _files_of(folder: Path, run: str) -> list[Path]:
 
 
 def drafts_of(folder: Path, run: str) -> list[Path]:
-    """Files that a process of the run had not written to their end when it was killed."""
+    """Files that a process of the run had not completely written when it was killed."""
     draft = re.compile(rf"\..+\.{run}\.[0-9a-f]{{8}}{re.escape(DRAFT)}")
     return [path for path in folder.glob(f".*{DRAFT}") if draft.fullmatch(path.name)]
 
 
 def remove_drafts(folder: Path, run: str) -> None:
-    """Remove them, and arrays whose checkpoint was never finished, from a folder that this process has locked."""
+    """Remove drafts, and arrays whose checkpoint was never finished, from a folder that this process has locked."""
     arrays = re.compile(rf"checkpoint-\d{{12,}}-{run}\.safetensors")
     unfinished = [
         path for path in folder.glob("checkpoint-*.safetensors")
@@ -156,7 +156,7 @@ class FolderLock:
         """Lock a folder, if it exists and is not locked by this object already.
 
         Raises:
-            SpecError: somebody else trains there.
+            SpecError: another process trains there.
         """
         if self._handle is not None or not folder.is_dir():
             return
@@ -165,7 +165,7 @@ class FolderLock:
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise SpecError(
-                "out", expected="a folder in which nobody else trains", found=f"{folder} is in use",
+                "out", expected="a folder in which no other process trains", found=f"{folder} is in use",
                 remedy="Wait for the other run to end, or give another --out.",
             ) from None
         except OSError:  # a file system without locks

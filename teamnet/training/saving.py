@@ -1,4 +1,4 @@
-"""How a run provides against losses, and what it does where its folder holds a run already."""
+"""How a run is saved and recovered, and what it does if its folder already holds a run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from teamnet.training.checkpoint import KEPT
 
 
 class IfPresent(Enum):
-    """What a new run does where its folder holds a run already."""
+    """What a new run does if its folder already holds a run."""
 
     REFUSE = "refuse"
     OVERWRITE = "overwrite"
@@ -19,14 +19,14 @@ class IfPresent(Enum):
 
 @dataclass(frozen=True)
 class Saving:
-    """How a run provides against losses.
+    """How a run is saved and recovered.
 
     Args:
         every: environment steps between checkpoints.
         keep: checkpoints that are kept.
-        recoveries: how often in a row, without a new environment step, the run goes back to its newest checkpoint
+        recoveries: how often in a row, without a new environment step, the run returns to its newest checkpoint
             after actors or nodes were lost; 0 lets it end with the error.
-        replay_check: whether to try, on a copy of the environments in another process, that they can be resumed.
+        replay_check: whether to test, on a copy of the environments in another process, that they can be resumed.
     """
 
     every: int = 50_000
@@ -39,5 +39,5 @@ class Saving:
         for name, (value, least) in values.items():
             if value < least:
                 raise SpecError(
-                    name, expected=f"{least} or more", found=str(value), remedy="Leave it out for the usual."
+                    name, expected=f"{least} or more", found=str(value), remedy="Leave it out for the default."
                 )

@@ -1,4 +1,4 @@
-"""Training in a folder: begin, continue or replace a run, and leave its files there."""
+"""Training in a folder: begin, continue or replace a run, and write its files there."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ def train(
     spec: RunSpec, launch: LaunchSpec, out: Path | None, *, saving: Saving | None = None,
     if_present: IfPresent = IfPresent.REFUSE, say: Say = lambda message: None,
 ) -> tuple[dict[str, Any], bool]:
-    """Train to the spec's end and leave everything in ``out``; returns the summary and whether it was interrupted.
+    """Train to the spec's end and write everything to ``out``; returns the summary and whether it was interrupted.
 
-    Nothing in ``out`` is touched before the run stands at its first step.
+    Nothing in ``out`` is changed before the run is at its first step.
 
     Args:
         spec: the run.
         launch: where its units are.
-        out: the run's folder; ``None`` keeps nothing, and a run that loses units ends.
-        saving: how it provides against losses.
-        if_present: what to do where ``out`` holds a run already: refuse, replace it, or continue it, which has to have
-            the same spec but for its end.
-        say: called with what is being done while it starts, and with what is recovered.
+        out: the run's folder; ``None`` saves nothing, and a run that loses units ends.
+        saving: how it is saved and recovered.
+        if_present: what to do if ``out`` already holds a run: refuse, replace it, or continue it, which must have the
+            same spec except for its end.
+        say: called with progress messages while it starts, and for each recovery.
 
     Raises:
         SpecError: ``out`` holds a run, files that no run has written, or the run of another spec, or is in use.
@@ -53,7 +53,7 @@ def train(
         if if_present is IfPresent.RESUME and contents_of(out).runs:
             if beginning := continuation(out, spec, launch, say):
                 return _continue(beginning, out, saving, say, lock)
-            if_present = IfPresent.OVERWRITE  # it has no checkpoint, and nothing to be continued
+            if_present = IfPresent.OVERWRITE  # it has no checkpoint to continue from
         overwrite = if_present is IfPresent.OVERWRITE
         check_free(out, overwrite=overwrite)
         return _run(Beginning(spec, launch, overwrite=overwrite), out, saving, say, lock)
@@ -63,14 +63,14 @@ def resume(
     folder: Path, *, env_steps: int | None = None, episodes: int | None = None, saving: Saving | None = None,
     launch_changes: dict[str, Any] | None = None, say: Say = lambda message: None,
 ) -> tuple[dict[str, Any], bool]:
-    """Continue a folder's run from its newest whole checkpoint, bit for bit as if it had never ended.
+    """Continue a folder's run from its newest whole checkpoint, bit for bit as if uninterrupted.
 
     Args:
-        folder: what ``train`` or ``TeamAgent.save`` wrote to.
+        folder: that ``train`` or ``TeamAgent.save`` wrote to.
         env_steps, episodes: a new end, if given.
-        saving: how it provides against losses.
+        saving: how it is saved and recovered.
         launch_changes: fields of the launch that differ, such as another backend.
-        say: called with what is being done while it starts, and with damaged checkpoints.
+        say: called with progress messages while it starts, and for each damaged checkpoint.
 
     Raises:
         CheckpointError: there is no checkpoint, all are damaged, or the metrics are not the run's.
@@ -101,7 +101,7 @@ def _run(
         try:
             if out and beginning.checkpoint:
                 remove_drafts(out, run.identity)
-                (out / SUMMARY).unlink(missing_ok=True)  # its own, of the end that it goes beyond
+                (out / SUMMARY).unlink(missing_ok=True)  # the run's own, of the end beyond which it continues
             elif out:
                 make_folder(out)
                 lock.take(out)

@@ -47,7 +47,7 @@ class SingleStepTask:
 
     def step(self, output: np.ndarray) -> list[Episode]:
         """See :class:`teamnet.training.task.Task`."""
-        with np.errstate(over="ignore", invalid="ignore"):  # said below, with what to do
+        with np.errstate(over="ignore", invalid="ignore"):  # reported below, with a remedy
             reward = self.answer(output)
         if not np.isfinite(reward).all() or not np.isfinite(self.outcome.reward).all():
             raise Diverged(
@@ -90,8 +90,8 @@ class SingleStepTask:
         if type(batches) is not int or not 0 <= batches < _REPORTED_BATCHES:
             raise ValueError(f"{shown(batches)} batches")
         generator = state["generator"]
-        if not 0 <= generator["buffer_pos"] <= len(generator["buffer"]):  # numpy reads on from there unseen
-            raise ValueError(f"the place {shown(generator['buffer_pos'])} in a buffer")
+        if not 0 <= generator["buffer_pos"] <= len(generator["buffer"]):  # numpy reads from there unchecked
+            raise ValueError(f"the position {shown(generator['buffer_pos'])} in a buffer")
         self._generator.bit_generator.state = {
             **generator, "buffer": np.array(generator["buffer"], np.uint64),
             "state": {key: np.array(value, np.uint64) for key, value in generator["state"].items()},
@@ -146,7 +146,7 @@ class Regression(SingleStepTask):
     """Approach a random two-layer relu network with standard normal weights and inputs.
 
     The reported reward is the official code's ``-(y - H_L)**2``. With the signal ``target`` the team is a critic and
-    learns from ``y - mean``. With ``reward`` no unit is told the target: the learning signal is the reward less the
+    learns from ``y - mean``. With ``reward`` no unit receives the target: the learning signal is the reward less the
     mean reward of the other samples of the batch, and the output has no gate.
     """
 
@@ -166,7 +166,7 @@ class Regression(SingleStepTask):
         self._generator.standard_normal(out=self.outcome.observation)
 
     def target(self) -> np.ndarray:
-        """What the target network says of the observations, ``(rows,)``."""
+        """The target network's output for the observations, ``(rows,)``."""
         return np.maximum(np.maximum(self.outcome.observation @ self._hidden, 0.0) @ self._output, 0.0)[:, 0]
 
     def answer(self, output: np.ndarray) -> np.ndarray:
@@ -186,9 +186,9 @@ def make_single_step_task(spec: RunSpec) -> SingleStepTask:
     Raises:
         SpecError: the task's team is missing or of the wrong kind.
     """
-    kind, team, other = (
+    kind, team, absent = (
         (Multiplexer, "actor", "critic") if spec.task == "multiplexer" else (Regression, "critic", "actor")
     )
-    if getattr(spec, team) is None or getattr(spec, other) is not None:
-        raise SpecError(team, expected=f"an {team} and no {other}", found="another choice", remedy="Use the preset's.")
+    if getattr(spec, team) is None or getattr(spec, absent) is not None:
+        raise SpecError(team, expected=f"an {team} and no {absent}", found="another choice", remedy="Use the preset's.")
     return kind(spec)

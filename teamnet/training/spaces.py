@@ -27,13 +27,13 @@ def make_environment(spec: RunSpec, render_mode: str | None = None) -> gymnasium
     with refusing(name):
         rendering: dict[str, Any] = {} if render_mode is None else {"render_mode": render_mode}
         environment = gymnasium.make(name, disable_env_checker=True, **rendering)
-    observations, actions = (getattr(environment, f"{its}_space", None) for its in ("observation", "action"))
+    observations, actions = (getattr(environment, f"{kind}_space", None) for kind in ("observation", "action"))
     find_interface(name, observations, actions)
     return environment
 
 
 def find_interface(name: str, observations: spaces.Space[Any] | None, actions: spaces.Space[Any] | None) -> Interface:
-    """What the spaces mean for the teams.
+    """The interface of the teams to these spaces.
 
     Raises:
         EnvironmentRefused: observations are not a flat Box, or actions neither Discrete nor a flat Box, or empty.
@@ -101,7 +101,7 @@ class ActionMap:
         """The action for an output ``(size,)``."""
         if self.first is not None:
             return self.first + int(output.argmax())
-        with np.errstate(over="ignore"):  # beyond all floats is beyond the bounds
+        with np.errstate(over="ignore"):  # an overflow is beyond the bounds
             return np.clip(self.scale * output + self.offset, self.low, self.high).astype(self.dtype)
 
     def as_plain(self) -> dict[str, Any]:
@@ -115,7 +115,7 @@ class ActionMap:
         """The map that :meth:`as_plain` wrote.
 
         Raises:
-            ValueError: it did not write this; or ``TypeError``, which that leads to.
+            ValueError: it did not write this; some such values raise ``TypeError``.
         """
         values: dict[str, Any] = {
             name: np.array(value, np.float64) if isinstance(value, list) else value for name, value in plain.items()
@@ -124,10 +124,10 @@ class ActionMap:
         arrays = [values.get(name) for name in ("scale", "offset", "low", "high")]
         if found.first is None:
             shapes = {array.shape for array in arrays if isinstance(array, np.ndarray) and array.ndim == 1}
-            right = len(shapes) == 1 and all(isinstance(array, np.ndarray) for array in arrays)
-            right = right and not any(np.isnan(array).any() for array in arrays if array is not None)
+            valid = len(shapes) == 1 and all(isinstance(array, np.ndarray) for array in arrays)
+            valid = valid and not any(np.isnan(array).any() for array in arrays if array is not None)
         else:
-            right = type(found.first) is int and abs(found.first) < 2**63 and arrays == [None] * 4
-        if not right or not isinstance(found.dtype, str) or np.dtype(found.dtype).kind not in "fiu":
+            valid = type(found.first) is int and abs(found.first) < 2**63 and arrays == [None] * 4
+        if not valid or not isinstance(found.dtype, str) or np.dtype(found.dtype).kind not in "fiu":
             raise ValueError(f"{shown(dict(plain))} as a map to actions")
         return found

@@ -1,11 +1,11 @@
-"""What environments keep from one episode to the next: the statistics of normalising wrappers.
+"""The state that environments keep between episodes: the statistics of normalising wrappers.
 
-An episode is replayed from its generator and its actions, so that whatever else its observations depend on must be
-known at its reset. These are kept:
+An episode is replayed from its generator and its actions, so that all else that its observations depend on must be
+known at its reset. Checkpoints keep:
 
 - running means of any wrapper: attributes with the numbers or arrays ``mean``, ``var`` and ``count``, as in Gymnasium's
   ``NormalizeObservation`` and ``NormalizeReward``, and the latter's discounted return;
-- what a wrapper or environment itself gives, if it has the two methods of :class:`KeepsState`.
+- the state that a wrapper or environment itself returns, if it has the two methods of :class:`KeepsState`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MOMENTS = ("mean", "var", "count")
 _ACCUMULATED = "discounted_reward"
 _REWARDS = gymnasium.wrappers.NormalizeReward
 _FREEZES = "update_running_mean"
-"""The attribute of Gymnasium's wrappers that says whether they learn."""
+"""The attribute of Gymnasium's wrappers that sets whether they learn."""
 _NUMBERS = (int, float, np.ndarray, np.generic)
 
 
@@ -36,11 +36,11 @@ class KeepsState(Protocol):
     """
 
     def get_training_state(self) -> Any:
-        """What lasts beyond an episode, as JSON types."""
+        """The state that lasts beyond an episode, as JSON types."""
         ...
 
     def set_training_state(self, state: Any) -> None:
-        """Take a state that :meth:`get_training_state` returned."""
+        """Restore a state that :meth:`get_training_state` returned."""
         ...
 
 
@@ -48,7 +48,7 @@ class Statistics:
     """The state that an environment and its wrappers have between episodes.
 
     Args:
-        environment: which has been reset once, so that its wrappers have what they keep.
+        environment: has been reset once, so that its wrappers have their state.
     """
 
     def __init__(self, environment: gymnasium.Env[Any, Any]) -> None:
@@ -74,7 +74,7 @@ class Statistics:
         return state
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Give the environment what :meth:`capture` returned.
+        """Restore the state that :meth:`capture` returned.
 
         Raises:
             CheckpointError: the environment has other layers.
@@ -95,7 +95,7 @@ class Statistics:
 
 
 def _layers_of(environment: gymnasium.Env[Any, Any]) -> Iterator[tuple[str, Any]]:
-    """An environment's wrappers from the outermost to the environment itself, each with a name of its own."""
+    """An environment's wrappers from the outermost to the environment itself, each with a unique name."""
     depth, layer = 0, environment
     while True:
         yield f"{depth}.{type(layer).__name__}", layer
@@ -105,7 +105,7 @@ def _layers_of(environment: gymnasium.Env[Any, Any]) -> Iterator[tuple[str, Any]
 
 
 def freeze(environment: gymnasium.Env[Any, Any]) -> None:
-    """Have the wrappers of an environment learn nothing more from its observations and rewards."""
+    """Stop the wrappers of an environment from learning from its observations and rewards."""
     for _, layer in _layers_of(environment):
         if _can_freeze(layer):
             layer.update_running_mean = False
@@ -125,7 +125,7 @@ def _running_means(layer: Any) -> Iterator[str]:
     """The names of a layer's attributes that are running means."""
     for attribute, value in vars(layer).items():
         try:
-            parts = object.__getattribute__(value, "__dict__")  # nobody's own __getattr__ is to be called
+            parts = object.__getattribute__(value, "__dict__")  # calls no user-defined __getattr__
         except AttributeError:
             continue
         if all(isinstance(parts.get(part), _NUMBERS) for part in _MOMENTS):

@@ -1,4 +1,4 @@
-"""A run that is shown, saved, and recovered when it loses units."""
+"""Progress display, checkpoints and recovery of a run."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from teamnet.training.writer import Writer
 
 _SHOWN_EVERY = 0.2
 _EXPORTED_EVERY = 5.0
-"""Seconds between two showings of the ledger to Ray, which asks every unit."""
+"""Seconds between two exports of the ledger to Ray, each of which queries every unit."""
 PAUSES = (0.0, 1.0, 5.0, 15.0, 30.0)
-"""Seconds before each attempt to start anew."""
+"""Seconds before each attempt to start a new team."""
 
 _LOSSES = ActorLost, LinkLost, LinkRefused
-"""What a run recovers from; its nodes refuse each other only where one of them dies in the middle of a handshake."""
+"""Errors from which a run recovers; its nodes refuse each other only if one of them fails during a handshake."""
 
 _TIMES_IN_PLACE = 2
 """A second unit may die while the first is being replaced."""
@@ -41,7 +41,7 @@ def start(
     spec: RunSpec, launch: LaunchSpec, path: Path | None, say: Say, pauses: Sequence[float] = PAUSES,
     passing: tuple[type[TeamnetError], ...] = _LOSSES, former: RunSpec | None = None,
 ) -> tuple[Run, dict[str, Any]]:
-    """A new team that stands where a checkpoint says, or at the beginning; ``passing`` errors are tried again.
+    """A new team at a checkpoint, or at the first step; after ``passing`` errors the start is retried.
 
     The checkpoint is of the spec ``former``, if that is given.
     """
@@ -56,7 +56,7 @@ def start(
                 close_lost(run)
             if not left:
                 raise
-            say(f"{error.where}: {error.found} while it started; trying again")
+            say(f"{error.where}: {error.found} while it started; retrying")
         except BaseException:
             if run:
                 close_lost(run)
@@ -65,7 +65,7 @@ def start(
 
 
 def close_lost(run: Run) -> None:
-    """Close a run whose team is lost, as far as that goes."""
+    """Close a run whose team is lost, as far as possible."""
     with suppress(TeamnetError):
         run.close()
 
@@ -74,11 +74,11 @@ class Supervisor:
     """Trains a run to its end.
 
     Args:
-        run: stands at its first step, or at a checkpoint.
+        run: at its first step, or at a checkpoint.
         about: the JSON of that checkpoint; empty for the first step.
-        out: the run's folder; ``None`` keeps nothing, and a run that loses units ends.
-        saving: how it provides against losses.
-        say: called with what is recovered.
+        out: the run's folder; ``None`` saves nothing, and a run that loses units ends.
+        saving: how it is saved and recovered.
+        say: called for each recovery.
     """
 
     def __init__(self, run: Run, about: dict[str, Any], out: Path | None, saving: Saving, say: Say) -> None:
@@ -121,7 +121,7 @@ class Supervisor:
                 self._recover(self._out, error)
 
     def stop(self) -> None:
-        """End after the step in hand."""
+        """End after the current step."""
         self.run.stop_asked = True
 
     def _loop(self) -> None:
@@ -165,15 +165,15 @@ class Supervisor:
         return summary
 
     def _recover(self, out: Path, error: TeamnetError) -> None:
-        """Go back to the newest checkpoint: with new units in the place of the lost ones, else with a new team.
+        """Return to the newest checkpoint: with new units in place of the lost ones, else with a new team.
 
-        What has diverged goes back with smaller steps.
+        A run that has diverged continues with smaller steps.
         """
         begun, lost_at = time.perf_counter(), self.run.task.env_steps
         self._writer.wait()
         path = self._newest(out)
-        self._say(f"{error.where}: {error.found}; going back to {path.name if path else 'the beginning'}")
-        about, how = self._slow_down(out, path) if isinstance(error, Diverged) else self._mend(path)
+        self._say(f"{error.where}: {error.found}; returning to {path.name if path else 'the beginning'}")
+        about, how = self._slow_down(out, path) if isinstance(error, Diverged) else self._replace(path)
         for observer in self._observers:
             observer.rewind(self.run, about)
         seconds = round(time.perf_counter() - begun, 3)
@@ -181,7 +181,7 @@ class Supervisor:
         self._recoveries.append({
             "found": error.found, "how": how, "seconds": seconds, "env_steps": lost_at, "replayed_env_steps": steps,
         })
-        self._say(f"going on after {seconds:.1f} s with {how}; {steps} environment steps are done again")
+        self._say(f"continuing after {seconds:.1f} s with {how}; {steps} environment steps are done again")
 
     def _newest(self, out: Path) -> Path | None:
         """The newest checkpoint of this run; ``None`` if it has none yet."""
@@ -189,16 +189,16 @@ class Supervisor:
             return None
         return newest_checkpoint(out, self._say, self.run.identity)
 
-    def _mend(self, path: Path | None) -> tuple[dict[str, Any], str]:
+    def _replace(self, path: Path | None) -> tuple[dict[str, Any], str]:
         if path:
             for _ in range(_TIMES_IN_PLACE):
                 with suppress(*_LOSSES):
-                    return self.run.remedy(path)
+                    return self.run.repair(path)
         return self._start_anew(self.run.spec, path), "a new team"
 
     def _slow_down(self, out: Path, path: Path | None) -> tuple[dict[str, Any], str]:
         about = self._start_anew(halved(self.run.spec), path)
-        if path:  # in the place of the same one, so that whoever resumes has the smaller steps too
+        if path:  # replaces that checkpoint, so that a resumed run has the smaller steps too
             kept = {name: about[name] for name in ("metrics", "recoveries", "replayable") if name in about}
             self.run.save(out, kept, keep=self._saving.keep)
         write_spec(out, self.run.identity, self.run.spec, self.run.launch)
@@ -207,7 +207,7 @@ class Supervisor:
     def _start_anew(self, spec: RunSpec, path: Path | None) -> dict[str, Any]:
         old = self.run
         close_lost(old)
-        passing = (*_LOSSES, ResourceError)  # a cluster takes a while to know that a node is dead
+        passing = (*_LOSSES, ResourceError)  # a cluster takes a while to detect that a node is dead
         self.run, about = start(spec, old.launch, path, self._say, passing=passing, former=old.spec)
         self.run.identity, self.run.owns_folder = old.identity, old.owns_folder
         if old.stop_asked:
@@ -217,7 +217,7 @@ class Supervisor:
 
     def close(self) -> None:
         """End the run, and close its files."""
-        with ExitStack() as until_end:  # the run ends last, whatever its files raise
+        with ExitStack() as until_end:  # the run ends last, even if closing a file raises
             until_end.callback(self.run.close)
             for observer in self._observers:
                 until_end.callback(observer.close)

@@ -1,4 +1,4 @@
-"""What the coordinator asks of a task, be it a batch of Gymnasium environments or a task of our own."""
+"""The interface that the coordinator needs of a task: a batch of Gymnasium environments, or a built-in task."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from teamnet.training.spaces import ActionMap
 
 @dataclass
 class Outcome:
-    """What a batch of environments answered; float64, one row for each environment, changed in place from step to step.
+    """The answers of a batch of environments; float64, one row per environment, changed in place from step to step.
 
     Args:
         observation: ``(rows, size)``.
@@ -24,7 +24,7 @@ class Outcome:
         terminated: ``(rows,)``, 1.0 where the episode ended in a terminal state.
         masked: ``(rows,)``, 1.0 where nothing is learned: the episode was truncated outside a terminal state, or has
             just begun.
-        keep: ``(rows,)``, 0.0 where an episode has just begun, so that its trace starts anew.
+        keep: ``(rows,)``, 0.0 where an episode has just begun, so that its trace is reset.
     """
 
     observation: np.ndarray
@@ -59,11 +59,11 @@ class Episode:
 
 
 MOST = 2**62
-"""Of what is counted."""
+"""The largest value of a counter."""
 
 
 class ReplayDiffers(ValueError):
-    """A replayed episode is over where it was not, or is not where it was."""
+    """A replayed episode begins or ends differently from the original."""
 
 
 def read_counters(state: dict[str, Any]) -> tuple[int, int, float]:
@@ -71,7 +71,7 @@ def read_counters(state: dict[str, Any]) -> tuple[int, int, float]:
 
     Raises:
         KeyError: one is missing.
-        ValueError: one makes no sense.
+        ValueError: one is invalid.
     """
     env_steps, episodes, return_sum = (state[name] for name in ("env_steps", "episodes", "return_sum"))
     if not all(type(count) is int and 0 <= count <= MOST for count in (env_steps, episodes)):
@@ -80,7 +80,7 @@ def read_counters(state: dict[str, Any]) -> tuple[int, int, float]:
 
 
 def comes_back(task: Task, state: dict[str, Any], observation: np.ndarray) -> bool:
-    """Whether a task that is restored arrives at the observations ``(rows, size)`` at which ``state`` was taken.
+    """Whether a restored task reaches the observations ``(rows, size)`` at which ``state`` was taken.
 
     Raises:
         CheckpointError: it cannot be restored.
@@ -94,11 +94,11 @@ def comes_back(task: Task, state: dict[str, Any], observation: np.ndarray) -> bo
 
 
 def cannot_be_replayed(path: Path) -> CheckpointError:
-    """The error of a checkpoint whose environment arrives elsewhere."""
+    """The error of a checkpoint whose environment reaches another observation."""
     return CheckpointError(
         str(path), expected="an environment that its generator and actions bring back to the same observation",
         found="another observation",
-        remedy="Such an environment cannot be resumed: start the run anew. teamnet eval and predict do not need it.",
+        remedy="Such an environment cannot be resumed: start a new run. teamnet eval and predict do not need it.",
     )
 
 
@@ -114,9 +114,9 @@ def finite_number(value: Any) -> float:
 
 
 def unfit_state(where: str, error: Exception) -> CheckpointError:
-    """The error of a state of a task that does not bring it back."""
+    """The error of a task's state that cannot be restored."""
     return CheckpointError(
-        where, expected="a state that brings the task back", found=f"{type(error).__name__}: {error}",
+        where, expected="a state that restores the task", found=f"{type(error).__name__}: {error}",
         remedy="Use the checkpoint before it.",
     )
 
@@ -140,7 +140,7 @@ class Task(Protocol):
         ...
 
     def step(self, output: np.ndarray) -> list[Episode]:
-        """Answer the team's output ``(rows, size)`` in ``outcome``; returns what ended.
+        """Answer the team's output ``(rows, size)`` in ``outcome``; returns the episodes that ended.
 
         Raises:
             EnvironmentRefused: the environment failed.
@@ -149,29 +149,29 @@ class Task(Protocol):
         ...
 
     def state(self) -> dict[str, Any]:
-        """What brings a new task object to this very point, as JSON types."""
+        """The state that restores a new task object to this point, as JSON types."""
         ...
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go to a point that ``state`` returned.
+        """Restore a state that :meth:`state` returned.
 
         Raises:
-            CheckpointError: it cannot be gone to.
-            ReplayDiffers: an episode, replayed, ends elsewhere.
+            CheckpointError: it cannot be restored.
+            ReplayDiffers: a replayed episode begins or ends differently.
         """
         ...
 
     @property
     def actions(self) -> ActionMap | None:
-        """From outputs to the environments' actions; ``None`` for a task of our own."""
+        """From outputs to the environments' actions; ``None`` for a built-in task."""
         ...
 
     def statistics(self) -> dict[str, Any]:
-        """What the environments keep between episodes, as JSON types; empty for most."""
+        """The state that the environments keep between episodes, as JSON types; empty for most."""
         ...
 
     def replayed(self) -> np.ndarray:
-        """The observations ``(rows, size)`` at which ``restore`` arrived."""
+        """The observations ``(rows, size)`` that ``restore`` reached."""
         ...
 
     def close(self) -> None:

@@ -21,8 +21,8 @@ EVENTS = "tensorboard"
 class TensorBoardEvents:
     """TensorBoard events of returns and lengths by environment step; files of the run have its identity in their name.
 
-    They are written at once: a thread of its own, as ``tensorboardX.SummaryWriter`` has, dies on a full disk
-    unseen, and whoever gives it the next event waits for ever.
+    They are written synchronously: a background thread, as in ``tensorboardX.SummaryWriter``, fails silently on a full
+    disk, and the next event then blocks forever.
 
     Args:
         folder: of the run.
@@ -34,7 +34,7 @@ class TensorBoardEvents:
         self._open()
 
     def _open(self) -> None:
-        from tensorboardX.event_file_writer import EventsWriter  # late: it takes a while, and not every run wants it
+        from tensorboardX.event_file_writer import EventsWriter  # imported late: slow, and not every run needs it
 
         with having_room(self._folder):
             self._folder.mkdir(exist_ok=True)
@@ -56,7 +56,7 @@ class TensorBoardEvents:
         self._writer.write_event(_event_protocol().Event(wall_time=time.time(), step=step, **content))
 
     def rewind(self, run: Run, about: Mapping[str, Any]) -> None:
-        """See :class:`teamnet.training.outputs.Observer`; TensorBoard itself leaves out what the new file voids."""
+        """See :class:`teamnet.training.outputs.Observer`; TensorBoard drops the events that the new file voids."""
         self.close()
         self._open()
         log = _event_protocol().SessionLog
@@ -76,7 +76,7 @@ def event_files(folder: Path, run: str) -> list[Path]:
 
 
 def _event_protocol() -> Any:
-    """TensorBoard's messages, which protobuf makes when they are imported, so that no type checker knows them."""
+    """TensorBoard's protobuf messages, which are generated at import, so that no type checker knows them."""
     from tensorboardX.proto import event_pb2
 
     return event_pb2

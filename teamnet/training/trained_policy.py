@@ -43,7 +43,7 @@ class TrainedPolicy:
         """The policy of the newest checkpoint in a folder; the environment need not be installed.
 
         Args:
-            folder: what ``teamnet train --out`` or ``TeamAgent.save`` wrote to.
+            folder: that ``teamnet train --out`` or ``TeamAgent.save`` wrote to.
             seed: of the samples.
 
         Raises:
@@ -81,8 +81,8 @@ class TrainedPolicy:
         """The action for one observation ``(size,)``, or the actions for a batch ``(rows, size)``.
 
         Args:
-            observation: numbers; as the environment of the training gives them, after its wrappers.
-            deterministic: every unit takes its mean and a categorical one its likeliest action, instead of samples.
+            observation: numbers; as the training environment returns them, after its wrappers.
+            deterministic: every unit takes its mean and a categorical one its most probable action, instead of samples.
 
         Returns:
             The action or actions, and ``None`` for the recurrent state that other libraries return.
@@ -104,11 +104,11 @@ class TrainedPolicy:
         if given.ndim not in (1, 2) or given.shape[-1] != self.observation_size or given.dtype.kind not in "fiub":
             raise SpecError(
                 "observation", expected=f"numbers ({self.observation_size},) or (rows, {self.observation_size})",
-                found=f"{given.dtype} {given.shape}", remedy="Give what the environment of the training returns.",
+                found=f"{given.dtype} {given.shape}", remedy="Give what the training environment returns.",
             )
         if not np.isfinite(given).all():
             raise NumericalError(
-                "observation", expected="finite numbers", found=shown(given.tolist()), remedy="Look at its source.",
+                "observation", expected="finite numbers", found=shown(given.tolist()), remedy="Check its source.",
             )
         return np.atleast_2d(given.astype(np.float64))
 
@@ -116,20 +116,20 @@ class TrainedPolicy:
 def trained_environment(
     spec: RunSpec, state: dict[str, Any], render_mode: str | None = None
 ) -> gymnasium.Env[Any, Any]:
-    """An environment of a run's task whose wrappers normalise as they did in training, and learn nothing more.
+    """An environment of a run's task whose wrappers normalise as they did in training, and no longer learn.
 
     Args:
         spec: of the run.
-        state: what its checkpoint has as ``statistics``; see :mod:`teamnet.training.statistics`.
+        state: the ``statistics`` of its checkpoint; see :mod:`teamnet.training.statistics`.
         render_mode: of the environment.
 
     Raises:
         EnvironmentRefused: it cannot be made.
-        CheckpointError: its wrappers are others than in training.
+        CheckpointError: its wrappers differ from those in training.
     """
     environment = make_environment(spec, render_mode)
     try:
-        environment.reset()  # wrappers may have what they keep only then
+        environment.reset()  # some wrappers have their state only after a reset
         Statistics(environment).restore(state)
     except BaseException:
         environment.close()

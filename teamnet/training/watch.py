@@ -1,4 +1,4 @@
-"""A watch over calls of code that may never return: of an environment, which nobody here has written."""
+"""A timeout for calls of user code that may never return: of an environment."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from teamnet.errors import EnvironmentRefused
 
 GRACE = 10.0
-"""Seconds after which a call that does not even hear that it is over takes the process with it."""
+"""Seconds after the timeout at which a call that cannot be interrupted ends the process."""
 _REFUSED = 2
 _SIGNAL = signal.SIGUSR2
 
@@ -22,19 +22,19 @@ _Answer = TypeVar("_Answer")
 
 
 class Watch:
-    """Ends calls that take too long; those of the main thread, which alone can be interrupted.
+    """Ends calls that take too long; only those of the main thread, as no other can be interrupted.
 
     A call that sleeps, waits for a socket or runs Python code gets an :class:`EnvironmentRefused`. One that is inside
-    native code, or swallows exceptions, hears nothing: the process then says the same and ends, as if it were killed;
-    what is on the disk stays there.
+    native code, or swallows exceptions, is not interrupted: the process then prints the same error and ends, as if it
+    were killed; files on the disk stay.
 
     Args:
         where: whose calls they are, for the message.
-        patience: seconds for each call; 0 for as long as it takes.
+        patience: seconds for each call; 0 for no limit.
     """
 
     immediate = True
-    """Its signal is not held back: it is to interrupt what the environment does."""
+    """Its signal is not deferred: it interrupts the environment."""
 
     def __init__(self, where: str, patience: float) -> None:
         self._where, self._patience = where, patience
@@ -43,12 +43,12 @@ class Watch:
         self._thread: threading.Thread | None = None
         self._before: Any = None
         if patience > 0 and threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(_SIGNAL, self._hear)
+            self._before = signal.signal(_SIGNAL, self._handle)
             self._thread = threading.Thread(target=self._query, daemon=True, name="watch")
             self._thread.start()
 
     def ask(self, call: Callable[..., _Answer], *arguments: Any, **keywords: Any) -> _Answer:
-        """What ``call`` returns.
+        """Return the result of ``call``.
 
         Raises:
             EnvironmentRefused: it took longer than the patience.
@@ -60,13 +60,13 @@ class Watch:
             self._since = 0.0
 
     def _overdue(self) -> float:
-        """Seconds by which the call in hand is late, negative if it is not."""
+        """Seconds by which the current call is late, negative if it is not."""
         since = self._since
         return time.monotonic() - since - self._patience if since else -1.0
 
     def _query(self) -> None:
-        every = min(1.0, self._patience / 4)
-        while not self._over.wait(every):
+        interval = min(1.0, self._patience / 4)
+        while not self._over.wait(interval):
             overdue = self._overdue()
             if overdue > GRACE:
                 print(f"teamnet: {self._refusal()}", file=sys.stderr, flush=True)
@@ -74,7 +74,7 @@ class Watch:
             if overdue > 0:
                 signal.pthread_kill(threading.main_thread().ident or 0, _SIGNAL)
 
-    def _hear(self, number: int, frame: FrameType | None) -> None:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._overdue() > 0:
             raise self._refusal()
         if callable(self._before):
@@ -83,7 +83,7 @@ class Watch:
     def _refusal(self) -> EnvironmentRefused:
         return EnvironmentRefused(
             self._where, expected=f"an answer within {self._patience:g} s", found="none",
-            remedy="Fix the environment, or give it longer with --env-patience (0: as long as it takes).",
+            remedy="Fix the environment, or give it longer with --env-patience (0: no limit).",
         )
 
     def close(self) -> None:
@@ -93,5 +93,5 @@ class Watch:
             self._thread.join()
             self._thread = None
             here = threading.current_thread() is threading.main_thread()  # else our handler stays, and does nothing
-            if here and signal.getsignal(_SIGNAL) == self._hear:  # else somebody has taken over who asks us
+            if here and signal.getsignal(_SIGNAL) == self._handle:  # else another handler replaced ours, and calls it
                 signal.signal(_SIGNAL, self._before)

@@ -1,4 +1,4 @@
-"""Writing beside the run: a disk that is slow holds nobody up."""
+"""Writing in the background: a slow disk does not block the run."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 
 class Writer:
-    """A thread that writes one thing after the other.
+    """A thread that does one write after the other.
 
-    What goes wrong is raised by whoever comes next: the next :meth:`begin`, or :meth:`wait`.
+    An error is raised by the next call of :meth:`begin` or :meth:`wait`.
     """
 
     def __init__(self) -> None:
@@ -18,18 +18,18 @@ class Writer:
         self._writing: Future[Any] | None = None
 
     def begin(self, write: Callable[..., Any], *arguments: Any) -> None:
-        """Call ``write(*arguments)`` once what was begun before is written; nothing in them may change any more."""
+        """Call ``write(*arguments)`` once the previous write has ended; the arguments must not change any more."""
         self.wait()
         self._writing = self._thread.submit(write, *arguments)
 
     def wait(self) -> None:
-        """Until what was begun is written."""
+        """Wait until the write that was begun has ended."""
         writing, self._writing = self._writing, None
         if writing:
             writing.result()
 
     def close(self) -> None:
-        """The same, whether it goes well or not, and end the thread."""
+        """Wait for the write, whether it fails or not, and end the thread."""
         if self._writing:
             wait([self._writing])
         self._thread.shutdown()

@@ -1,4 +1,4 @@
-"""What a unit is given of the board."""
+"""The addresses on the board that a unit accesses."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Addresses:
-    """All that a unit reaches outside of itself.
+    """All memory outside of itself that a unit accesses.
 
     Args:
-        reads: of each step, in order, records :data:`teamnet.units.layout.READ` of its reads.
-        joined: memory of the unit where publications are put that it reads side by side.
-        own: records :data:`teamnet.units.layout.OWN` of its slots by kind, without what is the unit's own.
+        reads: records :data:`teamnet.units.layout.READ` of the reads of each step, in order.
+        joined: memory of the unit for concatenated publications.
+        own: records :data:`teamnet.units.layout.OWN` of its slots by kind, without the fields that the unit fills in.
         control: address of the control line.
     """
 

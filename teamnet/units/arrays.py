@@ -38,14 +38,14 @@ def make_arrays(unit: UnitSpec) -> dict[str, np.ndarray]:
 
 
 def _in_a_row(shapes: Shapes) -> dict[str, np.ndarray]:
-    """Arrays of zeros one behind the other in memory, as an update goes through all of them at once."""
+    """Arrays of zeros, contiguous in memory, as an update iterates over all of them at once."""
     ends = np.cumsum([int(np.prod(shape)) for shape in shapes.values()])
     parts = np.split(np.zeros(ends[-1]), ends[:-1])
     return {name: part.reshape(shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
 
 
 def initial_values(layer: LayerSpec) -> dict[str, float]:
-    """What arrays that are not part of the state begin with, where that is not 0."""
+    """The initial values other than 0 of arrays that are not part of the state."""
     state = layer.rule.state()
     return {"ones": 1.0, **{name: array.initial for name, array in state.items() if array.initial and not array.kept}}
 
@@ -62,7 +62,7 @@ def _resolved(shape: tuple[str | int, ...], extents: dict[str, int]) -> tuple[in
 def kept_arrays(layer: LayerSpec) -> Shapes:
     """The names of the arrays that make up a layer's state, and their shapes for all of its neurons.
 
-    The synapses that leave it are not among them, unless they are no mirror of those above.
+    Outgoing synapses are included only if they do not mirror those of the layers above.
     """
     extents = {
         "rows": layer.rows, "size": layer.size, "fan_in": layer.fan_in, "fan_out": layer.fan_out,

@@ -17,13 +17,13 @@ from teamnet.units.dispatch import dispatcher_of, operation_numbers, plain_dispa
 
 @dataclass(frozen=True)
 class Code:
-    """What a unit's record refers to.
+    """The code that a unit's record refers to.
 
     Args:
         perform: address of the compiled operations; 0 where they are interpreted.
         function: address of the compiled hidden function; 0 where it is interpreted.
         numbers: of the operations by name.
-        loaded: what the addresses are of; it has to live as long as they are used.
+        loaded: the owners of the addresses, which must exist as long as these are used.
         plain: the operations in Python.
         hidden: the hidden function in Python.
     """
@@ -36,15 +36,15 @@ class Code:
     hidden: Callable[[Any], Any] | None = None
 
     def plain_record(self, view: View, address: int) -> Record:
-        """A unit's record for operations in Python, which has the hidden function."""
+        """A unit's record, with the hidden function, for operations in Python."""
         return Record(view, address, {"hidden_function": self.hidden})
 
 
 def compiled_code(layer: LayerSpec) -> Code:
-    """The compiled operations of a layer's rule and its compiled hidden function; compiled first if need be.
+    """The compiled operations of a layer's rule and its compiled hidden function; compiled first if needed.
 
     Raises:
-        ResourceError: compiled code can be kept nowhere.
+        ResourceError: compiled code cannot be cached.
     """
     operations, function = compile_rule(type(layer.rule)), compile_function(layer.function)
     return Code(operations.address, function.address, operation_numbers(layer.rule), (operations, function))
@@ -60,7 +60,7 @@ def interpreted_code(layer: LayerSpec) -> Code:
 
 @cache
 def compile_rule(kind: type[LayerRule]) -> Native:
-    """The operations of a rule, loaded; compiled first if the cache has them not.
+    """The operations of a rule, loaded; compiled first if they are not cached.
 
     They read settings from the unit's record, so that they are the same for all settings.
     """
@@ -69,24 +69,24 @@ def compile_rule(kind: type[LayerRule]) -> Native:
 
 @cache
 def compile_function(function: Function) -> Native:
-    """A hidden function, loaded; compiled first if the cache has it not.
+    """A hidden function, loaded; compiled first if it is not cached.
 
     Raises:
-        SpecError: a user's own does not compile; with the line.
+        SpecError: a user's function does not compile; with the line.
     """
     name = function.name if isinstance(function, UserFunction) else function
     return native_of(f"function.{name}", applied(hidden_function(function)))
 
 
 def compile_all(flow: Dataflow, module: str, name: str) -> None:
-    """Compile what the units of a run need, if the cache has it not, before many processes look for it at once.
+    """Compile the code of a run's units, if it is not cached, before many processes request it at once.
 
     Args:
         flow: the dataflow of the run.
         module, name: of the kernel that runs the units.
 
     Raises:
-        ResourceError: compiled code can be kept nowhere.
+        ResourceError: compiled code cannot be cached.
     """
     native(module, name)
     for layer in flow.layers.values():

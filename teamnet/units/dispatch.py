@@ -13,17 +13,17 @@ from teamnet.units.reading import read_slot
 
 
 def parameters_of(operation: Kernel) -> int:
-    """How many arrays an operation is given beside the unit."""
+    """The number of arrays that an operation takes besides the unit."""
     return len(inspect.signature(operation.function).parameters) - 1
 
 
 def operation_numbers(rule: LayerRule) -> dict[str, int]:
-    """The numbers of the operations of a rule, by which steps name them."""
+    """The numbers of the operations of a rule, by which steps refer to them."""
     return {name: number for number, name in enumerate(sorted(rule.operations()))}
 
 
 def dispatcher_of(rule: LayerRule) -> Kernel:
-    """The kernel that does a step of a unit: ``perform(unit, step)``, addresses of their records.
+    """The kernel that runs a step of a unit: ``perform(unit, step)``, addresses of their records.
 
     It returns 0, or 1 if the rule has no such operation.
     """
@@ -40,7 +40,7 @@ def dispatcher_of(rule: LayerRule) -> Kernel:
 
 
 def plain_dispatcher_of(rule: LayerRule) -> Callable[[Record, int], None]:
-    """The same in Python: does a step, by the address of its record, of a unit."""
+    """The same in Python: runs a step of a unit, by the address of the step's record."""
     operations = rule.operations()
     names = {number: name for name, number in operation_numbers(rule).items()}
 

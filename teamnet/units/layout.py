@@ -1,4 +1,4 @@
-"""What compiled code knows of a unit: its numbers, its arrays, and the slots that it was given."""
+"""Layouts of the records of a unit in compiled code: its numbers, its arrays and its slots."""
 
 from __future__ import annotations
 
@@ -31,28 +31,28 @@ OWN = View("own slot", {
 ``address`` is that of the first of its ``mask + 1`` buffers, which are ``stride`` bytes apart; ``counter`` that of its
 round counter, or 0 if it is carried by another slot; ``rounds`` counts publications in an
 environment step. The unit writes ``columns`` numbers from ``first`` on of each row of ``width``: those at ``source``;
-``residual`` has what rounding has left out. ``peers`` counts the units of the layer on this node. ``sent`` counts
-publications, ``silent`` those that said nothing new, and ``held`` the numbers that were not sent again.
+``residual`` is the address of the rounding residuals. ``peers`` counts the units of the layer on this node. ``sent``
+counts publications, ``silent`` those in which no number changed, and ``held`` the numbers that were not sent again.
 """
 
 WRITE = View("write", _kinds("i", "own", "number", "puts", "publishes"))
-"""A publication that a step makes: the address of the slot, its number within the environment step, and what of it the
-step does: to put the numbers there, to count it."""
+"""A publication that a step makes: the address of the slot's record, its number within the environment step, whether
+the step writes the numbers, and whether it counts the publication."""
 
 READ = View("read", _kinds(
     "i", "address", "counter", "rounds", "number", "mask", "stride", "rows", "width", "parts", "part_count",
 ))
-"""A publication that a step reads; of one that comes along with another slot ``counter`` is the other slot's.
+"""A publication that a step reads; if another slot carries it, ``counter`` is that slot's.
 
-``counter`` is 0 where there is nothing to wait for, and ``rows`` where there is nothing to read. Several publications
-side by side are memory of the unit, to which ``part_count`` others are copied, from number ``parts`` on among the reads
+``counter`` is 0 where there is nothing to wait for, and ``rows`` where there is nothing to read. Concatenated
+publications are memory of the unit, to which ``part_count`` others are copied, from number ``parts`` on among the reads
 of the step.
 """
 
 STEP = View("step", _kinds("i", "operation", "reads", "read_count", "joins", "writes", "write_count"))
-"""A step: the number of its operation, and where its reads and writes are.
+"""A step: the number of its operation, and the addresses of its reads and writes.
 
-Of the reads ``joins`` are several publications side by side; their parts are counted, too.
+``joins`` of the reads are concatenated publications; ``read_count`` includes their parts.
 """
 
 BASE: Kinds = {
@@ -63,14 +63,14 @@ BASE: Kinds = {
     "activation": ("rows", "size"), "mean": ("rows", "size"),
 }
 UNIT = View("unit", BASE)
-"""What those that run units know of every one of them.
+"""The fields that every unit has, as executors access them.
 
-It begins with the number of ``finished`` environment steps, modulo 2**32, for who looks at the unit beside its run.
+It begins with the number of ``finished`` environment steps, modulo 2**32, for other threads that read it during a run.
 ``perform`` is the address of the compiled operations of its rule, ``control`` that of the control line, and
-``timestamps`` that of ``step_count`` times four int64: the clock at the turns of each step, in the newest environment
-step that was timed. One in ``timed_mask + 1`` is timed, none if that is 0. Where a team runs free, ``learned`` is the
-number of the observation whose TD error was learned from last, ``noted`` of the last one for which the unit has noted
-what its neighbours publish, and ``seen`` of the one before.
+``timestamps`` that of ``step_count`` times four int64: the clock at the phases of each step, in the newest environment
+step that was timed. One in ``timed_mask + 1`` is timed, none if that is 0. In a free-running team, ``learned`` is the
+number of the observation whose TD error was last learned from, ``noted`` that of the last one for which the unit has
+recorded its neighbours' publications, and ``seen`` that of the one before.
 """
 
 _SYNAPSES: Kinds = {
@@ -79,7 +79,7 @@ _SYNAPSES: Kinds = {
     **dict.fromkeys(("value", "first", "second", "gradient"), ("inputs", "outputs")),
 }
 ADAM = ("first", "second")
-"""The running means of each group of synapses, beside its value."""
+"""The running means of each group of synapses, besides its value."""
 GROUPS = ("incoming", "biases", "outgoing")
 """The groups of synapses: ``(fan_in, size)``, ``(1, size)``, and the mirrored ones, ``(fan_out, size)``."""
 
@@ -94,20 +94,20 @@ _EVERY: Kinds = {
     "ones": ("rows", 1), "value": ("rows", 1),
 }
 UNIT_FIELDS = (*_EVERY, *GROUPS, *_SYNAPSES)
-"""Names that a rule cannot give to arrays and settings of its own."""
+"""Names that a rule cannot use for its own arrays and settings."""
 
 
 def synapses_of(rule: LayerRule) -> View:
-    """A group of synapses as operations of a rule see it."""
+    """The layout of a group of synapses for operations of a rule."""
     own = {name: array.shape for name, array in rule.arrays().items() if array.of_synapses}
     return View("synapses", {**_SYNAPSES, **own})
 
 
 def unit_of(rule: LayerRule) -> View:
-    """A unit as operations of a rule see it; it begins as :data:`UNIT` does.
+    """The layout of a unit for operations of a rule; it begins like :data:`UNIT`.
 
     ``function`` is the address of the hidden function, ``family`` a number of :mod:`teamnet.kernels.unit_types`;
-    ``noise`` is the address of ``noise_count`` samples, of which ``noise_index`` are taken; ``power1`` and ``power2``
+    ``noise`` is the address of ``noise_count`` samples, of which ``noise_index`` are used; ``power1`` and ``power2``
     are those of Adam.
     """
     synapses = synapses_of(rule)

@@ -1,4 +1,4 @@
-"""What a unit's publications hold: its private arrays, encoded as their slots say, in its own columns."""
+"""A unit's publications: its private arrays, encoded as their slots specify, in its own columns."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def _write(unit, own, number):
 
 @kernel
 def _encode(own, values, number):
-    """The unit goes on with what it publishes, so that both ends of a synapse know the same numbers.
+    """The unit continues with the encoded numbers, so that both ends of a synapse use the same numbers.
 
-    What messages of the last environment step have left out is not added to those of this one.
+    The rounding residual of the last environment step is not added to the messages of this one.
     """
     residual = vector(own.residual, values.size)
     if own.error_feedback and number == 0:
@@ -47,7 +47,7 @@ def _encode(own, values, number):
 
 @kernel
 def _hold(own, before, values):
-    """Numbers that have hardly moved since the publication before stay what they were; returns how many these are."""
+    """Hold numbers that have changed by at most the send threshold since the last publication; returns how many."""
     held = 0
     for row in range(values.shape[0]):
         for j in range(values.shape[1]):

@@ -1,4 +1,4 @@
-"""What a step reads: publications on the board, of which several may be put side by side."""
+"""The reads of a step: publications on the board, of which several may be concatenated."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _READ = READ.size
 
 @kernel
 def read_slot(unit, step, number):
-    """What a step reads, ``(rows, numbers)``, without copying; no rows where there is nothing."""
+    """A publication that a step reads, ``(rows, numbers)``, without copying; no rows if there is none."""
     return _publication(unit, READ(step.reads + _READ * number))
 
 
@@ -23,7 +23,7 @@ def _publication(unit, read):
 
 @kernel
 def join_reads(unit, step):
-    """Copy the publications that a step reads side by side to where the step finds them."""
+    """Concatenate publications in the memory from which the step reads them."""
     for number in range(step.read_count):
         read = READ(step.reads + _READ * number)
         first = 0

@@ -1,4 +1,4 @@
-"""One step of a unit, wherever it runs."""
+"""One step of a unit, in any process."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _STEP = STEP.size
 
 @kernel
 def do_step(address, number):
-    """Do step ``number`` of the unit whose record is at an address, and write what it publishes to its slots.
+    """Run step ``number`` of the unit whose record is at an address, and write what it publishes to its slots.
 
-    What the step reads has been published. Returns whether the operation was done.
+    All that the step reads must have been published. Returns whether the operation succeeded.
     """
     unit = UNIT(address)
     at = unit.steps + _STEP * number

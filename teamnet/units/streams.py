@@ -1,4 +1,4 @@
-"""Random streams that depend on what they are for and on nothing else."""
+"""Random streams that depend only on the seed and on their purpose."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from teamnet.dataflow.layers import LayerSpec, UnitSpec
 
 _NOISE, _WEIGHTS, ENVIRONMENT, TASK, _EXPLORING, _FEEDBACK = range(6)
 STATE_WORDS = 13
-"""Numbers that say where a random stream is."""
+"""Numbers that describe the position of a random stream."""
 
 
 def keyed_generator(seed: int, *key: int) -> np.random.Generator:
@@ -31,8 +31,10 @@ def initial_feedback(layer: LayerSpec, seed: int) -> np.ndarray:
     """Initial feedback ``(size, fan_out)`` from the layers above: a mirror of their weights, or a stream of its own."""
     if layer.rule.outgoing == "mirror":
         return np.concatenate([
-            initial_weights(layer, its.number, its.fan_in, its.size, seed)[its.first : its.first + layer.size]
-            for its in layer.readers
+            initial_weights(layer, reader.number, reader.fan_in, reader.size, seed)[
+                reader.first : reader.first + layer.size
+            ]
+            for reader in layer.readers
         ], axis=1)
     limit = math.sqrt(6.0 / (layer.size + layer.fan_out))
     stream = keyed_generator(seed, _FEEDBACK, layer.team_number, layer.number)
@@ -40,14 +42,14 @@ def initial_feedback(layer: LayerSpec, seed: int) -> np.ndarray:
 
 
 class Noise(Protocol):
-    """Where a unit's noise comes from: float64 blocks ``(samples, rows, width)``."""
+    """The source of a unit's noise: float64 blocks ``(samples, rows, width)``."""
 
     def block(self, samples: int) -> np.ndarray:
         """The noise of the next ``samples`` samples."""
         ...
 
     def state_after(self, used: int) -> np.ndarray:
-        """The position of every stream after ``used`` samples of the last block, which stays drawn."""
+        """The position of every stream after ``used`` samples of the last block, without moving it."""
         ...
 
     def state(self) -> np.ndarray:
@@ -62,8 +64,8 @@ class Noise(Protocol):
 class KeyedNoise:
     """One stream for each neuron, of standard normals or of uniforms; for a categorical unit one stream in all.
 
-    A hidden neuron that does not explore in a sample gets no noise, and so takes its mean; where only a share of them
-    explores, a second stream of each neuron decides.
+    A hidden neuron that does not explore in a sample gets no noise, and so takes its mean; for an exploration
+    probability between 0 and 1, a second stream of each neuron decides.
     """
 
     def __init__(self, unit: UnitSpec) -> None:
@@ -93,7 +95,7 @@ class KeyedNoise:
         return noise
 
     def _draw(self, samples: int) -> Iterator[np.ndarray]:
-        """What each stream has for so many samples, ``(samples, rows)``."""
+        """The next ``samples`` samples of each stream, ``(samples, rows)``."""
         shape = (samples, self._rows)
         for stream in self._streams if self._exploring > 0.0 else ():
             yield stream.random(shape) if self._type.uniform else stream.standard_normal(shape)
@@ -106,7 +108,7 @@ class KeyedNoise:
         return self._second.state()
 
     def skip(self, samples: int) -> None:
-        """Go past so many samples."""
+        """Skip ``samples`` samples."""
         for _ in self._draw(samples):
             pass
         for stream in self._choices:
@@ -124,12 +126,12 @@ class KeyedNoise:
 
 
 def _positions(streams: list[np.random.Generator]) -> np.ndarray:
-    round_counters = np.empty((len(streams), STATE_WORDS), np.uint64)
-    for row, stream in zip(round_counters, streams, strict=True):
+    words = np.empty((len(streams), STATE_WORDS), np.uint64)
+    for row, stream in zip(words, streams, strict=True):
         state = stream.bit_generator.state
         row[:4], row[4:6], row[6:10] = state["state"]["counter"], state["state"]["key"], state["buffer"]
         row[10:] = state["buffer_pos"], state["has_uint32"], state["uinteger"]
-    return round_counters
+    return words
 
 
 def _go_to(streams: list[np.random.Generator], positions: np.ndarray) -> None:
@@ -143,7 +145,7 @@ def _go_to(streams: list[np.random.Generator], positions: np.ndarray) -> None:
 
 
 class RecordedNoise:
-    """Noise that was written down beforehand, float64 ``(samples, rows, width)``."""
+    """Noise that was recorded in advance, float64 ``(samples, rows, width)``."""
 
     def __init__(self, noise: np.ndarray) -> None:
         self._noise, self._position, self._before = noise, 0, 0

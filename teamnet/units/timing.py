@@ -1,4 +1,4 @@
-"""Where a unit's time goes: some environment steps are timed, so that the clock costs next to nothing."""
+"""Timing of a unit: only some environment steps are timed, so that the clock costs almost nothing."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from teamnet.kernels.processor import nanoseconds
 
 @kernel
 def is_timed(unit):
-    """Whether the environment step in hand is timed."""
-    return unit.step & unit.timed_mask == unit.timed_mask >> 1  # not the first one, in which all is slow
+    """Whether the current environment step is timed."""
+    return unit.step & unit.timed_mask == unit.timed_mask >> 1  # not the first one, which is slow
 
 
 @kernel
 def clock(unit):
-    """Nanoseconds in a step that is timed, and 0 in others, so that differences can be added up in all."""
+    """Nanoseconds in a step that is timed, and 0 in others, so that differences can be added in every step."""
     return nanoseconds() if is_timed(unit) else 0
 
 
 @kernel
 def note(unit, number, begun, ready, done, ended):
-    """Add what step ``number`` took to the unit's times, and remember when it was, for a trace."""
+    """Add the duration of step ``number`` to the unit's times, and store its timestamps for a trace."""
     if not is_timed(unit):
         return
     unit.waited += ready - begun

@@ -28,7 +28,7 @@ class Counts:
 
     Args:
         sent: publications of each slot, by kind.
-        silent: those of them that said nothing new.
+        silent: those of them in which no number changed.
         held: numbers that were not sent again.
         times: by the names of :data:`teamnet.units.layout.TIMES`.
     """
@@ -42,13 +42,13 @@ class Counts:
 class Unit:
     """The agent of some neurons of one layer.
 
-    Its parameters, optimiser state and traces stay here: they leave through :meth:`snapshot` alone. ``record`` is what
-    compiled steps get.
+    Its parameters, optimiser state and traces stay here: they leave only through :meth:`snapshot`. Compiled
+    steps receive ``record``.
 
     Args:
-        spec: which neurons, and all that they know of themselves.
-        code: the compiled operations of its rule, or what stands for them.
-        noise: where the unit's noise comes from; its own keyed streams if not given.
+        spec: its neurons, and their settings.
+        code: the compiled or interpreted operations of its rule.
+        noise: the source of the unit's noise; its own keyed streams if not given.
     """
 
     def __init__(self, spec: UnitSpec, code: Code, noise: Noise | None = None) -> None:
@@ -73,13 +73,14 @@ class Unit:
 
     @property
     def address(self) -> int:
-        """Of the record."""
+        """The address of the record."""
         return self.record.ctypes.data
 
     def _describe(self) -> None:
         layer, rule = self.spec.layer, self.spec.layer.rule
         fixed = rule.outgoing == "fixed"
-        above = [(its.size, Rate(0.0, 0.0) if fixed else its.rate) for its in layer.readers] if self._mirrors else []
+        readers = layer.readers if self._mirrors else ()
+        above = [(reader.size, Rate(0.0, 0.0) if fixed else reader.rate) for reader in readers]
         groups = {
             "incoming": ([(layer.fan_in, layer.rate)], 0.0 if layer.is_first else rule.weight_decay),
             "biases": ([(1, layer.rate)], 0.0),
@@ -114,7 +115,7 @@ class Unit:
             record[field] = value
 
     def attach(self, addresses: Addresses, steps: tuple[Step, ...]) -> None:
-        """Hand the unit its slots, and what it does in an environment step. That is all that it can reach outside.
+        """Give the unit its slots and its steps of an environment step. It can access nothing else outside.
 
         Args:
             addresses: of the slots.
@@ -154,23 +155,23 @@ class Unit:
         })
 
     def step_address(self, number: int) -> int:
-        """Of the record of a step."""
+        """The address of the record of a step."""
         return self._tables[0][number:].ctypes.data
 
     def perform(self, record: Record, step: int) -> None:
-        """Do a step of an interpreted unit; see :func:`teamnet.units.dispatch.plain_dispatcher_of`."""
+        """Run a step of an interpreted unit; see :func:`teamnet.units.dispatch.plain_dispatcher_of`."""
         assert self._code.plain, "the unit is interpreted"
         self._code.plain(record, step)
 
     def plain_record(self) -> Record:
-        """The record for operations that are interpreted: its arrays are NumPy's, and it has the hidden function."""
+        """The record for interpreted operations: its arrays are NumPy arrays, and it has the hidden function."""
         return self._code.plain_record(self._view, self.address)
 
     def draw_noise(self, steps: int) -> None:
-        """Lay out the noise of the next ``steps`` steps; what was left of the last block is drawn again.
+        """Draw the noise of the next ``steps`` steps; unused samples of the last block are drawn again.
 
         Raises:
-            StepInterrupted: more samples were taken than the last block held, as by a step that was done twice.
+            StepInterrupted: more samples were used than the last block has, as by a step that was run twice.
         """
         self._noise.restore(self._noise_state())
         self._forget_noise()
@@ -182,21 +183,21 @@ class Unit:
         self._fill(self.record, {"noise": self._block.ctypes.data, "noise_count": samples})
 
     def _forget_noise(self) -> None:
-        """Nothing may be taken of the last block, whose memory may go."""
+        """Mark the last block as empty, as its memory may be freed."""
         self._fill(self.record, {"noise_count": 0, "noise_index": 0})
 
     def _noise_state(self) -> np.ndarray:
-        """Where the noise would be if no more had been drawn than was used."""
+        """The noise state as if only the used samples had been drawn."""
         used, drawn = int(self.record["noise_index"][0]), int(self.record["noise_count"][0])
         if used > drawn:
             raise StepInterrupted(
-                self.spec.name, expected=f"at most {drawn} samples taken of the noise", found=f"{used}",
-                remedy="Load the newest checkpoint, or start anew.",
+                self.spec.name, expected=f"at most {drawn} samples of the noise used", found=f"{used}",
+                remedy="Load the newest checkpoint, or start again.",
             )
         return self._noise.state_after(used) if used < drawn else self._noise.state()
 
     def counts(self) -> Counts:
-        """What the unit has published, and where its time went."""
+        """The counts of the unit's publications, and its times."""
         sent, silent, held = (
             {kind: int(own[name][0]) for kind, own in self._own.items()} for name in ("sent", "silent", "held")
         )
@@ -232,13 +233,13 @@ class Unit:
         return [array.tobytes() for array in self._arrays.values()]
 
     def spoil(self, name: str) -> None:
-        """Fill an array with NaN, to see whether anything hangs on it; those of all groups of synapses of this name."""
+        """Fill an array, or those of this name in all groups of synapses, with NaN, to test what depends on it."""
         for key, array in self._arrays.items():
             if name in (key, key.rpartition(".")[2]):
                 array[:] = np.nan
 
     def restore(self, own: Snapshot, above: Mapping[str, np.ndarray]) -> None:
-        """Take a state: this unit's part of a snapshot, and the rows of the synapses above that leave it.
+        """Restore a state: this unit's part of a snapshot, and the rows of the synapses above that leave it.
 
         Args:
             own: what :meth:`snapshot` returned.
@@ -264,7 +265,7 @@ class Unit:
 
 
 def _powers(updates: int) -> tuple[float, float]:
-    """``BETA1**n`` and ``BETA2**n`` multiplied up as the compiled step does it, 0 once the bias is not corrected."""
+    """``BETA1**n`` and ``BETA2**n``, multiplied as in the compiled step; 0 once the bias is not corrected."""
     if updates >= CORRECTED_UPDATES:
         return 0.0, 0.0
     power1 = power2 = 1.0

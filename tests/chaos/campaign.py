@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 from tests.chaos.faults import ONE_MACHINE, SMALL, Fault, Target
 from tests.chaos.network import SEVERAL_HOSTS
 from tests.chaos.processes import RELAY, UNIT, left_after, running
-from tests.chaos.worlds import TEAMNET, OneMachine, SeveralHosts, SimulationInput
+from tests.chaos.worlds import TEAMNET, OneMachine, SeveralHosts, World
 from tests.cluster.hosts import Hosts
 
 SAVE_EVERY, STEPS_FOR_FAULT = 1_000, 1_200
@@ -51,17 +51,16 @@ class Outcome(NamedTuple):
     recoveries: list[dict[str, Any]]
 
 
-def reference(folder: Path, seed: int, steps: int, simulation_input: SimulationInput) -> Outcome:
+def reference(folder: Path, seed: int, steps: int, world: World) -> Outcome:
     """The run that nothing disturbs."""
-    command = [str(TEAMNET), *_train(folder, seed, steps, simulation_input), "--backend", "local"]
+    command = [str(TEAMNET), *_train(folder, seed, steps, world), "--backend", "local"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return _outcome(folder, done.stdout)
 
 
-def _train(folder: Path, seed: int, steps: int, simulation_input: SimulationInput) -> list[str]:
+def _train(folder: Path, seed: int, steps: int, world: World) -> list[str]:
     return [
-        "train", "cartpole", "--preset", simulation_input.preset, "--env-steps", str(steps), "--episodes", "None",
-        "--seed",
+        "train", "cartpole", "--preset", world.preset, "--env-steps", str(steps), "--episodes", "None", "--seed",
         str(seed), "--out", str(folder), *_SAVING,
     ]
 
@@ -73,8 +72,7 @@ def _outcome(folder: Path, output: str) -> Outcome:
 
 
 def disturbed(
-    folder: Path, seed: int, choice: random.Random, most: int, steps: int, simulation_input: SimulationInput,
-    faults: Faults
+    folder: Path, seed: int, choice: random.Random, most: int, steps: int, world: World, faults: Faults
 ) -> tuple[Outcome, Counter[str]]:
     """A run with up to ``most`` faults; returns what it came to, and the faults that hit.
 
@@ -89,22 +87,21 @@ def disturbed(
     """
     weights = [weight for _, weight in faults.values()]
     injected: Counter[str] = Counter()
-    arguments = _train(folder, seed, steps, simulation_input)
+    arguments = _train(folder, seed, steps, world)
     log = folder.parent / f"{folder.name}.log"
-    with simulation_input.disk(folder):
+    with world.disk(folder):
         for _ in range(100):
             with log.open("a") as errors:
-                driver = simulation_input.start(
-                    [*arguments, *simulation_input.options], stdout=subprocess.PIPE, stderr=errors,
-                    start_new_session=True
+                driver = world.start(
+                    [*arguments, *world.options], stdout=subprocess.PIPE, stderr=errors, start_new_session=True
                 )
-            target = Target(driver.pid, folder, simulation_input)
+            target = Target(driver.pid, folder, world)
             below: dict[int, str] = {}
             seen: Path | None = None
             try:
                 while injected.total() < most and driver.poll() is None:
                     time.sleep(choice.uniform(0.3, 2.5))
-                    below |= simulation_input.processes(driver.pid)
+                    below |= world.processes(driver.pid)
                     newest = max(folder.glob("checkpoint-*.json"), default=None)
                     got_on = newest not in (None, seen)
                     if not target.actors() or newest is None or not (got_on or choice.random() < _IMPATIENCE):
@@ -112,7 +109,7 @@ def disturbed(
                     seen = newest
                     name = choice.choices(list(faults), weights)[0]
                     injected[name] += faults[name][0](target, choice)
-                below |= simulation_input.processes(driver.pid)
+                below |= world.processes(driver.pid)
                 output = driver.communicate(timeout=_END_SECONDS)[0]
             except subprocess.TimeoutExpired:
                 os.killpg(driver.pid, signal.SIGKILL)
@@ -121,7 +118,7 @@ def disturbed(
                 os.killpg(driver.pid, signal.SIGKILL)
                 raise
             finally:
-                left = _left(below, simulation_input)
+                left = _left(below, world)
             assert not left, f"left behind: {left}; {_end_of(log, driver.returncode)}"
             if driver.returncode == 0:
                 return _outcome(folder, output), injected
@@ -141,10 +138,10 @@ def _end_of(log: Path, code: int | str) -> str:
     return "\n".join([f"exit code {code}", *(line for line in said if "raylet" not in line)][-60:])
 
 
-def _left(below: dict[int, str], simulation_input: SimulationInput) -> list[str]:
+def _left(below: dict[int, str], world: World) -> list[str]:
     """Actors of a run that are still there ten seconds after its end."""
     left = left_after({number: line for number, line in below.items() if line.startswith((UNIT, RELAY))}, 10.0)
-    simulation_input.end(running(below))
+    world.end(running(below))
     return [line[:80] for line in left.values()]
 
 
@@ -159,16 +156,16 @@ def main() -> None:
     with ExitStack() as until_end:
         base = Path(until_end.enter_context(tempfile.TemporaryDirectory(prefix="teamnet-chaos-", dir="/tmp")))
         if options.hosts:
-            simulation_input, faults = SeveralHosts(until_end.enter_context(Hosts(options.hosts))), SEVERAL_HOSTS
+            world, faults = SeveralHosts(until_end.enter_context(Hosts(options.hosts))), SEVERAL_HOSTS
         else:
-            simulation_input = OneMachine()
-            faults = ONE_MACHINE | SMALL if simulation_input.small else ONE_MACHINE
-            if not simulation_input.small:
+            world = OneMachine()
+            faults = ONE_MACHINE | SMALL if world.small else ONE_MACHINE
+            if not world.small:
                 print("not root: neither disk nor shared memory is filled")
-        sys.exit(_campaign(base, simulation_input, faults, options))
+        sys.exit(_campaign(base, world, faults, options))
 
 
-def _campaign(base: Path, simulation_input: SimulationInput, faults: Faults, options: argparse.Namespace) -> bool:
+def _campaign(base: Path, world: World, faults: Faults, options: argparse.Namespace) -> bool:
     """Returns whether any run had another end."""
     choice, injected, wrong, recoveries = random.Random(options.seed), Counter(), [], []
     runs = 0
@@ -176,8 +173,8 @@ def _campaign(base: Path, simulation_input: SimulationInput, faults: Faults, opt
         folder, seed = base / f"run-{runs}", options.seed + runs
         most = min(options.at_once, options.faults - injected.total())
         steps = STEPS_FOR_FAULT * max(most, 5)
-        expected = reference(base / f"reference-{runs}", seed, steps, simulation_input)
-        outcome, hit = disturbed(folder, seed, choice, most, steps, simulation_input, faults)
+        expected = reference(base / f"reference-{runs}", seed, steps, world)
+        outcome, hit = disturbed(folder, seed, choice, most, steps, world, faults)
         runs += 1
         injected += hit
         same = outcome[:3] == expected[:3]

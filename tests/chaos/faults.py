@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.chaos.processes import UNIT, actors, is_dead, raylets
-from tests.chaos.worlds import SimulationInput
+from tests.chaos.worlds import World
 
 
 class Target(NamedTuple):
@@ -20,11 +20,11 @@ class Target(NamedTuple):
 
     driver: int
     folder: Path
-    simulation_input: SimulationInput
+    world: World
 
     def actors(self, kind: str = UNIT) -> list[int]:
         """The process numbers of its actors."""
-        return actors(self.simulation_input.processes(self.driver), kind)
+        return actors(self.world.processes(self.driver), kind)
 
 
 Fault = Callable[[Target, random.Random], int]
@@ -78,7 +78,7 @@ def stop_actor(target: Target, choice: random.Random) -> int:
 
 def kill_raylet(target: Target, choice: random.Random) -> int:
     """SIGKILL of the node itself."""
-    return kill(raylets(target.simulation_input.processes(target.driver)), choice)
+    return kill(raylets(target.world.processes(target.driver)), choice)
 
 
 def kill_driver(target: Target, choice: random.Random) -> int:

@@ -22,7 +22,7 @@ from tests.cluster.hosts import Hosts
 
 
 def _hosts(target: Target) -> Hosts:
-    return cast(SeveralHosts, target.simulation_input).hosts
+    return cast(SeveralHosts, target.world).hosts
 
 
 def kill_relay(target: Target, choice: random.Random) -> int:

@@ -19,7 +19,7 @@ _SHARED_MEMORY, _DISK = "256m", "16m"
 _WITH_OWN_MEMORY = f'mount -t tmpfs -o size={_SHARED_MEMORY} tmpfs /dev/shm && exec "$@"'
 
 
-class SimulationInput(Protocol):
+class World(Protocol):
     """What campaigns ask of a place for runs."""
 
     preset: str

@@ -35,8 +35,8 @@ def damaged_array(draw: st.DrawFn, array: np.ndarray) -> np.ndarray:
     if how == "value" and array.size:
         changed, place = array.copy(), draw(st.integers(0, array.size - 1))
         extreme = [np.nan, np.inf, -np.inf, 1e308, -1e308, 1e-320, 0.0, 0.5, 1e200]
-        round_counters = [0, 1, 5, 2**32, 2**62, 2**63, 2**64 - 1]
-        changed.flat[place] = draw(st.sampled_from(round_counters if array.dtype.kind == "u" else extreme))
+        words = [0, 1, 5, 2**32, 2**62, 2**63, 2**64 - 1]
+        changed.flat[place] = draw(st.sampled_from(words if array.dtype.kind == "u" else extreme))
         return changed
     return {
         "flat": array.reshape(-1), "longer": np.concatenate([array, array]), "shorter": array[:-1],

@@ -81,7 +81,7 @@ def shows(text: str, value: Any) -> bool:
 def is_remedy(text: str) -> bool:
     """Whether a text says what to do: a clause begins with a verb, or it names an option, a command or known names."""
     clauses = [clause.split() for clause in re.split(r"[.:;,]\s|\bor\s", text)]
-    verbs = any(round_counters[0].strip("`'.").lower() in _VERBS for round_counters in clauses if round_counters)
+    verbs = any(words[0].strip("`'.").lower() in _VERBS for words in clauses if words)
     return verbs or re.search(_NAMED, text) is not None
 
 

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from teamnet.errors import SpecError
-from teamnet.rules.registry import built_in_rules
 from teamnet.spec.check import check_run
 from teamnet.spec.check_launch import check_launch, check_where
 from teamnet.spec.files import from_plain, to_plain
@@ -183,18 +182,11 @@ def _is_small(spec: RunSpec) -> bool:
     )
 
 
-def _small(spec: RunSpec, changes: dict[str, Any]) -> RunSpec:
-    """With what changes of the settings its rule has."""
-    others = {name for kind in built_in_rules().values() for name in kind().settings()}
-    others -= set(built_in_rules()[spec.rule]().settings())
-    return replace(spec, **{name: value for name, value in changes.items() if name not in others})
-
-
 @pytest.mark.parametrize("task", ["cartpole", "mountaincar", "multiplexer", "regression"])
 def test_a_small_damaged_spec_that_is_accepted_trains_right(task: str):
     outcomes: Counter[str] = Counter()
     changes = {**SMALL, "num_envs": 2, **({"episodes": None} if task in ("multiplexer", "regression") else {})}
-    small = {method: to_plain(_small(preset(task, method), changes)) for method in METHODS}
+    small = {method: to_plain(replace(preset(task, method), **changes)) for method in METHODS}
     values = st.integers(0, 2).flatmap(lambda kind: ANYTHING if kind == 0 else POSITIVE)
 
     @cases(120)

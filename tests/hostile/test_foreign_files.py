@@ -46,7 +46,7 @@ _NAMES = (
 """Names that teamnet writes or once deleted by a pattern, and those of the folders that they are in."""
 
 
-class SimulationInput:
+class World:
     """What commands need beside their folder."""
 
     def __init__(self, folder: Path, shell: Callable[..., int]) -> None:
@@ -78,44 +78,40 @@ def _overwrite(overwrite: bool) -> tuple[str, ...]:
     return ("--overwrite",) if overwrite else ()
 
 
-_COMMANDS: dict[str, Callable[[SimulationInput, Path, bool], int]] = {
-    "train": lambda simulation_input, out, anew: simulation_input.shell(
+_COMMANDS: dict[str, Callable[[World, Path, bool], int]] = {
+    "train": lambda world, out, anew: world.shell(
         "train", "cartpole", *_SMALL, "--no-replay-check", "--out", out, *_overwrite(anew)
     ),
-    "train again": lambda simulation_input, out, anew: simulation_input.shell(
+    "train again": lambda world, out, anew: world.shell(
         "train", "cartpole", *_SMALL, "--no-replay-check", "--out", out, "--resume-if-present"
     ),
-    "resume": lambda simulation_input, out,
-    anew: simulation_input.shell("resume", out, "--env-steps", 30, "--no-replay-check"),
-    "eval": lambda simulation_input, out,
-    anew: simulation_input.shell("eval", out, "--episodes", 1, *(("--render",) if anew else ())),
-    "agent": lambda simulation_input, out, anew: simulation_input.save(out),
-    "comm": lambda simulation_input, out, anew: simulation_input.shell(
+    "resume": lambda world, out, anew: world.shell("resume", out, "--env-steps", 30, "--no-replay-check"),
+    "eval": lambda world, out, anew: world.shell("eval", out, "--episodes", 1, *(("--render",) if anew else ())),
+    "agent": lambda world, out, anew: world.save(out),
+    "comm": lambda world, out, anew: world.shell(
         "comm", "cartpole", "--methods", "map", "--hidden", "3", "--trace", *_FAST, "--out", out, *_overwrite(anew)
     ),
-    "scale": lambda simulation_input, out, anew: simulation_input.shell(
-        "scale", "width", "--hidden", "3", "--values", 1, "--no-measure", *_FAST, "--machine", simulation_input.machine,
+    "scale": lambda world, out, anew: world.shell(
+        "scale", "width", "--hidden", "3", "--values", 1, "--no-measure", *_FAST, "--machine", world.machine,
         "--out", out, *_overwrite(anew),
     ),
-    "sweep": lambda simulation_input, out, anew: simulation_input.shell(
+    "sweep": lambda world, out, anew: world.shell(
         "sweep", "cartpole", "--vary", "step_size=0.2..1", "hidden=3/2", "--runs", 2, "--episodes", 1, "--out", out,
         *_overwrite(anew),
     ),
-    "plan": lambda simulation_input, out, anew: simulation_input.shell(
+    "plan": lambda world, out, anew: world.shell(
         "plan", "cartpole", "--machine", out / "machine.json", *(("--calibrate",) if anew else ())
     ),
-    "report": lambda simulation_input, out,
-    anew: simulation_input.shell("report", simulation_input.runs, "--out", out / "report.html"),
-    "paper": lambda simulation_input, out, anew: simulation_input.paper(out, None),
-    "paper docs": lambda simulation_input, out, anew: simulation_input.paper(simulation_input.runs / "study", out),
-    "paper report": lambda simulation_input, out, anew: simulation_input.shell("paper", "--report-only", "--out", out),
-    "ways": lambda simulation_input, out, anew: simulation_input.shell("ways", "--report-only", "--out", out),
-    "peers": lambda simulation_input, out, anew: simulation_input.shell(
+    "report": lambda world, out, anew: world.shell("report", world.runs, "--out", out / "report.html"),
+    "paper": lambda world, out, anew: world.paper(out, None),
+    "paper docs": lambda world, out, anew: world.paper(world.runs / "study", out),
+    "paper report": lambda world, out, anew: world.shell("paper", "--report-only", "--out", out),
+    "ways": lambda world, out, anew: world.shell("ways", "--report-only", "--out", out),
+    "peers": lambda world, out, anew: world.shell(
         "peers", "--algorithms", "map", "--episodes", 1, "--out", out, *_overwrite(anew)
     ),
-    "bench": lambda simulation_input, out,
-    anew: simulation_input.shell("bench", "--only", "ledger", "--repeats", 1, "--steps", 20),
-    "verify": lambda simulation_input, out, anew: simulation_input.shell("verify", GOLDEN[0]),
+    "bench": lambda world, out, anew: world.shell("bench", "--only", "ledger", "--repeats", 1, "--steps", 20),
+    "verify": lambda world, out, anew: world.shell("verify", GOLDEN[0]),
 }
 _FLAGS = {
     "train": ("train", "cartpole", *_SMALL), "comm": ("comm",), "scale": ("scale", "width"),
@@ -125,7 +121,7 @@ _FLAGS = {
 
 
 @pytest.fixture(scope="module")
-def simulation_input(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulationInput]:
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Commands in this process; what takes minutes or needs a cluster is done at once and here."""
     from teamnet.cli.main import main
 
@@ -146,26 +142,26 @@ def simulation_input(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simul
             ended(list(steps(trial))[-1])
 
     folder = tmp_path_factory.mktemp("world")
-    simulation_input = SimulationInput(folder, shell)
+    world = World(folder, shell)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("teamnet.team.ray_tasks.run_jobs", run_jobs)
         patch.setattr("teamnet.team.ray_sweep.run_trials", run_trials)
-        patch.setattr("teamnet.study.plan.calibrate.calibrate", lambda *given: load_machine(simulation_input.machine))
+        patch.setattr("teamnet.study.plan.calibrate.calibrate", lambda *given: load_machine(world.machine))
         patch.delenv("RAY_ADDRESS", raising=False)
-        assert _COMMANDS["train"](simulation_input, simulation_input.runs / "trained", False) == 0
-        assert simulation_input.paper(simulation_input.runs / "study", None) == 0
-        yield simulation_input
+        assert _COMMANDS["train"](world, world.runs / "trained", False) == 0
+        assert world.paper(world.runs / "study", None) == 0
+        yield world
 
 
 @pytest.fixture(scope="module")
-def results(simulation_input: SimulationInput, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def results(world: World, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A folder in which each command has been once, or in which there is what it works on."""
     made = {}
     for name, command in _COMMANDS.items():
         made[name] = tmp_path_factory.mktemp("results") / "out"
         if name in ("resume", "eval", "agent", "train again"):
-            assert _COMMANDS["train"](simulation_input, made[name], False) == 0
-        assert command(simulation_input, made[name], False) == 0, name
+            assert _COMMANDS["train"](world, made[name], False) == 0
+        assert command(world, made[name], False) == 0, name
         made[name].mkdir(exist_ok=True)
     return made
 
@@ -233,8 +229,7 @@ def _all(folder: Path) -> dict[Path, object]:
 
 @pytest.mark.parametrize("name", _COMMANDS)
 def test_whatever_lies_in_the_folder_of_a_command_stays(
-    name: str, simulation_input: SimulationInput, results: dict[str, Path], tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch
+    name: str, world: World, results: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     codes: Counter[int] = Counter()
     number = 0
@@ -253,7 +248,7 @@ def test_whatever_lies_in_the_folder_of_a_command_stays(
         put = _put(folder, tree, outside, b"mine " if used else b"")
         monkeypatch.chdir(folder)
         before = _all(case)
-        code = _COMMANDS[name](simulation_input, folder, overwrite)
+        code = _COMMANDS[name](world, folder, overwrite)
         codes[code] += 1
         assert {path: _seen(path) for path in put} == {path: before[path] for path in put}
         if code == 2:
@@ -267,16 +262,15 @@ def test_whatever_lies_in_the_folder_of_a_command_stays(
 
 @pytest.mark.parametrize("name", _FLAGS)
 def test_an_empty_name_of_a_folder_is_refused(
-    name: str, simulation_input: SimulationInput, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str]
+    name: str, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     monkeypatch.chdir(tmp_path)
     for file in _NAMES:
         if file.endswith((".json", ".jsonl", ".png", ".bak", ".pt")) and "/" not in file:
             (tmp_path / file).write_text("mine")
     before = _all(tmp_path)
-    for round_counters in (("--out", ""), ("--out=",)):
-        _, err = run_command(capsys, *_FLAGS[name], *round_counters, code=2)
+    for words in (("--out", ""), ("--out=",)):
+        _, err = run_command(capsys, *_FLAGS[name], *words, code=2)
         assert err.startswith("teamnet: out: ")
     assert _all(tmp_path) == before
 
@@ -288,9 +282,9 @@ def test_an_empty_name_of_a_folder_is_refused(
     ("ways", "--methods", "mop"), ("peers", "--algorithms", "mop"), ("peers", "--episodes", "0"), ("report", "nowhere"),
 ])
 def test_what_is_refused_makes_no_folder(
-    round_counters: tuple[str, ...], simulation_input: SimulationInput, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...], world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ):
     monkeypatch.chdir(tmp_path)
-    run_command(capsys, *round_counters, "--out", tmp_path / "new" / "out", code=2)
+    run_command(capsys, *words, "--out", tmp_path / "new" / "out", code=2)
     assert list(tmp_path.iterdir()) == []

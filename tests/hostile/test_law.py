@@ -17,7 +17,7 @@ GOOD = SpecError("seed", expected="a whole number", found="'x'", remedy="Give su
 
 
 def _changed(**fields: str) -> TeamnetError:
-    whole = {"where": "seed", "expected": "a whole number", "found": "'x'", "mend": "Give such a number.", **fields}
+    whole = {"where": "seed", "expected": "a whole number", "found": "'x'", "remedy": "Give such a number.", **fields}
     return SpecError(whole.pop("where"), **whole)
 
 
@@ -28,7 +28,7 @@ def test_an_error_with_all_its_fields_keeps_the_law():
 
 @pytest.mark.parametrize("error", [
     TeamnetError("seed", expected="a whole number", found="'x'", remedy="Give such a number."),
-    *(_changed(**{name: empty}) for name in ("where", "expected", "found", "mend") for empty in ("", " ")),
+    *(_changed(**{name: empty}) for name in ("where", "expected", "found", "remedy") for empty in ("", " ")),
     _changed(where="episodes"), _changed(found="something else"), _changed(remedy="That is wrong."),
     _changed(remedy="two words"), _changed(found="x" * 6000),
 ])
@@ -78,7 +78,7 @@ def test_every_remedy_in_the_source_says_what_to_do():
     for path in SOURCES:
         for call in ast.walk(ast.parse(path.read_text())):
             for keyword in call.keywords if isinstance(call, ast.Call) else ():
-                for text in _texts(keyword.value) if keyword.arg == "mend" else ():
+                for text in _texts(keyword.value) if keyword.arg == "remedy" else ():
                     assert is_remedy(text), f"{path}:{call.lineno}: {text}"
                     checked += 1
     assert checked > 100

@@ -27,13 +27,13 @@ def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
     )
 
 
-def _assert_refused(done: subprocess.CompletedProcess[str], *round_counters: str) -> None:
+def _assert_refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
     """One line of ours, and nothing else but what is being started."""
     assert done.returncode == 2, done.stderr
     lines = [line for line in done.stderr.splitlines() if not line.startswith("starting Ray")]
     assert len(lines) == 1, done.stderr
     assert lines[0].startswith("teamnet: ")
-    for word in round_counters:
+    for word in words:
         assert word in lines[0]
 
 

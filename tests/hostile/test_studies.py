@@ -97,7 +97,7 @@ def test_a_study_refuses_or_answers(name: str, capsys: pytest.CaptureFixture[str
         for folder in ("grid", "points", "race"):  # else the second one to write there is refused
             shutil.rmtree(folder, ignore_errors=True)
         code, out = shell(name, *first, *command.usual, *flags, *command.bounds)
-        assert code or "usage" in out or any(round_counters in out for round_counters in command.says)
+        assert code or "usage" in out or any(words in out for words in command.says)
 
     check()
     assert min(shell.codes[0], shell.codes[2]) > command.number // 15, shell.codes
@@ -112,11 +112,11 @@ def test_a_sweep_refuses_or_comes_to_where_its_cluster_is_asked_for(capsys: pyte
 
     @cases(60)
     @given(_mostly("cartpole", "CartPole-v1", "acrobot"), varied, some_flags(flags))
-    def check(task: Arguments, vary: list[str], round_counters: Arguments):
+    def check(task: Arguments, vary: list[str], words: Arguments):
         nonlocal reached
         shutil.rmtree("sweep", ignore_errors=True)
         varying = [word for text in vary for word in ("--vary", text)]
-        shell("sweep", *task, *varying, *round_counters, "--out", "sweep", "--address", "a")
+        shell("sweep", *task, *varying, *words, "--out", "sweep", "--address", "a")
         reached += Path("sweep").is_dir()
 
     check()

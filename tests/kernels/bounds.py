@@ -162,21 +162,19 @@ def _simulations(side: str, patch: pytest.MonkeyPatch) -> Iterator[tuple[str, Ca
 
     step_times: Any = events._step_times
 
-    def guarded_times(simulation_input: Any, state: Any, steps: int) -> np.ndarray:
-        simulation_input, state = (
-            type(its)(*(guarded(array, side) for array in its)) for its in (simulation_input, state)
-        )
-        return step_times(simulation_input, state, steps)
+    def guarded_times(world: Any, state: Any, steps: int) -> np.ndarray:
+        world, state = (type(its)(*(guarded(array, side) for array in its)) for its in (world, state))
+        return step_times(world, state, steps)
 
     patch.setattr(events, "_step_times", guarded_times)
     for nodes, cores, options in ((1, 1, {}), (3, 1, {"schedule": "sweeps"}), (3, 3, {"schedule": "ticks"})):
         teams = _teams((3, 7, 3, 1), **options)
         units = divide_all(teams, "block:2", 0)
         places = [number % nodes for number in range(len(units))]
-        simulation_input = build_world(Dataflow(teams), units, places, USUAL, Cluster(nodes, cores), ENVIRONMENT)
+        world = build_world(Dataflow(teams), units, places, USUAL, Cluster(nodes, cores), ENVIRONMENT)
 
-        def case(simulation_input: Any = simulation_input) -> None:
-            assert np.isfinite(events.simulate(simulation_input, STEPS)).all()
+        def case(world: Any = world) -> None:
+            assert np.isfinite(events.simulate(world, STEPS)).all()
 
         if not step_times.signatures:
             case()  # compiles it, once
@@ -343,8 +341,8 @@ def _in_a_process(case: Case, called: set[str]) -> tuple[int, list[str]]:
         os.write(writing, json.dumps(sorted(called)).encode())
         os._exit(0)
     os.close(writing)
-    with os.fdopen(reading) as round_counters:
-        said = round_counters.read()
+    with os.fdopen(reading) as words:
+        said = words.read()
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), json.loads(said or "[]")
 
 

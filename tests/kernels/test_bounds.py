@@ -52,8 +52,8 @@ def test_more_messages_than_a_simulation_has_room_for_are_an_error():
     """No protocol has so many: here nobody waits for what is sent, and nothing ever arrives."""
     teams = teams_of(small())
     units = divide_all(teams, "layer", 0)
-    simulation_input = build_world(Dataflow(teams), units, [0, 1, 0, 1, 0, 1], USUAL, Cluster(2, 1), ENVIRONMENT)
-    costs = simulation_input.costs.copy()
+    world = build_world(Dataflow(teams), units, [0, 1, 0, 1, 0, 1], USUAL, Cluster(2, 1), ENVIRONMENT)
+    costs = world.costs.copy()
     costs[5] = 1e9
     with pytest.raises(RuntimeError, match="messages"):
-        simulate(simulation_input._replace(costs=costs, needs=simulation_input.needs * np.array([1, 0])), 2000)
+        simulate(world._replace(costs=costs, needs=world.needs * np.array([1, 0])), 2000)

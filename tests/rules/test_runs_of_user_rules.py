@@ -17,6 +17,9 @@ from teamnet.kernels.user_file import Source
 from teamnet.rules.loading import find_rule
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec, RunSpec
+from teamnet.study.check.bench import CheckFailed
+from teamnet.study.check.checks import interpreted
+from teamnet.study.check.conduct import every_choice, learns_from_the_step_before
 from teamnet.training.saving import IfPresent, Saving
 from teamnet.training.session import resume, train
 from tests.commands import run_command
@@ -140,7 +143,7 @@ def test_a_mistake_is_refused_before_anything_is_made(spec: RunSpec, tmp_path: P
 def test_check_says_what_passed_and_what_did_not(capsys: pytest.CaptureFixture[str], tmp_path: Path):
     (tmp_path / "own.py").write_text(EXPLORER)
     out, _ = run_command(capsys, "check", tmp_path / "own.py", "--no-ray")
-    assert [line.split()[0] for line in out.splitlines()] == ["ok"] * 11
+    assert [line.split()[0] for line in out.splitlines()] == ["ok"] * 13
     whole = EXPLORER.replace("better = signal[row, 0]", "better = unit.size + signal[row, 0]")  # who is how large?
     (tmp_path / "own.py").write_text(whole)
     out, _ = run_command(capsys, "check", tmp_path / "own.py", "--no-ray", code=1)
@@ -175,3 +178,49 @@ def test_a_stated_log_probability_is_compared(tmp_path: Path, capsys: pytest.Cap
         out, _ = run_command(capsys, "check", tmp_path / "own.py", "--no-ray", code=code)
         line = next(line for line in out.splitlines() if "finite differences" in line)
         assert line.startswith(("ok", "FAILED")[code])
+
+
+IN_NUMPY = PERTURBATION.replace("    @operation", "    @operation(numpy=remember_in_numpy)")
+IN_NUMPY = IN_NUMPY.replace("class NodePert", """\
+def remember_in_numpy(unit, below, mask):
+    unit.decay[:] = unit.trace_decay * mask[:, 0]
+    unit.credit[:] = unit.scale * (unit.activation - unit.mean) / unit.variance
+    for synapses, inputs in ((unit.incoming, below), (unit.biases, unit.ones)):
+        synapses.trace[:] = unit.decay[:, None, None] * synapses.trace + inputs[:, :, None] * unit.credit[:, None]
+
+
+class NodePert""")
+
+
+def test_a_form_in_numpy_is_compared(tmp_path: Path):
+    wrong = IN_NUMPY.replace("unit.scale * (unit.activation -", "(unit.mean -")
+    for text, right in ((IN_NUMPY, True), (wrong, False)):
+        (tmp_path / "own.py").write_text(text)
+        rule = find_rule(str(tmp_path / "own.py"))()
+        if right:
+            assert interpreted(rule)
+        else:
+            with pytest.raises(CheckFailed):
+                interpreted(rule)
+
+
+def test_what_remembers_before_it_learns_is_remarked_upon(tmp_path: Path):
+    order = """        yield step("learn", [td_error])
+        yield step("remember", [inputs(layer), trace_mask])
+"""
+    assert order in PERTURBATION
+    wrong = PERTURBATION.replace(order, "".join(order.splitlines(True)[::-1]))
+    for text, remark in ((PERTURBATION, False), (wrong, True)):
+        (tmp_path / "own.py").write_text(text)
+        assert ("REMARK" in learns_from_the_step_before(find_rule(str(tmp_path / "own.py"))())) == remark
+
+
+def test_every_choice_of_a_setting_is_tried(tmp_path: Path):
+    text = PERTURBATION.replace("scale: float = 1.0", "scale: float = 1.0\n    whole: bool = False").replace(
+        "unit.scale * (", "(unit.size if unit.whole else unit.scale) * ("
+    )
+    (tmp_path / "own.py").write_text(text)
+    with pytest.raises(CheckFailed):
+        every_choice(find_rule(str(tmp_path / "own.py"))())
+    (tmp_path / "own.py").write_text(text.replace("unit.size if", "2.0 if"))
+    assert every_choice(find_rule(str(tmp_path / "own.py"))()) == "whole=True"

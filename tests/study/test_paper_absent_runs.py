@@ -52,8 +52,8 @@ def _recorded(cells: dict[tuple[str, str], int]) -> Recorded:
     return Recorded([_result(*cell, seed) for cell, runs in cells.items() for seed in range(1, 1 + runs)])
 
 
-def _assert_only_of(text: str, round_counters: Mapping[str, str], present: set[str]) -> None:
-    for name, pattern in round_counters.items():
+def _assert_only_of(text: str, words: Mapping[str, str], present: set[str]) -> None:
+    for name, pattern in words.items():
         found = re.search(pattern, text)
         assert name in present or not found, f"{name}, which has no run: {found}"
 

@@ -158,6 +158,7 @@ def _set(spec: RunSpec, path: str, value: object) -> RunSpec:
 
 OTHER = {
     "rule": "reinforce", "function": "tanh", "schedule": "sweeps", "signal": "reward", "hidden": (8, 4),
+    "layers": ("1:function=tanh",),
     "free_running": True, "feedback": "random", "wire": "int8", "error_feedback": True, "td_error": "passed-down",
 }
 """Another value for fields that are not plain numbers."""

@@ -210,16 +210,16 @@ def test_it_learns_and_mirrors_stay_near_their_originals():
 
 
 @pytest.mark.parametrize(
-    ("spec", "launch", "message"),
+    ("spec", "launch", "where"),
     [
-        (replace(CARTPOLE, rule="map"), LaunchSpec(), "free_running: .*Only --rule map-async"),
-        (CARTPOLE, LaunchSpec("local"), "backend: expected ray for a team that runs free; found 'local'"),
-        (CARTPOLE, LaunchSpec(transport="ray"), "transport: expected board for a team that runs free; found 'ray'"),
+        (replace(CARTPOLE, rule="map"), LaunchSpec(), "free_running"), (CARTPOLE, LaunchSpec("local"), "backend"),
+        (CARTPOLE, LaunchSpec(transport="ray"), "transport"),
     ],
 )
-def test_where_it_cannot_run_it_is_refused(spec, launch: LaunchSpec, message: str):
-    with pytest.raises(SpecError, match=message):
+def test_where_it_cannot_run_it_is_refused(spec, launch: LaunchSpec, where: str):
+    with pytest.raises(SpecError) as refusal:
         Run(spec, launch)
+    assert refusal.value.where == where
 
 
 def _processes(run: Run) -> list[int]:

@@ -28,12 +28,15 @@ def test_a_unit_is_handed_its_neighbours_slots_and_no_others(teams):
         addresses = addresses_of(board, unit, peers=3)
         near = [(team, layer.number), ("", 0)]
         allowed = {board.start + board.offset(key) for key in flow.slots if key[1:] in near}
-        for kind, number in (("activation", layer.number - 1), ("error", layer.number + 1),
-                             ("entropy_error", layer.number + 1), ("gate", layer.depth)):
+        readers = [reader.number for reader in layer.readers]
+        neighbours = [("activation", source) for source in layer.sources]
+        neighbours += [(kind, reader) for kind in ("error", "entropy_error") for reader in readers]
+        for kind, number in (*neighbours, ("gate", layer.depth)):
             if (kind, team, number) in flow.slots:
                 allowed.add(board.start + board.offset((kind, team, number)))
+        joined = {array.ctypes.data for array in addresses.joined}
         read = {int(record["address"]) for records in addresses.reads for record in records if record["rows"]}
-        assert read <= allowed
+        assert read <= allowed | joined
         own = {int(record["address"][0]) for record in addresses.own.values()}
         assert own == {board.start + board.offset(slot.key) for slot in flow.written_by(layer.group)}
         for kind, record in addresses.own.items():

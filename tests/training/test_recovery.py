@@ -64,7 +64,7 @@ class Losing:
             return remedy(run, path)
 
         monkeypatch.setattr(Run, "advance", losing)
-        monkeypatch.setattr(Run, "mend", mending)
+        monkeypatch.setattr(Run, "repair", mending)
 
 
 class Full(io.BytesIO):

@@ -69,7 +69,8 @@ LOCAL = LaunchSpec("local")
         ({"exploring": 1.5}, "exploring", ""),
         ({"entropy": -0.1, "rule": "backprop"}, "entropy", ""),
         ({"entropy": 0.1}, "entropy", ""),
-        ({"acting_steps": 0}, "acting_steps", ""),
+        ({"acting_steps": 0, "rule": "map-async"}, "acting_steps", ""),
+        ({"acting_steps": -1}, "acting_steps", ""),
         ({"signal": "rewards"}, "signal", "reward"),
         ({"signal": "reward"}, "signal", ""),
         (

@@ -124,9 +124,9 @@ def test_an_environment_that_exists_once_in_a_process_is_trained_and_resumed(
 def test_a_log_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(Users, "log", tmp_path / "log")
     summary, _ = train(_spec(), LOCAL, tmp_path / "run", saving=Saving(20))
-    round_counters = (tmp_path / "log").read_text().split()
-    assert round_counters.count("step") == 300
-    assert round_counters.count("reset") == 2 + summary["episodes"], "the seeding, and one for each episode"
+    words = (tmp_path / "log").read_text().split()
+    assert words.count("step") == 300
+    assert words.count("reset") == 2 + summary["episodes"], "the seeding, and one for each episode"
 
 
 @pytest.mark.parametrize("behaviour", ["seeds", "server", "once", ""])

@@ -9,7 +9,7 @@ from teamnet.study.experiment.method import Method
 from teamnet.study.experiment.study import Experiment
 
 LENGTHS = {"cartpole": 300, "multiplexer": 1_000_000}
-"""Episodes and samples, on the tasks that are run unless others are asked for: until the presets have learned."""
+"""Episodes or samples of each default task, enough for the presets to learn it."""
 
 
 _MAP = MapPropagation.name
@@ -36,6 +36,6 @@ WAYS: dict[str, Method] = {
         _frugal("random", "two descents, random feedback", feedback="random"),
     )
 }
-"""In the order in which they are reported; the first is what the others are compared with."""
+"""In the order in which they are reported; the others are compared with the first."""
 
 ABLATION = Experiment("ways", WAYS, "ablation/report.md.j2")

@@ -1,1 +1,1 @@
-"""What the tests of this package do for its rules, done for a user's."""
+"""The checks that this package's tests apply to its rules, for a user's rule."""

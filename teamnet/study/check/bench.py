@@ -1,4 +1,4 @@
-"""Small teams that learn by the rule that is checked."""
+"""Small teams that learn with the checked rule."""
 
 from __future__ import annotations
 
@@ -22,7 +22,11 @@ TASKS = {
     "many steps": ("cartpole", Interface(4, 3, "categorical")),
     "one step": ("multiplexer", Interface(6, 2, "categorical", single_step=True)),
 }
-"""Kinds of tasks: a preset, and what it shows to its teams."""
+"""Kinds of tasks: a preset, and its interface to the teams."""
+
+
+class CheckFailed(Exception):
+    """A check has found an error in a rule."""
 
 
 def teams_of(rule: Rule, kind: str) -> list[list[LayerSpec]]:
@@ -33,7 +37,7 @@ def teams_of(rule: Rule, kind: str) -> list[list[LayerSpec]]:
 
 
 def local(teams: Teams, grain: str = "layer", *, interpret: bool = False) -> LocalExecutor:
-    """The teams in this process."""
+    """An executor of the teams in this process."""
     return LocalExecutor(teams, divide_all(teams, grain, 0), interpret=interpret)
 
 

@@ -1,4 +1,4 @@
-"""The checks of a rule in this process: each returns what it has found, or raises what is wrong."""
+"""The checks of a rule in this process: each returns a summary, or raises an error."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from teamnet.errors import TeamnetError
 from teamnet.kernels.constants import READY
 from teamnet.kernels.native import native
 from teamnet.rules.rule import Rule
-from teamnet.study.check.bench import TASKS, Teams, differing, local, state_of, teams_of
+from teamnet.study.check.bench import TASKS, CheckFailed, Teams, differing, local, state_of, teams_of
+from teamnet.study.check.conduct import every_choice, learns_from_the_step_before
 from teamnet.team.board_executor import BoardExecutor
 from teamnet.team.call_executor import CallExecutor, CallWorker
 from teamnet.team.executor import Executor
@@ -32,10 +33,6 @@ _STEPS, _LONG, _NODES = 20, 300, 2
 _TOLERANCE, _DIFFERENCE = 1e-9, 1e-6
 
 
-class CheckFailed(Exception):
-    """What a check has found to be wrong."""
-
-
 def statically(rule: Rule) -> str:
     """Slots, steps, shapes, compilation and state; see :func:`teamnet.team.rule_check.check_rules`."""
     steps = 0
@@ -48,7 +45,7 @@ def statically(rule: Rule) -> str:
 
 
 def locally(rule: Rule) -> str:
-    """While a unit does a step, only its own arrays change, and its own columns of the slots that it publishes."""
+    """While a unit runs a step, only its own arrays change, and its own columns of the slots that it publishes."""
     watched = 0
     for kind in TASKS:
         teams = teams_of(rule, kind)
@@ -65,11 +62,11 @@ def locally(rule: Rule) -> str:
 
 def _watch(executor: LocalExecutor, number: int, step: int) -> None:
     unit, flow = executor.units[number], executor.board.flow
-    others = [its.private_bytes() for its in executor.units if its is not unit]
+    unwatched = [passive.private_bytes() for passive in executor.units if passive is not unit]
     slots = {key: executor.board.slot(key).copy() for key in flow.slots}
     if native("teamnet.team.one_step", "run_step")(unit.address, step) != READY:
-        raise CheckFailed(f"{unit.spec.name} could not do step {step}, or is no longer finite")
-    if others != [its.private_bytes() for its in executor.units if its is not unit]:
+        raise CheckFailed(f"{unit.spec.name} could not run step {step}, or is no longer finite")
+    if unwatched != [passive.private_bytes() for passive in executor.units if passive is not unit]:
         raise CheckFailed(f"{unit.spec.name} changed an array of another unit in step {step}")
     written = {write.slot for write in flow.steps[unit.spec.layer.group][step].writes}
     for key, before in slots.items():
@@ -82,7 +79,7 @@ def _watch(executor: LocalExecutor, number: int, step: int) -> None:
 
 
 def same_bits(rule: Rule, made: Callable[[Teams, str], Executor], grains: tuple[str, ...] = GRAINS) -> str:
-    """The same state as whole layers in one process have, at every granularity."""
+    """At every granularity the state is that of whole layers in one process."""
     for kind in TASKS:
         teams = teams_of(rule, kind)
         whole = local(teams)
@@ -121,24 +118,24 @@ def on_nodes(teams: Teams, grain: str) -> Executor:
 
 
 def continued(rule: Rule) -> str:
-    """A snapshot that is restored at another granularity leads to the same bits."""
+    """A run that continues from a snapshot at another granularity has the same bits."""
     for kind in TASKS:
         teams = teams_of(rule, kind)
         whole = local(teams)
         drive(whole, teams, range(2 * _STEPS))
         expected = state_of(whole, teams, "layer")
         for before, after in pairwise((*GRAINS, "layer")):
-            one, other = local(teams, before), local(teams, after)
-            drive(one, teams, range(_STEPS))
-            other.restore(split(divide_all(teams, after, 0), state_of(one, teams, before)), _STEPS)
-            drive(other, teams, range(_STEPS, 2 * _STEPS))
-            if names := differing(expected, state_of(other, teams, after)):
+            saved, restored = local(teams, before), local(teams, after)
+            drive(saved, teams, range(_STEPS))
+            restored.restore(split(divide_all(teams, after, 0), state_of(saved, teams, before)), _STEPS)
+            drive(restored, teams, range(_STEPS, 2 * _STEPS))
+            if names := differing(expected, state_of(restored, teams, after)):
                 raise CheckFailed(f"from {before} to {after}, a task of {kind}: {', '.join(names[:3])} differ")
     return "layer to block:3 to neuron to layer"
 
 
 def stay_finite(rule: Rule) -> str:
-    """All numbers are finite after some hundred steps."""
+    """All numbers are finite after a few hundred steps."""
     for kind in TASKS:
         teams = teams_of(rule, kind)
         executor = local(teams)
@@ -151,14 +148,14 @@ def stay_finite(rule: Rule) -> str:
 
 
 def interpreted(rule: Rule) -> str:
-    """The operations as plain Python compute what the compiled ones do."""
+    """The operations in plain Python compute the same values as the compiled ones."""
     for kind in TASKS:
         teams = teams_of(rule, kind)
         compiled, plain = local(teams), local(teams, interpret=True)
         for executor in (compiled, plain):
             drive(executor, teams, range(5))
-        one, other = (state_of(executor, teams, "layer") for executor in (compiled, plain))
-        if names := differing(one, other, _TOLERANCE):
+        expected, found = (state_of(executor, teams, "layer") for executor in (compiled, plain))
+        if names := differing(expected, found, _TOLERANCE):
             raise CheckFailed(f"a task of {kind}: {', '.join(names[:3])} differ by more than {_TOLERANCE}")
     return f"to {_TOLERANCE}"
 
@@ -189,7 +186,7 @@ def scores(rule: Rule) -> str:
 
 
 def in_process(rule: Rule) -> Iterator[tuple[str, Callable[[], str]]]:
-    """All checks that need nothing but this process, by name."""
+    """All checks that run in this process, by name."""
     yield "slots, steps, shapes, compilation, state", lambda: statically(rule)
     yield "locality", lambda: locally(rule)
     yield "same bits at every granularity", lambda: same_bits(rule, local)
@@ -200,3 +197,5 @@ def in_process(rule: Rule) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "finite values", lambda: stay_finite(rule)
     yield "interpreted as compiled", lambda: interpreted(rule)
     yield "score by finite differences", lambda: scores(rule)
+    yield "every choice of settings", lambda: every_choice(rule)
+    yield "TD error of the step before", lambda: learns_from_the_step_before(rule)

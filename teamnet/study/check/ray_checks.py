@@ -1,4 +1,4 @@
-"""The checks of a rule under Ray: a run whose actor is killed, and what its operations cost."""
+"""The checks of a rule under Ray: a run whose actor is killed, and the costs of its operations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import psutil
 
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec, RunSpec
-from teamnet.study.check.checks import CheckFailed
+from teamnet.study.check.bench import CheckFailed
 from teamnet.study.plan.operations import take_times
 from teamnet.training.run import Run
 from teamnet.training.saving import Saving
@@ -27,12 +27,12 @@ _ACTOR = "ray::BoardWorker"
 
 
 def spec_of(reference: str, settings: tuple[tuple[str, str], ...]) -> RunSpec:
-    """CartPole by the rule."""
+    """CartPole with the rule."""
     return replace(preset("cartpole"), rule=reference, settings=settings, env_steps=_STEPS, episodes=None)
 
 
 def survives_a_kill(spec: RunSpec) -> str:
-    """A run on Ray that loses an actor goes on and ends with the digest of a run in this process."""
+    """A run on Ray that loses an actor continues and ends with the digest of a run in this process."""
     expected = train(spec, LaunchSpec(backend="local"), None)[0]["digest"]
     with tempfile.TemporaryDirectory() as folder:
         killer = threading.Thread(target=_kill_an_actor, args=(Path(folder) / "run",), daemon=True)
@@ -66,8 +66,8 @@ def costs(spec: RunSpec) -> str:
     run = Run(replace(spec, env_steps=10**9), LaunchSpec(backend="local"))
     try:
         taken: dict[str, float] = defaultdict(float)
-        for its in take_times(run)[0]:
-            taken[its.operation] += its.seconds
+        for timing in take_times(run)[0]:
+            taken[timing.operation] += timing.seconds
     finally:
         run.close()
     return ", ".join(f"{name} {1e6 * seconds:.1f} us" for name, seconds in taken.items())

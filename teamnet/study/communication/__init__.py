@@ -1,1 +1,1 @@
-"""What locality costs: measured over a grid of configurations, and looked at in a single step."""
+"""The cost of locality: measured over a grid of configurations, and traced in a single step."""

@@ -1,4 +1,4 @@
-"""A grid of configurations: the values of each factor, and the runs that they make."""
+"""A grid of configurations: the values of each factor, and the runs that they define."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Configuration:
         return whole_numbers("hidden", self.hidden.split("-")) if self.hidden else ()
 
     def specs(self, task: str, launch: LaunchSpec) -> tuple[RunSpec, LaunchSpec]:
-        """The run of the configuration, without an end, and where it is launched."""
+        """The run of the configuration, without an end, and its launch."""
         spec = preset(task, self.methods)
         spec = replace(
             spec, env_steps=ENDLESS, episodes=None, num_envs=self.batches * spec.num_envs, hidden=self.sizes,
@@ -54,7 +54,7 @@ class Configuration:
 
 @dataclass(frozen=True)
 class Grid:
-    """The values of each field of :class:`Configuration`; the first ones together are the base of comparison."""
+    """The values of each field of :class:`Configuration`; the first values together are the baseline."""
 
     methods: tuple[str, ...] = (RunSpec.rule,)
     grains: tuple[str, ...] = ("layer",)
@@ -96,10 +96,10 @@ def _fits(spec: RunSpec) -> bool:
 
 
 def label(configuration: Configuration, others: Sequence[Configuration]) -> str:
-    """What tells a configuration from the others of its grid; its method, if there is nothing else."""
+    """The values that distinguish a configuration from the others of its grid; its method, if there are none."""
     shown: dict[str, str] = {
         "batches": f"batch x{configuration.batches}", "hidden": configuration.hidden or "no hidden",
         "settle_steps": "usual steps" if configuration.settle_steps is None else f"{configuration.settle_steps} steps",
     }
-    varied = [name for name in asdict(configuration) if len({getattr(other, name) for other in others}) > 1]
+    varied = [name for name in asdict(configuration) if len({getattr(member, name) for member in others}) > 1]
     return ", ".join(shown.get(name, str(getattr(configuration, name))) for name in varied or ["methods"])

@@ -23,7 +23,7 @@ def measure(
 
     Args:
         task: a preset's name.
-        configuration: what is run.
+        configuration: of the run.
         launch: backend and cluster.
         precision: of the timings.
         inspect: called with the run before it ends.
@@ -37,7 +37,7 @@ def measure(
         ledger = run.ledger().as_plain()
         inspect(run)
         actors = len(ledger["units"]) if run.launch.backend == "ray" else 0
-        private = actors > 0 and not cluster_address(launch.address)  # whose processes all descend from this one
+        private = actors > 0 and not cluster_address(launch.address)  # its processes all descend from this one
         return {
             "task": task, **asdict(configuration), "backend": launch.backend, "rule": run.spec.rule,
             "link_latency": launch.link_latency, "actors": actors, "env_steps_per_second": median_rate(found),

@@ -1,4 +1,4 @@
-"""``teamnet comm``: check all configurations, measure one after the other, keep what is measured."""
+"""``teamnet comm``: check all configurations, measure them one after the other, save the records."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def run_grid(
     task: str, grid: Grid, launch: LaunchSpec, precision: Precision, *, cross: bool, out: Path, trace: bool,
     overwrite: bool = False, say: Callable[[str], None],
 ) -> tuple[list[Record], int]:
-    """Measure what a folder does not have of a grid; each record is on the disk before the next configuration begins.
+    """Measure the configurations that a folder does not have; each record is saved before the next one begins.
 
     Args:
         task: a preset's name.
@@ -32,14 +32,14 @@ def run_grid(
         launch: backend, cluster and emulated links.
         precision: of the timings.
         cross: whether to measure all combinations.
-        out: gets ``comm.json`` (what is measured), ``comm.jsonl``, ``comm.md``, ``comm.png`` and traces.
-        trace: whether to leave one step of each configuration in Chrome's trace format.
+        out: gets ``comm.json`` (the settings), ``comm.jsonl``, ``comm.md``, ``comm.png`` and traces.
+        trace: whether to write one step of each configuration in Chrome's trace format.
         overwrite: whether to replace the results of an earlier call; they stay until there are new ones. Without it,
-            the same call does what is missing.
-        say: called with what is being done.
+            the same call measures what is missing.
+        say: called with progress messages.
 
     Returns:
-        The records, and how many configurations failed and were left out.
+        The records, and the number of configurations that failed and were left out.
 
     Raises:
         SpecError: a value or the folder is refused; nothing was run or written then.
@@ -50,7 +50,7 @@ def run_grid(
         check_specs(*configuration.specs(task, launch))
     traces = [f"trace-{number}.json" for number, _ in enumerate(configurations, 1)] if trace else []
     settings = Settings.of(
-        "comm.json", task=task, configurations=[asdict(each) for each in configurations], launch=to_plain(launch),
+        "comm.json", task=task, configurations=[asdict(entry) for entry in configurations], launch=to_plain(launch),
         precision=asdict(precision), trace=trace,
     )
     records = Records(

@@ -1,4 +1,4 @@
-"""The records of a grid for readers: a Markdown table, and a figure of the same."""
+"""The records of a grid as a Markdown table and as a figure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HEADER = (
 
 
 def labels(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What tells each record from the others of its grid."""
+    """The label of each record: what distinguishes it from the others of its grid."""
     configurations = [Configuration(**{field.name: row[field.name] for field in fields(Configuration)}) for row in rows]
     return [label(configuration, configurations) for configuration in configurations]
 
@@ -38,7 +38,7 @@ def comm_table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def draw_comm(rows: Sequence[Mapping[str, Any]], title: str) -> bytes:
-    """A PNG file, bars for each configuration: steps a second, bytes a step, and the waiting of an average unit."""
+    """A PNG file, bars for each configuration: steps a second, bytes a step, and an average unit's waiting share."""
     figure, panels = new_figure(3, 3, 11 / 3, 1.3 + 0.36 * len(rows), sharey=True)
     names = labels(rows)
     values = {

@@ -1,7 +1,7 @@
-"""One environment step in Chrome's trace format, to look at in Perfetto (ui.perfetto.dev) or chrome://tracing.
+"""One environment step in Chrome's trace format, for Perfetto (ui.perfetto.dev) or chrome://tracing.
 
-Every unit is a row, every node a group of rows; arrows go from a publication to who waited for it. Units of one machine
-share a clock. Clocks of several machines need not agree, and arrows between those may then point backwards.
+Every unit is a row, every node a group of rows; arrows go from a publication to each unit that waited for it. Units of
+one machine share a clock. Clocks of several machines need not agree, and arrows between those may then point backwards.
 """
 
 from __future__ import annotations
@@ -17,33 +17,33 @@ from teamnet.dataflow.slots import COORDINATOR, Key, Step
 
 _MICROSECOND = 1e3
 _MOST_ARROWS = 64
-"""Units up to which arrows are drawn; they grow with the square."""
+"""The most units for which arrows are drawn; the number of arrows grows with the square of the units."""
 
 
 def chrome_trace(
     flow: Dataflow, units: Sequence[UnitSpec], nodes: Sequence[int], timestamps: Sequence[np.ndarray]
 ) -> dict[str, Any]:
-    """The newest environment step that was timed.
+    """The newest environment step with timestamps.
 
     Args:
         flow: the dataflow of the run.
         units: all units in canonical order.
         nodes: each unit's node.
-        timestamps: of each unit, int64 ``(steps, 4)``: nanoseconds at which it began to wait, had what it needed, had
+        timestamps: of each unit, int64 ``(steps, 4)``: nanoseconds at which it began to wait, had its inputs, had
             computed, and had published.
 
     Returns:
         An object of Chrome's trace format; times in microseconds since the first unit began.
     """
-    start = min(its[0, 0] for its in timestamps)
-    times = [(its - start) / _MICROSECOND for its in timestamps]
+    start = min(stamps[0, 0] for stamps in timestamps)
+    times = [(stamps - start) / _MICROSECOND for stamps in timestamps]
     events = [
         {"name": name, "ph": "M", "pid": node, "tid": number, "args": {"name": value}}
         for number, (unit, node) in enumerate(zip(units, nodes, strict=True))
         for name, value in (("process_name", f"node {node}"), ("thread_name", unit.name))
     ]
-    for number, (unit, node, its) in enumerate(zip(units, nodes, times, strict=True)):
-        for step, clock in zip(flow.steps[unit.layer.group], its, strict=True):
+    for number, (unit, node, clocks) in enumerate(zip(units, nodes, times, strict=True)):
+        for step, clock in zip(flow.steps[unit.layer.group], clocks, strict=True):
             events += _spans(step, clock, node, number)
     if len(units) <= _MOST_ARROWS:
         events += _arrows(flow, units, nodes, times)
@@ -69,15 +69,15 @@ def _listed(publications: Sequence[tuple[Key, int]]) -> str:
 def _arrows(
     flow: Dataflow, units: Sequence[UnitSpec], nodes: Sequence[int], times: Sequence[np.ndarray]
 ) -> Iterator[dict[str, Any]]:
-    """From a publication of a unit to each step of another that waited for it."""
+    """Arrows from a publication of a unit to each step of another unit that waited for it."""
     published: dict[tuple[Key, int], list[tuple[int, float]]] = {}
-    for row, (unit, its) in enumerate(zip(units, times, strict=True)):
-        for step, clock in zip(flow.steps[unit.layer.group], its, strict=True):
+    for row, (unit, clocks) in enumerate(zip(units, times, strict=True)):
+        for step, clock in zip(flow.steps[unit.layer.group], clocks, strict=True):
             for write in step.published:
                 published.setdefault((write.slot, write.number), []).append((row, clock[2]))
     identity = 0
-    for row, (unit, its) in enumerate(zip(units, times, strict=True)):
-        for step, clock in zip(flow.steps[unit.layer.group], its, strict=True):
+    for row, (unit, clocks) in enumerate(zip(units, times, strict=True)):
+        for step, clock in zip(flow.steps[unit.layer.group], clocks, strict=True):
             for key, number in step.awaited:
                 for writer, at in published.get((key, number), ()):
                     if flow.slots[key].writer not in (COORDINATOR, unit.layer.group):

@@ -1,1 +1,1 @@
-"""What every experiment is made of: cells, what runs them, their records, and tables and figures of these."""
+"""The parts of every experiment: cells, their execution, their records, and tables and figures of these."""

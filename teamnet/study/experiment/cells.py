@@ -23,7 +23,7 @@ class Cells:
     """Results by task and method.
 
     Args:
-        study: of which the results are.
+        study: the study of the results.
         results: all finished runs.
     """
 
@@ -48,7 +48,7 @@ class Cells:
         return {name: method for name, method in self.methods.items() if name in used}
 
     def on(self, task: str) -> dict[str, list[Result]]:
-        """The finished runs on a task by method, of those methods that have some; each by seed."""
+        """The finished runs on a task by method, sorted by seed, for the methods that have some."""
         found = {name: [result for result in self.results if result.key[:2] == (task, name)] for name in self.methods}
         return {name: results for name, results in found.items() if results}
 
@@ -62,11 +62,11 @@ class Cells:
         return self._published(self.study.experiment.published, task, method)
 
     def remark_for(self, task: str, method: str) -> str | None:
-        """What was published as a remark on a cell; ``None`` likewise."""
+        """The published remark on a cell; ``None`` if there is none or the cell is empty."""
         return self._published(self.study.experiment.remarks, task, method)
 
     def _published(self, table: Mapping[str, Mapping[str, Shown]], task: str, method: str) -> Shown | None:
-        """Shortened runs are compared with nothing that was published."""
+        """Shortened runs are not compared with published values."""
         if task in self.study.lengths or method not in self.on(task):
             return None
         return table.get(task, {}).get(self.methods[method].compared_with)

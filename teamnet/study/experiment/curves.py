@@ -17,10 +17,10 @@ _DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 
 
 def average_curves(curves: Sequence[Curve], task: StudyTask) -> tuple[np.ndarray, ...]:
-    """What a figure shows of some smoothed runs: positions, means over the runs, and both edges of a band.
+    """The line and band of smoothed runs in a figure: positions, means over the runs, and both edges of the band.
 
-    The band is the 95 % interval of the mean, by bootstrap as in the tables. A standard deviation to both sides would
-    leave what the task allows where runs come close to its bounds; the interval stays within the range of the runs. A
+    The band is the 95 % interval of the mean, by bootstrap as in the tables. A band of one standard deviation
+    would exceed the task's bounds where runs are close to them; the interval stays within the range of the runs. A
     negative error is averaged as the logarithm of the error, because its scale differs between seeds.
 
     Returns:
@@ -30,13 +30,13 @@ def average_curves(curves: Sequence[Curve], task: StudyTask) -> tuple[np.ndarray
     values = np.stack([np.interp(position, curve.position, curve.value) for curve in curves])
     if task.negative_error:
         values = np.log10(np.maximum(-values, np.finfo(float).tiny))
-    mean = np.clip(values.mean(axis=0), values.min(axis=0), values.max(axis=0))  # a sum is rounded
+    mean = np.clip(values.mean(axis=0), values.min(axis=0), values.max(axis=0))  # rounding can exceed the range
     drawn = (mean, *interval_of_mean(values, task.name))
     return position, *(10**edge if task.negative_error else edge for edge in drawn)
 
 
 def describe_axis(task: StudyTask) -> str:
-    """What the vertical axis of a task's figure shows."""
+    """The label of the vertical axis of a task's figure."""
     if task.single_step:
         return f"{'squared error' if task.negative_error else 'reward'}, mean of 12,800 samples"
     return f"return, mean of {WINDOW} episodes"
@@ -68,8 +68,8 @@ def draw_curves(
 
     Args:
         task: the task.
-        results: the finished runs of each method that has some; those whose curves were not kept are not drawn.
-        methods: all known methods; one keeps its colour from figure to figure.
+        results: the finished runs of each method that has some; those without a recorded curve are not drawn.
+        methods: all known methods; each has the same colour in all figures.
     """
     if not any(run.curve for runs in results.values() for run in runs):
         return None

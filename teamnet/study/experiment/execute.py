@@ -1,4 +1,4 @@
-"""One run of a study, from its spec to the content of its files, on whatever node of a cluster there is room."""
+"""One run of a study, from its spec to the content of its files, on any node of a cluster that has room."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from teamnet.training.run import Run
 
 
 def execute(spec: RunSpec | BaselineSpec) -> dict[str, bytes]:
-    """Do one run in this process, without Ray; returns the content of its files.
+    """Execute one run in this process, without Ray; returns the content of its files.
 
     Raises:
         TeamnetError: the run is refused or failed.
@@ -25,8 +25,8 @@ def execute(spec: RunSpec | BaselineSpec) -> dict[str, bytes]:
     try:
         while not run.done:
             lines += [
-                {"env_steps": each.env_steps, "episode": each.episode, "return": each.total, "length": each.length}
-                for each in run.advance()
+                {"env_steps": ended.env_steps, "episode": ended.episode, "return": ended.total, "length": ended.length}
+                for ended in run.advance()
             ]
         return content_of_run(to_plain(run.spec), lines, run.summary(), launch=to_plain(launch))
     finally:

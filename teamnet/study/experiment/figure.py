@@ -10,22 +10,22 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31", "#7F3C8D", "#8a9a1a")
-"""Okabe and Ito's palette, which colour-blind readers can tell apart, brown for its yellow; violet and olive."""
+"""Okabe and Ito's palette, which colour-blind readers can distinguish, brown for its yellow; violet and olive."""
 
 
 def new_figure(count: int, columns: int, width: float, height: float, **settings: Any) -> tuple[Figure, np.ndarray]:
     """A figure with some panels.
 
     Args:
-        count: panels.
-        columns: panels in a line, at most.
+        count: the number of panels.
+        columns: the maximum number of panels in a line.
         width, height: of a panel, in inches.
         settings: of ``matplotlib.pyplot.subplots``.
 
     Returns:
         The figure, and its axes ``(lines, columns)``; those beyond ``count`` are not visible.
     """
-    import matplotlib as mpl  # late: most commands draw nothing
+    import matplotlib as mpl  # imported here: most commands draw nothing
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt

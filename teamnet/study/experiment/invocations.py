@@ -1,4 +1,4 @@
-"""What a study was made with: versions, CPUs and wall time, a line in ``goes.jsonl`` for each call of the command."""
+"""How a study was run: versions, CPUs and wall time, a line in ``goes.jsonl`` for each invocation of the command."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _PACKAGES = (
 
 @dataclass(frozen=True)
 class Invocation:
-    """One call of the command that did some runs.
+    """One invocation of the command that executed some runs.
 
     Args:
         begun: date and time, UTC.
         seconds: wall time.
         finished: runs that it finished.
-        cpus: the most runs that went on at the same time.
+        cpus: the largest number of simultaneous runs.
         versions: of Python and the packages, by name.
     """
 
@@ -50,7 +50,7 @@ def versions() -> dict[str, str]:
 
 
 class InvocationLog:
-    """Keeps ``goes.jsonl`` up to date while a call lasts, so that one that is killed counts too."""
+    """Updates ``goes.jsonl`` during an invocation, so that one that is killed is recorded too."""
 
     def __init__(self, files: OwnedFiles) -> None:
         self._files, self._earlier = files, read_invocations(files.folder)
@@ -58,15 +58,15 @@ class InvocationLog:
         self._versions, self._finished = versions(), 0
 
     def finished(self, cpus: int) -> None:
-        """Count a run that is finished; ``cpus`` runs went on at the same time at most."""
+        """Count a finished run; ``cpus`` is the largest number of simultaneous runs."""
         self._finished += 1
         seconds = round(time.perf_counter() - self._wall, 1)
-        this = Invocation(self._begun, seconds, self._finished, cpus, self._versions)
-        write_invocations(self._files, [*self._earlier, this])
+        current = Invocation(self._begun, seconds, self._finished, cpus, self._versions)
+        write_invocations(self._files, [*self._earlier, current])
 
 
 def read_invocations(folder: Path) -> list[Invocation]:
-    """All calls so far; none if the runs were made in another way.
+    """All invocations so far; none if the runs were made in another way.
 
     Raises:
         CheckpointError: the file is damaged.
@@ -76,14 +76,14 @@ def read_invocations(folder: Path) -> list[Invocation]:
         return [Invocation(**row) for row in read_records(path)]
     except TypeError as error:
         raise CheckpointError(
-            str(path), expected="a line for each call of the command", found=str(error),
+            str(path), expected="a line for each invocation of the command", found=str(error),
             remedy="Restore the file, or move it elsewhere.",
         ) from None
 
 
 def write_invocations(files: OwnedFiles, invocations: Sequence[Invocation]) -> None:
-    """``goes.jsonl`` among the files of a report; a call that is given twice is in it once."""
-    files.write(INVOCATIONS, as_lines(list({each.begun: asdict(each) for each in invocations}.values())))
+    """Write ``goes.jsonl`` among the files of a report; an invocation that is given twice is written once."""
+    files.write(INVOCATIONS, as_lines(list({call.begun: asdict(call) for call in invocations}.values())))
 
 
 def describe(command: str, invocations: Sequence[Invocation], training_seconds: float, runs: int) -> str:
@@ -91,17 +91,19 @@ def describe(command: str, invocations: Sequence[Invocation], training_seconds: 
     text = f"{runs} runs with {clock(training_seconds)} of training, added up over runs of one core each."
     if invocations:
         text += (
-            f" `teamnet {command}` took {clock(sum(each.seconds for each in invocations))} of wall time, up to "
-            f"{max(each.cpus for each in invocations)} runs at once."
+            f" `teamnet {command}` took {clock(sum(call.seconds for call in invocations))} of wall time, up to "
+            f"{max(call.cpus for call in invocations)} runs at once."
         )
-    used = [each.versions for each in invocations] or [versions()]
-    names = dict.fromkeys(name for found in used for name in found)
-    listed = [f"{name} {', '.join(dict.fromkeys(found[name] for found in used if name in found))}" for name in names]
+    used = [call.versions for call in invocations] or [versions()]
+    names = dict.fromkeys(name for packages in used for name in packages)
+    listed = [
+        f"{name} {', '.join(dict.fromkeys(packages[name] for packages in used if name in packages))}" for name in names
+    ]
     return f"{text}\n\nMade with {'; '.join(listed)}."
 
 
 def clock(seconds: float) -> str:
-    """A duration for readers: ``1 h 05 min``, ``12 min 03 s`` or ``9 s``."""
+    """A duration as text: ``1 h 05 min``, ``12 min 03 s`` or ``9 s``."""
     minutes, rest = divmod(round(seconds), 60)
     if minutes >= 60:
         return f"{minutes // 60} h {minutes % 60:02} min"

@@ -1,4 +1,4 @@
-"""A method that is compared with others, and the run of it on a task."""
+"""A method of a comparison, and its run on a task."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from teamnet.study.experiment.tasks import TASKS
 
 @dataclass(frozen=True)
 class Method:
-    """A preset, perhaps with changes, or an algorithm of Stable-Baselines3 over as many episodes as the preset has.
+    """A preset, optionally with changes, or an algorithm of Stable-Baselines3 with the preset's number of episodes.
 
     Args:
         name: on the command line, in folders and in tables.
         label: in figures.
-        tasks: what it is for.
+        tasks: on which it can be run.
         compared_with: the published method that it is compared with; empty for none.
-        usual: whether it is run unless others are asked for.
+        usual: whether it is run by default.
         base: the preset, or a rule of a user's own; the preset of the method's name if left out.
         changes: values of the run's spec that differ from the preset's.
         algorithm: of Stable-Baselines3; empty for a team.
@@ -38,7 +38,7 @@ class Method:
     algorithm: str = ""
 
     def spec(self, task: str, seed: int) -> RunSpec | BaselineSpec:
-        """The run of it on a task."""
+        """The spec of its run on a task."""
         if self.algorithm:
             return BaselineSpec(task, self.algorithm, seed, preset(task).episodes)
         return replace(preset(task, self.base or self.name), seed=seed, **self.changes)

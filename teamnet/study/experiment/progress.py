@@ -1,4 +1,4 @@
-"""The display of a study that runs: runs finished, what is running, and the time left."""
+"""The progress display of a study: runs finished, runs in progress, and the time left."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _NAMED = 4
 class StudyProgress:
     """A live line on a terminal, else a line every twenty seconds, on the standard error.
 
-    ``at_once`` is the most runs that went on at the same time.
+    ``at_once`` is the largest number of simultaneous runs.
 
     Args:
-        runs: what is to be done, by the numbers that ``waiting`` is called with.
-        before: how many of the runs that were asked for had been done before.
+        runs: the runs to execute, indexed by the numbers that ``waiting`` receives.
+        before: the number of requested runs that were finished before.
         finished: results of other runs, from whose durations the time left is estimated.
-        now: seconds, going on steadily.
+        now: a monotonic clock in seconds.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class StudyProgress:
             self._print(f"{self._done} of {self._before + len(self._runs)} runs finished; {self.text()}")
 
     def ended(self, number: int, error: str) -> None:
-        """Count a run that has ended. A failure is shown for good."""
+        """Count a run that has ended. A failure stays visible."""
         self._ended.add(number)
         run, now = self._runs[number], self._now()
         if error:
@@ -73,14 +73,14 @@ class StudyProgress:
             self._durations.append((run.task, run.method, now - self._begun.get(number, now)))
 
     def text(self) -> str:
-        """What is running, and the time left."""
+        """The runs in progress, and the time left."""
         running = ", ".join(self._runs[number].label for number in self._running[:_NAMED])
         running += f" and {len(self._running) - _NAMED} more" if len(self._running) > _NAMED else ""
         left = self.seconds_left()
         return f"{running or 'starting'}" + (f"; about {clock(left)} left" if left is not None else "")
 
     def seconds_left(self) -> float | None:
-        """Expected seconds until all is done, ``None`` as long as no run has ended."""
+        """Expected seconds until all runs have ended, ``None`` as long as no run has ended."""
         total, now = 0.0, self._now()
         for number, run in enumerate(self._runs):
             if number in self._ended:
@@ -93,7 +93,7 @@ class StudyProgress:
         return total / max(1, len(self._running))
 
     def _expected(self, run: Planned) -> float:
-        """Seconds that such a run takes: as runs of its task and method did, else of its task, else any run."""
+        """Expected seconds of a run: the mean over runs of its task and method, else of its task, else over all."""
         same_task = [duration for duration in self._durations if duration[0] == run.task]
         same_cell = [duration for duration in same_task if duration[1] == run.method]
         return statistics.mean(duration[2] for duration in same_cell or same_task or self._durations)

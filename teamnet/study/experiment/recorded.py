@@ -24,22 +24,22 @@ _DIGITS = 4
 
 @dataclass(frozen=True)
 class Recorded:
-    """Runs that are known by their lines alone, and the calls of the command that made them."""
+    """Runs that are known only by their lines, and the invocations of the command that made them."""
 
     results: Sequence[Result] = ()
     invocations: Sequence[Invocation] = ()
 
 
 def read_recorded(study: Study, folder: Path | None) -> Recorded:
-    """What another folder's report was made from.
+    """The data of another folder's report.
 
     Args:
-        study: which specs its runs must have had.
-        folder: has ``results.jsonl`` and perhaps ``goes.jsonl``; ``None`` for nothing.
+        study: has the specs that the runs must have.
+        folder: has ``results.jsonl`` and optionally ``goes.jsonl``; ``None`` for nothing.
 
     Raises:
         CheckpointError: a file is missing or damaged.
-        SpecError: a run had another spec than this study's.
+        SpecError: a run's spec differs from this study's.
     """
     if folder is None:
         return Recorded()
@@ -65,16 +65,16 @@ def all_results(study: Study, recorded: Recorded) -> list[Result]:
     """The results of the finished runs in a study's folder and of those recorded elsewhere, in the order of the tables.
 
     Raises:
-        SpecError: a run is in both, and with other digests; or a run of another spec is in the folder.
+        SpecError: a run is in both with different digests, or a run of another spec is in the folder.
         CheckpointError: files of a run are damaged.
     """
     own = {result.key: result for run in study.begun() if (result := load_result(run))}
     for result in recorded.results:
-        mine = own.setdefault(result.key, result)
-        if mine.digest != result.digest:
+        existing = own.setdefault(result.key, result)
+        if existing.digest != result.digest:
             raise SpecError(
                 f"{study.run(*result.key).folder}: digest", expected=f"the recorded run's, {result.digest}",
-                found=str(mine.digest), remedy="The packages that made the two differ: leave out --recorded.",
+                found=str(existing.digest), remedy="The packages of the two runs differ: leave out --recorded.",
             )
     tasks, methods = list(TASKS), list(study.methods)
     return sorted(
@@ -83,7 +83,7 @@ def all_results(study: Study, recorded: Recorded) -> list[Result]:
 
 
 def write_results(study: Study, results: Sequence[Result]) -> None:
-    """``results.jsonl`` in the study's folder."""
+    """Write ``results.jsonl`` to the study's folder."""
     study.files.write(RESULTS, as_lines([_to_plain(result, study) for result in results]))
 
 

@@ -1,4 +1,4 @@
-"""Records: a JSON object a line, in a file that is written anew whenever an object is added."""
+"""Records: a JSON object per line, in a file that is rewritten whenever an object is added."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class Settings:
-    """What determines all records of an experiment: records are continued only by the same.
+    """Everything that determines an experiment's records, which are continued only with the same settings.
 
     Args:
         name: of the file that holds it.
@@ -31,26 +31,26 @@ class Settings:
 
     @classmethod
     def of(cls, name: str, **values: Any) -> Settings:
-        """Values, which are JSON types, with the version of teamnet."""
+        """Settings of values, which are JSON types, and the version of teamnet."""
         return cls(name, json.dumps({"version": teamnet.__version__, **values}, indent=2).encode())
 
 
 class Records:
     """The records of an experiment and the files that are made from them, in a folder.
 
-    ``rows`` are the records as the file has them. The results of an earlier experiment stay until there is a first
-    record of this one.
+    ``rows`` are the records as in the file. The results of an earlier experiment stay until the first record of this
+    one is added.
 
     Args:
-        folder: where they are; made when the first record is added.
+        folder: their folder; made when the first record is added.
         kind: names the list of the files (:class:`OwnedFiles`).
         names: of the files that may be written; the first holds the records.
         overwrite: whether to replace the results of an earlier experiment.
-        settings: what the records are of. Records of the same settings that are there already are kept.
+        settings: determine the records. Existing records of the same settings are kept.
 
     Raises:
-        SpecError: the folder cannot be used, or holds results or files of others. Nothing is written then.
-        CheckpointError: the records that are there are damaged.
+        SpecError: the folder cannot be used, or holds other results or files. Nothing is written then.
+        CheckpointError: the existing records are damaged.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ def as_lines(rows: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 def read_records(path: Path) -> list[Record]:
-    """The records in a file; none if it is not there.
+    """The records in a file; none if it does not exist.
 
     Raises:
         CheckpointError: the file is damaged.

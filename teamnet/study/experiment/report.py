@@ -1,7 +1,7 @@
-"""``results.md`` with its figures, and ``results.jsonl``: made anew from whatever runs are finished.
+"""``results.md`` with its figures, and ``results.jsonl``: rewritten from all finished runs.
 
 The text is a template of the experiment (``paper/report.md.j2``, ``ablation/report.md.j2``). Its sections, rows, lines
-and sentences are about methods and tasks that have runs, and about no others.
+and sentences cover only methods and tasks that have runs.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def write_report(study: Study, recorded: Recorded) -> tuple[Path, list[Result]]:
     """Write figures, ``results.jsonl`` and ``results.md`` to the study's folder.
 
     Args:
-        study: the study; all finished runs in its folder count.
-        recorded: runs whose folders are elsewhere or gone; they count too.
+        study: the study; all finished runs in its folder are included.
+        recorded: runs whose folders are elsewhere or deleted; they are included too.
 
     Returns:
         The path of ``results.md``, and the results of all finished runs.
@@ -40,7 +40,7 @@ def write_report(study: Study, recorded: Recorded) -> tuple[Path, list[Result]]:
     invocations, seconds = read_invocations(study.folder), sum(result.seconds for result in results)
 
     def save(name: str, picture: bytes | None) -> bool:
-        """Write a figure, if there is one; whether there is."""
+        """Write a figure, if there is one; returns whether there is."""
         if picture:
             study.files.write(f"figures/{name}.png", picture)
         return picture is not None
@@ -59,10 +59,10 @@ def write_report(study: Study, recorded: Recorded) -> tuple[Path, list[Result]]:
 
 
 def copy_to_docs(study: Study, docs: Path) -> None:
-    """Copy the report, its figures and what it was made from to a folder of documentation.
+    """Copy the report, its figures and its data to a folder of documentation.
 
     Raises:
-        SpecError: it cannot be written to, or has such a file that is no copy of a report.
+        SpecError: it cannot be written to, or has a file of the same name that is not a copy of a report.
     """
     copies, names = docs_files(docs), study.files.names()
     copies.check(names)

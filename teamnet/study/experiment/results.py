@@ -1,4 +1,4 @@
-"""The result of a finished run: its scores, its learning curve, and what made it."""
+"""The result of a finished run: its scores, its learning curve, and its origin."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from teamnet.training.learning_curve import WINDOW, running_mean
 from teamnet.training.run_files import SPEC, SUMMARY, RunFiles, read_run_files
 
 EARLY_SAMPLES = 1_000_000
-"""Samples over which a single-step task's early mean goes."""
+"""Samples in a single-step task's early mean."""
 _POINTS = 150
-"""Of a smoothed curve, which is about what a figure can show."""
+"""Points of a smoothed curve, about as many as a figure can show."""
 
 
 @dataclass(frozen=True)
@@ -26,19 +26,19 @@ class Curve:
 
     Args:
         position: episodes so far, or samples so far of a single-step task.
-        value: the return of that episode, or the mean over the samples since the line before.
+        value: the return of that episode, or the mean over the samples since the previous line.
     """
 
     position: np.ndarray
     value: np.ndarray
 
     def smoothed(self, task: StudyTask) -> Curve:
-        """At most 150 points of it, of a control task the mean of the last 100 episodes at each."""
+        """At most 150 points of it; for a control task, each is the mean of the last 100 episodes."""
         value = self.value if task.single_step else running_mean(self.value)
         return Curve(self.position, value).thinned(_POINTS)
 
     def thinned(self, points: int) -> Curve:
-        """At most so many points of it, evenly spread from the first to the last."""
+        """At most ``points`` points of it, evenly spaced from the first to the last."""
         chosen = np.unique(np.linspace(0, len(self.value) - 1, min(len(self.value), points)).astype(int))
         return Curve(self.position[chosen], self.value[chosen])
 
@@ -50,9 +50,9 @@ class Result:
     Args:
         task, method, seed: which run it is.
         average_return: over all episodes, or over all samples of a single-step task.
-        episodes, env_steps: that were trained.
+        episodes, env_steps: of training.
         episodes_to_perfect: the first episode whose return is the score at which the task counts as solved (for
-            CartPole the highest there is); ``None`` if there is none.
+            CartPole the maximum); ``None`` if there is none.
         episodes_to_solved: the first episode at which the mean of the last 100 reaches that score; ``None`` if none.
         final_return: mean of the last 100 episodes, or the last line (12,800 samples) of a single-step task.
         early_return: mean over the first million samples of a single-step task that has as many.
@@ -60,9 +60,9 @@ class Result:
         env_steps_per_second: on one core, while others ran on the other cores.
         digest: of the parameters; a baseline has none.
         version: of teamnet that made it.
-        curve: smoothed; ``None`` if it was not kept.
-        said: messages and bytes of an average step by kind of edge, where units that have settled send nothing and the
-            spec alone does not tell; else ``None``.
+        curve: smoothed; ``None`` if it was not recorded.
+        said: messages and bytes of an average step by kind of edge, where settled units send nothing and the spec alone
+            does not determine the traffic; else ``None``.
     """
 
     task: str
@@ -84,7 +84,7 @@ class Result:
 
     @property
     def key(self) -> tuple[str, str, int]:
-        """Which run it is of."""
+        """What identifies the run."""
         return self.task, self.method, self.seed
 
 
@@ -98,8 +98,8 @@ def load_result(run: Planned) -> Result | None:
     """The result of a run; ``None`` if it is not in its folder, or has not reached its end.
 
     Raises:
-        SpecError: the run that is there has another spec.
-        CheckpointError: its files are damaged, or those of different runs.
+        SpecError: the run in the folder has another spec.
+        CheckpointError: its files are damaged, or belong to different runs.
     """
     if not (run.folder / SUMMARY).exists():
         return None
@@ -115,7 +115,7 @@ def load_result(run: Planned) -> Result | None:
     except (ValueError, LookupError, TypeError) as error:
         raise CheckpointError(
             str(run.folder), expected="the files of a finished run", found=f"other values: {error}",
-            remedy="Remove that folder; the run will be done again.",
+            remedy="Remove that folder; the run will be repeated.",
         ) from None
 
 

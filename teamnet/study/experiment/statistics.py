@@ -12,13 +12,13 @@ from scipy import stats
 from teamnet.units.streams import keyed_generator
 
 LEVEL = 0.05
-"""Differences with a smaller p are called so."""
+"""The significance level: a difference with a smaller p is beyond chance."""
 _RESAMPLES = 10_000
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Mean of ``n`` values, their standard deviation (n - 1 below the line), and a 95 % interval of the mean.
+    """Mean of ``n`` values, their standard deviation (n - 1 in the denominator), and a 95 % interval of the mean.
 
     ``std`` is 0 and the interval a point for a single value.
     """
@@ -34,7 +34,7 @@ class Spread:
 class Published:
     """A published mean and standard deviation of the average return over ``n`` runs.
 
-    The deviation is printed by the official code's ``print_stat``, which has ``n`` below the line (NumPy's default).
+    The deviation is printed by the official code's ``print_stat``, with ``n`` in the denominator (NumPy's default).
     """
 
     mean: float
@@ -43,7 +43,7 @@ class Published:
 
     @property
     def spread(self) -> Spread:
-        """The same with ``n - 1`` below the line, as ours have it."""
+        """The same with ``n - 1`` in the denominator, as in :func:`spread`."""
         std = self.std * math.sqrt(self.n / (self.n - 1)) if self.n > 1 else 0.0
         return Spread(self.n, self.mean, std, self.mean, self.mean)
 
@@ -64,7 +64,7 @@ def spread(values: Sequence[float], key: str) -> Spread | None:
 
 
 def interval_of_mean(values: np.ndarray, key: str) -> tuple[np.ndarray, np.ndarray]:
-    """A 95 % interval of means over the seeds, by bootstrap (percentiles); it never leaves the range of the values.
+    """A 95 % interval of means over the seeds, by bootstrap (percentiles); it stays within the range of the values.
 
     Args:
         values: float64 ``(n, ...)``, the seeds first; all columns are resampled alike.
@@ -76,7 +76,7 @@ def interval_of_mean(values: np.ndarray, key: str) -> tuple[np.ndarray, np.ndarr
     chosen = keyed_generator(0, *key.encode()).integers(0, len(values), (_RESAMPLES, len(values)))
     weights = np.stack([(chosen == seed).mean(axis=1) for seed in range(len(values))], axis=1)
     ends = np.quantile(weights @ values, (LEVEL / 2, 1 - LEVEL / 2), axis=0)
-    low, high = np.clip(ends, values.min(axis=0), values.max(axis=0))  # a sum is rounded
+    low, high = np.clip(ends, values.min(axis=0), values.max(axis=0))  # rounding can exceed the range
     return low, high
 
 
@@ -84,7 +84,7 @@ def welch(one: Spread, other: Spread) -> float | None:
     """Welch's two-sided t-test that both means are equal, from means, deviations and numbers of runs.
 
     Returns:
-        its p; ``None`` if one of both has a single run, or if neither varies.
+        its p; ``None`` if either has a single run, or if neither varies.
     """
     if min(one.n, other.n) < 2 or one.std == other.std == 0:
         return None
@@ -95,7 +95,7 @@ def welch(one: Spread, other: Spread) -> float | None:
 def holm(values: Sequence[float]) -> list[float]:
     """Holm's adjusted p of a family: the chance of any such p among them if no mean differed."""
     adjusted, highest = [0.0] * len(values), 0.0
-    for rank, place in enumerate(sorted(range(len(values)), key=values.__getitem__)):
-        highest = max(highest, min(1.0, (len(values) - rank) * values[place]))
-        adjusted[place] = highest
+    for rank, index in enumerate(sorted(range(len(values)), key=values.__getitem__)):
+        highest = max(highest, min(1.0, (len(values) - rank) * values[index]))
+        adjusted[index] = highest
     return adjusted

@@ -1,4 +1,4 @@
-"""What an experiment compares, which runs a study of it consists of, and where each is kept."""
+"""Experiments and studies: the methods compared, the runs of a study, and where each run is stored."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _SEED = re.compile("seed-([0-9]{1,12})")
 
 @dataclass(frozen=True)
 class Experiment:
-    """What is compared.
+    """The methods that are compared, and their report.
 
     Args:
         command: that runs it.
         methods: by name, in the order of the tables.
         template: of the report, below :mod:`teamnet.study`.
-        published: what was published, by task and method.
-        remarks: what was published without mean, deviation and number of runs; it is shown, not tested.
+        published: the published numbers, by task and method.
+        remarks: published values without mean, deviation and number of runs; they are shown, not tested.
     """
 
     command: str
@@ -42,16 +42,16 @@ class Experiment:
     remarks: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def with_rules(self, names: Sequence[str]) -> tuple[Experiment, tuple[str, ...]]:
-        """The experiment with methods for rules of a user's own, and the names of all methods that are asked for.
+        """The experiment with methods for rules of a user's own, and the names of all requested methods.
 
         Raises:
-            SpecError: there is no such rule, its file has a mistake, or its class is called as another method.
+            SpecError: there is no such rule, its file has a mistake, or its class has the name of another method.
         """
         own = {name: method_of_rule(name) for name in names if name not in self.methods and is_reference(name)}
         for name, method in own.items():
-            if method.name in self.methods or [its.name for its in own.values()].count(method.name) > 1:
+            if method.name in self.methods or [rule.name for rule in own.values()].count(method.name) > 1:
                 raise SpecError(
-                    "methods", expected="rules whose classes have names of their own", found=f"{method.name} of {name}",
+                    "methods", expected="rules whose classes have distinct names", found=f"{method.name} of {name}",
                     remedy="Choose another name for the class.",
                 )
         methods = {**self.methods, **{method.name: method for method in own.values()}}
@@ -60,7 +60,7 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Planned:
-    """One run of a study: what it is, and where it is kept."""
+    """One run of a study: its spec, and where it is stored."""
 
     task: str
     method: str
@@ -75,26 +75,26 @@ class Planned:
 
     @property
     def label(self) -> str:
-        """How displays and messages call it."""
+        """Its name in displays and messages."""
         return f"{self.task} {self.method} seed {self.seed}"
 
     def check_spec(self, plain: Any, where: str) -> None:
-        """Refuse what another spec has made.
+        """Refuse a run of another spec.
 
         Args:
-            plain: the spec of a run that was done, as JSON types; values that are missing are the usual ones.
-            where: it was found.
+            plain: the spec of a finished run, as JSON types; missing values are the defaults.
+            where: its location, for messages.
 
         Raises:
-            SpecError: it is another spec than this run's, or none.
+            SpecError: it differs from this run's spec, or is not a spec.
         """
         found = from_plain(type(self.spec), plain, where)
-        for name in (each.name for each in fields(self.spec)):
+        for name in (entry.name for entry in fields(self.spec)):
             expected, value = getattr(self.spec, name), getattr(found, name)
             if expected != value:
                 raise SpecError(
                     f"{where}: {name}", expected=f"this study's, {expected}", found=str(value),
-                    remedy="Runs of different specs do not mix: give another --out, or remove those of the other.",
+                    remedy="Runs of different specs cannot be mixed: give another --out, or remove those of the other.",
                 )
 
 
@@ -103,9 +103,9 @@ class Study:
     """A folder of runs of an experiment.
 
     Args:
-        folder: runs are kept in ``runs/<task>/<method>/seed-<s>`` below it.
-        experiment: what is compared.
-        lengths: episodes of a task, or samples of a single-step one, where they are not the preset's.
+        folder: runs are stored in ``runs/<task>/<method>/seed-<s>`` below it.
+        experiment: the experiment of the runs.
+        lengths: episodes of a task, or samples of a single-step one, where they differ from the preset's.
     """
 
     folder: Path
@@ -141,7 +141,7 @@ class Study:
         return found
 
     def failures(self) -> dict[str, str]:
-        """Why runs in the folder failed the last time, by what they are called."""
+        """The last error of each failed run in the folder, by the name of the run."""
         found = sorted((self.folder / "runs").glob(f"*/*/seed-*/{ERROR_FILE}"))
         return {" ".join(path.parent.parts[-3:]): brief(path.read_text()) for path in found}
 

@@ -1,4 +1,4 @@
-"""The tables of a study's report, in Markdown. Rows are of methods that have runs; what is not there is a dash."""
+"""The tables of a study's report, in Markdown. Rows are methods that have runs; a missing value is a dash."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def mean_and_std(spread: Spread | Published | None, task: StudyTask) -> str:
 
 
 def overview(cells: Cells) -> str:
-    """Average return of every method on every task, mean (standard deviation), the published one below ours."""
+    """Average return of every method on every task, mean (standard deviation), the published one in the row below."""
     rows, tasks = [], cells.tasks
     for name, method in cells.present.items():
         rows.append([f"`{name}`", *(mean_and_std(cells.spread_of(task.name, name), task) for task in tasks)])
@@ -39,7 +39,7 @@ def overview(cells: Cells) -> str:
 
 
 def _reached(episodes: Sequence[int | None]) -> str:
-    """The median episode, where a run that never got there counts as later than all others, and how many did."""
+    """The median episode, where a run that never reached it counts as later than all others, and how many did."""
     count = sum(episode is not None for episode in episodes)
     median = statistics.median(float("inf") if episode is None else episode for episode in episodes)
     return f"{f'{median:g}' if median < float('inf') else 'never'} ({count} of {len(episodes)})"
@@ -57,7 +57,7 @@ def task_table(cells: Cells, task: StudyTask) -> str:
         rows.append([
             f"`{name}`", str(len(results)), mean_and_std(average, task),
             f"{number(average.low, task)} to {number(average.high, task)}" if average and interval else ABSENT,
-            *_scores(results, task), mean_and_std(spread([each.final_return for each in results], "final"), task),
+            *_scores(results, task), mean_and_std(spread([result.final_return for result in results], "final"), task),
         ])
         published.append(
             cells.remark_for(task.name, name) or mean_and_std(cells.published_for(task.name, name), task)
@@ -82,41 +82,41 @@ class _Comparison(NamedTuple):
     task: StudyTask
     method: str
     ours: Spread
-    other: Spread
+    reference: Spread
     p: float
 
 
-def _comparisons(cells: Cells, other: Callable[[str, str], Spread | None]) -> Iterator[_Comparison]:
-    """The tests of all cells that have something to be compared with and enough runs."""
+def _comparisons(cells: Cells, reference_for: Callable[[str, str], Spread | None]) -> Iterator[_Comparison]:
+    """The tests of all cells that have a reference and enough runs."""
     for task in cells.tasks:
         for name in cells.on(task.name):
-            ours, theirs = cells.spread_of(task.name, name), other(task.name, name)
-            if ours and theirs and (p := welch(ours, theirs)) is not None:
-                yield _Comparison(task, name, ours, theirs, p)
+            ours, reference = cells.spread_of(task.name, name), reference_for(task.name, name)
+            if ours and reference and (p := welch(ours, reference)) is not None:
+                yield _Comparison(task, name, ours, reference, p)
 
 
 def verdict(difference: float, p: float) -> str:
-    """The result of the unadjusted test at the 5 % level: the strict way round for a claim of being no worse."""
+    """The result of the unadjusted test at the 5 % level: the stricter choice for a claim of being no worse."""
     if p >= LEVEL:
         return "not below beyond chance"
     return "above" if difference > 0 else "below"
 
 
 def published_differences(cells: Cells) -> str:
-    """Ours and the published numbers, with the test of each difference; empty where there is none to test."""
+    """The study's and the published numbers, with the test of each difference; empty if there is none to test."""
 
     def published(task: str, method: str) -> Spread | None:
         found = cells.published_for(task, method)
         return found.spread if found else None
 
-    found = list(_comparisons(cells, published))
+    tests = list(_comparisons(cells, published))
     rows = [
         [
             f"{task.title}, `{name}`", str(ours.n), mean_and_std(ours, task),
-            mean_and_std(cells.published_for(task.name, name), task), f"{ours.mean - other.mean:+,.2f}", f"{p:.2g}",
-            f"{adjusted:.2g}", verdict(ours.mean - other.mean, p),
+            mean_and_std(cells.published_for(task.name, name), task), f"{ours.mean - reference.mean:+,.2f}", f"{p:.2g}",
+            f"{adjusted:.2g}", verdict(ours.mean - reference.mean, p),
         ]
-        for (task, name, ours, other, p), adjusted in zip(found, holm([each.p for each in found]), strict=True)
+        for (task, name, ours, reference, p), adjusted in zip(tests, holm([test.p for test in tests]), strict=True)
     ]
     header = ["cell", "runs", "ours", "published", "difference", "p", "p, Holm", "verdict"]
     return markdown(header, rows) if rows else ""
@@ -125,13 +125,13 @@ def published_differences(cells: Cells) -> str:
 def own_differences(cells: Cells) -> str:
     """Every cell compared with this study's ``map``: Welch's test where both have two runs or more, else empty."""
     rows = []
-    for task, name, ours, other, p in _comparisons(
+    for task, name, ours, reference, p in _comparisons(
         cells, lambda task, method: None if method == BASE else cells.spread_of(task, BASE)
     ):
-        result = "no difference beyond chance" if p >= LEVEL else "higher" if ours.mean > other.mean else "lower"
+        result = "no difference beyond chance" if p >= LEVEL else "higher" if ours.mean > reference.mean else "lower"
         rows.append([
-            f"{task.title}, `{name}`", str(ours.n), mean_and_std(ours, task), mean_and_std(other, task),
-            f"{ours.mean - other.mean:+.2f}", f"{p:.2g}", result,
+            f"{task.title}, `{name}`", str(ours.n), mean_and_std(ours, task), mean_and_std(reference, task),
+            f"{ours.mean - reference.mean:+.2f}", f"{p:.2g}", result,
         ])
     return markdown(["cell", "runs", "it", "`map`", "difference", "p", "verdict"], rows) if rows else ""
 

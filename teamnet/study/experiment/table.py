@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 ABSENT = "-"
-"""Shown for a value that is not there."""
+"""Shown for a missing value."""
 
 
 def shown(value: float | None, pattern: str = "{}") -> str:

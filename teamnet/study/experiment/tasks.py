@@ -1,4 +1,4 @@
-"""The tasks that methods are compared on, and what their results are measured by."""
+"""The tasks that methods are compared on, and the measures of their results."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ class StudyTask:
 
     Args:
         name: of the preset.
-        title: what readers know it as.
+        title: in reports.
         solved: the mean return over 100 episodes from which it counts as solved; ``None`` for a single-step task.
         quick: episodes, or samples of a single-step task, of a quick run.
-        negative_error: whether the reward is an error with its sign turned, which figures show on a logarithmic axis.
+        negative_error: whether the reward is a negative error, which figures show on a logarithmic axis.
     """
 
     name: str
@@ -27,12 +27,12 @@ class StudyTask:
 
     @property
     def single_step(self) -> bool:
-        """Whether every sample is an episode, so that curves go by samples and hold means of many of them."""
+        """Whether every sample is an episode, so that curves are over samples and hold means of many of them."""
         return self.name in SINGLE_STEP_TASKS
 
     @property
     def unit(self) -> str:
-        """What the length of a run is counted in."""
+        """The unit of a run's length."""
         return "samples" if self.single_step else "episodes"
 
 

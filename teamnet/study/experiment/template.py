@@ -1,4 +1,4 @@
-"""Text from templates: the fixed words of reports, with conditions and values."""
+"""Text from templates: the fixed text of reports, with conditions and values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each method sends in a step, compared with what it reaches: tables, and a figure with the Pareto front."""
+"""What each method sends in a step, compared with its return: tables, and a figure with the Pareto front."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def ledger_of(spec: RunSpec, grain: str = "layer") -> Ledger:
 
 
 def ledgers(cells: Cells, task: str) -> dict[str, Ledger]:
-    """The ledgers of a step of all methods of the task that have runs and are teams; empty unless the base is compared.
+    """The ledger of a step for every team method with runs on the task; empty without the base or without others.
 
-    What units send follows from the spec; where units that have settled send nothing, it is the mean of the runs.
+    What units send follows from the spec; where settled units send nothing, it is the mean of the runs.
     """
     found = {
         name: _measured(ledger_of(spec), results)
@@ -64,7 +64,7 @@ def ledger_table(found: Mapping[str, Ledger]) -> str:
 
     base = numbers(found[BASE])
     rows = [
-        [f"`{name}`", *(f"{n:,} ({100 * n / of:.1f} %)" for n, of in zip(numbers(ledger), base, strict=True))]
+        [f"`{name}`", *(f"{n:,} ({100 * n / whole:.1f} %)" for n, whole in zip(numbers(ledger), base, strict=True))]
         for name, ledger in found.items()
     ]
     return markdown(["", "sequential exchanges", "messages", "of them between units", "bytes"], rows)
@@ -73,8 +73,8 @@ def ledger_table(found: Mapping[str, Ledger]) -> str:
 def draw_front(cells: Cells, tasks: Sequence[StudyTask]) -> bytes | None:
     """A PNG file of average return against bytes of a step on some tasks, the Pareto front marked.
 
-    Bars are 95 % intervals of the mean, which a single run does not have. Tasks on which no method has a ledger to be
-    compared with the base's are left out; ``None`` if that leaves none.
+    Bars are 95 % intervals of the mean, which a single run does not have. Tasks on which no method has a ledger to
+    compare with the base's are left out; ``None`` if none is left.
     """
     tasks = [task for task in tasks if ledgers(cells, task.name)]
     if not tasks:
@@ -93,10 +93,10 @@ def _draw_panel(axes: Any, cells: Cells, task: StudyTask) -> None:
     for name, ledger in ledgers(cells, task.name).items():
         spread = cells.spread_of(task.name, name)
         assert spread is not None, "only methods with runs have a ledger here"
-        again, place = divmod(list(cells.methods).index(name), len(COLOURS))
+        shape, colour = divmod(list(cells.methods).index(name), len(COLOURS))
         interval = [[spread.mean - spread.low], [spread.high - spread.mean]] if spread.n > 1 else None
         axes.errorbar(
-            ledger.total.bytes, spread.mean, yerr=interval, fmt="os"[again], color=COLOURS[place], capsize=3,
+            ledger.total.bytes, spread.mean, yerr=interval, fmt="os"[shape], color=COLOURS[colour], capsize=3,
             label=cells.methods[name].label,
         )
         points.append((ledger.total.bytes, spread.mean))
@@ -110,7 +110,7 @@ def _draw_panel(axes: Any, cells: Cells, task: StudyTask) -> None:
 
 
 def pareto(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The points for which no other has as much return for as few bytes, by bytes."""
+    """The points for which no other has as much return for as few bytes, sorted by bytes."""
     best, front = -np.inf, []
     for size, value in sorted(points, key=lambda point: (point[0], -point[1])):
         if value > best:

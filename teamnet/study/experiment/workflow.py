@@ -1,4 +1,4 @@
-"""A study from beginning to end: plan, do what is not finished, report."""
+"""A complete study: plan, execute the unfinished runs, report."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from teamnet.values import check_choice, check_count
 
 @dataclass(frozen=True)
 class Choice:
-    """Which runs of a study are asked for.
+    """The requested runs of a study.
 
     Args:
-        tasks, methods: by name; empty for all tasks, and for all usual methods.
+        tasks, methods: by name; empty for all tasks, and for all default methods.
         seeds: how many.
         first_seed: the first one.
     """
@@ -44,7 +44,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a study ended: its report, all results, the runs done now, and the runs that failed."""
+    """The outcome of a study: its report, all results, the runs finished now, and the runs that failed."""
 
     report: Path
     results: list[Result]
@@ -53,7 +53,7 @@ class Outcome:
 
 
 def plan(study: Study, choice: Choice) -> list[Planned]:
-    """The runs that are asked for: seed by seed, so that an early end leaves every cell with as many.
+    """The requested runs, seed by seed, so that an early end leaves every cell with the same number.
 
     Raises:
         SpecError: a task or method is unknown, or there is no such run.
@@ -85,23 +85,23 @@ def run_study(
     study: Study, choice: Choice, *, address: str = "", cpus: int | None = None, report_only: bool = False,
     docs: Path | None = None, recorded: Path | None = None,
 ) -> Outcome:
-    """Do all runs that are asked for and not finished, then write the report over all that is finished.
+    """Execute all requested runs that are not finished, then write the report over all finished runs.
 
     Args:
-        study: the folder, and what its runs are.
-        choice: the runs that are asked for.
+        study: the folder, and the experiment of its runs.
+        choice: the requested runs.
         address: of a Ray cluster; empty for a private one on this machine.
         cpus: runs at the same time, if fewer than there are CPUs.
         report_only: only write the report.
-        docs: a folder that gets a copy of the report.
+        docs: a folder that receives a copy of the report.
         recorded: the folder of an earlier report, whose runs count as finished.
 
     Raises:
         SpecError: the choice is refused, runs of other specs are in the folder or recorded, or there are files in
             the folders that no study wrote. Nothing was run or written then.
-        CheckpointError: finished runs, or what is recorded of them, are damaged.
+        CheckpointError: finished runs, or their records, are damaged.
         EnvironmentRefused: an environment is not installed.
-        ResourceError: nothing answers at the address, or a method is not installed.
+        ResourceError: no cluster responds at the address, or a method is not installed.
     """
     if cpus is not None:
         check_count("cpus", cpus, 1)
@@ -133,7 +133,7 @@ def _check_ready(todo: Sequence[Planned]) -> None:
 
 
 def _check_files(study: Study, docs: Path | None, tasks: Sequence[str], todo: Sequence[Planned]) -> None:
-    """Refuse to replace what no study wrote, before anything is started or written.
+    """Refuse to replace files that no study wrote, before anything is started or written.
 
     Raises:
         SpecError: naming the file.
@@ -152,10 +152,10 @@ def _check_files(study: Study, docs: Path | None, tasks: Sequence[str], todo: Se
 def _do(
     study: Study, todo: Sequence[Planned], before: int, finished: Sequence[Result], address: str, cpus: int | None
 ) -> tuple[list[Planned], list[Planned]]:
-    """Do runs, each kept as it ends; returns those that finished and those that failed."""
+    """Execute runs and store each as it ends; returns those that finished and those that failed."""
     if not todo:
         return [], []
-    from teamnet.team.ray_tasks import Job, run_jobs  # late: a report needs no Ray
+    from teamnet.team.ray_tasks import Job, run_jobs  # imported here: a report needs no Ray
 
     done: list[Planned] = []
     failed: list[Planned] = []

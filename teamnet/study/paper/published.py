@@ -1,4 +1,4 @@
-"""What was published: average return over all episodes, by task and method (arXiv 2010.07893 and its official code)."""
+"""Published results: average return over all episodes, by task and method (arXiv 2010.07893 and its official code)."""
 
 from __future__ import annotations
 
@@ -42,4 +42,4 @@ PUBLISHED_REMARKS: dict[str, dict[str, str]] = {
         "reinforce": "running reward about .19 at 4M samples",
     },
 }
-"""What was published as a remark or a curve, without mean, deviation and number of runs; it is shown, not tested."""
+"""Results published as a remark or a curve, without mean, deviation and number of runs; they are shown, not tested."""

@@ -1,1 +1,1 @@
-"""What a run would cost before it is started: a calibrated machine, a described cluster, a simulated protocol."""
+"""The predicted cost of a run: a calibrated machine, a described cluster, a simulated board protocol."""

@@ -1,4 +1,4 @@
-"""From a run, a machine and a cluster to the numbers that are simulated."""
+"""Builds the simulation's input from a run, a machine and a cluster."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def build_world(
         flow: the dataflow of the run.
         units: all units in canonical order.
         nodes: each unit's node.
-        machine: what things cost.
+        machine: the calibrated costs.
         cluster: the nodes.
         environment: seconds of a step of all environments.
     """
@@ -38,8 +38,8 @@ def build_world(
     held = working_set(units, nodes, cluster)
     activities: list[list[tuple[Step, UnitSpec | None]]] = [[(step, None) for step in flow.steps[COORDINATOR]]]
     activities.extend([(step, unit) for step in flow.steps[unit.layer.group]] for unit in kinds)
-    begins = np.cumsum([0, *(len(its) for its in activities)])
-    flat = [pair for its in activities for pair in its]
+    begins = np.cumsum([0, *(len(row) for row in activities)])
+    flat = [pair for row in activities for pair in row]
 
     def seconds(step: Step, unit: UnitSpec | None) -> float:
         if unit is not None:
@@ -67,10 +67,10 @@ def build_world(
     for slot in published:
         for node in routes.writers(slot):
             size[slots[slot.key], node] = HEADER + routes.packed_bytes(slot, node)
-    kind = np.array([0, *(1 + its for its in kind_of)])
+    kind = np.array([0, *(1 + index for index in kind_of)])
     pool, cores = cluster.pools()
     return SimulationInput(
-        first=begins[kind], length=np.diff(begins)[kind], seconds=np.array([seconds(*its) for its in flat]),
+        first=begins[kind], length=np.diff(begins)[kind], seconds=np.array([seconds(*pair) for pair in flat]),
         **_chain(
             "needs", "needed", [[(slots[key], number + 1) for key, number in step.awaited] for step, _ in flat], width=2
         ),
@@ -86,7 +86,7 @@ def build_world(
 
 
 def working_set(units: Sequence[UnitSpec], nodes: Sequence[int], cluster: Cluster) -> int:
-    """Bytes of the arrays of all units that share caches, where they are most."""
+    """Bytes of the arrays of all units that share caches; the maximum over the sets of cores."""
     pool, _ = cluster.pools()
     held: Counter[int] = Counter()
     for unit, node in zip(units, nodes, strict=True):
@@ -95,7 +95,7 @@ def working_set(units: Sequence[UnitSpec], nodes: Sequence[int], cluster: Cluste
 
 
 def costs_of(machine: Machine, cluster: Cluster) -> np.ndarray:
-    """What is the same for all processes and messages, as :class:`World` has it."""
+    """The costs that all processes and messages share, in the order of ``costs`` in :class:`SimulationInput`."""
     return np.array([
         machine.switch, machine.idle, machine.wake, machine.send, machine.receive, cluster.link_latency,
         1.0 / cluster.link_bandwidth if cluster.link_bandwidth else 0.0, machine.publish, machine.look, machine.sleep,
@@ -104,7 +104,7 @@ def costs_of(machine: Machine, cluster: Cluster) -> np.ndarray:
 
 
 def _kinds(units: Sequence[UnitSpec]) -> tuple[list[UnitSpec], list[int]]:
-    """One unit for all that are alike, and of each unit which one that is."""
+    """One example of each kind of unit, and the kind of each unit."""
     kinds: dict[tuple[object, ...], int] = {}
     examples: list[UnitSpec] = []
     found = []
@@ -118,8 +118,8 @@ def _kinds(units: Sequence[UnitSpec]) -> tuple[list[UnitSpec], list[int]]:
 
 
 def _chain(values: str, begins: str, rows: Sequence[Sequence[object]], width: int = 1) -> dict[str, np.ndarray]:
-    """All rows one after the other, and where each begins."""
-    flat = np.array([its for row in rows for its in row], np.int64)
+    """All rows concatenated, and where each begins."""
+    flat = np.array([entry for row in rows for entry in row], np.int64)
     return {
         values: flat.reshape(-1, width) if width > 1 else flat,
         begins: np.cumsum([0, *(len(row) for row in rows)]).astype(np.int64),

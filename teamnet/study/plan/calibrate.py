@@ -28,10 +28,10 @@ _MAP, _BACKPROP = MapPropagation.name, Backpropagation.name
 _CALL_STEPS = 15
 GUESS = {"switch": 1e-6, "idle": 2e-5, "sleep": 1.5e-5, "look": 2e-7, "publish": 2e-7, "wake": 5e-6}
 _RELAY_GUESS = {"send": 1e-5, "receive": 1e-5}
-_FAITH = 0.003
-"""How much a guess counts beside a run: what the runs do not show stays as it was guessed."""
+_PRIOR_WEIGHT = 0.003
+"""The weight of a guess relative to a run: a cost that the runs do not determine keeps its guess."""
 _STRIDE, _TRIALS, _RESTARTS = 0.5, 200, 3
-"""Of the search for costs, in natural logarithms."""
+"""The search for costs: the initial step in natural logarithms, the most evaluations, and the restarts."""
 
 
 ON_RAY = (
@@ -48,7 +48,7 @@ BETWEEN_NODES = (
 
 @dataclass(frozen=True)
 class Measured:
-    """What one run came to: times of a step, of its environment and of all computing in it, and what it took to start.
+    """The measurements of one run: times of a step, of its environment, of all computation in it, and of its start.
 
     ``seconds`` is of a step of the whole batch; ``memory`` is in bytes.
     """
@@ -67,10 +67,10 @@ def calibrate(cluster: Cluster, address: str, say: Callable[[str], None]) -> Mac
     """Measure this machine, in about six minutes; nothing else should run on it meanwhile.
 
     Args:
-        cluster: what there is. Where it has two nodes or more, what a message costs at its two ends is measured too;
-            else the usual costs over the loopback interface are assumed.
-        address: of a Ray cluster; a private one on this machine if it is empty.
-        say: called with what is being measured.
+        cluster: the nodes. With two or more, the cost of a message at its two ends is measured too; otherwise the usual
+            costs over the loopback interface are assumed.
+        address: of a Ray cluster; if empty, a private one on this machine.
+        say: called with the name of each measurement.
 
     Raises:
         TeamnetError: a run failed.
@@ -108,41 +108,41 @@ def _measure_waiting(machine: Machine, address: str, say: Callable[[str], None])
     for number, (spec, launch) in enumerate(ON_RAY, 1):
         say(f"actors on boards, {number} of {len(ON_RAY)}")
         found.append(_measure(spec, replace(launch, address=address)))
-    later = [(its.computed - _computed(machine, its)) / steps_of(its.teams, its.units) for its in found if its.computed]
+    later = [(run.computed - _computed(machine, run)) / steps_of(run.teams, run.units) for run in found if run.computed]
     machine = replace(machine, cold=max(0.0, statistics.median(later)) if later else 0.0)
-    actors = np.array([len(its.units) for its in found], float)
-    memory, memory_actor = _line(actors, [its.memory for its in found])
-    startups = [its.startup_seconds for its in found[1:]]  # the first may have compiled
-    base, each = _line(np.ceil(actors[1:] / machine.cpus), startups)
-    if address:  # whose processes do not descend from this one
+    actors = np.array([len(run.units) for run in found], float)
+    memory, memory_actor = _line(actors, [run.memory for run in found])
+    startups = [run.startup_seconds for run in found[1:]]  # the first may have compiled
+    base, per_actor = _line(np.ceil(actors[1:] / machine.cpus), startups)
+    if address:  # its processes do not descend from this one
         memory, memory_actor = RAY_BYTES, ACTOR_BYTES
     machine = replace(
-        machine, memory=int(memory), memory_actor=int(memory_actor), startup=base, startup_actor=each
+        machine, memory=int(memory), memory_actor=int(memory_actor), startup=base, startup_actor=per_actor
     )
     return fit_simulated(machine, found, GUESS, Cluster(1, machine.cpus))
 
 
 def _line(positions: np.ndarray, values: Sequence[float]) -> tuple[float, float]:
-    """Where a line through values begins and how it rises, neither below 0."""
+    """Intercept and slope of the line fitted to values, neither below 0."""
     (base, rise), _ = nnls(np.stack([np.ones(len(positions)), positions], 1), np.array(values, float))
     return float(base), float(rise)
 
 
-def _computed(machine: Machine, its: Measured) -> float:
-    steps = Dataflow(its.teams).steps
-    return sum(machine.seconds(step.operation, unit) for unit in its.units for step in steps[unit.layer.group])
+def _computed(machine: Machine, run: Measured) -> float:
+    steps = Dataflow(run.teams).steps
+    return sum(machine.seconds(step.operation, unit) for unit in run.units for step in steps[unit.layer.group])
 
 
 def fit_simulated(
     machine: Machine, found: Sequence[Measured], guess: Mapping[str, float], cluster: Cluster
 ) -> Machine:
-    """Choose the costs that have a guess so that simulated rates are nearest to measured ones, as ratios."""
+    """Fit the costs that have a guess so that the ratios of simulated to measured rates are nearest to 1."""
     names, start = tuple(guess), np.log(list(guess.values()))
-    worlds = [
+    simulations = [
         build_world(
-            Dataflow(its.teams), its.units, places(its.launch, its.teams, its.units, cluster), machine, cluster,
-            its.environment,
-        ) for its in found
+            Dataflow(run.teams), run.units, places(run.launch, run.teams, run.units, cluster), machine, cluster,
+            run.environment,
+        ) for run in found
     ]
 
     def with_costs(logarithms: np.ndarray) -> Machine:
@@ -151,17 +151,18 @@ def fit_simulated(
     def miss(logarithms: np.ndarray) -> float:
         costs = costs_of(with_costs(logarithms), cluster)
         ratios = np.log([
-            board_seconds(inputs._replace(costs=costs)) / its.seconds for inputs, its in zip(worlds, found, strict=True)
+            board_seconds(inputs._replace(costs=costs)) / run.seconds
+            for inputs, run in zip(simulations, found, strict=True)
         ])
-        return float((ratios**2).sum() + _FAITH * ((logarithms - start) ** 2).sum())
+        return float((ratios**2).sum() + _PRIOR_WEIGHT * ((logarithms - start) ** 2).sum())
 
-    def search(begin: np.ndarray) -> OptimizeResult:  # who runs beside whom jumps, so that there is no gradient
+    def search(begin: np.ndarray) -> OptimizeResult:  # the objective is not continuous: no gradient
         simplex = np.vstack([begin, begin + _STRIDE * np.eye(len(begin))])
         return minimize(miss, begin, method="Nelder-Mead", options={"initial_simplex": simplex, "maxfev": _TRIALS})
 
     generator = np.random.default_rng(0)
     begins = [start, *(start + generator.normal(0.0, _STRIDE, (_RESTARTS, len(start))))]
-    return with_costs(min((search(begin) for begin in begins), key=lambda its: its.fun).x)
+    return with_costs(min((search(begin) for begin in begins), key=lambda result: result.fun).x)
 
 
 def _measure_calls(machine: Machine, address: str, say: Callable[[str], None]) -> Machine:

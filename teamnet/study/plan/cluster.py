@@ -1,4 +1,4 @@
-"""A cluster as it is described: nodes that are all alike, and the links between them."""
+"""The description of a cluster: identical nodes, and the links between them."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from teamnet.team.placement import Host, Need
 
 @dataclass(frozen=True)
 class Cluster:
-    """What a run would have.
+    """The nodes and links of a planned run.
 
     Args:
         nodes: machines; the coordinator is on the first.
         cpus: cores of each.
         memory: bytes of each.
-        link_latency: seconds of a message between two nodes, beside what its ends have to do.
+        link_latency: seconds of a message between two nodes, without the costs at its two ends.
         link_bandwidth: bytes per second that a node sends at most; 0 for no limit.
         shared_cpus: whether all nodes are on one machine with ``cpus`` cores in all, as network namespaces are.
-        reserved_cpus: that each node says it has to Ray, if these are not its cores.
+        reserved_cpus: CPUs that each node declares to Ray; 0 for ``cpus``.
     """
 
     nodes: int = 1
@@ -38,12 +38,12 @@ class Cluster:
                 raise SpecError(name, expected=f"{bound} or more", found=str(value), remedy="Give such a number.")
 
     def hosts(self) -> list[Host]:
-        """The nodes as a placement sees them."""
+        """The nodes as the hosts of a placement."""
         free = Need(float(self.reserved_cpus or self.cpus), self.memory)
         return [Host(f"node-{number}", f"node-{number}", free) for number in range(1, self.nodes + 1)]
 
     def pools(self) -> tuple[list[int], list[int]]:
-        """Which set of cores each node has, and how many are in each set."""
+        """The set of cores of each node, and the number of cores in each set."""
         if self.shared_cpus:
             return [0] * self.nodes, [self.cpus]
         return list(range(self.nodes)), [self.cpus] * self.nodes

@@ -1,7 +1,7 @@
-"""The exchange protocol event by event: processes wait, work, publish, wake each other, and send to other nodes.
+"""Discrete-event simulation of the board protocol: processes wait, compute, publish, wake each other, and send.
 
-Compiled, because a thousand nodes exchange a hundred million messages in a step. Nothing here knows of learning: there
-are processes that repeat activities, slots that they publish in and wait for, nodes, and sets of cores.
+Compiled, because a thousand nodes exchange a hundred million messages in a step. The simulation is independent of
+learning: it has processes that repeat activities, slots that they publish in and wait for, nodes, and sets of cores.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from teamnet.study.plan.simulation_input import SimulationInput
 from teamnet.study.plan.state import NOBODY, first_state
 
 READY, LOOKS, WORKED, GOES_ON, SENT, ARRIVED, RECEIVED, LEAVES = range(8)
-"""Kinds of events: a process is woken, looks for what it needs, has worked, has woken others; a message is sent, is
-there, is taken; a core is left."""
+"""Kinds of events: a process is woken, queries the slots that it needs, has finished an activity, has woken others; a
+message is sent, arrives, is received; a core is released."""
 _ASLEEP, _LOOKING, _BUSY = range(3)
-"""A process that cannot go on looks a few times and yields its core to who queues for it in between; then it sleeps."""
+"""A process that cannot continue queries its slots a few times and yields its core in between; then it sleeps."""
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Inlined, because handing over so many arrays would take longer than what most of these functions do."""
+    """Inlined, because passing so many arrays would take longer than the work of most of these functions."""
     compiler: Any = numba.njit  # its overloads do not name these options
     try:
         return compiler(function, cache=True, forceinline=True)
-    except RuntimeError:  # there is no folder in which Numba could keep it
+    except RuntimeError:  # Numba has no folder for its cache
         return compiler(function, forceinline=True)
 
 
 @_compiled
 def _tell(heap, state, time, kind, subject):
-    """Put an event on the heap; those of the same time happen in the order in which they were told."""
+    """Put an event on the heap; events of the same time are processed in the order in which they were put there."""
     state.counts[0] += 1
     heapq.heappush(heap, (time, state.counts[0], kind, subject))
 
@@ -44,8 +44,8 @@ def _tell(heap, state, time, kind, subject):
 def _until_worked(inputs, state, process):
     """Seconds of a process's next activity and of its publications.
 
-    No activity takes the same time twice: if it did, processes would fall into step with each other in ways that no
-    machine keeps up, and a prediction would jump by a quarter with each microsecond.
+    No activity takes the same time twice: otherwise processes would synchronise as they do on no machine, and a
+    prediction would jump by a quarter with each microsecond.
     """
     activity = inputs.first[process] + state.place[process]
     state.counts[2] = (state.counts[2] * 1103515245 + 12345) & 0x7FFFFFFF  # a linear congruential generator
@@ -55,7 +55,7 @@ def _until_worked(inputs, state, process):
 
 @_compiled
 def _begin(heap, inputs, state, time, task, was_idle):
-    """A process, or what sends or receives a message, gets a core."""
+    """A process, or the task that sends or receives a message, gets a core."""
     time += inputs.costs[0] + (inputs.costs[1] if was_idle else 0.0)
     processes = len(inputs.node)
     if task < processes and state.doing[task] == _LOOKING:
@@ -70,7 +70,7 @@ def _begin(heap, inputs, state, time, task, was_idle):
 
 @_compiled
 def _queue(state, core, task):
-    """Queue for a core."""
+    """Append a task to the queue of a core."""
     state.core[task] = core
     state.next[task] = NOBODY
     if state.head[core] == NOBODY:
@@ -82,7 +82,7 @@ def _queue(state, core, task):
 
 @_compiled
 def _ask(heap, inputs, state, time, node, task):
-    """Take a free core of a node, the last one if that is free, or queue for the last one."""
+    """Take a free core of a node, the task's last core if that is free; if none is free, queue for the last core."""
     pool = inputs.pool[node]
     first, count = inputs.cores[pool], inputs.cores[pool + 1] - inputs.cores[pool]
     home = state.core[task]
@@ -100,7 +100,7 @@ def _ask(heap, inputs, state, time, node, task):
 
 @_compiled
 def _leave(heap, inputs, state, time, core):
-    """Leave a core to who has queued longest for it, or else for another one of the node."""
+    """Release a core to the task that has queued longest for it, or else for another core of the node."""
     pool = state.pool[core]
     first, count = inputs.cores[pool], inputs.cores[pool + 1] - inputs.cores[pool]
     for number in range(count):
@@ -116,7 +116,7 @@ def _leave(heap, inputs, state, time, core):
 
 @_compiled
 def _satisfied(inputs, state, process):
-    """Whether all is published that a process's next activity needs."""
+    """Whether all publications that a process's next activity needs have arrived."""
     activity = inputs.first[process] + state.place[process]
     for number in range(inputs.needed[activity], inputs.needed[activity + 1]):
         slot, publications = inputs.needs[number]
@@ -127,7 +127,7 @@ def _satisfied(inputs, state, process):
 
 @_compiled
 def _wake(heap, inputs, state, time, slot, node):
-    """Wake who waits for a slot at a node, one after the other; returns how many they are."""
+    """Wake the processes that wait for a slot at a node, one after the other; returns their number."""
     woken = 0
     index = slot * len(inputs.pool) + node
     for number in range(inputs.read[index], inputs.read[index + 1]):
@@ -141,9 +141,9 @@ def _wake(heap, inputs, state, time, slot, node):
 
 @_compiled
 def _complete(heap, inputs, state, time, slot, node, publication):
-    """A part of a slot is there at a node; returns how many it has woken."""
+    """A part of a slot has arrived at a node; returns the number of processes woken."""
     if inputs.parts[slot] == 1:
-        state.word[slot, node] = max(state.word[slot, node], publication)  # cores do not take turns fairly
+        state.word[slot, node] = max(state.word[slot, node], publication)  # publications may complete out of order
     else:
         state.arrived[slot, node] += 1
         if state.arrived[slot, node] % inputs.parts[slot] != 0:
@@ -154,7 +154,7 @@ def _complete(heap, inputs, state, time, slot, node, publication):
 
 @_compiled
 def _publish(heap, inputs, state, time, process, slot):
-    """Publish in a slot: the last of a node's writers completes its part there, which then travels to other nodes."""
+    """Publish in a slot: the last of a node's writers completes its part there, which is then sent to other nodes."""
     node = inputs.node[process]
     state.written[slot, node] += 1
     if state.written[slot, node] % inputs.writers[slot, node] != 0:
@@ -182,7 +182,7 @@ def _publish(heap, inputs, state, time, process, slot):
 
 @_compiled
 def _work(heap, inputs, state, time, process):
-    """A process has done an activity: it publishes, and wakes whom that concerns."""
+    """A process has finished an activity: it publishes, and wakes the processes that wait for it."""
     activity = inputs.first[process] + state.place[process]
     woken = 0
     for number in range(inputs.shown[activity], inputs.shown[activity + 1]):
@@ -196,7 +196,7 @@ def _work(heap, inputs, state, time, process):
 
 @_compiled
 def _query(heap, inputs, state, time, process):
-    """A process goes on with its next activity if it can, else it yields its core or, after some looks, sleeps."""
+    """A process continues with its next activity if it can, else it yields its core or, after some queries, sleeps."""
     core = state.core[process]
     if _satisfied(inputs, state, process):
         state.doing[process], state.looks[process] = _BUSY, 0
@@ -216,7 +216,7 @@ def _query(heap, inputs, state, time, process):
 
 @_compiled
 def _carry(heap, inputs, state, time, kind, message):
-    """A message has been sent, has arrived, or has been taken."""
+    """A message has been sent, has arrived, or has been received."""
     slot, source, target, publication = state.message[message]
     if kind == SENT:
         departure = max(time, state.outwards[source]) + inputs.size[slot, source] * inputs.costs[6]
@@ -235,7 +235,7 @@ def _carry(heap, inputs, state, time, kind, message):
 
 @_compiled
 def _step_times(inputs, state, steps):
-    """When process 0 has done each of its first ``steps`` steps."""
+    """The times at which process 0 has finished each of its first ``steps`` steps."""
     times = np.full(steps, np.nan)
     heap = [(0.0, 0, READY, 0)]
     state.doing[0] = _BUSY
@@ -260,8 +260,8 @@ def _step_times(inputs, state, steps):
 
 
 def simulate(inputs: SimulationInput, steps: int) -> np.ndarray:
-    """When the first process has done each of its first ``steps`` steps; float64 ``(steps,)`` seconds.
+    """The times at which process 0 has finished each of its first ``steps`` steps; float64 ``(steps,)`` seconds.
 
-    A step that never ends, because processes wait for each other, has NaN.
+    The time of a step that never ends, because processes wait for each other, is NaN.
     """
     return _step_times(inputs, first_state(inputs), steps)

@@ -1,4 +1,4 @@
-"""What things cost on a machine: the numbers that calibration finds, and the file that keeps them."""
+"""The costs of a machine: the numbers that calibration measures, and the file that stores them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from teamnet.training.run_files import check_writable
 
 
 class Cost(NamedTuple):
-    """Seconds of an operation: ``fixed``, and for each product, weight and value that it goes through.
+    """Seconds of an operation: ``fixed``, and for each product, weight and value that it processes.
 
     A unit of ``size`` neurons with ``rows`` environments has ``rows * size`` values, ``rows * size`` times its inputs
     or its outputs as products, and a weight for each synapse of its own and each one that it mirrors.
@@ -31,7 +31,7 @@ class Cost(NamedTuple):
 
 
 def amounts(unit: UnitSpec) -> Cost:
-    """How much of each a unit goes through in an operation."""
+    """The numbers of products, weights and values that a unit processes in an operation."""
     layer, values = unit.layer, float(unit.layer.rows * unit.size)
     mirrored = layer.fan_out if layer.rule.mirrors(layer) else 0
     weights = (layer.fan_in + 1 + mirrored) * unit.size
@@ -44,19 +44,19 @@ class Machine:
 
     Args:
         cpus: cores.
-        operations: what each operation of a unit costs in one process.
-        far: what it costs where nearly all arrays of a node have to come from memory, because its caches are too small.
-        cache: bytes of a node's arrays of which its caches keep half.
-        turn: from one operation to the next in one process.
-        coordinator: of a step, apart from the environment.
-        cold: that an operation takes longer when every unit is a process of its own.
-        jitter: by which share of its time an operation is now faster and now slower, at most.
-        switch: from one process to another on a core.
-        idle: what that takes longer on a core that slept.
-        sleep: to sleep and to go on, for a process that waits for long.
-        look: of a process that waits, between two looks, where nobody else wants its core.
+        operations: the cost of each operation of a unit in one process.
+        far: its cost where nearly all arrays of a node are read from memory, because the caches are too small.
+        cache: bytes of a node's arrays of which its caches hold half.
+        turn: between one operation and the next in one process.
+        coordinator: of a step, without the environment.
+        cold: extra time of an operation when every unit is a process of its own.
+        jitter: the largest deviation of an operation's time, as a share of it.
+        switch: of a switch from one process to another on a core.
+        idle: extra time of a switch on a core that slept.
+        sleep: to sleep and to continue, for a process that waits for long.
+        look: between two queries of a waiting process, where no other process queues for its core.
         publish: of a publication.
-        wake: for each process that waits for it.
+        wake: of a publication, for each process that waits for it.
         send, receive: of a message between two nodes, at its two ends.
         call: of an operation by actor call.
         startup, startup_actor: until a run on Ray begins, and for each actor on a core.
@@ -86,9 +86,9 @@ class Machine:
     memory_actor: int
 
     def seconds(self, operation: str, unit: UnitSpec, working_set: int = 0) -> float:
-        """Of one operation of a unit, in one process, on a node whose units have arrays of ``working_set`` bytes.
+        """Time of an operation of a unit, in one process, on a node whose units have arrays of ``working_set`` bytes.
 
-        Every step goes through all of them; the more there is, the smaller is the share that caches keep.
+        Every step reads all of these arrays; the larger they are, the smaller is the share that caches hold.
 
         Raises:
             SpecError: the operation has not been measured.
@@ -102,16 +102,16 @@ class Machine:
         near = _dot(self.operations[operation], amount)
         if not working_set or operation not in self.far:
             return near
-        kept = self.cache / (self.cache + working_set)
-        return kept * near + (1.0 - kept) * max(near, _dot(self.far[operation], amount))
+        cached = self.cache / (self.cache + working_set)
+        return cached * near + (1.0 - cached) * max(near, _dot(self.far[operation], amount))
 
 
 def _dot(costs: Cost, amount: Cost) -> float:
-    return sum(cost * its for cost, its in zip(costs, amount, strict=True))
+    return sum(cost * count for cost, count in zip(costs, amount, strict=True))
 
 
 def check_place(path: Path) -> None:
-    """Refuse a file that calibration could not write, before it takes its minutes.
+    """Refuse a file that calibration could not write, before calibration starts.
 
     Raises:
         SpecError: it is a file that calibration did not write, or there is no folder for it.
@@ -122,7 +122,7 @@ def check_place(path: Path) -> None:
 
 
 def save_machine(machine: Machine, path: Path) -> None:
-    """Keep what calibration found.
+    """Write the result of a calibration.
 
     Raises:
         SpecError: see :func:`check_place`.
@@ -136,10 +136,10 @@ def _owned(path: Path) -> OwnedFiles:
 
 
 def load_machine(path: Path) -> Machine:
-    """What calibration once found.
+    """Read the result of a calibration.
 
     Raises:
-        SpecError: the file is none of a machine.
+        SpecError: the file does not describe a machine.
     """
     try:
         read = json.loads(path.read_text())
@@ -149,10 +149,10 @@ def load_machine(path: Path) -> Machine:
             values[table] = {name: Cost(*map(float, costs)) for name, costs in values[table].items()}
             numbers += [value for costs in values[table].values() for value in costs]
         if read or not all(math.isfinite(value) and value >= 0.0 for value in numbers) or values["cpus"] < 1:
-            raise ValueError("it has other fields, or numbers that are no times")
+            raise ValueError("it has other fields, or numbers that are not times")
         return Machine(**values)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise SpecError(
-            "machine", expected=f"what calibration wrote, at {path}", found=f"{type(error).__name__}: {error}",
+            "machine", expected=f"the result of a calibration, at {path}", found=f"{type(error).__name__}: {error}",
             remedy="Give another --machine, or move the file elsewhere: teamnet plan then calibrates this machine.",
         ) from None

@@ -1,4 +1,4 @@
-"""What operations of units take, in the caches of a processor and beyond them: short runs, and fits of their laps."""
+"""The costs of operations, within the caches of a processor and beyond: short runs, and fits of their timestamps."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ from teamnet.training.run import Run
 
 _MAP, _ASYNCHRONOUS, _BACKPROP = MapPropagation.name, AsynchronousMapPropagation.name, Backpropagation.name
 _SAMPLES = 15
-"""Timed steps whose median counts."""
+"""Timed steps of which the median is taken."""
 _LEAST = 1e-8
-"""Seconds that are less than what a clock tells."""
+"""Seconds below the resolution of a clock."""
 _REPEATS, _SECONDS = 3, 0.8
-"""Timings of a run, and about how long each is."""
+"""Timings of a run, and the approximate seconds of each."""
 _WIDE_SAMPLES = 9
 _SIZES, _ROWS = (25, 100, 400), (1, 16)
 """Of the runs of a user's rule: percent of the hidden neurons, and environments."""
 _CACHES = 1e3, 1e9
-"""Bytes between which the caches are."""
+"""Bounds of the size of the caches, in bytes."""
 
 
 def endless(method: str, hidden: tuple[int, ...] = (64, 32), num_envs: int = 1, task: str = "cartpole") -> RunSpec:
-    """A preset's run without an end; of 0 environments, the preset's own."""
+    """A preset's run without an end; ``num_envs`` of 0 is the preset's own."""
     return replace(
         preset(task, method), hidden=hidden, num_envs=num_envs or preset(task).num_envs, env_steps=ENDLESS,
         episodes=None,
@@ -57,11 +57,11 @@ LOCAL = (
 """Runs in this process, from which the costs of operations are fitted."""
 MIDDLE = endless(_MAP, (1024, 512))
 WIDE = tuple(endless(method, (2048, 1024)) for method in (_MAP, "tuned", _BACKPROP, _ASYNCHRONOUS))
-"""Runs on Ray whose arrays are some fifty megabytes, and too many for any cache."""
+"""Runs on Ray whose arrays are some fifty megabytes, too large for any cache."""
 
 
 def measure_operations(cpus: int, say: Callable[[str], None]) -> Machine:
-    """A machine of so many cores on which computing takes what it takes here, and nothing else takes any time."""
+    """A machine of ``cpus`` cores with the costs of computation measured here; all other costs are 0."""
     operations, between, jitter = _measure(LOCAL, say)
     costs: dict[str, Any] = dict.fromkeys((field.name for field in fields(Machine)), 0.0) | {
         "cpus": cpus, "operations": operations, "far": {}, "cache": 0, "memory": 0, "memory_actor": 0,
@@ -71,9 +71,9 @@ def measure_operations(cpus: int, say: Callable[[str], None]) -> Machine:
 
 
 def with_own_rule(machine: Machine, spec: RunSpec, say: Callable[[str], None]) -> Machine:
-    """The machine with the operations of a user's rule measured, which calibration does not know.
+    """The machine with measured costs of the operations of a user's rule, which calibration does not include.
 
-    What they take where the caches are too small is not measured: there, predictions are too fast.
+    Their costs where the caches are too small are not measured: there, predictions are too fast.
     """
     if spec.rule in built_in_rules():
         return machine
@@ -90,7 +90,7 @@ def with_own_rule(machine: Machine, spec: RunSpec, say: Callable[[str], None]) -
 
 
 def _measure(specs: Sequence[RunSpec], say: Callable[[str], None]) -> tuple[dict[str, Cost], Cost, float]:
-    """What each operation costs, what lies between them, and how much their times differ."""
+    """The cost of each operation, the cost between operations, and the spread of their times."""
     rows: dict[str, list[tuple[Cost, float]]] = {}
     rest, spreads = [], []
     for number, spec in enumerate(specs, 1):
@@ -99,33 +99,33 @@ def _measure(specs: Sequence[RunSpec], say: Callable[[str], None]) -> tuple[dict
         try:
             taken, spread = take_times(run)
             spreads += spread
-            for its in taken:
-                rows.setdefault(its.operation, []).append((amounts(its.unit), its.seconds))
-            turns, work = len(taken), sum(its.seconds for its in taken)
+            for timing in taken:
+                rows.setdefault(timing.operation, []).append((amounts(timing.unit), timing.seconds))
+            turns, work = len(taken), sum(timing.seconds for timing in taken)
             step = spec.num_envs / usual_rate(run)
             rest.append((Cost(fixed=1.0, values=turns), max(1e-9, step - work - environment_seconds(spec))))
         finally:
             run.close()
-    operations = {operation: fit_cost(its) for operation, its in rows.items()}
+    operations = {operation: fit_cost(samples) for operation, samples in rows.items()}
     return operations, fit_cost(rest), statistics.median(spreads)
 
 
 def fit_cost(rows: Sequence[tuple[Cost, float]]) -> Cost:
-    """Non-negative costs whose relative errors are least in the mean square."""
-    seconds = np.array([its for _, its in rows])
-    weighted = np.array([its for its, _ in rows]) / seconds[:, None]
+    """Non-negative costs with the least mean squared relative error."""
+    seconds = np.array([value for _, value in rows])
+    weighted = np.array([amount for amount, _ in rows]) / seconds[:, None]
     scale = np.maximum(weighted.max(0), 1e-30)
     solution, _ = nnls(weighted / scale, np.ones(len(seconds)))
-    return Cost(*(float(its) for its in solution / scale))
+    return Cost(*(float(cost) for cost in solution / scale))
 
 
 def usual_rate(run: Run) -> float:
-    """Of timings that are long enough for the pause at the end of each not to count."""
+    """The median rate of timings that are long enough for the pause at the end of each to be negligible."""
     return median_rate(timings(run, _SECONDS, _REPEATS))
 
 
 class Lap(NamedTuple):
-    """How long one operation of a unit took in a run whose units have arrays of ``held`` bytes."""
+    """The time of one operation of a unit in a run whose units have arrays of ``held`` bytes."""
 
     operation: str
     unit: UnitSpec
@@ -134,58 +134,58 @@ class Lap(NamedTuple):
 
 
 def take_times(run: Run, count: int = _SAMPLES) -> tuple[list[Lap], list[float]]:
-    """Median seconds of each step of each unit, and the shares of them within which the middle half of times lies."""
+    """Median seconds of each step of each unit, and the interquartile ranges of the times as shares of the medians."""
     rate(run, TIMED_EVERY * run.spec.num_envs)
     samples = []
     for _ in range(count):
         rate(run, TIMED_EVERY * run.spec.num_envs)
-        samples.append([(its[:, 2] - its[:, 1]) / 1e9 for its in run.timestamps()])
-    quarters = [np.maximum(_LEAST, np.percentile(its, (25, 50, 75), axis=0)) for its in zip(*samples, strict=True)]
-    spreads = [np.minimum(1.0, (its[2] - its[0]) / its[1]) for its in quarters]
+        samples.append([(stamps[:, 2] - stamps[:, 1]) / 1e9 for stamps in run.timestamps()])
+    quartiles = [np.maximum(_LEAST, np.percentile(times, (25, 50, 75), axis=0)) for times in zip(*samples, strict=True)]
+    spreads = [np.minimum(1.0, (points[2] - points[0]) / points[1]) for points in quartiles]
     flow, held = Dataflow(run.teams), sum(map(unit_bytes, run.units))
     taken = [
         Lap(step.operation, unit, float(seconds), held)
-        for unit, its in zip(run.units, quarters, strict=True)
-        for step, seconds in zip(flow.steps[unit.layer.group], its[1], strict=True)
+        for unit, points in zip(run.units, quartiles, strict=True)
+        for step, seconds in zip(flow.steps[unit.layer.group], points[1], strict=True)
     ]
     return taken, np.concatenate(spreads).tolist()
 
 
 def measure_wide(machine: Machine, address: str, say: Callable[[str], None]) -> Machine:
-    """The same machine with what operations take where the caches are too small."""
-    laps: list[list[Lap]] = []
+    """The machine with the costs of operations where the caches are too small."""
+    taken: list[list[Lap]] = []
     for number, spec in enumerate((MIDDLE, *WIDE), 1):
         say(f"wide layers, {number} of {1 + len(WIDE)}")
         run = Run(spec, LaunchSpec(address=address))
         try:
-            laps.append(take_times(run, _WIDE_SAMPLES)[0])
+            taken.append(take_times(run, _WIDE_SAMPLES)[0])
         finally:
             run.close()
-    return fit_far(machine, laps[0], [lap for its in laps[1:] for lap in its])
+    return fit_far(machine, taken[0], [timing for timings_of_run in taken[1:] for timing in timings_of_run])
 
 
 def fit_far(machine: Machine, middle: Sequence[Lap], wide: Sequence[Lap]) -> Machine:
-    """Choose what operations cost beyond the caches, and how much these hold: the one hangs on the other.
+    """Fit the costs of operations beyond the caches and the size of the caches, which depend on each other.
 
     Args:
-        machine: with what operations cost in the caches.
-        middle: of a run that they hold in part.
-        wide: of runs that they hold hardly anything of.
+        machine: with the costs of operations in the caches.
+        middle: of a run whose arrays the caches hold in part.
+        wide: of runs whose arrays the caches hold hardly at all.
     """
 
     def with_cache(logarithm: float) -> Machine:
         cache = math.exp(logarithm)
         rows: dict[str, list[tuple[Cost, float]]] = {}
-        for lap in wide:
-            kept = cache / (cache + lap.held)
-            beyond = lap.seconds - kept * machine.seconds(lap.operation, lap.unit)
-            rows.setdefault(lap.operation, []).append((amounts(lap.unit), max(_LEAST, beyond / (1 - kept))))
-        return replace(machine, far={name: fit_cost(its) for name, its in rows.items()}, cache=int(cache))
+        for timing in wide:
+            cached = cache / (cache + timing.held)
+            beyond = timing.seconds - cached * machine.seconds(timing.operation, timing.unit)
+            rows.setdefault(timing.operation, []).append((amounts(timing.unit), max(_LEAST, beyond / (1 - cached))))
+        return replace(machine, far={name: fit_cost(samples) for name, samples in rows.items()}, cache=int(cache))
 
     def miss(logarithm: float) -> float:
-        its = with_cache(logarithm)
-        foretold = sum(its.seconds(lap.operation, lap.unit, lap.held) for lap in middle)
-        return abs(math.log(foretold / sum(lap.seconds for lap in middle)))
+        fitted = with_cache(logarithm)
+        predicted = sum(fitted.seconds(timing.operation, timing.unit, timing.held) for timing in middle)
+        return abs(math.log(predicted / sum(timing.seconds for timing in middle)))
 
     bounds = math.log(_CACHES[0]), math.log(_CACHES[1])
     best: Any = minimize_scalar(miss, bounds=bounds, method="bounded")

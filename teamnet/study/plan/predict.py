@@ -1,4 +1,4 @@
-"""The prediction: how fast a run would be, what it would say, and what it would take."""
+"""The prediction of a run: its speed, its messages, and its resources."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ from teamnet.training.make_task import make_task
 
 _WARM_UP, _STEPS_OF_MANY, _STEPS = 1, 3, 40
 _MESSAGES = 5_000
-"""That are simulated at least, in 3 to 40 steps."""
+"""Messages that are simulated at least, in 3 to 40 steps."""
 _ENVIRONMENT_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What is expected of a run.
+    """The prediction of a run.
 
     Args:
-        actors, nodes: how many.
+        actors, nodes: their numbers.
         env_steps_per_second: of all environments together.
         messages_per_step, bytes_per_step, bytes_between_nodes, exchanges_per_step: as the ledger counts them, of a
             step of the whole batch.
@@ -63,7 +63,7 @@ class Prediction:
 
 
 def environment_seconds(spec: RunSpec) -> float:
-    """What a step of all environments takes here, with random actions."""
+    """Seconds of a step of all environments on this machine, with random actions."""
     task = make_task(spec)
     try:
         task.begin()
@@ -84,13 +84,13 @@ def environment_seconds(spec: RunSpec) -> float:
 def predict(
     spec: RunSpec, launch: LaunchSpec, machine: Machine, cluster: Cluster, environment: float | None = None
 ) -> Prediction:
-    """Predict a run from its spec; nothing of it is started but, to time it, its environment.
+    """Predict a run from its spec; of the run only the environment is started, to time it.
 
     Args:
         spec, launch: the run. An emulated link adds to the cluster's latency.
-        machine: every node is one like it.
+        machine: the costs of every node.
         cluster: the nodes.
-        environment: seconds of a step of all environments; timed here if left out.
+        environment: seconds of a step of all environments; timed on this machine if left out.
 
     Raises:
         TeamnetError: the run would be refused.
@@ -107,8 +107,8 @@ def predict(
     ledger = expected_traffic(Dataflow(teams), units, nodes)
     total, between = ledger.total, ledger.between_nodes
     actors = 0 if local else len(units)
-    others = len(set(nodes) - {0})  # each has an actor that looks after its board
-    started = actors + others if cluster.shared_cpus else max(nodes.count(node) + (node > 0) for node in {0, *nodes})
+    remote = len(set(nodes) - {0})  # each has an actor that manages its board
+    started = actors + remote if cluster.shared_cpus else max(nodes.count(node) + (node > 0) for node in {0, *nodes})
     return Prediction(
         actors=actors, nodes=len(set(nodes) | {0}), env_steps_per_second=spec.num_envs / seconds,
         messages_per_step=total.messages, bytes_per_step=total.bytes, bytes_between_nodes=between.bytes,
@@ -120,7 +120,7 @@ def predict(
 def lay_out(
     spec: RunSpec, launch: LaunchSpec, cluster: Cluster
 ) -> tuple[list[list[LayerSpec]], list[UnitSpec], list[int]]:
-    """The layers of every team, all units, and the node of each: all that is checked before a calibration.
+    """The layers of every team, all units, and the node of each unit: all that is checked before a calibration.
 
     Raises:
         TeamnetError: the run would be refused, or cannot be predicted.
@@ -129,7 +129,7 @@ def lay_out(
     if spec.free_running:
         raise SpecError(
             "free_running", expected="a run with a common tick", found="one without",
-            remedy="Leave --free-running out: what runs free waits for nobody, and its actors alone set its speed.",
+            remedy="Leave --free-running out: free-running units wait for no other unit, and each sets its own speed.",
         )
     teams = teams_of(spec)
     units = divide_all(teams, launch.grain, spec.seed)
@@ -152,11 +152,11 @@ def teams_of(spec: RunSpec) -> list[list[LayerSpec]]:
 def places(
     launch: LaunchSpec, teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec], cluster: Cluster
 ) -> list[int]:
-    """Each unit's node; on a single one nothing is reserved.
+    """Each unit's node; on a single node nothing is reserved.
 
     Raises:
         ResourceError: the cluster cannot hold the run.
-        SpecError: the placement names a node that is not there.
+        SpecError: the placement names a node that does not exist.
     """
     if launch.backend == "local" or cluster.nodes == 1:
         return [0] * len(units)
@@ -164,7 +164,7 @@ def places(
 
 
 def local_seconds(teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec], machine: Machine) -> float:
-    """A step of all units in one process, with the coordinator, without the environment."""
+    """Seconds of a step of all units in one process, with the coordinator, without the environment."""
     steps, held = Dataflow(teams).steps, sum(map(unit_bytes, units))
     work = sum(machine.seconds(step.operation, unit, held) for unit in units for step in steps[unit.layer.group])
     return machine.coordinator + steps_of(teams, units) * machine.turn + work
@@ -177,17 +177,17 @@ def steps_of(teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec]) ->
 
 
 def board_seconds(inputs: SimulationInput) -> float:
-    """A step of actors on boards, simulated: the mean of some steps once the first is done.
+    """Simulated seconds of a step of actors on boards: the mean of some steps after the first.
 
     Raises:
-        SpecError: the schedules wait for each other for ever.
+        SpecError: the schedules deadlock.
     """
     of_step = int((inputs.parts * np.diff(inputs.target) * inputs.rounds).sum())
     steps = min(_STEPS, max(_STEPS_OF_MANY, _MESSAGES // of_step))
     ends = simulate(inputs, steps)
     if np.isnan(ends).any():
         raise SpecError(
-            "steps", expected="an order in which all can be done", found="none", remedy="Change the rule's steps."
+            "steps", expected="an order in which all steps can run", found="none", remedy="Change the rule's steps."
         )
     return float((ends[-1] - ends[_WARM_UP - 1]) / (steps - _WARM_UP))
 

@@ -1,4 +1,4 @@
-"""What is simulated, as numbers: processes, what they do and need, slots, nodes and costs."""
+"""The input of a simulation as arrays: processes, their activities and needs, slots, nodes and costs."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import numpy as np
 
 
 class SimulationInput(NamedTuple):
-    """What does not change.
+    """The arrays that are constant during a simulation.
 
     Args:
-        first, length: of each process, where its activities begin and how many they are; int64 ``(processes,)``.
+        first, length: of each process, where its activities begin and their number; int64 ``(processes,)``.
         seconds: of each activity; float64 ``(activities,)``.
-        needs, needed: rows ``(slot, publications)`` of all activities, and where each one's begin; int64.
-        shows, shown: slots that all activities publish, and where each one's begin; int64.
+        needs, needed: rows ``(slot, publications)`` of all activities, and where those of each activity begin; int64.
+        shows, shown: slots that all activities publish, and where those of each activity begin; int64.
         node: of each process; int64 ``(processes,)``.
         writers: processes of each node that write each slot; int64 ``(slots, nodes)``.
-        parts, rounds, every: of each slot: nodes that write it, publications in a step, and of which one travels.
+        parts, rounds, every: of each slot: nodes that write it, publications in a step, and of how many one is sent.
         readers, read: processes that read a slot at a node, and where those of ``slot * nodes + node`` begin; int64.
-        targets, target: nodes that read a slot, and where each slot's begin; int64.
-        size: bytes of what a node writes in a slot at once; float64 ``(slots, nodes)``.
+        targets, target: nodes that read a slot, and where those of each slot begin; int64.
+        size: bytes that a node writes in a slot at once; float64 ``(slots, nodes)``.
         pool, cores: of each node its set of cores, and where the cores of each set begin; int64.
         costs: seconds to ``switch``, of an ``idle`` core, to ``wake``, ``send``, ``receive``, of ``latency``,
             of a byte, to ``publish``, to ``look`` again, and to ``sleep``, and the share by which activities vary;

@@ -1,4 +1,4 @@
-"""What changes in a simulation, as numbers: what is simulated is :mod:`teamnet.study.plan.simulation_input`."""
+"""The state of a simulation as arrays; its constant input is :mod:`teamnet.study.plan.simulation_input`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NOBODY, _SEED = -1, 1
 
 
 class State(NamedTuple):
-    """What changes; ``next`` chains what waits for a core, ``head`` and ``tail`` are the ends of each core's queue."""
+    """The state; ``next`` links the tasks that wait for a core, ``head`` and ``tail`` end each core's queue."""
 
     place: np.ndarray
     step: np.ndarray
@@ -34,10 +34,10 @@ class State(NamedTuple):
 
 
 def first_state(inputs: SimulationInput) -> State:
-    """The state before the first event: nobody has done anything, and every core is free."""
+    """The state before the first event: no process has started, and every core is free."""
     processes, (slots, nodes), cores = len(inputs.node), inputs.writers.shape, int(inputs.cores[-1])
     reached = np.diff(inputs.target)
-    messages = 1 + 4 * int((inputs.parts * reached).sum())  # of a slot hardly more than two are under way
+    messages = 1 + 4 * int((inputs.parts * reached).sum())  # rarely more than two of a slot are in flight
     tasks = processes + 2 * messages
 
     def zeros(*shape: int) -> np.ndarray:

@@ -1,1 +1,1 @@
-"""One self-contained page of all that folders of runs hold."""
+"""A self-contained page about the contents of run folders."""

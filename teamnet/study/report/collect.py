@@ -1,4 +1,4 @@
-"""What is found in folders of runs: runs, communication grids and scaling experiments, wherever in them."""
+"""The search of folders for runs, communication grids and scaling experiments, at any depth."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from teamnet.training.learning_curve import running_mean
 from teamnet.training.run_files import SPEC, SUMMARY, RunFiles, read_run_files
 
 _POINTS = 400
-"""Of a curve on the page."""
+"""Points of a curve on the page."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class FoundRun:
     """One finished run.
 
     Args:
-        name: its folder, relative to the folder that was asked for.
+        name: its folder, relative to the requested folder.
         label: the method of a study's folder, else its rule and schedule.
         summary, spec: the objects of ``summary.json`` and of ``spec.json``.
         curve: of the mean return of the last 100 episodes (of a task of one step, the mean reward of 100 batches) by
@@ -42,17 +42,17 @@ class FoundRun:
 
     @property
     def ledger(self) -> Mapping[str, Any]:
-        """What was sent in a step; empty if it was not counted."""
+        """The traffic of a step; empty if it was not counted."""
         return self.summary.get("communication") or {}
 
 
 @dataclass
 class Found:
-    """All that was found.
+    """The results of a search.
 
     Args:
         runs: those that are finished.
-        unfinished: how far the others are, by folder.
+        unfinished: the progress of the others, by folder.
         grids, scalings: the records of communication grids and of scaling experiments, by folder.
         unreadable: why a file could not be read, by its path.
     """
@@ -70,10 +70,10 @@ class Found:
 
 
 def collect(folders: Sequence[Path]) -> Found:
-    """Look through folders; what is damaged is named on the page and does not keep the rest from it.
+    """Search folders; damaged files are listed on the page and do not prevent the rest.
 
     Raises:
-        SpecError: a folder does not exist, or there is nothing in any.
+        SpecError: a folder does not exist, or none contains anything.
     """
     found = Found()
     for folder in folders:
@@ -81,11 +81,11 @@ def collect(folders: Sequence[Path]) -> Found:
             raise _refusal("a folder of runs", str(folder))
         for path in sorted({path.parent for name in (SPEC, SUMMARY) for path in folder.rglob(name)}):
             _try(found, path, lambda path=path, folder=folder: _take_run(found, path, folder))
-        for name, kept, table in (
+        for name, records, table in (
             ("comm.jsonl", found.grids, comm_table), ("scale.jsonl", found.scalings, scaling_table)
         ):
             for path in sorted(folder.rglob(name)):
-                _try(found, path, lambda path=path, kept=kept, table=table: _take_records(kept, path, table))
+                _try(found, path, lambda path=path, records=records, table=table: _take_records(records, path, table))
     if found.empty and not found.unreadable:
         raise _refusal("a spec.json, comm.jsonl or scale.jsonl somewhere below", "none")
     return found
@@ -93,7 +93,7 @@ def collect(folders: Sequence[Path]) -> Found:
 
 def _refusal(expected: str, found: str) -> SpecError:
     return SpecError(
-        "folder", expected=expected, found=found, remedy="Give what train, paper, comm or scale wrote to."
+        "folder", expected=expected, found=found, remedy="Give a folder that train, paper, comm or scale wrote to."
     )
 
 
@@ -106,13 +106,13 @@ def _try(found: Found, path: Path, take: Callable[[], None]) -> None:
         found.unreadable[str(path)] = f"{type(error).__name__}: {error}"
 
 
-def _take_records(kept: dict[str, list[Record]], path: Path, table: Callable[[list[Record]], str]) -> None:
-    """Keep the records of an experiment; its table fails here, where the file is known, if they are damaged."""
+def _take_records(records: dict[str, list[Record]], path: Path, table: Callable[[list[Record]], str]) -> None:
+    """Store the records of an experiment; if they are damaged, its table fails here, where the file is known."""
     rows = read_records(path)
     if not rows:
         raise ValueError("no record")
     table(rows)
-    kept[str(path.parent)] = rows
+    records[str(path.parent)] = rows
 
 
 def _take_run(found: Found, folder: Path, root: Path) -> None:

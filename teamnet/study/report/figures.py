@@ -13,7 +13,7 @@ from teamnet.study.report.collect import Found, FoundRun
 from teamnet.study.scaling.table import efficiency, speed_up
 
 COLOURS = tuple(colour for colour in ALL_COLOURS if colour != "#000000")
-"""Those that are seen on light and on dark ground."""
+"""The colours that are visible on light and dark backgrounds."""
 _MOST_UNITS = 24
 
 
@@ -27,7 +27,7 @@ class Section:
 
 
 def sections(found: Found) -> list[Section]:
-    """Every section that there is something for."""
+    """Every section that has data."""
     made: list[tuple[str, str, Any]] = []
     tasks: dict[str, list[FoundRun]] = {}
     for run in found.runs:
@@ -38,7 +38,7 @@ def sections(found: Found) -> list[Section]:
         if counted := [run for run in runs if run.ledger]:
             text = "Mean return over all episodes, against the bytes of a step."
             made.append((f"Return against communication: {task}", text, _front(counted)))
-            text = "By kind of edge: one publication for one reader each. Of each method the run that was found last."
+            text = "By kind of edge: a message is one publication for one reader. For each method, the run found last."
             made.append((f"Bytes of a step: {task}", text, _edges(counted)))
     if timed := [run for run in found.runs if run.ledger and run.ledger["straggler"]]:
         text = f"Each unit in an average step of {timed[-1].name}, the busiest first."
@@ -64,7 +64,7 @@ def _figure(horizontal: str, vertical: str, *, log: tuple[str, ...] = (), **layo
 
 
 def _styles(runs: Sequence[FoundRun]) -> list[tuple[FoundRun, str, dict[str, Any]]]:
-    """Every run with the colour of its label, and how it is in the legend, where each label is once."""
+    """Every run with the colour of its label, and its legend settings, which show each label once."""
     labels = list(dict.fromkeys(run.label for run in runs))
     first = {run.label: run for run in reversed(runs)}
     return [
@@ -147,12 +147,12 @@ def _plan(scalings: Mapping[str, Sequence[Mapping[str, Any]]]) -> Any:
     figure = _figure("measured", "predicted", log=("x", "y"))
     ends: list[float] = []
     for number, (name, rows) in enumerate(scalings.items()):
-        both = [row for row in rows if row["measured"]]
-        measured, predicted = ([row[kind] for row in both] for kind in ("measured", "predicted"))
+        measured_rows = [row for row in rows if row["measured"]]
+        measured, predicted = ([row[kind] for row in measured_rows] for kind in ("measured", "predicted"))
         ends += [*measured, *predicted]
         figure.add_scatter(
             x=measured, y=predicted, mode="markers", name=name, hovertemplate="%{text}: %{x:,.0f}, %{y:,.0f}",
-            text=[f"{row['factor']} {row['value']}" for row in both],
+            text=[f"{row['factor']} {row['value']}" for row in measured_rows],
             marker={"color": COLOURS[number % len(COLOURS)], "size": 9},
         )
     line = [min(ends), max(ends)]

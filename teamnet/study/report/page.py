@@ -17,11 +17,11 @@ _COLUMNS = ("task", "rule", "seed", "backend", "grain", "env_steps", "episodes",
 
 
 def check_page(path: Path) -> None:
-    """Refuse what :func:`write_page` could not do, before any run is read.
+    """Check that :func:`write_page` can write the page, before any run is read.
 
     Raises:
         ResourceError: Plotly is not installed.
-        SpecError: the path cannot be written to, or is a file that is no page of teamnet's.
+        SpecError: the path cannot be written to, or is a file that is not a page of teamnet.
     """
     _import_plotly()
     check_folder("out", path)
@@ -30,7 +30,7 @@ def check_page(path: Path) -> None:
 
 
 def _import_plotly() -> Callable[[], str]:
-    """What returns Plotly's script."""
+    """The function that returns Plotly's script."""
     try:
         from plotly.offline import get_plotlyjs
     except ImportError:

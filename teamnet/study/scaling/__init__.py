@@ -1,1 +1,1 @@
-"""Scaling experiments: measured, predicted, and where communication eats the gain."""
+"""Scaling experiments: speed-up measured and predicted, and the point beyond which communication outweighs it."""

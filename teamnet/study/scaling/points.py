@@ -1,4 +1,4 @@
-"""What is scaled: one factor grows from point to point, all else stays."""
+"""The points of a scaling experiment: one factor grows from point to point, all else is constant."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Point:
     Args:
         value: of the factor.
         configuration: of the run.
-        cluster: what it runs on.
-        launch: where.
-        possible: whether it can be measured on the cluster that there is.
+        cluster: the nodes of the run.
+        launch: of the run.
+        possible: whether it can be measured on the available cluster.
     """
 
     value: str
@@ -50,11 +50,11 @@ def points_of(
             ``depth`` (hidden layers, all like the first) or ``batch`` (multiples of the preset's environments).
         values: of the factor; usual ones if there are none.
         base: the configuration in which the factor varies.
-        cluster: what there is, or is thought of.
-        launch: where the runs are.
+        cluster: the nodes, available or hypothetical.
+        launch: of the runs.
 
     Raises:
-        SpecError: the factor is unknown, or a value makes no sense.
+        SpecError: the factor is unknown, or a value is invalid.
     """
     check_choice("factor", factor, tuple(_USUAL))
     values = values or _USUAL[factor]
@@ -77,8 +77,8 @@ def points_of(
 
 
 def _on_nodes(count: int, base: Configuration, cluster: Cluster, launch: LaunchSpec) -> Point:
-    """On one node all is packed; on several, units go to all of them in turn, which needs a cluster of that size."""
-    if count == 1:  # whose links emulate nothing
+    """On one node all units are packed; on several, units go to all in turn, which needs a cluster of that size."""
+    if count == 1:  # there are no links to emulate
         alone = replace(launch, link_latency=0.0, link_bandwidth=0.0)
         return Point("1", replace(base, placements="pack"), replace(cluster, nodes=1), alone)
     placement = base.placements if base.placements != "pack" else "spread"
@@ -87,5 +87,5 @@ def _on_nodes(count: int, base: Configuration, cluster: Cluster, launch: LaunchS
 
 
 def synapses(teams: Sequence[Sequence[LayerSpec]]) -> int:
-    """Of all teams, biases included: the work of a step grows with them."""
+    """The synapses of all teams, biases included: the work of a step grows with their number."""
     return sum((layer.fan_in + 1) * layer.size for team in teams for layer in team)

@@ -1,4 +1,4 @@
-"""``teamnet scale``: check all points, predict and measure them, keep what is known."""
+"""``teamnet scale``: check all points, predict and measure them, save the records."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ def run_scaling(
     task: str, factor: str, points: Sequence[Point], calibrated: Callable[[], Machine], precision: Precision, *,
     measured: bool, out: Path, overwrite: bool = False, say: Callable[[str], None],
 ) -> tuple[list[Record], int]:
-    """Predict every point that a folder does not have, and measure those that there is a cluster for.
+    """Predict every point that a folder does not have, and measure those for which a cluster is available.
 
     Args:
         task: a preset's name.
-        factor: what grows from point to point.
-        points: from the first, with which the others are compared.
-        calibrated: called once all is checked; returns what predictions are made from, which may take minutes.
+        factor: the factor that grows from point to point.
+        points: in order; the others are compared with the first.
+        calibrated: called after all checks; returns the calibrated machine, which may take minutes.
         precision: of the timings.
         measured: whether to measure at all.
-        out: gets ``scale.json`` (what is scaled), ``scale.jsonl``, ``scale.md`` and ``scale.png``, after every point.
+        out: gets ``scale.json`` (the settings), ``scale.jsonl``, ``scale.md`` and ``scale.png``, after every point.
         overwrite: whether to replace the results of an earlier call; they stay until there are new ones. Without it,
-            the same call does what is missing.
-        say: called with what is being done.
+            the same call adds the missing points.
+        say: called with progress messages.
 
     Returns:
-        The records, and how many points could not be measured because something failed.
+        The records, and the number of points whose measurement failed.
 
     Raises:
         TeamnetError: a value or the folder is refused; nothing was run or written then.

@@ -1,4 +1,4 @@
-"""The points for readers: speed-up, efficiency, and the prediction compared with the measurement."""
+"""The points as a table and a figure: speed-up, efficiency, and the prediction compared with the measurement."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HEADER = (
 
 
 def speed_up(rows: Sequence[Row], kind: str) -> list[float | None]:
-    """Work done in a second, as a multiple of the first point's; ``kind`` is ``measured`` or ``predicted``."""
+    """Work per second, as a multiple of the first point's; ``kind`` is ``measured`` or ``predicted``."""
     first = rows[0][kind]
     return [
         None if row[kind] is None or first is None else row[kind] * row["work"] / (first * rows[0]["work"])
@@ -43,7 +43,7 @@ def turning_point(rows: Sequence[Row]) -> str | None:
 
 
 def scaling_table(rows: Sequence[Row]) -> str:
-    """A Markdown table, a line for each point, and what it says; the prediction's efficiency where none is measured."""
+    """A Markdown table, a line for each point, and a summary; predicted values where none is measured."""
     columns = [function(rows, kind) for function in (speed_up, efficiency) for kind in ("measured", "predicted")]
     lines = []
     for row, gain, expected_gain, efficient, expected in zip(rows, *columns, strict=True):
@@ -66,7 +66,7 @@ def _summary(rows: Sequence[Row]) -> str:
     text += ". " if text else ""
     turn, factor = turning_point(rows), rows[0]["factor"]
     if turn is None:
-        return f"{text}Up to the last point, more {factor} do more work in a second."
+        return f"{text}The predicted speed-up over {factor} is largest at the last point."
     return f"{text}Beyond {factor} {turn}, communication eats the gain."
 
 

@@ -20,12 +20,14 @@ def draw_sweep(rows: Sequence[Mapping[str, Any]], variations: Sequence[Variation
     """A PNG file with a panel for each varied field, the one with the largest spread first.
 
     Each dot is a trial, each bar the mean of a third of the range or of a choice. Colours are those of Okabe and Ito,
-    which colour-blind readers tell apart; the marks differ too.
+    which colour-blind readers can distinguish; the marks differ too.
     """
     scores, age = common_scores(rows)
     by_label = {variation.label: variation for variation in variations}
-    ordered = [by_label[each.field] for each in find_sensitivity(rows, variations)]
-    varied = [each for each in ordered if not isinstance(each.range, Choice) or len(each.range.values) > 1] or ordered
+    ordered = [by_label[found.field] for found in find_sensitivity(rows, variations)]
+    varied = [
+        entry for entry in ordered if not isinstance(entry.range, Choice) or len(entry.range.values) > 1
+    ] or ordered
     width = 5.0 if len(varied) == 1 else 3.4
     figure, panels = new_figure(len(varied), _COLUMNS, width, 3.1, sharey=True)
     for axes, variation in zip(panels.flat, varied, strict=False):
@@ -67,7 +69,7 @@ def _draw_panel(axes: Any, rows: Sequence[Mapping[str, Any]], scores: Sequence[f
 
 
 def _scale_by_logarithm(axes: Any, interval: Interval) -> None:
-    """Label powers of ten, and what is between them where there is room for it, as plain numbers."""
+    """Label powers of ten, and values between them where there is room, as plain numbers."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     axes.set_xscale("log")

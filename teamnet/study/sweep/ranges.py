@@ -20,7 +20,7 @@ class Interval:
 
     Args:
         low, high: the bounds, ``low < high``; above 0 if ``log``.
-        whole: whether only whole numbers are meant.
+        whole: whether the interval has whole numbers only.
         log: whether equal ratios, not equal differences, are equally likely.
     """
 
@@ -63,12 +63,12 @@ def parse_range(where: str, text: str, hint: Any) -> Range:
     """The range that ``text`` describes, of values of the type ``hint``.
 
     Args:
-        where: how messages call the range.
+        where: the name of the range in messages.
         text: ``a..b``, ``log:a..b`` or ``a,b,c``.
         hint: a type annotation, for instance ``float | None`` or ``tuple[int, ...]``.
 
     Raises:
-        SpecError: it does not parse, or is empty; examples are named.
+        SpecError: it does not parse, or is empty; the message has examples.
     """
     body, log, kinds = text.removeprefix("log:"), text.startswith("log:"), types_of(hint)
     if ".." not in body:
@@ -114,7 +114,7 @@ def show(value: Any) -> str:
     """A value as it is written on the command line, numbers with four digits."""
     if isinstance(value, list | tuple):
         return "/".join(show(item) for item in value)
-    round_counters = {None: "none", True: "true", False: "false"}
+    texts = {None: "none", True: "true", False: "false"}
     if value is None or isinstance(value, bool):
-        return round_counters[value]
+        return texts[value]
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""How much each varied field matters, by the trials of a sweep."""
+"""The sensitivity of the score to each varied field, from the trials of a sweep."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Group:
 
     Args:
         name: the part, for instance ``0.1..0.4`` or ``relu``.
-        trials: how many.
+        trials: their number.
         score: their mean score; ``None`` if there are none.
     """
 
@@ -34,7 +34,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """How a field and the score go together.
+    """The relation between a field and the score.
 
     Args:
         field: the variation's label.
@@ -52,7 +52,7 @@ class Sensitivity:
 def common_scores(rows: Sequence[Row]) -> tuple[list[float], int]:
     """The score of every trial at the last report that all trials reached, and that report's number.
 
-    A trial that was stopped early had less time to learn, so scores at different ages do not compare. A trial that
+    A trial that was stopped early had less time to learn, so scores at different ages are not comparable. A trial that
     failed, or had not finished an episode, counts as the worst of the others.
     """
     age = min((len(row["curve"]) for row in rows if not row["error"]), default=0)
@@ -71,7 +71,7 @@ def rank_correlation(first: Sequence[Any], second: Sequence[float]) -> float | N
 
 
 def find_sensitivity(rows: Sequence[Row], variations: Sequence[Variation]) -> list[Sensitivity]:
-    """How much each field matters, the one with the largest spread first."""
+    """The sensitivity to each field, the largest spread first."""
     scores, _ = common_scores(rows)
     found = []
     for variation in variations:
@@ -80,17 +80,17 @@ def find_sensitivity(rows: Sequence[Row], variations: Sequence[Variation]) -> li
         means = [group.score for group in groups if group.score is not None]
         spread = max(means) - min(means) if len(means) > 1 else None
         found.append(Sensitivity(variation.label, rank_correlation(values, scores), groups, spread))
-    return sorted(found, key=lambda each: -1.0 if each.spread is None else each.spread, reverse=True)
+    return sorted(found, key=lambda entry: -1.0 if entry.spread is None else entry.spread, reverse=True)
 
 
 def thirds(interval: Interval) -> list[tuple[float, float]]:
-    """The thirds of a range, as likely as one another; a value belongs to the last third that begins below it."""
+    """The thirds of a range, equally likely; a value belongs to the last third that begins below it."""
     return list(itertools.pairwise(float(interval.at(number / 3)) for number in range(4)))
 
 
 def _group(variation: Variation, values: Sequence[Any], scores: Sequence[float]) -> tuple[Group, ...]:
     if isinstance(variation.range, Choice):
-        # by how they are shown, because a tuple is a list in a JSON file
+        # compared as text, because a tuple is a list in a JSON file
         names = [show(choice) for choice in variation.range.values]
         places = [names.index(show(value)) for value in values]
     else:

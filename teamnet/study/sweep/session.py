@@ -1,4 +1,4 @@
-"""``teamnet sweep``: ``sweep.json`` says what is tried, ``trials.jsonl`` holds the record of each trial."""
+"""``teamnet sweep``: ``sweep.json`` holds the settings, ``trials.jsonl`` the record of each trial."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ SETTINGS, TRIALS, FIGURE = "sweep.json", "trials.jsonl", "sweep.png"
 
 @dataclass(frozen=True)
 class SweepSpec:
-    """Everything that determines which runs a sweep does.
+    """The settings that determine the runs of a sweep.
 
     Args:
         task: a preset's name or a Gymnasium id.
         vary: ``FIELD=RANGE``, ``FIELD*=RANGE`` or ``FIELD+FIELD*=RANGE``.
-        runs: trials.
-        scheduler: ``random`` (every trial runs to its end) or ``asha`` (those that lag behind are stopped).
+        runs: the number of trials.
+        scheduler: ``random`` (every trial runs to its end) or ``asha`` (trials with low scores are stopped early).
         seeds: runs in each trial, with a seed each.
         episodes: of each run; ``None`` for the preset's end.
-        seed: of the values that are tried, and of the first run.
-        preset: whose values are varied.
+        seed: of the drawn values, and of the first run.
+        preset: the preset whose values are varied.
     """
 
     task: str
@@ -63,10 +63,10 @@ class SweepSpec:
 
 
 def check_sweep(sweep: SweepSpec) -> tuple[Variation, ...]:
-    """What a sweep varies.
+    """Check a sweep; returns its variations.
 
     Raises:
-        SpecError: its numbers, its scheduler, a field or a range makes no sense.
+        SpecError: its numbers, its scheduler, a field or a range is invalid.
     """
     check_count("runs", sweep.runs, 1, MOST_SEEDS)
     check_count("seeds", sweep.seeds, 1, MOST_SEEDS)
@@ -79,23 +79,23 @@ def run_sweep(
     sweep: SweepSpec, folder: Path, *, overwrite: bool = False, address: str = "", cpus: int = 0,
     say: Callable[[str], None] = lambda message: None,
 ) -> list[Record]:
-    """Do the trials that the folder does not have yet; returns all records, in the order in which they ended.
+    """Run the trials that the folder does not have yet; returns all records, in the order in which they ended.
 
     Args:
-        sweep: what is tried.
-        folder: gets ``sweep.json``, ``trials.jsonl``, ``sweep.png``, and while it lasts Ray Tune's own records.
-        overwrite: whether to replace the trials that there are, of this sweep or of another one; they stay until the
-            first new one has ended.
+        sweep: the settings.
+        folder: gets ``sweep.json``, ``trials.jsonl``, ``sweep.png``, and during the sweep Ray Tune's own records.
+        overwrite: whether to replace existing trials, of this sweep or of another one; they stay until the first new
+            one has ended.
         address: of a Ray cluster; if empty that of ``$RAY_ADDRESS``, or a private one on this machine.
         cpus: the most trials at once; 0 for as many as there are CPUs.
-        say: called with what has happened.
+        say: called with progress messages.
 
     Raises:
-        TeamnetError: the sweep makes no sense, it cannot be done here, or the folder holds something else.
+        TeamnetError: the sweep is invalid, it cannot run on this machine, or the folder holds something else.
     """
     variations, base = check_sweep(sweep), sweep.base()
     check_count("cpus", cpus, 0)
-    Run(preset("multiplexer"), LaunchSpec(backend="local")).close()  # compiles what trials use, before they are timed
+    Run(preset("multiplexer"), LaunchSpec(backend="local")).close()  # compiles the kernels before trials are timed
     trials = draw_trials(base, variations, interface_of(base), trials=sweep.runs, seeds=sweep.seeds, seed=sweep.seed)
     records = Records(folder, "sweep", [TRIALS, FIGURE], overwrite=overwrite, settings=sweep.settings())
     missing = [trial for trial in trials if not records.has({"trial": trial["trial"]})]
@@ -107,19 +107,19 @@ def run_sweep(
         say(f"trial {row['trial']}: {score} in {row['episodes']:,} episodes, {row['seconds']:.1f} s, {outcome(row)}")
 
     if missing:
-        from teamnet.team.ray_sweep import import_tune, run_trials  # Ray is imported only when it is asked for
+        from teamnet.team.ray_sweep import import_tune, run_trials  # Ray is imported only when it is needed
 
         import_tune()
         make_folder(folder)
         say(f"{len(missing)} of {len(trials)} trials to do")
-        tune = Path(tempfile.mkdtemp(prefix="tune-", dir=folder))  # a new one, so that all in it is Tune's
+        tune = Path(tempfile.mkdtemp(prefix="tune-", dir=folder))  # a new folder that only Tune writes to
         try:
             run_trials(
                 train_trial, missing, reports=REPORTS, asha=sweep.scheduler == "asha", folder=tune,
                 address=cluster_address(address), at_once=cpus, ended=keep,
             )
         finally:
-            shutil.rmtree(tune, ignore_errors=True)  # it holds nothing that trials.jsonl has not
+            shutil.rmtree(tune, ignore_errors=True)  # trials.jsonl holds all its results
     if records.rows:
         picture = draw_sweep(records.rows, variations, f"{sweep.task}, {len(records.rows)} trials")
         records.files.write(FIGURE, picture)

@@ -1,4 +1,4 @@
-"""The result of a sweep for readers: its trials, best first, then what matters most."""
+"""The result of a sweep as text: its trials, best first, then the sensitivity to each field."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def summarise(rows: Sequence[Row], variations: Sequence[Variation]) -> dict[str,
     return {
         "trials": len(rows), "stopped_early": sum(outcome(row) == "stopped early" for row in rows),
         "failed": sum(outcome(row) == "failed" for row in rows), "best": next(iter(best_first(rows)), None),
-        "sensitivity": [asdict(each) for each in find_sensitivity(rows, variations)],
+        "sensitivity": [asdict(entry) for entry in find_sensitivity(rows, variations)],
     }
 
 
 def result_lines(rows: Sequence[Row], variations: Sequence[Variation]) -> list[str]:
-    """The table of trials, best first, and the summary of what matters."""
+    """The table of trials, best first, and the table of sensitivities."""
     labels = [variation.label for variation in variations]
     heads = [label if len(label) <= _WIDEST else f"[{number}]" for number, label in enumerate(labels, 1)]
     lines = aligned(["trial", "mean return", "episodes", "seconds", *heads], [
@@ -62,14 +62,14 @@ def _sensitivity_lines(rows: Sequence[Row], found: Sequence[Sensitivity]) -> lis
     _, age = common_scores(rows)
     part = "all" if age == REPORTS else f"the first {100 * age // REPORTS} %"
     table = aligned(["spread", "rank corr.", "field"], [
-        [shown(each.spread, "{:.2f}"), shown(each.correlation, "{:+.2f}"), each.field] for each in found
+        [shown(entry.spread, "{:.2f}"), shown(entry.correlation, "{:+.2f}"), entry.field] for entry in found
     ])
-    groups = [", ".join(f"{group.name}: {shown(group.score, '{:.1f}')}" for group in each.groups) for each in found]
+    groups = [", ".join(f"{group.name}: {shown(group.score, '{:.1f}')}" for group in entry.groups) for entry in found]
     groups = ["mean return in each part of the range", *groups]
     # the 5 % point of Spearman's correlation of unrelated values is near 1.96 / sqrt(n - 1)
     chance = min(1.0, 1.96 / math.sqrt(len(rows) - 1))
     return [
-        f"What matters, by the mean return over {part} of each run:", "",
+        f"Sensitivity of the mean return over {part} of each run:", "",
         *(f"{line}  {text}" for line, text in zip(table, groups, strict=True)),
         "", f"With {len(rows)} trials a rank correlation between -{chance:.2f} and {chance:.2f} may be chance.",
     ]

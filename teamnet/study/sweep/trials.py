@@ -1,4 +1,4 @@
-"""Trials: which values are tried, and one trial's training, report by report."""
+"""Trials: the values of each, and the training of one, report by report."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from teamnet.study.sweep.variation import Variation, vary_spec
 from teamnet.training.run import Run
 
 REPORTS = 20
-"""How often a trial reports on its way to the end; a scheduler may stop it at any report."""
+"""Number of reports of a trial that runs to its end; a scheduler may stop it at any report."""
 
 
 def draw_trials(
@@ -26,23 +26,23 @@ def draw_trials(
 ) -> list[dict[str, Any]]:
     """The trials of a sweep as JSON types: ``trial`` (number), ``values`` (by label), ``seeds`` and ``spec``.
 
-    Values are those of a Latin hypercube: random, yet no range has a gap. No two runs share a seed, so that what a
-    seed does to a run is not taken for what a value does.
+    Values are a Latin hypercube sample: random, but without gaps in any range. No two runs share a seed, so that the
+    effect of a seed is not mistaken for the effect of a value.
 
     Args:
-        spec: what is varied.
-        variations: what is varied in it.
+        spec: the spec that is varied.
+        variations: the varied fields and their ranges.
         interface: of the task.
-        trials: how many.
+        trials: their number.
         seeds: runs in each trial.
         seed: of the draw, and of the first run.
 
     Raises:
-        SpecError: the values of some trial make no sense.
+        SpecError: the values of a trial are invalid.
     """
     drawn = []
     for number, shares in enumerate(qmc.LatinHypercube(len(variations), rng=seed).random(trials).tolist()):
-        values = {each.label: each.range.at(share) for each, share in zip(variations, shares, strict=True)}
+        values = {entry.label: entry.range.at(share) for entry, share in zip(variations, shares, strict=True)}
         first = seed + number * seeds
         drawn.append({
             "trial": number, "values": values, "seeds": list(range(first, first + seeds)),
@@ -52,14 +52,14 @@ def draw_trials(
 
 
 def train_trial(trial: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Train all seeds of a trial in turns in this process; yields ``REPORTS`` times or until a run fails.
+    """Train all seeds of a trial in turn in this process; yields ``REPORTS`` times or until a run fails.
 
     Args:
         trial: one of :func:`draw_trials`.
 
     Yields:
         ``score`` (mean return over all episodes so far, then over the seeds; not a number before every seed has
-        finished an episode), ``done``, and ``row``: what ``trials.jsonl`` is to hold if it is the last report.
+        finished an episode), ``done``, and ``row``: the record for ``trials.jsonl`` if it is the last report.
     """
     begun = time.perf_counter()
     runs: list[Run] = []

@@ -1,4 +1,4 @@
-"""What is varied in a sweep: fields of a spec by dotted path, and the specs with other values in them."""
+"""The variations of a sweep: fields of a spec by dotted path, and the specs with varied values."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Place:
     Args:
         names: from the spec down to the field, for instance ``("actor", "variances")``.
         index: of the element; ``None`` for the whole field.
-        hint: the type annotation of what is there.
+        hint: the type annotation of the field or element.
     """
 
     names: tuple[str, ...]
@@ -43,7 +43,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Variation:
-    """What is varied: one or more fields, and the range of their value or of the factor by which they are scaled.
+    """A variation: one or more fields, and the range of their value or of the factor by which they are scaled.
 
     Args:
         label: the fields as they were written, with a ``*`` at the end for a factor.
@@ -95,7 +95,7 @@ def find_place(path: str) -> Place:
 
 
 def parse_variations(texts: Sequence[str]) -> tuple[Variation, ...]:
-    """What ``FIELD=RANGE``, ``FIELD*=RANGE`` and ``FIELD+FIELD*=RANGE`` ask for.
+    """Parse variations: ``FIELD=RANGE``, ``FIELD*=RANGE`` and ``FIELD+FIELD*=RANGE``.
 
     Raises:
         SpecError: a field is unknown or given twice, a range does not parse, or there is none.
@@ -124,7 +124,9 @@ def _parse(text: str) -> Variation:
     places = tuple(find_place(path.strip()) for path in label.removesuffix("*").split("+"))
     hints = {str(place.hint) for place in places}
     if len(hints) > 1 and not scales:
-        raise SpecError(where, expected="fields of one type", found=", ".join(sorted(hints)), remedy="Vary them apart.")
+        raise SpecError(
+            where, expected="fields of one type", found=", ".join(sorted(hints)), remedy="Vary them separately."
+        )
     return Variation(
         label, places, scales, parse_range(where, values.strip(), float if scales else places[0].hint)
     )
@@ -133,23 +135,23 @@ def _parse(text: str) -> Variation:
 def vary_spec(
     spec: RunSpec, variations: Sequence[Variation], values: Mapping[str, Any], interface: Interface
 ) -> RunSpec:
-    """The spec with the values of one trial, one value for each layer that has it, and checked.
+    """The checked spec with the values of one trial, one value for each layer that has the field.
 
     Args:
-        spec: what is varied, usually a preset.
-        variations: what may be varied.
+        spec: the spec that is varied, usually a preset.
+        variations: the varied fields.
         values: of every variation, by its label.
-        interface: of the task; it says how many layers have a variance.
+        interface: of the task; it determines the number of layers that have a variance.
 
     Raises:
-        SpecError: the spec makes no sense with these values.
+        SpecError: the spec is invalid with these values.
     """
     # the run's own fields first: with another number of layers the teams' values are spread before they are varied
-    for own in (True, False):
+    for of_run in (True, False):
         plain = to_plain(spec)
         for variation in variations:
             for place in variation.places:
-                if (len(place.names) == 1) is own:
+                if (len(place.names) == 1) is of_run:
                     _put(f"vary {variation.label}", plain, place, values[variation.label], scales=variation.scales)
         spec = from_plain(RunSpec, plain)
         check_run(spec)
@@ -158,18 +160,18 @@ def vary_spec(
 
 
 def _put(where: str, plain: dict[str, Any], place: Place, value: Any, *, scales: bool) -> None:
-    """Set or scale what is at a place of a spec as JSON types.
+    """Set or scale the value at a place of a spec in JSON types.
 
     Raises:
         SpecError: this spec has no such place, or there is no number to be scaled.
     """
     *above, name = place.names
     part: Any = plain
-    for each in above:
-        part = part[each]
+    for parent in above:
+        part = part[parent]
         if part is None:
             raise SpecError(
-                where, expected=f"a task with {each}", found=f"{plain['task']}, which has none",
+                where, expected=f"a task with {parent}", found=f"{plain['task']}, which has none",
                 remedy="Vary another field.",
             )
     key: Any = name
