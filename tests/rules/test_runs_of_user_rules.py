@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -81,8 +82,9 @@ def test_python_gives_a_class_or_a_rule_with_its_settings(tmp_path: Path, monkey
 def test_a_run_keeps_its_file_and_is_resumed_without_it(spec: RunSpec, tmp_path: Path):
     whole = train(spec, LOCAL, None)[0]
     train(replace(spec, env_steps=200), LOCAL, tmp_path / "run", saving=Saving(every=100))
-    kept = json.loads((tmp_path / "run/spec.json").read_text())["spec"]
-    assert kept["source"] == PERTURBATION
+    kept = json.loads((tmp_path / "run/spec.json").read_text())
+    assert kept["spec"]["source"] == PERTURBATION
+    assert kept["sha256"] == {"rule": hashlib.sha256(PERTURBATION.encode()).hexdigest()}
     (tmp_path / "own.py").unlink()
     assert resume(tmp_path / "run", env_steps=400)[0]["digest"] == whole["digest"]
 

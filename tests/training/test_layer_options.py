@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -109,8 +110,9 @@ def test_a_function_of_ones_own_travels_to_actors(own: RunSpec, tmp_path: Path):
 def test_a_run_keeps_the_file_of_its_function(own: RunSpec, tmp_path: Path):
     whole = train(replace(own, env_steps=300), LOCAL, None)[0]
     train(own, LOCAL, tmp_path / "run", saving=Saving(every=100))
-    kept = json.loads((tmp_path / "run/spec.json").read_text())["spec"]
-    assert kept["function_files"] == [[f"{tmp_path}/own.py", SWISH]]
+    kept = json.loads((tmp_path / "run/spec.json").read_text())
+    assert kept["spec"]["function_files"] == [[f"{tmp_path}/own.py", SWISH]]
+    assert kept["sha256"] == {f"{tmp_path}/own.py": hashlib.sha256(SWISH.encode()).hexdigest()}
     (tmp_path / "own.py").write_text(SWISH + "\n# another text\n")
     with pytest.raises(CheckpointError):
         train(own, LOCAL, tmp_path / "run", if_present=IfPresent.RESUME)
