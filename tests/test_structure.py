@@ -93,7 +93,7 @@ def test_libraries_stay_in_their_places():
         },
         "stable_baselines3": {"study/baselines.py"},
         "torch": {"study/baselines.py"},
-        "numba": {"kernels/numba_types.py", "study/plan/events.py"},
+        "numba": {"kernels/numba_types.py", "study/plan/simulation.py"},
     }
     for path in MODULES:
         place = str(path.relative_to(PACKAGE))

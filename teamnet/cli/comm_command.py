@@ -41,7 +41,7 @@ def comm(arguments: list[str]) -> int:
             cross: measure all combinations.
             seconds: of one timing, at least.
             repeats: timings of a configuration, of which the median counts; those in which a virtual machine is
-                held up by its host are made again.
+                slowed down by its host are repeated.
             backend: ray or local.
             address: of a Ray cluster; $RAY_ADDRESS, or a private one on this machine, if left out.
             link_latency: seconds by which an emulated link between two nodes is late.

@@ -58,9 +58,10 @@ def _finish(summary: dict[str, Any], interrupted: bool, out: Path | None, *, as_
         for name, value in summary.items():
             if name not in ("communication", "recoveries", "metrics"):
                 print(f"{name:22} {value}")
-        for its in summary["recoveries"]:
-            how = f"{its['how']} after {its['seconds']:.1f} s, {its['replayed_env_steps']} steps done again"
-            print(f"{'recovered':22} at step {its['env_steps']}: {how}")
+        for recovery in summary["recoveries"]:
+            repeated = recovery["replayed_env_steps"]
+            how = f"{recovery['how']} after {recovery['seconds']:.1f} s, {repeated} steps repeated"
+            print(f"{'recovered':22} at step {recovery['env_steps']}: {how}")
         print("\n".join(communication_lines(summary["communication"])))
         if out:
             print(f"{'written to':22} {out}")
@@ -77,7 +78,7 @@ def resume(arguments: list[str]) -> int:
         link_bandwidth: float | None = None, env_patience: float | None = None, save_every: int = 50_000, keep: int = 2,
         recoveries: int = 10, replay_check: bool = True, json: bool = False,
     ) -> tuple[dict[str, Any], bool, Path, bool]:
-        """Go on with a run from its newest checkpoint, bit for bit.
+        """Continue a run from its newest checkpoint, bit for bit.
 
         Args:
             folder: what train wrote to.
@@ -94,7 +95,7 @@ def resume(arguments: list[str]) -> int:
             env_patience: seconds that an environment has for an answer; 0 for as long as it takes.
             save_every: environment steps between checkpoints.
             keep: checkpoints that are kept.
-            recoveries: how often in a row the run goes back to its newest checkpoint by itself; 0 for never.
+            recoveries: how often in a row the run resumes from its newest checkpoint by itself; 0 for never.
             replay_check: try, on a copy of the environments in another process, that checkpoints can be resumed.
             json: print the summary as one JSON object.
         """

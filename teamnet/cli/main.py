@@ -30,7 +30,7 @@ COMMANDS = {
 def main(arguments: list[str] | None = None) -> None:
     """Run a command and exit.
 
-    The exit code is 0 if well, 1 if a check failed, 2 if refused, 130 if interrupted, and 141 if nobody reads the
+    The exit code is 0 if well, 1 if a check failed, 2 if refused, 130 if interrupted, and 141 if no process reads the
     output any more.
     """
     prepare_streams()

@@ -42,7 +42,7 @@ class Keeping:
             start a new one if there is none.
         save_every: environment steps between checkpoints.
         keep: checkpoints that are kept.
-        recoveries: how often in a row the run goes back to its newest checkpoint by itself, after actors or nodes were
+        recoveries: how often in a row the run resumes from its newest checkpoint by itself, after actors or nodes were
             lost, without getting any further; 0 lets it end with the error.
         replay_check: try, on a copy of the environments in another process, that checkpoints can be resumed.
         json: print the summary as one JSON object on the last line of the standard output.
@@ -78,18 +78,18 @@ _OF_TASKS = {
 
 
 def fields_of(parts: Sequence[type]) -> dict[str, tuple[Any, dataclasses.Field[Any], str]]:
-    """The fields of some dataclasses by name: type, field, and what the docstring says of it; the first one counts."""
+    """The fields of some dataclasses by name: type, field, and its line in the docstring; the first one counts."""
     found: dict[str, tuple[Any, dataclasses.Field[Any], str]] = {}
     for part in parts:
-        hints, said = typing.get_type_hints(part), _purposes(part)
+        hints, purposes = typing.get_type_hints(part), _purposes(part)
         for field in dataclasses.fields(part):
             if field.name not in _NO_OPTIONS:
-                found.setdefault(field.name, (hints[field.name], field, said.get(field.name, "")))
+                found.setdefault(field.name, (hints[field.name], field, purposes.get(field.name, "")))
     return found
 
 
 def _purposes(part: type) -> dict[str, str]:
-    """What the docstring of a class says of each argument; python -OO leaves none."""
+    """The line of each argument in the docstring of a class; python -OO leaves none."""
     text = textwrap.dedent((part.__doc__ or "").partition("Args:\n")[2])
     found: dict[str, str] = {}
     for name, more in re.findall(r"^(\w+): (.*(?:\n[ \t]+.*)*)", text, re.MULTILINE):
@@ -107,12 +107,12 @@ def _options_class(
         parts: dataclasses whose fields are options.
         task: a preset's name or a Gymnasium id.
         rule: of the run.
-        arguments: of the command line: what stands there is shown whatever the task.
+        arguments: of the command line: options that are given are shown for every task.
     """
     known = fields_of(parts)
     settings = {name for kind in built_in_rules().values() for name in kind().settings()} | {_FREE}
-    its = {*rule().settings(), *([_FREE] if rule().may_run_free else [])}
-    of_rule = tuple(name for name in known if name in its)
+    settings_of_rule = {*rule().settings(), *([_FREE] if rule().may_run_free else [])}
+    of_rule = tuple(name for name in known if name in settings_of_rule)
     teams = ("actor", "critic")
     named = {name for names in _GROUPS.values() for name in names}
     other_rules = tuple(name for name in known if name in settings and name not in of_rule and name not in named)
@@ -137,8 +137,8 @@ def _options_class(
 def _group_class(name: str, members: Sequence[tuple[str, Any, dataclasses.Field[Any], str]], hidden: set[str]) -> type:
     """One group of options; what is ``hidden`` has its usual value."""
     fields = []
-    for member, hint, field, said in members:
-        marks = [tyro.conf.arg(help=said, prefix_name=False), *([tyro.conf.Suppress] if member in hidden else [])]
+    for member, hint, field, purpose in members:
+        marks = [tyro.conf.arg(help=purpose, prefix_name=False), *([tyro.conf.Suppress] if member in hidden else [])]
         fields.append((member, Annotated[(hint, *marks)], dataclasses.field(default=field.default)))
     group = dataclasses.make_dataclass(name, fields, frozen=True)
     group.__doc__ = ""
@@ -175,7 +175,7 @@ def _own_rule(arguments: list[str]) -> type[Rule] | None:
 
 
 def ask_for_task(command: str, arguments: list[str]) -> int:
-    """Say how a command is used that has been given no task; returns its exit code."""
+    """Print how a command is used that has been given no task; returns its exit code."""
     print(f"usage: teamnet {command} TASK [options]\n\nTASK: {', '.join(PRESETS)}, or a Gymnasium id")
     print(f"teamnet {command} TASK --help lists the options with the task's values.")
     return 0 if arguments else 2

@@ -16,7 +16,7 @@ from teamnet.team.limits import processors
 
 _PURPOSE = (
     "Predict steps a second, bytes, memory and start-up of a run before anything is started.\n\n"
-    "The options of train say which run; --link-latency and --link-bandwidth are those of the links between nodes."
+    "The options of train describe the run; --link-latency and --link-bandwidth are those of the links between nodes."
 )
 
 

@@ -42,7 +42,7 @@ def scale(arguments: list[str]) -> int:
             placement: where units go on a cluster; spread, where nodes are scaled and nothing else is given.
             seconds: of one timing, at least.
             repeats: timings of a point, of which the median counts; those in which a virtual machine is
-                held up by its host are made again.
+                slowed down by its host are repeated.
             measure: start runs; with --no-measure all is predicted.
             backend: ray or local.
             address: of a Ray cluster; $RAY_ADDRESS, or a private one on this machine, if left out.

@@ -1,4 +1,4 @@
-"""The learning rules, each in a file of its own, and what a rule of one's own is made of."""
+"""The learning rules, each in its own file, and the parts from which users make their own."""
 
 from teamnet.dataflow.ports import SlotSpec, above, carried, episode_mask, inputs, own, step, td_error, top, trace_mask
 from teamnet.rules.rule import (

@@ -10,7 +10,7 @@ and once all have settled on the chosen action
     z_l <- gamma lambda z_l + H_{l-1}^T e_l
 
 A critic's output takes its mean while the team acts and samples in the last tick, so that its value estimate does not
-follow its own samples. Values and traces start anew with each episode.
+follow its own samples. Values and traces start at zero in each episode.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class AsynchronousMapPropagation(ErrorsDown):
     def steps(self, layer: LayerSpec) -> Iterator[Draft]:
         """``acting_steps`` ticks in which the output is resampled, then ``settle_steps`` ticks with the action kept.
 
-        What the first layer sees does not change meanwhile, so that its mean stays but for what it learns.
+        The inputs of the first layer do not change meanwhile, so that its mean changes only when it learns.
         """
         acting, last = self.acting_steps, self.acting_steps + self.settle_steps
         first, last_layer = layer.is_first, layer.is_last
@@ -117,7 +117,7 @@ class AsynchronousMapPropagation(ErrorsDown):
         yield from self.trace_down(layer, below=last, last=last)
 
     def free_steps(self, layer: LayerSpec) -> list[Draft]:
-        """The same without a common tick: whenever a unit comes to it, with the newest values of its neighbours.
+        """The same without a common tick: each unit at its own speed, with the newest values of its neighbours.
 
         Numbers of observations count from 1, and the episode mask holds for each row that with which its episode began:
         a unit that misses observations still learns that an episode has begun.
@@ -142,7 +142,7 @@ class AsynchronousMapPropagation(ErrorsDown):
 
     @operation
     def observe(unit: Unit, inputs: Array, begun: Array) -> None:
-        """A new observation; where an episode has begun since the last one that was seen, values start anew."""
+        """A new observation; where an episode has begun since the last one, values start at zero."""
         for row in range(unit.rows):
             if begun[row, 0] > unit.seen:
                 forget(unit, row)
@@ -164,7 +164,7 @@ class AsynchronousMapPropagation(ErrorsDown):
 
     @operation
     def note(unit: Unit, inputs: Array, above: Array, gate: Array) -> None:
-        """Keep what neighbours publish now: once the unit comes to its trace, they may be a step further."""
+        """Copy what neighbours publish now: when the unit updates its trace, they may be in the next step."""
         note(inputs, unit.noted_inputs)
         note(above, unit.noted_above)
         note(gate, unit.noted_gate)
@@ -179,7 +179,7 @@ class AsynchronousMapPropagation(ErrorsDown):
 
     @operation
     def begin(unit: Unit, inputs: Array, episode_mask: Array) -> None:
-        """The first look at a new observation; where an episode has just begun, values start anew."""
+        """Predict from a new observation; where an episode has just begun, values start at zero."""
         for row in range(unit.rows):
             if episode_mask[row, 0] == 0.0:
                 forget(unit, row)
@@ -200,6 +200,6 @@ class AsynchronousMapPropagation(ErrorsDown):
 
 @kernel
 def forget(unit: Unit, row: int) -> None:
-    """Values of a row start anew."""
+    """Set the values of a row to zero."""
     for j in range(unit.size):
         unit.activation[row, j] = 0.0

@@ -1,9 +1,9 @@
 """How errors come down to a hidden unit: ``f_l = e_{l+1} W_{l+1}^T``, and what stands for ``W_{l+1}^T``.
 
 mirror         a copy of the outgoing synapses that gets the same updates: equal to the weights above, bit for bit
-kolen-pollack  the same with initial values of its own, which weight decay brings together (Kolen and Pollack, 1994)
-random         fixed weights of its own (Lillicrap et al., 2016)
-shipped        the unit above publishes the products ``e_{l+1} W_{l+1}^T`` themselves, so that nobody mirrors any
+kolen-pollack  the same with other initial values, which weight decay brings together (Kolen and Pollack, 1994)
+random         fixed random weights (Lillicrap et al., 2016)
+shipped        the unit above publishes the products ``e_{l+1} W_{l+1}^T`` itself, so that no layer mirrors weights
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ class ErrorsDown(TraceRule):
         return "products" if self.ships else "error"
 
     def passes_down(self, layer: LayerSpec) -> bool:
-        """Whether the layer hears of the TD error and of the gate from the layer above."""
+        """Whether the layer receives the TD error and the gate from the layer above."""
         return self.td_error == "passed-down" and not layer.is_last
 
     def slots(self, layer: LayerSpec) -> list[SlotSpec]:
@@ -193,7 +193,7 @@ class ErrorsDown(TraceRule):
         Args:
             layer: whose units.
             below: the publication of the activations below.
-            last: the publication of the errors above, for those who mirror synapses.
+            last: the publication of the errors above, for units that mirror synapses.
         """
         mask, gate, errors = trace_mask, None, self.from_above(layer, last)
         if errors and self.passes_down(layer):

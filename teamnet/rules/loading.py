@@ -49,7 +49,7 @@ def find_rule(reference: str) -> type[Rule]:
 
 def is_reference(name: str) -> bool:
     """Whether a name is that of a rule outside this package, as :func:`find_rule` takes it."""
-    return name.endswith(".py") or ":" in name or any(its.name == name for its in entry_points(group=ENTRY_POINTS))
+    return name.endswith(".py") or ":" in name or any(entry.name == name for entry in entry_points(group=ENTRY_POINTS))
 
 
 def _imported(reference: str, module: str, name: str) -> type[Rule]:
@@ -111,7 +111,7 @@ def _value(name: str, text: str, hint: Any) -> Any:
         if hint is bool:
             return {"True": True, "False": False}[text]
         if choices:
-            return choices[[str(its) for its in choices].index(text)]
+            return choices[[str(choice) for choice in choices].index(text)]
         return hint(text)
     except (KeyError, ValueError, TypeError):
         expected = f"one of {', '.join(map(str, choices))}" if choices else getattr(hint, "__name__", str(hint))

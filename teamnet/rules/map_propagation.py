@@ -5,7 +5,7 @@
     settle   towards the maximum of log p(H_1 .. H_{L-1} | H_0, H_L)
     trace    z_l <- gamma lambda z_l + H_{l-1}^T e_l        e_l = (H_l - m_l) f'(p_l) / v_l
 
-As published (``jacobi``) all hidden layers settle at once, N times, after which each finds its mean and error anew:
+As published (``jacobi``) all hidden layers settle at once, N times, after which each computes its mean and error again:
 
     H_l += a v_l ((m_l - H_l) / v_l + f_l)                  f_l = e_{l+1} W_{l+1}^T
 
@@ -15,7 +15,7 @@ By ``sweeps`` errors go down, then means up, N times:
     m_l anew,                 H_l = m_l + v_l f_l           upwards
 
 Where a sweep changes nothing any more, ``(m_l - H_l) / v_l + f_l = 0``: the activations are the most probable ones, as
-after very many settle steps. One sweep alone is backpropagation by another name. The last way up changes no error, only
+after very many settle steps. One sweep alone equals backpropagation. The last pass upwards changes no error, only
 the activations that the trace is made of; ``descents`` leaves it out.
 """
 
@@ -127,7 +127,7 @@ class MapPropagation(ErrorsDown):
 
     @operation
     def refresh(unit: Unit, inputs: Array) -> None:
-        """Mean and error anew."""
+        """Compute mean and error again."""
         predict(unit, inputs)
         find_error(unit)
 
@@ -147,7 +147,7 @@ class MapPropagation(ErrorsDown):
 
     @operation
     def solve_first(unit: Unit, inputs: Array) -> None:
-        """The output's error anew; that of a Gaussian output by its first secant step."""
+        """Update the output's error; that of a Gaussian output by its first secant step."""
         r, d, e = flat(unit.residual), flat(unit.moved), flat(unit.error)
         for j in range(e.size):
             r[j] = e[j]
@@ -156,7 +156,7 @@ class MapPropagation(ErrorsDown):
 
     @operation
     def solve(unit: Unit, inputs: Array) -> None:
-        """The output's error anew, by one more secant step if it is Gaussian."""
+        """Update the output's error, by one more secant step if it is Gaussian."""
         _solve(unit, inputs)
 
     @operation
@@ -168,10 +168,10 @@ class MapPropagation(ErrorsDown):
     def _settle_at_once(self, layer: LayerSpec) -> Iterator[Draft]:
         """Settle step ``k`` reads the errors of step ``k - 1``, publishes activations, and then refreshes the errors.
 
-        What the first layer sees does not change while the team settles, so its mean stays after the first settle step;
-        and as nobody reads its error, its own trace needs only the last one. With ``exchange_every`` above 1 a unit
-        publishes and refreshes only once in that many steps, and in the last one; in between it settles on towards what
-        its neighbours published last.
+        The inputs of the first layer do not change while the team settles, so its mean is final after the first settle
+        step; and as no layer reads its error, its own trace needs only the last one. With ``exchange_every`` above 1 a
+        unit publishes and refreshes only once in that many steps, and in the last one; in between it settles towards
+        the values that its neighbours published last.
         """
         last, sent = self.settle_steps, 0
         yield step("act", [inputs(layer)], ["activation"])
@@ -186,7 +186,7 @@ class MapPropagation(ErrorsDown):
                 yield step("settle", [self.from_above(layer, sent)], ["activation"] if exchange else [])
             sent += exchange
             if exchange and not layer.is_first:
-                read = k < last or not self.ships  # the last error is for the traces of those who mirror synapses
+                read = k < last or not self.ships  # the last error is for the traces of units that mirror synapses
                 yield from self.publish_error("refresh", [inputs(layer, sent)], down=read)
             elif layer.is_first and layer.is_last and k == last:
                 yield step("refresh", [inputs(layer)])

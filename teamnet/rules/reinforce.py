@@ -1,4 +1,4 @@
-"""REINFORCE for every unit (Williams, 1992): each learns from its own sample and the global TD error alone.
+"""REINFORCE for every unit (Williams, 1992): each learns from values own sample and the global TD error alone.
 
     act      H_1 .. H_L upwards
     learn    W_l += rate * Adam(delta z_l)
@@ -60,20 +60,20 @@ def _preset(spec: Any, exploring: float) -> Any:
     actor, critic = spec.actor, spec.critic
     if actor is None or critic is None:
         return replace(spec, rule=Reinforce.name, exploring=exploring)
-    its = (_ALL_EXPLORE if exploring == 1.0 else _SOME_EXPLORE).get(spec.task, _Exploration())
-    value_rates = tuple(its.critic * rate for rate in (3.4e-3, 3.4e-6, 3.4e-7))
-    variances = tuple(its.variance * variance for variance in actor.variances)
+    values = (_ALL_EXPLORE if exploring == 1.0 else _SOME_EXPLORE).get(spec.task, _Exploration())
+    value_rates = tuple(values.critic * rate for rate in (3.4e-3, 3.4e-6, 3.4e-7))
+    variances = tuple(values.variance * variance for variance in actor.variances)
     if spec.task == "mountaincar":
         variances = (0.03, 0.1, 0.1)  # every bit of exploration costs reward there
     return replace(
         spec, rule=Reinforce.name, exploring=exploring,
         actor=replace(
-            actor, variances=variances, rates=its.rates, final_rates=its.rates,
-            temperature=its.temperature * actor.temperature, trace_lambda=its.trace_lambda or actor.trace_lambda,
+            actor, variances=variances, rates=values.rates, final_rates=values.rates,
+            temperature=values.temperature * actor.temperature, trace_lambda=values.trace_lambda or actor.trace_lambda,
         ),
         critic=replace(
             critic, rule=Backpropagation.name, exploring=0.0, rates=value_rates, final_rates=value_rates,
-            trace_lambda=its.trace_lambda or critic.trace_lambda,
+            trace_lambda=values.trace_lambda or critic.trace_lambda,
         ),
     )
 

@@ -58,7 +58,7 @@ class PrivateArray(NamedTuple):
 
 
 _OF_CLASSES = ("name", "uses_mirrors", "hidden_types", "in_all_teams", "presets", "private")
-"""What a class says of its rule, and no setting."""
+"""Class variables of a rule that are no settings."""
 _EXTENTS = ("rows", "size", "fan_in", "fan_out", "inputs", "outputs", "traces")
 """Names that extents of private arrays may have."""
 PER_NEURON = PrivateArray(("rows", "size"))

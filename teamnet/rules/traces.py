@@ -38,7 +38,7 @@ class TraceRule(Rule):
     learn_at_once = learning.learn_at_once
 
     def slots(self, layer: LayerSpec) -> list[SlotSpec]:
-        """A critic's output shows its gate."""
+        """A critic's output publishes its gate."""
         return [SlotSpec("gate", 1, exact=True, buffers=1)] if layer.gated and layer.is_last else []
 
     def learn_step(self, layer: LayerSpec, signal: Read = td_error) -> Iterator[Draft]:
@@ -55,7 +55,7 @@ class TraceRule(Rule):
         Args:
             layer: whose units.
             below: the publication of the activations below that the trace is made of.
-            above: the errors above, for those who mirror synapses.
+            above: the errors above, for units that mirror synapses.
             gate: a critic's gate; its output's publication if left out.
             signal, mask: how the TD error and the trace mask come.
         """

@@ -40,7 +40,7 @@ def check_folder(where: str, path: Path | str) -> None:
 
 
 def whole_numbers(where: str, texts: Sequence[str]) -> tuple[int, ...]:
-    """The numbers, 1 or more, that texts say in up to twelve decimal digits.
+    """The numbers, 1 or more, of texts of up to twelve decimal digits.
 
     Raises:
         SpecError: some text is none.

@@ -11,7 +11,7 @@ _LONGEST_GRAIN = 30
 
 
 def check_launch(launch: LaunchSpec) -> None:
-    """Refuse an unknown backend or transport; the grain is checked where it is parsed, but for its length.
+    """Refuse an unknown backend or transport; the granularity is checked where it is parsed, but for its length.
 
     Raises:
         SpecError: naming the field.

@@ -25,7 +25,7 @@ def check_layers(spec: RunSpec, *, acting: bool) -> None:
     teams = {name: team for name, team in (("actor", spec.actor), ("critic", spec.critic)) if team is not None}
     check_layer_options(spec.layers, dict.fromkeys(teams, depth))
     for name, team in teams.items():
-        its = spec_of_team(spec, team)
+        run = spec_of_team(spec, team)
         for number in range(1, depth + 1) if spec.layers else ():
             own = options_of_layer(spec.layers, name, number, depth)
             where = f"layers, {name} layer {number}"
@@ -34,14 +34,14 @@ def check_layers(spec: RunSpec, *, acting: bool) -> None:
             if own.units != "gaussian" and own.function:
                 raise SpecError(
                     where, expected="a function of Gaussian units", found=f"{own.function} of {own.units} units",
-                    remedy="Leave the function out: the unit type says what the mean is.",
+                    remedy="Leave the function out: the unit type determines the mean.",
                 )
             if acting:
                 continue
-            rule = rule_of(its)
+            rule = rule_of(run)
             if own.units not in rule.hidden_types:
                 raise SpecError(
-                    where, expected=f"units that {its.rule} can train: {', '.join(rule.hidden_types)}",
+                    where, expected=f"units that {run.rule} can train: {', '.join(rule.hidden_types)}",
                     found=own.units, remedy="Choose another rule, such as reinforce, or Gaussian units.",
                 )
             if own.reads and isinstance(rule, ErrorsDown) and rule.ships:
@@ -49,4 +49,4 @@ def check_layers(spec: RunSpec, *, acting: bool) -> None:
                     where, expected="the layer below alone where products are sent down", found=f"reads {own.reads}",
                     remedy="Use --feedback mirror.",
                 )
-            with_settings(rule, own.settings).check(its, single_step=spec.task in SINGLE_STEP_TASKS)
+            with_settings(rule, own.settings).check(run, single_step=spec.task in SINGLE_STEP_TASKS)

@@ -1,4 +1,4 @@
-"""Specs as JSON: what was resolved is saved with each run, and unknown keys are refused on the way back."""
+"""Specs as JSON: resolved values are saved with each run, and unknown keys are refused when it is loaded."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
 
 
 def check_types(spec: Any, where: str = "") -> None:
-    """Refuse a spec that was made in Python, where nothing looks at the types of its values.
+    """Refuse a spec that was made in Python, where nothing checks the types of its values.
 
     Raises:
         SpecError: naming the field.

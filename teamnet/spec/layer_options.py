@@ -88,7 +88,7 @@ def check_layer_options(texts: Sequence[str], depths: dict[str, int]) -> None:
             )
     for team, depth in depths.items():
         layers = {number: options_of_layer(texts, team, number, depth) for number in range(1, depth + 1)}
-        read = {source for number, its in layers.items() for source in its.reads or (number - 1,)}
+        read = {source for number, layer in layers.items() for source in layer.reads or (number - 1,)}
         for number in range(1, depth):
             if number not in read:
                 raise SpecError(
@@ -131,7 +131,7 @@ def _check_fits(option: _Option, number: int, depth: int, where: str) -> None:
     if option.name in ("function", "units", "temperature") and number == depth:
         raise SpecError(
             where, expected=f"{option.name} of a hidden layer", found=f"layer {number}, the output layer",
-            remedy="Leave it out: what the output is, the task says. Its temperature is --actor.temperature.",
+            remedy="Leave it out: the task determines the output. Its temperature is --actor.temperature.",
         )
     if option.name == "reads":
         reads = [int(text) for text in option.value.split(",")]

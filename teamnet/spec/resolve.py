@@ -19,7 +19,7 @@ from teamnet.spec.run import RunSpec, TeamSpec, spec_of_team
 
 @dataclass(frozen=True)
 class Interface:
-    """What a task shows to its teams.
+    """The observations and actions of a task.
 
     Args:
         observation_size: numbers in an observation.
@@ -53,7 +53,7 @@ def fit_depth(spec: RunSpec, interface: Interface) -> RunSpec:
             field: _spread(getattr(team, field), length, output=length == layers)
             for field, length in lengths.items()
             if len(getattr(team, field)) != length
-            and any(getattr(team, field) == getattr(getattr(its, name), field, None) for its in presets_of(spec))
+            and any(getattr(team, field) == getattr(getattr(usual, name), field, None) for usual in presets_of(spec))
         }
         team = replace(team, **spread)
         check_depth(name, team, layers, gaussian_layers)

@@ -21,7 +21,7 @@ def rule_of(spec: RunSpec) -> Rule:
         SpecError: there is none, its file has a mistake, or a setting makes no sense.
     """
     if kind := built_in_rules().get(spec.rule):
-        return kind(**{its.name: getattr(spec, its.name) for its in fields(kind)})
+        return kind(**{field.name: getattr(spec, field.name) for field in fields(kind)})
     own = kept_rule(spec.rule, spec.source) if spec.source else find_rule(spec.rule)
     return with_settings(own(), spec.settings)
 

@@ -58,7 +58,7 @@ class RunSpec:
             observation, 0), or a setting of the rule, 1:step_size=0.3. The output layer has the highest number.
         function_files: path and text of the files of your own functions, which are kept with the run.
         schedule: how MAP propagation settles: ``jacobi`` (all layers at once, as published) or ``sweeps`` (errors
-            downwards, means upwards) or ``descents`` (the same without the last way upwards).
+            downwards, means upwards) or ``descents`` (the same without the last pass upwards).
         settle_steps: settle steps or sweeps in one environment step.
         acting_steps: of asynchronous MAP propagation: ticks in which the output is resampled.
         free_running: asynchronous MAP propagation without a common tick: every actor uses the newest values on the
@@ -90,7 +90,7 @@ class RunSpec:
         action_scale: a continuous action is ``clip(scale * output + offset)``; ``None`` spans the space.
         action_offset: of that; ``None`` for the middle of the space.
         address_bits: of the multiplexer task.
-        halvings: how often a run with ``--out`` that diverges goes back to its newest checkpoint, with half the step
+        halvings: how often a run with ``--out`` that diverges resumes from its newest checkpoint, with half the step
             size and half of all learning rates, before it ends with the error.
         actor: the team that acts; single-step tasks have one of the two, the others both.
         critic: the team that estimates the value.
@@ -140,7 +140,7 @@ KEPT_TEXTS = ("settings", "source", "function_files")
 
 @dataclass(frozen=True)
 class LaunchSpec:
-    """Where a run runs; no value here changes a bit of its result (but for ``grain`` with the wire format ``int8``).
+    """Where a run runs; no value here changes a bit of its result (but for ``grain`` with messages of ``int8``).
 
     Args:
         backend: ``ray`` (each unit an actor) or ``local`` (in this process, without Ray).
@@ -176,7 +176,7 @@ def halved(spec: RunSpec) -> RunSpec:
     def slower(team: TeamSpec | None) -> TeamSpec | None:
         if team is None:
             return None
-        rates, final_rates = (tuple(rate / 2 for rate in its) for its in (team.rates, team.final_rates))
+        rates, final_rates = (tuple(rate / 2 for rate in rates) for rates in (team.rates, team.final_rates))
         return replace(team, rates=rates, final_rates=final_rates)
 
     return replace(
@@ -186,6 +186,6 @@ def halved(spec: RunSpec) -> RunSpec:
 
 
 def spec_of_team(spec: RunSpec, team: TeamSpec) -> RunSpec:
-    """The run as a team sees it: with the team's own way to learn, explore and settle."""
+    """The run as a team sees it: with the team's own rule, exploration and settling."""
     names = ("rule", "exploring", "schedule", "settle_steps")
     return replace(spec, **{name: value for name in names if (value := getattr(team, name)) is not None})

@@ -190,5 +190,7 @@ def make_single_step_task(spec: RunSpec) -> SingleStepTask:
         (Multiplexer, "actor", "critic") if spec.task == "multiplexer" else (Regression, "critic", "actor")
     )
     if getattr(spec, team) is None or getattr(spec, absent) is not None:
-        raise SpecError(team, expected=f"team {team} and no {absent}", found="another choice", remedy="Use the preset's.")
+        raise SpecError(
+            team, expected=f"team {team} and no {absent}", found="another choice", remedy="Use the preset's."
+        )
     return kind(spec)

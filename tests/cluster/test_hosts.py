@@ -14,6 +14,7 @@ import pytest
 
 from tests.chaos.processes import RELAY, UNIT, actors, command_lines, left_after
 from tests.cluster.hosts import BIN, Hosts
+from tests.rules.user_rules import PERTURBATION, SWISH
 
 pytestmark = pytest.mark.cluster
 SHORT = ("cartpole", "--env-steps", "100", "--hidden", "12", "6", "--settle-steps", "5", "--json")
@@ -51,6 +52,21 @@ def test_placement_transport_and_grain_change_no_bit(
 def test_a_neuron_for_each_actor_on_three_hosts_changes_no_bit(hosts: Hosts, digest: str):
     out = hosts.teamnet("train", *SHORT, "--placement", "spread", "--grain", "neuron")
     assert json.loads(out.splitlines()[-1])["digest"] == digest
+
+
+def test_a_users_rule_and_function_travel_to_hosts_without_their_files(hosts: Hosts, tmp_path: Path):
+    rule, function, out = tmp_path / "own.py", tmp_path / "swish.py", tmp_path / "run"
+    rule.write_text(PERTURBATION)
+    function.write_text(SWISH)
+    options = (*SHORT[:1], "--env-steps", "100", "--hidden", "12", "6", "--rule", str(rule), "--function",
+               f"{function}:swish", "--layers", "critic.3:reads=2,0", "actor.hidden:units=bernoulli", "--json")
+    digest = _local_digest(hosts, (*options[:-1], "--json"))
+    begin = [str(BIN / "teamnet"), "train", *options, "--env-steps", "50", "--backend", "local", "--out", str(out)]
+    hosts.run_inside(0, begin)
+    rule.unlink()
+    function.unlink()
+    end = hosts.teamnet("resume", str(out), "--env-steps", "100", "--backend", "ray", "--placement", "spread", "--json")
+    assert json.loads(end.splitlines()[-1])["digest"] == digest
 
 
 def test_an_emulated_link_is_slower_and_changes_no_bit(hosts: Hosts, digest: str):

@@ -173,7 +173,7 @@ def test_shared_memory_that_cannot_be_used_is_refused(monkeypatch: pytest.Monkey
 def test_a_plan_is_made_where_numba_can_keep_nothing():
     code = (
         "from numba.core import caching; caching.CacheImpl._locator_classes = []\n"
-        "from teamnet.study.plan import events; print(type(events._tell).__name__)"
+        "from teamnet.study.plan import simulation; print(type(simulation._tell).__name__)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stdout) == (0, "CPUDispatcher\n"), done.stderr

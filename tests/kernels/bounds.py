@@ -155,18 +155,18 @@ def _td_error(side: str, rows: int, more: int = 0) -> Case:
 
 def _simulations(side: str, patch: pytest.MonkeyPatch) -> Iterator[tuple[str, Case]]:
     """They come last: Numba, which they need in this process, makes processes slow to part."""
-    from teamnet.study.plan import events
+    from teamnet.study.plan import simulation
     from teamnet.study.plan.build import build_world
     from teamnet.study.plan.cluster import Cluster
     from tests.study.test_plan import ENVIRONMENT, USUAL
 
-    step_times: Any = events._step_times
+    step_times: Any = simulation._step_times
 
     def guarded_times(world: Any, state: Any, steps: int) -> np.ndarray:
         world, state = (type(its)(*(guarded(array, side) for array in its)) for its in (world, state))
         return step_times(world, state, steps)
 
-    patch.setattr(events, "_step_times", guarded_times)
+    patch.setattr(simulation, "_step_times", guarded_times)
     for nodes, cores, options in ((1, 1, {}), (3, 1, {"schedule": "sweeps"}), (3, 3, {"schedule": "ticks"})):
         teams = _teams((3, 7, 3, 1), **options)
         units = divide_all(teams, "block:2", 0)
@@ -174,7 +174,7 @@ def _simulations(side: str, patch: pytest.MonkeyPatch) -> Iterator[tuple[str, Ca
         world = build_world(Dataflow(teams), units, places, USUAL, Cluster(nodes, cores), ENVIRONMENT)
 
         def case(world: Any = world) -> None:
-            assert np.isfinite(events.simulate(world, STEPS)).all()
+            assert np.isfinite(simulation.simulate(world, STEPS)).all()
 
         if not step_times.signatures:
             case()  # compiles it, once

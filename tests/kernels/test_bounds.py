@@ -15,8 +15,8 @@ from teamnet.kernels.native import native
 from teamnet.rules.registry import built_in_rules
 from teamnet.study.plan.build import build_world
 from teamnet.study.plan.cluster import Cluster
-from teamnet.study.plan.events import simulate
 from teamnet.study.plan.predict import teams_of
+from teamnet.study.plan.simulation import simulate
 from teamnet.team.partition import divide_all
 from teamnet.team.prepare import ENTRIES, compile_rules
 from teamnet.units.code import compile_function

@@ -157,3 +157,14 @@ def teams_of(rule: Rule, rows: int = 2) -> list[list[LayerSpec]]:
         make_layers((3, 9, 6, 2), rows=rows), make_layers((3, 5, 4, 1), team="critic", family="gaussian", rows=rows)
     )
     return [[replace(layer, rule=rule) for layer in team] for team in teams]
+
+SWISH = """\
+from teamnet.kernels.functions import exp_negative, select
+
+
+def swish(p):
+    u = exp_negative(-abs(p))
+    share = select(p >= 0.0, 1.0 / (1.0 + u), u / (1.0 + u))
+    return p * share, share + p * share * (1.0 - share)
+"""
+"""A hidden function: p * logistic(p)."""

@@ -25,10 +25,10 @@ from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.study.plan.build import build_world, working_set
 from teamnet.study.plan.calibrate import GUESS, Measured, fit_simulated
 from teamnet.study.plan.cluster import Cluster
-from teamnet.study.plan.events import simulate
 from teamnet.study.plan.machine import Cost, Machine, amounts, load_machine, save_machine
 from teamnet.study.plan.operations import Lap, fit_cost, fit_far
 from teamnet.study.plan.predict import board_seconds, local_seconds, places, predict, teams_of
+from teamnet.study.plan.simulation import simulate
 from teamnet.team.ledger import expected_traffic
 from teamnet.team.partition import divide_all
 from teamnet.team.resources import array_bytes, unit_bytes

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
-from teamnet.errors import SpecError
+from teamnet.errors import ResourceError, SpecError
 from teamnet.spec.run import LaunchSpec
 from teamnet.study.communication.grid import Configuration
 from teamnet.study.plan.cluster import Cluster
 from teamnet.study.plan.machine import save_machine
+from teamnet.study.rates import Precision
 from teamnet.study.scaling.points import Point, points_of, synapses
+from teamnet.study.scaling.session import run_scaling
 from teamnet.study.scaling.table import efficiency, prediction_errors, scaling_table, speed_up, turning_point
 from teamnet.training.owned_files import OwnedFiles
 from tests.commands import run_command
@@ -165,3 +167,29 @@ def test_nothing_is_calibrated_before_all_is_checked(
 def test_an_unknown_factor_is_no_crash():
     with pytest.raises(SpecError):
         points_of("speed", (), BASE, Cluster(), LaunchSpec())
+
+
+def test_a_point_whose_measurement_failed_is_measured_again_and_has_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    failing = [True]
+
+    def fail_once(*given: Any) -> dict[str, Any]:
+        if failing.pop() if failing else False:
+            raise ResourceError("memory", expected="more", found="less", remedy="Free some.")
+        return {"env_steps_per_second": 1000.0}
+
+    monkeypatch.setattr("teamnet.study.scaling.session.measure", fail_once)
+
+    def run() -> tuple[list[dict[str, Any]], int]:
+        precision = Precision(0.1, 1)
+        return run_scaling(
+            "cartpole", "batch", scaled_points(), lambda: USUAL, precision, measured=True, out=tmp_path / "out",
+            say=lambda text: None,
+        )
+
+    rows, failures = run()
+    assert ([row["measured"] for row in rows], failures) == ([None, 1000.0], 1)
+    rows, failures = run()
+    assert ([row["measured"] for row in rows], failures) == ([1000.0, 1000.0], 0)
+    assert [row["value"] for row in rows] == ["1", "4"]

@@ -19,17 +19,9 @@ from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.training.checkpoint import checkpoints_in, load_checkpoint
 from teamnet.training.saving import Saving
 from teamnet.training.session import IfPresent, resume, train
+from tests.rules.user_rules import SWISH
 
 LOCAL = LaunchSpec(backend="local")
-SWISH = """\
-from teamnet.kernels.functions import exp_negative, select
-
-
-def swish(p):
-    u = exp_negative(-abs(p))
-    share = select(p >= 0.0, 1.0 / (1.0 + u), u / (1.0 + u))
-    return p * share, share + p * share * (1.0 - share)
-"""
 INTERFACE = Interface(4, 2, "categorical")
 
 

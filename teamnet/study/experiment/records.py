@@ -75,14 +75,18 @@ class Records:
         """Whether there is a record with these values."""
         return any(values.items() <= row.items() for row in self.rows)
 
-    def add(self, row: Record) -> None:
-        """Add a record, which is on the disk when this returns."""
+    def drop(self, values: Record) -> None:
+        """Leave out records with these values from now on; they stay on the disk until another one is added."""
+        self.rows = [row for row in self.rows if not values.items() <= row.items()]
+
+    def add(self, row: Record, place: int | None = None) -> None:
+        """Add a record, which is on the disk when this returns; at a place among the others, or at the end."""
         if not self.rows:
             make_folder(self.files.folder)
             self.files.remove_all()
             if self._settings:
                 self.files.write(self._settings.name, self._settings.content)
-        self.rows.append(json.loads(json.dumps(row)))
+        self.rows.insert(len(self.rows) if place is None else place, json.loads(json.dumps(row)))
         self.files.write(self._name, as_lines(self.rows))
 
 

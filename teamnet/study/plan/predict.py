@@ -18,8 +18,8 @@ from teamnet.spec.resolve import build_teams, fit_depth
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.study.plan.build import build_world
 from teamnet.study.plan.cluster import Cluster
-from teamnet.study.plan.events import simulate
 from teamnet.study.plan.machine import Machine
+from teamnet.study.plan.simulation import simulate
 from teamnet.study.plan.simulation_input import SimulationInput
 from teamnet.team.ledger import expected_traffic
 from teamnet.team.partition import divide_all

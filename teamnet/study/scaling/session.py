@@ -24,6 +24,8 @@ def run_scaling(
 ) -> tuple[list[Record], int]:
     """Predict every point that a folder does not have, and measure those for which a cluster is available.
 
+    A point whose measurement failed is measured again by the next call.
+
     Args:
         task: a preset's name.
         factor: the factor that grows from point to point.
@@ -54,26 +56,28 @@ def run_scaling(
     machine = calibrated()
     failures = 0
     for number, point in enumerate(points, 1):
-        if records.has({"value": point.value}):
+        if records.has({"value": point.value, "failed": False}):
             continue
         spec, launch = point.configuration.specs(task, point.launch)
         prediction = predict(spec, launch, machine, point.cluster).as_plain()
         found: dict[str, Any] = {}
+        failed = False
         if measured and point.possible:
             say(f"{number} of {len(points)}: {factor} {point.value}")
             try:
                 found = measure(task, point.configuration, point.launch, precision)
             except TeamnetError as error:
-                failures += 1
+                failures, failed = failures + 1, True
                 say(f"{factor} {point.value} is not measured: {error}")
+        records.drop({"value": point.value})
         records.add({
-            "task": task, "factor": factor, "value": point.value, **asdict(point.configuration),
+            "task": task, "factor": factor, "value": point.value, "failed": failed, **asdict(point.configuration),
             "actors": prediction["actors"] or 1, "nodes": point.cluster.nodes,
             "work": synapses(teams_of(spec)) if factor in WEAK else 1,
             "measured": found.get("env_steps_per_second"), "predicted": prediction["env_steps_per_second"],
             **{name: found.get(name) for name in ("waiting", "stolen", "memory")},
             "memory_predicted": prediction["memory"], "bytes_per_step": prediction["bytes_per_step"],
-        })
+        }, place=number - 1)
         table = f"# Scaling {task} over {factor}\n\n{scaling_table(records.rows)}\n"
         records.files.write("scale.md", table.encode())
     records.files.write("scale.png", draw_scaling(records.rows))
