@@ -50,7 +50,7 @@ class Losing:
         self, monkeypatch: pytest.MonkeyPatch, steps: list[int], *, beyond_mending: type[TeamnetError] | None = None
     ) -> None:
         self.left = list(steps)
-        advance, remedy = Run.advance, Run.remedy
+        advance, remedy = Run.advance, Run.repair
 
         def losing(run: Run, *arguments):
             if self.left and run.task.env_steps >= self.left[0]:
