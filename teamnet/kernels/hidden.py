@@ -93,7 +93,9 @@ class UserFunction:
         """
         found = getattr(self.source.load(), self.name, None)
         if not callable(found):
-            names = [name for name, value in vars(self.source.load()).items() if callable(value)]
+            module = self.source.load()
+            own = vars(module).items()
+            names = [name for name, value in own if getattr(value, "__module__", "") == module.__name__]
             raise SpecError(
                 self.source.path, expected=f"a function {self.name}", found="none", remedy=nearest(self.name, names)
             )

@@ -108,8 +108,9 @@ def _refuse_foreign_calls(declared: Kernel, module: Any) -> None:
         remedy = "Use teamnet.kernels.functions, which rounds identically on every machine."
     users = functions_outside(declared, str(_PACKAGE))
     raise SpecError(
-        users[0] if len(users) == 1 else declared.__name__,
-        expected="operations that create no arrays and call only kernels",
+        users[0] if users else declared.__name__,
+        expected="operations that create no arrays and call only kernels" if len(users) < 2 else
+        f"that this function and those at {', '.join(users[1:])} create no arrays and call only kernels",
         found=f"calls of {', '.join(foreign[:4])}", remedy=remedy,
     )
 

@@ -10,15 +10,15 @@ from typing import NamedTuple
 from teamnet.errors import SpecError, nearest, shown
 from teamnet.kernels.unit_types import HIDDEN_TYPES
 
-_FORM = re.compile(r"(?:(actor|critic)\.)?(hidden|[1-9]\d{0,3}):(\w[\w-]*)=(.+)")
+_FORM = re.compile(r"(?:(actor|critic)\.)?(hidden|output|[1-9]\d{0,3}):(\w[\w-]*)=(.+)")
 _OWN = ("function", "units", "temperature", "reads")
 
 
 class _Option(NamedTuple):
-    """One text: the team, ``""`` for both; the layer, 0 for all that are hidden; name and value."""
+    """One text: the team, ``""`` for both; the layer, a number, ``hidden`` or ``output``; name and value."""
 
     team: str
-    layer: int
+    layer: str
     name: str
     value: str
 
@@ -57,7 +57,8 @@ def options_of_layer(texts: Sequence[str], team: str, number: int, depth: int) -
     found: dict[str, str] = {}
     for place, text in enumerate(texts):
         option = _parsed(text, f"layers[{place}]")
-        if option.team in ("", team) and (option.layer == number or (not option.layer and number < depth)):
+        names = {str(number), "output" if number == depth else "hidden"}
+        if option.team in ("", team) and option.layer in names:
             _check_fits(option, number, depth, f"layers[{place}]")
             found[option.name] = option.value
     reads = tuple(int(text) for text in found["reads"].split(",")) if "reads" in found else ()
@@ -80,7 +81,7 @@ def check_layer_options(texts: Sequence[str], depths: dict[str, int]) -> None:
     for place, text in enumerate(texts):
         option, where = _parsed(text, f"layers[{place}]"), f"layers[{place}]"
         deepest = max((depth for team, depth in depths.items() if option.team in ("", team)), default=0)
-        if option.layer > deepest or not deepest:
+        if not deepest or (option.layer.isdigit() and int(option.layer) > deepest):
             raise SpecError(
                 where, expected=f"a layer of {option.team or 'the teams'} from 1 to {deepest}" if deepest
                 else f"one of the run's teams: {', '.join(depths)}",
@@ -101,11 +102,11 @@ def _parsed(text: str, where: str) -> _Option:
     found = _FORM.fullmatch(text)
     if not found:
         raise SpecError(
-            where, expected="[TEAM.]LAYER:NAME=VALUE, with a number or `hidden` as LAYER", found=shown(text),
+            where, expected="[TEAM.]LAYER:NAME=VALUE, with a number, `hidden` or `output` as LAYER", found=shown(text),
             remedy="Write for instance 2:function=tanh, hidden:units=bernoulli or critic.3:reads=2,0.",
         )
     team, layer, name, value = found.groups()
-    option = _Option(team or "", 0 if layer == "hidden" else int(layer), name.replace("-", "_"), value)
+    option = _Option(team or "", layer, name.replace("-", "_"), value)
     _check_value(option, where)
     return option
 

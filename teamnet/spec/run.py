@@ -55,7 +55,7 @@ class RunSpec:
             own, FILE.py:NAME.
         layers: what is different in single layers, as [TEAM.]LAYER:NAME=VALUE: 2:function=tanh, hidden:units=bernoulli
             (or sign, or gaussian), 2:temperature=0.5 (of such units), critic.3:reads=2,0 (a skip connection from the
-            observation, 0), or a setting of the rule, 1:step_size=0.3. The output layer has the highest number.
+            observation, 0), or a setting of the rule, 1:step_size=0.3. LAYER is a number, ``hidden`` or ``output``.
         function_files: path and text of the files of your own functions, which are kept with the run.
         schedule: how MAP propagation settles: ``jacobi`` (all layers at once, as published) or ``sweeps`` (errors
             downwards, means upwards) or ``descents`` (the same without the last pass upwards).

@@ -156,7 +156,8 @@ def interpreted(rule: Rule) -> str:
             drive(executor, teams, range(5))
         expected, found = (state_of(executor, teams, "layer") for executor in (compiled, plain))
         if names := differing(expected, found, _TOLERANCE):
-            raise CheckFailed(f"a task of {kind}: {', '.join(names[:3])} differ by more than {_TOLERANCE}")
+            largest = max(float(np.abs(expected[name] - found[name]).max()) for name in names)
+            raise CheckFailed(f"a task of {kind}: {', '.join(names[:3])} differ by up to {largest:.3g}")
     return f"to {_TOLERANCE}"
 
 

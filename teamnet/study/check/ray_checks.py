@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 
+from teamnet.errors import TeamnetError
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.study.check.bench import CheckFailed
@@ -68,6 +69,8 @@ def costs(spec: RunSpec) -> str:
         taken: dict[str, float] = defaultdict(float)
         for timing in take_times(run)[0]:
             taken[timing.operation] += timing.seconds
+    except TeamnetError as error:
+        raise CheckFailed(f"a run on CartPole with the published rates: {error}") from None
     finally:
         run.close()
     return ", ".join(f"{name} {1e6 * seconds:.1f} us" for name, seconds in taken.items())
