@@ -119,7 +119,7 @@ watch.Watch("Deaf-v0", 0.3).ask(deaf)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (2, "asked\n")
-    assert done.stderr.startswith("teamnet: Deaf-v0: expected an answer within 0.3 s; found none. Mend the environment")
+    assert done.stderr.startswith("teamnet: Deaf-v0: expected an answer within 0.3 s; found none. Fix the environment")
 
 
 def test_watches_may_end_in_any_order_and_a_stray_signal_goes_to_who_was_there_before():
