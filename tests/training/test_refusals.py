@@ -152,8 +152,9 @@ def test_an_unknown_task_and_an_unknown_option_name_the_nearest():
 
 
 def test_a_single_step_task_has_the_team_that_it_needs():
-    with pytest.raises(SpecError, match="actor: expected an actor and no critic"):
+    with pytest.raises(SpecError) as refusal:
         Run(replace(preset("multiplexer"), critic=CARTPOLE.critic), LOCAL)
+    assert refusal.value.where == "actor"
 
 
 @pytest.mark.parametrize("name", PRESETS)
