@@ -125,7 +125,10 @@ def test_a_step_that_does_not_end_is_ended(times: int, monkeypatch: pytest.Monke
                 agent.learn(env_steps=10)
         with pytest.raises(StepInterrupted):
             agent.learn(env_steps=10)
-    assert not [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)], "nor any reminder"
+    reminders = [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
+    for thread in reminders:
+        thread.join(timeout=5.0)  # a cancelled one may still be ending
+    assert not any(thread.is_alive() for thread in reminders), "nor any reminder"
 
 
 def _raise_while_held(numbers: tuple[signal.Signals, ...], calls: list[int]) -> None:

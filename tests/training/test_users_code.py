@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import socket
@@ -178,9 +179,10 @@ def test_a_machine_without_room_for_a_process_is_no_reason(tmp_path: Path, monke
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
     monkeypatch.setattr(replay_check.os, "fork", full)
+    gc.collect()  # what other tests have left is not to be closed meanwhile
     before = len(os.listdir("/proc/self/fd"))
     assert train(_spec(), LOCAL, tmp_path, saving=Saving(50))[0]["resumable"]
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(os.listdir("/proc/self/fd")) <= before
 
 
 def test_a_copy_ends_though_nobody_looks(monkeypatch: pytest.MonkeyPatch):
