@@ -25,8 +25,11 @@ def check_layers(spec: RunSpec, *, acting: bool) -> None:
     teams = {name: team for name, team in (("actor", spec.actor), ("critic", spec.critic)) if team is not None}
     check_layer_options(spec.layers, dict.fromkeys(teams, depth))
     for name, team in teams.items():
+        if not spec.layers:
+            continue
         run = spec_of_team(spec, team)
-        for number in range(1, depth + 1) if spec.layers else ():
+        rule = None if acting else rule_of(run)
+        for number in range(1, depth + 1):
             own = options_of_layer(spec.layers, name, number, depth)
             where = f"layers, {name} layer {number}"
             if own.function:
@@ -36,9 +39,8 @@ def check_layers(spec: RunSpec, *, acting: bool) -> None:
                     where, expected="a function of Gaussian units", found=f"{own.function} of {own.units} units",
                     remedy="Leave the function out: the unit type determines the mean.",
                 )
-            if acting:
+            if rule is None:
                 continue
-            rule = rule_of(run)
             if own.units not in rule.hidden_types:
                 raise SpecError(
                     where, expected=f"units that {run.rule} can train: {', '.join(rule.hidden_types)}",

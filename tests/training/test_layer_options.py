@@ -39,8 +39,10 @@ def test_layers_have_what_the_texts_say():
     assert [layer.function for layer in critic] == ["tanh", "tanh", "linear"]
     assert [layer.rule.numbers()["step_size"] for layer in actor] == [0.25, 0.5, 0.5]
     assert (critic[2].sources, critic[2].fan_in) == ((0, 2), 9)
-    start, end = _spec().critic.rates[2], _spec().critic.final_rates[2]  # pyright: ignore[reportOptionalMemberAccess]
-    assert critic[1].readers == (Reader(3, 4, 9, 1, Rate(start, end, _spec().anneal_steps)),)
+    spec = _spec()
+    assert spec.critic is not None
+    rate = Rate(spec.critic.rates[2], spec.critic.final_rates[2], spec.anneal_steps)
+    assert critic[1].readers == (Reader(3, 4, 9, 1, rate),)
 
 
 def test_units_have_the_type_that_the_texts_say():

@@ -13,6 +13,7 @@ from teamnet.study.check.bench import TASKS, CheckFailed, Teams, differing, loca
 from teamnet.team.local import LocalExecutor
 from teamnet.team.rule_check import check_rules, drive
 from teamnet.team.state import State, split
+from teamnet.values import choices
 
 _STEPS = 10
 
@@ -37,9 +38,7 @@ def every_choice(rule: Rule) -> str:
 def _other_choices(rule: Rule) -> Iterator[tuple[str, Rule]]:
     hints = typing.get_type_hints(type(rule))
     for name, value in rule.settings().items():
-        hint = hints[name]
-        literal = typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else ()
-        for choice in (False, True) if hint is bool else literal:
+        for choice in (False, True) if hints[name] is bool else choices(type(rule), name):
             if choice != value:
                 yield f"{name}={choice}", dataclasses.replace(rule, **{name: choice})
 

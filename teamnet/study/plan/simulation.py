@@ -15,7 +15,7 @@ import numpy as np
 
 from teamnet.kernels.constants import YIELDS
 from teamnet.study.plan.simulation_input import SimulationInput
-from teamnet.study.plan.state import NOBODY, first_state
+from teamnet.study.plan.state import NO_TASK, first_state
 
 READY, LOOKS, WORKED, GOES_ON, SENT, ARRIVED, RECEIVED, LEAVES = range(8)
 """Kinds of events: a process is woken, queries the slots that it needs, has finished an activity, has woken others; a
@@ -72,8 +72,8 @@ def _begin(heap, inputs, state, time, task, was_idle):
 def _queue(state, core, task):
     """Append a task to the queue of a core."""
     state.core[task] = core
-    state.next[task] = NOBODY
-    if state.head[core] == NOBODY:
+    state.next[task] = NO_TASK
+    if state.head[core] == NO_TASK:
         state.head[core] = task
     else:
         state.next[state.tail[core]] = task
@@ -86,7 +86,7 @@ def _ask(heap, inputs, state, time, node, task):
     pool = inputs.pool[node]
     first, count = inputs.cores[pool], inputs.cores[pool + 1] - inputs.cores[pool]
     home = state.core[task]
-    if home == NOBODY:
+    if home == NO_TASK:
         home = first + task % count
     for number in range(count):
         core = first + (home - first + number) % count
@@ -106,7 +106,7 @@ def _leave(heap, inputs, state, time, core):
     for number in range(count):
         other = first + (core - first + number) % count
         task = state.head[other]
-        if task != NOBODY:
+        if task != NO_TASK:
             state.head[other] = state.next[task]
             state.core[task] = core
             _begin(heap, inputs, state, time, task, False)
@@ -174,7 +174,7 @@ def _publish(heap, inputs, state, time, process, slot):
             message = state.unused[state.counts[1]]
             state.message[message] = slot, node, target, publication
             task = len(inputs.node) + 2 * message
-            state.core[task] = state.core[task + 1] = NOBODY
+            state.core[task] = state.core[task + 1] = NO_TASK
             _ask(heap, inputs, state, time, node, task)
             woken += 1
     return woken
@@ -207,7 +207,7 @@ def _query(heap, inputs, state, time, process):
     else:
         state.doing[process] = _LOOKING
         state.looks[process] += 1
-        if state.head[core] == NOBODY:
+        if state.head[core] == NO_TASK:
             _tell(heap, state, time + inputs.costs[8], LOOKS, process)
         else:
             _queue(state, core, process)

@@ -8,7 +8,7 @@ import numpy as np
 
 from teamnet.study.plan.simulation_input import SimulationInput
 
-NOBODY, _SEED = -1, 1
+NO_TASK, _SEED = -1, 1
 
 
 class State(NamedTuple):
@@ -46,8 +46,8 @@ def first_state(inputs: SimulationInput) -> State:
     return State(
         place=zeros(processes), step=zeros(processes), doing=zeros(processes), looks=zeros(processes),
         written=zeros(slots, nodes), arrived=zeros(slots, nodes), word=zeros(slots, nodes),
-        pool=np.repeat(np.arange(len(inputs.cores) - 1), np.diff(inputs.cores)), core=np.full(tasks, NOBODY),
-        free=np.ones(cores, np.int64), head=np.full(cores, NOBODY), tail=np.full(cores, NOBODY),
-        next=np.full(tasks, NOBODY), outwards=np.zeros(nodes), message=zeros(messages, 4),
+        pool=np.repeat(np.arange(len(inputs.cores) - 1), np.diff(inputs.cores)), core=np.full(tasks, NO_TASK),
+        free=np.ones(cores, np.int64), head=np.full(cores, NO_TASK), tail=np.full(cores, NO_TASK),
+        next=np.full(tasks, NO_TASK), outwards=np.zeros(nodes), message=zeros(messages, 4),
         unused=np.arange(messages), counts=np.array([0, messages, _SEED]),
     )
