@@ -46,7 +46,7 @@ bench: $(READY)
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and "teamnet needs Python 3.11 to 3.13; give one: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[box2d,video,sweep,peers,cluster,report,dev]'
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[box2d,video,sweep,baselines,cluster,report,dev]'
 	$(VENV)/bin/python -m teamnet.team.prepare
 	touch $(READY)
 

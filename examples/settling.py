@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from teamnet.spec.change import changed
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.training.run import Run
@@ -47,7 +48,7 @@ with tempfile.TemporaryDirectory() as folder:
     checkpoints = sorted(Path(folder).glob("checkpoint-*.json"))
     added = {
         (schedule, steps): [
-            added_to_traces(replace(SPEC, schedule=schedule, settle_steps=steps), path) for path in checkpoints
+            added_to_traces(changed(SPEC, schedule=schedule, settle_steps=steps), path) for path in checkpoints
         ] for schedule, steps in SCHEDULES
     }
 

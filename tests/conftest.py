@@ -9,6 +9,7 @@ import pytest
 from hypothesis import settings
 
 from teamnet.dataflow.layers import LayerSpec, Rate, linked
+from teamnet.dataflow.slots import Messages
 from teamnet.rules.asynchronous import AsynchronousMapPropagation
 from teamnet.rules.backpropagation import Backpropagation
 from teamnet.rules.map_propagation import MapPropagation
@@ -25,10 +26,10 @@ GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.npz"))
 def make_layers(
     sizes: tuple[int, ...], *, team: str = "actor", family: str = "categorical", function: str = "softplus",
     settle_steps: int = 5, rows: int = 1, single_step: bool = False, rate: float = 1e-2, temperature: float = 2.0,
-    trace_decay: float = 0.9, schedule: str = "jacobi", acting_steps: int = 3, exploring: float = 1.0,
+    trace_decay: float = 0.9, schedule: str = "jacobi", acting_steps: int = 3, exploration: float = 1.0,
     entropy: float = 0.0, variance: float = 0.05, exchange_every: int = 1,
-    feedback: str = "mirror", forgetting: float = 0.0, wire: str = "float64", error_feedback: bool = False,
-    tolerance: float = 0.0, td_error: str = "broadcast", sources: dict[int, tuple[int, ...]] | None = None,
+    feedback: str = "mirror", weight_decay: float = 0.0, message_dtype: str = "float64", error_feedback: bool = False,
+    send_threshold: float = 0.0, td_error: str = "broadcast", sources: dict[int, tuple[int, ...]] | None = None,
     hidden_types: tuple[str, ...] = (), functions: tuple[str, ...] = (), step_sizes: tuple[float, ...] = (),
 ) -> list[LayerSpec]:
     """A small team; ``sizes`` from the observation to the output.
@@ -36,7 +37,7 @@ def make_layers(
     ``sources`` are the layers that a layer reads, where these are not the one below; other tuples are of hidden layers.
     """
     last = len(sizes) - 1
-    down = {"feedback": feedback, "forgetting": forgetting, "td_error": td_error}
+    down = {"feedback": feedback, "weight_decay": weight_decay, "td_error": td_error}
     settling = {"settle_steps": settle_steps, "step_size": 0.5}
     rules: dict[str, Callable[[], Rule]] = {
         "chain": lambda: Backpropagation(entropy=entropy, **down),
@@ -53,8 +54,8 @@ def make_layers(
             function="linear" if number == last else functions[number - 1] if functions else function,
             variance=variance * number, temperature=temperature, trace_decay=trace_decay,
             rate=Rate(rate, rate / 10, 100),
-            gated=team == "critic", single_step=single_step, rows=rows, exploring=exploring, wire=wire,
-            error_feedback=error_feedback, tolerance=tolerance, sources=(sources or {}).get(number, ()),
+            gated=team == "critic", single_step=single_step, rows=rows, exploration=exploration,
+            messages=Messages(message_dtype, error_feedback, send_threshold), sources=(sources or {}).get(number, ()),
             rule=replace(rule, step_size=step_sizes[number - 1]) if step_sizes and number < last else rule,
         )
         for number in range(1, last + 1)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import tyro
 
 from teamnet.cli.terminal import say
 from teamnet.errors import SpecError, TeamnetError
+
+if TYPE_CHECKING:
+    from teamnet.rules.rule import Rule
 
 
 def check(arguments: list[str]) -> int:
@@ -26,7 +30,7 @@ def check(arguments: list[str]) -> int:
 
         values = tuple(_pair(text) for text in settings)
         checked, failures = with_settings(find_rule(rule)(), values), 0
-        for name, run in (*_in_process(checked), *_with_runs(rule, values, ray=ray)):
+        for name, run in (*_in_process(checked), *_with_runs(checked, ray=ray)):
             say(f"checking: {name}")
             try:
                 result, passed = run(), True
@@ -48,20 +52,16 @@ def _pair(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _in_process(rule: object) -> Iterator[tuple[str, Callable[[], str]]]:
-    from teamnet.rules.rule import Rule
+def _in_process(rule: Rule) -> Iterator[tuple[str, Callable[[], str]]]:
     from teamnet.study.check.checks import in_process
 
-    assert isinstance(rule, Rule)
     return in_process(rule)
 
 
-def _with_runs(
-    reference: str, settings: tuple[tuple[str, str], ...], *, ray: bool
-) -> Iterator[tuple[str, Callable[[], str]]]:
+def _with_runs(rule: Rule, *, ray: bool) -> Iterator[tuple[str, Callable[[], str]]]:
     from teamnet.study.check.ray_checks import costs, spec_of, survives_a_kill
 
-    spec = spec_of(reference, settings)
+    spec = spec_of(rule)
     if ray:
         yield "same bits on Ray after a kill", lambda: survives_a_kill(spec)
     yield "costs of operations, for plan", lambda: costs(spec)

@@ -17,14 +17,16 @@ COMMANDS = {
     "bench": ("commands:bench", "measure speed and memory beside plain NumPy"),
     "comm": ("comm_command:comm", "measure what units send to each other, and how long they wait"),
     "paper": ("studies:paper", "all tasks, methods and seeds beside the published numbers"),
-    "ways": ("studies:ways", "variants that communicate less: what each learns and sends in a step"),
+    "ablation": ("studies:ablation", "variants that communicate less: what each learns and sends in a step"),
     "sweep": ("sweep_command:sweep", "try values of a task's spec and see what matters"),
     "plan": ("plan_command:plan", "predict a run on a described cluster before anything is started"),
     "scale": ("scale_command:scale", "strong and weak scaling, measured and predicted"),
     "report": ("report_command:report", "one page about all runs in some folders"),
-    "peers": ("peers_command:peers", "compare with Stable-Baselines3"),
+    "baselines": ("baselines_command:baselines", "compare with Stable-Baselines3"),
 }
 """The module below :mod:`teamnet.cli` and the function of each command, and what it does."""
+_FORMER = {"ways": "ablation", "peers": "baselines"}
+"""Former names of commands, which are accepted until the next version."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -42,11 +44,12 @@ def _run(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print("usage: teamnet COMMAND ...\n")
         for name, (_, purpose) in COMMANDS.items():
-            print(f"  {name:8} {purpose}")
+            print(f"  {name:9} {purpose}")
         print("\nteamnet COMMAND --help lists a command's options.")
         return 0
-    if arguments[0] not in COMMANDS:
-        say(f"teamnet: no command {arguments[0]!r}. {nearest(arguments[0], COMMANDS)}")
+    name = _FORMER.get(arguments[0], arguments[0])
+    if name not in COMMANDS:
+        say(f"teamnet: no command {name!r}. {nearest(name, COMMANDS)}")
         return REFUSED
-    module, _, function = COMMANDS[arguments[0]][0].partition(":")
+    module, _, function = COMMANDS[name][0].partition(":")
     return getattr(import_module(f"teamnet.cli.{module}"), function)(arguments[1:])

@@ -12,12 +12,16 @@ from typing import Annotated, Any, TypeVar
 
 import tyro
 
+from teamnet.cli.former import with_present_names
+from teamnet.dataflow.slots import Messages
 from teamnet.errors import SpecError
-from teamnet.rules.loading import find_rule
+from teamnet.rules.loading import find_rule, reference_of
 from teamnet.rules.registry import built_in_rules
 from teamnet.rules.rule import Rule
+from teamnet.spec.change import changed
 from teamnet.spec.presets import METHODS, PRESETS, method_of, preset
-from teamnet.spec.run import KEPT_TEXTS, LaunchSpec, RunSpec
+from teamnet.spec.rules import as_rule
+from teamnet.spec.run import LaunchSpec, RunSpec, TeamSpec
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,9 +30,11 @@ class Choice:
 
     Args:
         preset: map, map-async, backprop, reinforce, reinforce-part, tuned or frugal; without it, what --rule names.
+        rule: map, map-async, reinforce or backprop, or a rule of your own: FILE.py, FILE.py:Class or module:Class.
     """
 
     preset: str = ""
+    rule: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,18 +64,20 @@ class Keeping:
     json: bool = False
 
 
-_NO_OPTIONS = ("task", *KEPT_TEXTS)
+_NO_OPTIONS = ("task", "function_files", "messages")
+_TEAMS = ("actor", "critic")
+_Option = tuple[Any, Any, str]
+"""The type of an option, the dataclass field that has its default value, and its line in the help."""
 _GROUPS = {
     "run": ("preset", "rule", "seed", "env_steps", "episodes", "num_envs", "json"),
-    "network": ("hidden", "function", "layers", "exploring"),
+    "network": ("hidden", "function", "layers", "exploration"),
     "learning": ("discount", "anneal_steps", "reward_limit", "action_scale", "action_offset", "signal", "address_bits",
-                 "halvings"),
+                 "divergence_retries"),
     "where_it_runs": ("backend", "transport", "grain", "address", "placement", "wait", "env_patience", "interpret"),
     "files": ("out", "overwrite", "resume_if_present", "save_every", "keep", "recoveries", "replay_check"),
 }
 """Options by group, as the help shows them; those of the rule, of channels and of the teams follow."""
-_FREE = "free_running"
-_CHANNELS = ("wire", "error_feedback", "tolerance", "link_latency", "link_bandwidth")
+_CHANNELS = (*(field.name for field in dataclasses.fields(Messages)), "link_latency", "link_bandwidth")
 _OF_TASKS = {
     "address_bits": ("multiplexer",), "signal": ("regression",), "action_scale": ("mountaincar",),
     "action_offset": ("mountaincar",),
@@ -77,9 +85,9 @@ _OF_TASKS = {
 """Options that the help shows for some tasks alone; all tasks take them."""
 
 
-def fields_of(parts: Sequence[type]) -> dict[str, tuple[Any, dataclasses.Field[Any], str]]:
+def fields_of(parts: Sequence[type]) -> dict[str, _Option]:
     """The fields of some dataclasses by name: type, field, and its line in the docstring; the first one counts."""
-    found: dict[str, tuple[Any, dataclasses.Field[Any], str]] = {}
+    found: dict[str, _Option] = {}
     for part in parts:
         hints, purposes = typing.get_type_hints(part), _purposes(part)
         for field in dataclasses.fields(part):
@@ -89,11 +97,12 @@ def fields_of(parts: Sequence[type]) -> dict[str, tuple[Any, dataclasses.Field[A
 
 
 def _purposes(part: type) -> dict[str, str]:
-    """The line of each argument in the docstring of a class; python -OO leaves none."""
-    text = textwrap.dedent((part.__doc__ or "").partition("Args:\n")[2])
+    """The line of each argument in the docstrings of a class and of its bases; python -OO leaves none."""
     found: dict[str, str] = {}
-    for name, more in re.findall(r"^(\w+): (.*(?:\n[ \t]+.*)*)", text, re.MULTILINE):
-        found[name] = " ".join(more.split())
+    for kind in reversed(part.__mro__):
+        text = textwrap.dedent((kind.__doc__ or "").partition("Args:\n")[2])
+        for name, more in re.findall(r"^(\w+): (.*(?:\n[ \t]+.*)*)", text, re.MULTILINE):
+            found[name] = " ".join(more.split())
     return found
 
 
@@ -109,19 +118,15 @@ def _options_class(
         rule: of the run.
         arguments: of the command line: options that are given are shown for every task.
     """
-    known = fields_of(parts)
-    settings = {name for kind in built_in_rules().values() for name in kind().settings()} | {_FREE}
-    settings_of_rule = {*rule().settings(), *([_FREE] if rule().may_run_free else [])}
-    of_rule = tuple(name for name in known if name in settings_of_rule)
-    teams = ("actor", "critic")
-    named = {name for names in _GROUPS.values() for name in names}
-    other_rules = tuple(name for name in known if name in settings and name not in of_rule and name not in named)
-    more = tuple(
-        name for name in known if name not in (*named, *of_rule, *other_rules, *_CHANNELS, *teams)
-    )
+    known = {**fields_of([*parts, rule, *built_in_rules().values()]), **_team_options(rule)}
+    of_rule = tuple(rule().settings())
+    of_rules = {name for kind in built_in_rules().values() for name in kind().settings()}
+    named = {*(name for names in _GROUPS.values() for name in names), *of_rule, *_CHANNELS, *_TEAMS}
+    other_rules = tuple(name for name in known if name in of_rules - named)
+    more = tuple(name for name in known if name not in {*named, *other_rules})
     groups = {
         **_GROUPS, "files": (*_GROUPS["files"], *more), "rule": (*of_rule, *other_rules), "channels": _CHANNELS,
-        "teams": teams,
+        "teams": _TEAMS,
     }
     given = {text.removeprefix("--").removeprefix("no-").partition("=")[0].replace("-", "_") for text in arguments}
     hidden = {*other_rules, *(name for name, tasks in _OF_TASKS.items() if task not in tasks)} - given
@@ -134,11 +139,27 @@ def _options_class(
     return options
 
 
-def _group_class(name: str, members: Sequence[tuple[str, Any, dataclasses.Field[Any], str]], hidden: set[str]) -> type:
-    """One group of options; what is ``hidden`` has its usual value."""
+def _team_options(rule: type[Rule]) -> dict[str, _Option]:
+    """The options of each team: its fields, the name of its rule, and without a line in the help settings of rules."""
+    own = fields_of([TeamSpec])
+    own["rule"] = (str | None, own["rule"][1], own["rule"][2])
+    settings = {
+        name: (hint | None, dataclasses.field(default=None), "")
+        for name, (hint, _, _) in fields_of([rule, *built_in_rules().values()]).items()
+    }
+    members = [(name, *entry) for name, entry in {**own, **settings, **own}.items()]
+    kind = _group_class("team", members, set(settings) - set(own), prefixed=True)
+    purposes = {"actor": "the team that acts", "critic": "the team that estimates the value"}
+    return {name: (kind | None, dataclasses.field(default=None), purposes[name]) for name in _TEAMS}
+
+
+def _group_class(
+    name: str, members: Sequence[tuple[str, Any, Any, str]], hidden: set[str], *, prefixed: bool = False
+) -> type:
+    """One group of options, ``prefixed`` with the name of the group or not; the help leaves out ``hidden`` ones."""
     fields = []
     for member, hint, field, purpose in members:
-        marks = [tyro.conf.arg(help=purpose, prefix_name=False), *([tyro.conf.Suppress] if member in hidden else [])]
+        marks = [tyro.conf.arg(help=purpose, prefix_name=prefixed), *([tyro.conf.Suppress] if member in hidden else [])]
         fields.append((member, Annotated[(hint, *marks)], dataclasses.field(default=field.default)))
     group = dataclasses.make_dataclass(name, fields, frozen=True)
     group.__doc__ = ""
@@ -166,7 +187,7 @@ def _own_rule(arguments: list[str]) -> type[Rule] | None:
     if name in ("", *built_in_rules(), *METHODS):
         return None
     rule = find_rule(name)
-    for setting in set(rule().settings()) & set(fields_of((Choice, RunSpec, LaunchSpec, Keeping))):
+    for setting in set(rule().settings()) & set(fields_of((Choice, RunSpec, Messages, LaunchSpec, Keeping))):
         raise SpecError(
             "rule", expected="settings whose names are no options of every run", found=f"{setting!r} of {name}",
             remedy="Choose another name.",
@@ -200,43 +221,71 @@ def parse_run_options(
         SpecError: the task or the preset is unknown.
         SystemExit: an option is unknown or has no such value; the nearest known one has been named.
     """
+    arguments = with_present_names(arguments)
     usual = preset(task, _method(arguments))
     own = _own_rule(arguments)
-    parts = (*([own] if own else []), Choice, RunSpec, LaunchSpec, more)
-    shown = own or built_in_rules()[_named(arguments, "rule") or usual.rule]
-    kind = _options_class(purpose, parts, task, shown, arguments)
-    rules = set(own().settings()) if own else set[str]()
+    rule = as_rule(own or _named(arguments, "rule") or usual.rule, usual.rule)
+    kind = _options_class(
+        purpose, (Choice, RunSpec, Messages, LaunchSpec, more), task, type(rule), arguments
+    )
     defaults = {
-        field.name: getattr(usual, field.name) for field in dataclasses.fields(RunSpec)
-        if field.name not in _NO_OPTIONS and field.name not in rules
+        **{name: getattr(usual, name) for name in fields_of([RunSpec])}, **vars(usual.messages), **rule.settings(),
+        "rule": reference_of(type(rule)),
+        **{name: _team_values(kind, name, team) for name, team in usual.teams.items()},
     }
     ends = {name: defaults.pop(name) for name in ("env_steps", "episodes")}
-    options = tyro.cli(
-        kind, prog=f"teamnet {command} {task}", args=arguments, default=_with_values(kind(), defaults),
-        config=(tyro.conf.AvoidSubcommands,),
-    )
-    values = {
-        member.name: getattr(getattr(options, group.name), member.name)
-        for group in dataclasses.fields(kind) for member in dataclasses.fields(getattr(options, group.name))
-    }
+    asked = _with_values(kind(), defaults)
+    values = _values(tyro.cli(
+        kind, prog=f"teamnet {command} {task}", args=arguments, default=asked, config=(tyro.conf.AvoidSubcommands,),
+    ))
     if values["env_steps"] is None and values["episodes"] is None:
         values |= ends
+    before = _values(asked)
+    of_spec = {
+        name: value for name, value in values.items()
+        if name not in fields_of([Choice, LaunchSpec, more]) and (value != before[name] or name in ends)
+    }
+    for name in usual.teams:
+        if name in of_spec:
+            of_spec[name] = _changes(before[name], of_spec[name])
+    spec = changed(dataclasses.replace(usual, rule=rule, task=task), **of_spec)
+    return spec, LaunchSpec(**_part(values, LaunchSpec)), more(**_part(values, more))
 
-    def take(part: type) -> dict[str, Any]:
-        return {
-            field.name: values[field.name] for field in dataclasses.fields(part)
-            if field.name in values and (part is more or field.name not in rules)
-        }
 
-    settings = tuple((name, str(values[name])) for name in sorted(rules))
-    return RunSpec(task=task, settings=settings, **take(RunSpec)), LaunchSpec(**take(LaunchSpec)), more(**take(more))
+def _values(options: Any) -> dict[str, Any]:
+    """The value of each option by name."""
+    groups = [getattr(options, group.name) for group in dataclasses.fields(options)]
+    return {member.name: getattr(group, member.name) for group in groups for member in dataclasses.fields(group)}
+
+
+def _part(values: Mapping[str, Any], kind: type) -> dict[str, Any]:
+    return {field.name: values[field.name] for field in dataclasses.fields(kind)}
+
+
+def _changes(before: Any, after: Any) -> dict[str, Any]:
+    """The fields of a dataclass that differ."""
+    return {
+        field.name: getattr(after, field.name) for field in dataclasses.fields(after)
+        if getattr(after, field.name) != getattr(before, field.name)
+    }
+
+
+def _team_values(options: type, name: str, team: TeamSpec) -> Any:
+    """The options of a team with its values."""
+    hints = {
+        member: hint for group in typing.get_type_hints(options).values()
+        for member, hint in typing.get_type_hints(group).items()
+    }
+    kind = typing.get_args(hints[name])[0]
+    rule = None if team.rule is None else reference_of(type(team.rule))
+    return kind(**{**vars(team), "rule": rule})
 
 
 def _with_values(options: Any, values: Mapping[str, Any]) -> Any:
     """The options with other usual values."""
-    changed = {}
+    groups = {}
     for group in dataclasses.fields(options):
         members = getattr(options, group.name)
         names = {member.name for member in dataclasses.fields(members)}
-        changed[group.name] = dataclasses.replace(members, **{name: values[name] for name in names if name in values})
-    return dataclasses.replace(options, **changed)
+        groups[group.name] = dataclasses.replace(members, **{name: values[name] for name in names if name in values})
+    return dataclasses.replace(options, **groups)

@@ -10,7 +10,7 @@ import tyro
 
 from teamnet.cli.plan_command import Planning, cluster_of, machine_of
 from teamnet.cli.terminal import say
-from teamnet.spec.run import LaunchSpec, RunSpec
+from teamnet.spec.run import USUAL_RULE, LaunchSpec
 from teamnet.study.plan.machine import Machine
 
 
@@ -19,14 +19,14 @@ def scale(arguments: list[str]) -> int:
 
     def options(
         factor: Annotated[str, tyro.conf.Positional], task: Annotated[str, tyro.conf.Positional] = "cartpole",
-        values: tuple[str, ...] = (), method: str = RunSpec.rule, hidden: str = "64-32", grain: str = "layer",
+        values: tuple[str, ...] = (), method: str = USUAL_RULE, hidden: str = "64-32", grain: str = "layer",
         transport: str = "board", placement: str = "pack", seconds: float = 0.8, repeats: int = 3,
         measure: bool = True, backend: str = "ray", address: str = "", nodes: int = 1, cpus: int | None = None,
         node_memory: int = 64 << 30, shared_cpus: bool = False, reserved_cpus: int = 0, link_latency: float = 0.0,
         link_bandwidth: float = 0.0, machine: Path = Path("runs/machine.json"), out: Path = Path("runs/scale"),
         overwrite: bool = False, json: bool = False,
     ) -> int:
-        """Scale a run over one factor: what more actors, nodes or work bring, and where communication eats the gain.
+        """Scale a run over one factor: what more actors, nodes or work bring, and where communication costs more.
 
         Started again with the same arguments, it does the points that are missing.
 

@@ -68,11 +68,11 @@ def paper(arguments: list[str]) -> int:
 _QUICK_SEEDS = 2
 
 
-def ways(arguments: list[str]) -> int:
-    """``teamnet ways [options]``."""
+def ablation(arguments: list[str]) -> int:
+    """``teamnet ablation [options]``."""
 
     def options(
-        out: Path = Path("runs/ways"), tasks: tuple[str, ...] = (), methods: tuple[str, ...] = (), seeds: int = 10,
+        out: Path = Path("runs/ablation"), tasks: tuple[str, ...] = (), methods: tuple[str, ...] = (), seeds: int = 10,
         first_seed: int = 0, full: bool = False, address: str = "", cpus: int | None = None,
         report_only: bool = False, docs: Path | None = None, recorded: Path | None = None,
     ) -> int:
@@ -104,7 +104,7 @@ def ways(arguments: list[str]) -> int:
         )
         return _report(outcome)
 
-    return tyro.cli(options, prog="teamnet ways", args=arguments)
+    return tyro.cli(options, prog="teamnet ablation", args=arguments)
 
 
 def _report(outcome: Outcome) -> int:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from teamnet.cli.terminal import INTERRUPTED, say
-from teamnet.spec.run import RunSpec
+from teamnet.spec.run import USUAL_RULE
 
 
 def sweep(arguments: list[str]) -> int:
@@ -19,7 +19,7 @@ def sweep(arguments: list[str]) -> int:
         task: Annotated[str, tyro.conf.Positional],
         vary: Annotated[tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction] = (), runs: int = 20,
         scheduler: Literal["random", "asha"] = "random", seeds: int = 1, episodes: int | None = None,
-        seed: int = 0, preset: str = RunSpec.rule, out: Path | None = None, overwrite: bool = False, address: str = "",
+        seed: int = 0, preset: str = USUAL_RULE, out: Path | None = None, overwrite: bool = False, address: str = "",
         cpus: int = 0, json: bool = False,
     ) -> int:
         """Try values of a task's spec, each trial a local run with a CPU of its own, and see which values matter.

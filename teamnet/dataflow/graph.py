@@ -192,10 +192,9 @@ def _key(layer: LayerSpec, kind: str) -> Key:
 def _channel(layer: LayerSpec, spec: SlotSpec) -> Channel:
     if spec.exact:
         return EXACT
-    if spec.kind == "activation" and layer.unit_type.message and layer.exploring == 1.0:  # else some are means
+    if spec.kind == "activation" and layer.unit_type.message and layer.exploration == 1.0:  # else some are means
         return Channel(layer.unit_type.message)
-    threshold = layer.tolerance * spec.scale if layer.tolerance and spec.scale else -1.0
-    return Channel(layer.wire, layer.error_feedback, threshold)
+    return layer.messages.channel(spec.scale)
 
 
 def _coordinators_slots(teams: Teams, drafts: dict[Group, list[Draft]]) -> Iterator[Slot]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from teamnet.dataflow.slots import ALL_SENT, Messages
 from teamnet.kernels.hidden import Function
 from teamnet.kernels.unit_types import UNIT_TYPES, UnitType, UnitTypeName
 
@@ -81,8 +82,8 @@ class LayerRule(Protocol):
         ...
 
     @property
-    def may_run_free(self) -> bool:
-        """Whether units may run without a common tick, and so be at different steps."""
+    def runs_free(self) -> bool:
+        """Whether units run without a common tick, and so may be at different steps."""
         ...
 
     @property
@@ -91,7 +92,7 @@ class LayerRule(Protocol):
         ...
 
     @property
-    def weight_decay(self) -> float:
+    def decay_of_weights(self) -> float:
         """The share by which each update decays every synapse between two layers."""
         ...
 
@@ -116,10 +117,8 @@ class LayerSpec:
         single_step: whether episodes have one step, so that units learn at once and keep no trace.
         rows: parallel environments.
         rule: how the layer learns, with its settings.
-        exploring: exploration probability of hidden units in a step; units that do not explore take their mean.
-        wire: message dtype between layers.
-        error_feedback: whether the rounding residual of a message is added to the next one.
-        tolerance: send threshold, as a share of the activation's standard deviation; smaller changes are not sent.
+        exploration: exploration probability of hidden units in a step; units that do not explore take their mean.
+        messages: how activations and errors are sent.
         sources: the layers whose activations it reads, in the order of its inputs; 0 is the observation. The layer
             below if left out; see :func:`linked`, as for the others.
         readers: the layers that read its activations.
@@ -141,10 +140,8 @@ class LayerSpec:
     single_step: bool
     rows: int
     rule: LayerRule
-    exploring: float = 1.0
-    wire: str = "float64"
-    error_feedback: bool = False
-    tolerance: float = 0.0
+    exploration: float = 1.0
+    messages: Messages = ALL_SENT
     sources: tuple[int, ...] = ()
     readers: tuple[Reader, ...] = ()
     fan_in: int = 0

@@ -33,6 +33,33 @@ EXACT = Channel()
 
 
 @dataclass(frozen=True)
+class Messages:
+    """How activations and errors are sent between the layers of a run.
+
+    Args:
+        message_dtype: dtype of the activations and errors that are sent to neighbours: ``float64``, ``float32``,
+            ``bfloat16``, or ``int8`` with a scale for each message. Units continue with the rounded values.
+        error_feedback: the rounding error of a message is added to the next one of the same step.
+        send_threshold: where a neuron's activation has moved by no more than this share of its standard deviation since
+            it was last sent (its error by no more than this over the deviation), both ends keep that value, and nothing
+            is sent. 0 sends everything.
+    """
+
+    message_dtype: str = "float64"
+    error_feedback: bool = False
+    send_threshold: float = 0.0
+
+    def channel(self, scale: float) -> Channel:
+        """The channel of a slot whose numbers have this scale, 0 for a slot without a send threshold."""
+        threshold = self.send_threshold * scale if self.send_threshold and scale else -1.0
+        return Channel(self.message_dtype, self.error_feedback, threshold)
+
+
+ALL_SENT = Messages()
+"""Every number, unchanged."""
+
+
+@dataclass(frozen=True)
 class Slot:
     """A place for messages of one kind, with one row for each parallel environment.
 

@@ -40,16 +40,18 @@ class AsynchronousMapPropagation(ErrorsDown):
         settle_steps: ticks after the action is chosen.
         acting_steps: ticks in which the output is resampled.
         step_size: of settling, as a share of each layer's variance.
+        free_running: no common tick: every actor uses the newest values on the board; not reproducible bit for bit.
     """
 
     name = "map-async"
     hidden_types = ("gaussian",)
     in_all_teams = True
-    presets: ClassVar = MappingProxyType({name: lambda spec: replace(spec, rule=AsynchronousMapPropagation.name)})
+    presets: ClassVar = MappingProxyType({name: lambda spec: replace(spec, rule=AsynchronousMapPropagation())})
 
     settle_steps: int = 20
     acting_steps: int = 20
     step_size: float = 0.5
+    free_running: bool = False
 
     private: ClassVar = MappingProxyType({
         "noted_inputs": PrivateArray(("rows", "fan_in")), "noted_above": PrivateArray(("rows", "fan_out")),
@@ -71,10 +73,14 @@ class AsynchronousMapPropagation(ErrorsDown):
                 "to step.",
             )
 
+    def slowed(self) -> AsynchronousMapPropagation:
+        """See :meth:`teamnet.rules.rule.Rule.slowed`."""
+        return replace(self, step_size=self.step_size / 2)
+
     @property
-    def may_run_free(self) -> bool:
-        """See :attr:`teamnet.rules.rule.Rule.may_run_free`."""
-        return True
+    def runs_free(self) -> bool:
+        """See :attr:`teamnet.rules.rule.Rule.runs_free`."""
+        return self.free_running
 
     def draws(self, layer: LayerSpec) -> int:
         """Only outputs sample; a critic once, in the last tick of acting."""
@@ -93,7 +99,7 @@ class AsynchronousMapPropagation(ErrorsDown):
         if not first:
             yield from self.publish_error("find_error")
         for k in range(1, last + 1):
-            down = not first and not (self.ships and k == last)  # the last one is for the traces of mirrored synapses
+            down = not first and not (self.backprojects and k == last)  # the last one is for mirrored synapses
             if not last_layer:
                 yield step("settle", [self.from_above(layer, k - 1)], ["activation"])
             elif k <= acting:
@@ -129,7 +135,7 @@ class AsynchronousMapPropagation(ErrorsDown):
         return [
             step("observe", [below, episode_mask], ["activation"]),
             step("find_error"),
-            step("backproject" if self.ships and down else "send", (), down),
+            step("backproject" if self.backprojects and down else "send", (), down),
             step("learn_late", [td_error, episode_mask]),
             step("expect" if expects else "resample", [below], ["activation"]) if layer.is_last else step("send"),
             step("resample", [below], ["activation"]) if layer.is_last else step("send"),

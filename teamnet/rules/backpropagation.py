@@ -36,12 +36,12 @@ class Backpropagation(ErrorsDown):
     """Backpropagation through the team.
 
     Args:
-        entropy: weight of the policy's entropy beside its return.
+        entropy: weight of the policy's entropy beside its return; of teams with a categorical output.
     """
 
     name = "backprop"
     presets: ClassVar = MappingProxyType({
-        name: lambda spec: replace(spec, rule=Backpropagation.name, exploring=0.0),
+        name: lambda spec: replace(spec, rule=Backpropagation(), exploration=0.0),
     })
 
     entropy: float = 0.0
@@ -55,6 +55,10 @@ class Backpropagation(ErrorsDown):
         super().check(run, single_step=single_step)
         check_number("entropy", self.entropy, "0 or more", self.entropy >= 0, "Use 0 for no regularisation.")
 
+    def in_team(self, *, policy: bool) -> Backpropagation:
+        """See :meth:`teamnet.rules.rule.Rule.in_team`; only a categorical policy has an entropy here."""
+        return self if policy else replace(self, entropy=0.0)
+
     def state(self) -> Mapping[str, PrivateArray]:
         """See :meth:`teamnet.rules.rule.Rule.state`; without entropy there is no bonus."""
         return {name: array for name, array in super().state().items() if name != "bonus" or self.entropy}
@@ -63,7 +67,7 @@ class Backpropagation(ErrorsDown):
         """The errors have a second channel for the entropy's gradient."""
         found = super().slots(layer)
         if self.entropy and not layer.is_first:
-            size = layer.fan_in if self.ships else None
+            size = layer.fan_in if self.backprojects else None
             found.append(SlotSpec(f"entropy_{self.down}", size, "error", exact=True, carried_by=self.down))
         return found
 
@@ -91,8 +95,8 @@ class Backpropagation(ErrorsDown):
     def _with_entropy(self, layer: LayerSpec, reads: list[Read | None]) -> Iterator[Draft]:
         writes = [] if layer.is_first else [self.down]  # and with it the second channel
         operation = "find_both_errors" if layer.is_last else "chain_both"
-        yield step(operation, reads, [] if self.ships else writes)
-        if self.ships and writes:
+        yield step(operation, reads, [] if self.backprojects else writes)
+        if self.backprojects and writes:
             yield step("backproject_both", (), writes)
 
     @operation

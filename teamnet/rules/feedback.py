@@ -3,7 +3,7 @@
 mirror         a copy of the outgoing synapses that gets the same updates: equal to the weights above, bit for bit
 kolen-pollack  the same with other initial values, which weight decay brings together (Kolen and Pollack, 1994)
 random         fixed random weights (Lillicrap et al., 2016)
-shipped        the unit above publishes the products ``e_{l+1} W_{l+1}^T`` itself, so that no layer mirrors weights
+backprojected  the unit above publishes the products ``e_{l+1} W_{l+1}^T`` itself, so that no layer mirrors weights
 """
 
 from __future__ import annotations
@@ -51,14 +51,18 @@ class ErrorsDown(TraceRule):
     """A rule in which errors go down through the layers.
 
     Args:
-        feedback: what errors come down through: mirror, kolen-pollack, random or shipped (whole layers only).
-        forgetting: the share of every synapse between two layers that each update forgets.
-        td_error: how the TD error and a critic's gate reach the units: broadcast to each, or passed-down with the
-            errors from the output units.
+        feedback: the weights that errors are sent down through: mirror (a copy of the weights above that gets the same
+            updates), kolen-pollack (the same with initial values of its own, which weight decay brings together),
+            random (fixed weights) or backprojected (the unit above sends the products of its errors and its own
+            weights, so that there are no copies; whole layers only).
+        weight_decay: the share of every weight between two layers that each update removes.
+        td_error: how the TD error and a critic's gate reach the units: broadcast (the coordinator and the output send
+            them to every unit) or passed-down (the coordinator sends the TD error to the output units, and each layer
+            to the one below, with its errors; for sweeps and descents). Changes no bit.
     """
 
-    feedback: Literal["mirror", "kolen-pollack", "random", "shipped"] = "mirror"
-    forgetting: float = 0.0
+    feedback: Literal["mirror", "kolen-pollack", "random", "backprojected"] = "mirror"
+    weight_decay: float = 0.0
     td_error: Literal["broadcast", "passed-down"] = "broadcast"
 
     private: ClassVar = MappingProxyType({
@@ -71,20 +75,21 @@ class ErrorsDown(TraceRule):
         super().check(run, single_step=single_step)
         if self.feedback == "kolen-pollack":
             remedy = "Weight decay is what brings both ends of a synapse together; try 1e-4."
-            check_number("forgetting", self.forgetting, "between 0 and 1", 0 < self.forgetting < 1, remedy)
+            check_number("weight_decay", self.weight_decay, "between 0 and 1", 0 < self.weight_decay < 1, remedy)
         else:
-            right = 0 <= self.forgetting < 1
-            check_number("forgetting", self.forgetting, "0 or more and below 1", right, "Use 0 for no weight decay.")
-        if self.ships and run.tolerance:
+            right = 0 <= self.weight_decay < 1
+            check_number("weight_decay", self.weight_decay, "0 or more and below 1", right, "Use 0 for none.")
+        threshold = run.messages.send_threshold
+        if self.backprojects and threshold:
             raise SpecError(
-                "tolerance", expected="0 with --feedback shipped", found=str(run.tolerance),
+                "send_threshold", expected="0 with --feedback backprojected", found=str(threshold),
                 remedy="Leave it out: products that are sent down have no threshold.",
             )
-        if self.td_error == "passed-down" and (single_step or run.tolerance or not self.can_pass_down):
+        if self.td_error == "passed-down" and (single_step or threshold or not self.can_pass_down):
             raise SpecError(
                 "td_error", expected="broadcast with this rule and task", found=self.td_error,
                 remedy="It comes down with the first errors of sweeps or descents of all teams, which must be sent in "
-                "every step (no --tolerance), in tasks of many steps.",
+                "every step (no --send-threshold), in tasks of many steps.",
             )
 
     @property
@@ -102,28 +107,38 @@ class ErrorsDown(TraceRule):
         backproject(unit, unit.error, unit.products)
 
     @property
-    def ships(self) -> bool:
+    def backprojects(self) -> bool:
         """Whether units publish products instead of errors."""
-        return self.feedback == "shipped"
+        return self.feedback == "backprojected"
+
+    @property
+    def allows_skips(self) -> bool:
+        """See :attr:`teamnet.rules.rule.Rule.allows_skips`; products of several layers above are not added."""
+        return not self.backprojects
+
+    @property
+    def whole_layers(self) -> bool:
+        """See :attr:`teamnet.rules.rule.Rule.whole_layers`; products of parts of a layer are not added."""
+        return self.backprojects
+
+    @property
+    def decay_of_weights(self) -> float:
+        """See :attr:`teamnet.rules.rule.Rule.decay_of_weights`."""
+        return self.weight_decay
 
     @property
     def outgoing(self) -> str:
         """See :attr:`teamnet.rules.rule.Rule.outgoing`."""
         return {"kolen-pollack": "own", "random": "fixed"}.get(self.feedback, "mirror")
 
-    @property
-    def weight_decay(self) -> float:
-        """See :attr:`teamnet.rules.rule.Rule.weight_decay`."""
-        return self.forgetting
-
     def mirrors(self, layer: LayerSpec) -> bool:
         """Whether a unit keeps a copy of the synapses that leave it."""
-        return not layer.is_last and not self.ships
+        return not layer.is_last and not self.backprojects
 
     @property
     def down(self) -> str:
         """The kind of the slot that goes down."""
-        return "products" if self.ships else "error"
+        return "products" if self.backprojects else "error"
 
     def passes_down(self, layer: LayerSpec) -> bool:
         """Whether the layer receives the TD error and the gate from the layer above."""
@@ -137,8 +152,8 @@ class ErrorsDown(TraceRule):
         carries: tuple[Key, ...] = ()
         if self.td_error == "passed-down":
             carries = td_error.slot, trace_mask.slot, *([top(layer, "gate").slot] if layer.gated else [])
-        scale = 0.0 if self.ships else 1.0 / layer.deviation
-        size = layer.fan_in if self.ships else None
+        scale = 0.0 if self.backprojects else 1.0 / layer.deviation
+        size = layer.fan_in if self.backprojects else None
         return [*found, SlotSpec(self.down, size, "error", scale=scale, carries=carries)]
 
     def from_above(self, layer: LayerSpec, number: int) -> Read | None:
@@ -156,13 +171,13 @@ class ErrorsDown(TraceRule):
             down: whether it is published.
             later: whether that is done by :meth:`send_error`, because what goes along is not there yet.
         """
-        yield step(operation, reads, [Target("error", publishes=not later)] if down and not self.ships else [])
-        if down and self.ships and not later:
+        yield step(operation, reads, [Target("error", publishes=not later)] if down and not self.backprojects else [])
+        if down and self.backprojects and not later:
             yield step("backproject", (), ["products"])
 
     def send_error(self, more: Sequence[str] = (), operation: str = "send") -> Iterator[Draft]:
         """Publish the error that an earlier step has found; ``operation`` finds ``more`` that goes along with it."""
-        if self.ships:
+        if self.backprojects:
             yield step(operation, (), more)
             yield step("backproject", (), ["products"])
         else:
@@ -173,10 +188,10 @@ class ErrorsDown(TraceRule):
     ) -> Iterator[Draft]:
         """Find the error and learn.
 
-        Errors that carry the TD error wait for it, and products are shipped once the synapses have learned, as mirrors
+        Errors that carry the TD error wait for it, and products are sent once the synapses have learned, as mirrors
         have learned by then.
         """
-        late = down and not layer.single_step and (self.ships or self.td_error == "passed-down")
+        late = down and not layer.single_step and (self.backprojects or self.td_error == "passed-down")
         yield from self.publish_error(operation, reads, down=down, later=late or later)
         yield from self.learn_down(layer)
         if late and not later:

@@ -52,6 +52,15 @@ def is_reference(name: str) -> bool:
     return name.endswith(".py") or ":" in name or any(entry.name == name for entry in entry_points(group=ENTRY_POINTS))
 
 
+def reference_of(kind: type[Rule]) -> str:
+    """The name under which :func:`find_rule` finds a rule: its own, ``FILE.py:Class`` or ``module:Class``."""
+    if built_in_rules().get(kind.name) is kind:
+        return kind.name
+    source = source_of(kind)
+    place = source.path if source and source.module == kind.__module__ else kind.__module__
+    return f"{place}:{kind.__qualname__}"
+
+
 def _imported(reference: str, module: str, name: str) -> type[Rule]:
     try:
         found = getattr(sys.modules.get(module) or importlib.import_module(module), name)

@@ -50,7 +50,7 @@ _FACTORS = {
 """Factors of the published rates, layer by layer, at the start and at the end."""
 
 
-def _tuned(spec: Any, schedule: str) -> Any:
+def _tuned(spec: Any, schedule: Literal["sweeps", "descents"]) -> Any:
     """Two sweeps or descents, and rates that suit them."""
     start, end = _FACTORS.get(spec.task, (_SAME, _SAME))
 
@@ -61,7 +61,8 @@ def _tuned(spec: Any, schedule: str) -> Any:
         final_rates = tuple(factor * rate for factor, rate in zip(end, team.final_rates, strict=True))
         return replace(team, rates=rates, final_rates=final_rates)
 
-    spec = replace(spec, schedule=schedule, settle_steps=2, actor=rescale(spec.actor), critic=rescale(spec.critic))
+    rule = MapPropagation(schedule=schedule, settle_steps=2)
+    spec = replace(spec, rule=rule, actor=rescale(spec.actor), critic=rescale(spec.critic))
     return replace(spec, **_LUNARLANDER) if spec.task == "lunarlander" else spec
 
 
@@ -73,10 +74,12 @@ class MapPropagation(ErrorsDown):
     """MAP propagation with its schedules; without settle steps ``jacobi`` is REINFORCE.
 
     Args:
-        schedule: how hidden units settle: jacobi (all at once, as published), sweeps or descents.
+        schedule: how hidden units settle: jacobi (all layers at once, as published), sweeps (errors downwards, means
+            upwards) or descents (the same without the last pass upwards).
         settle_steps: settle steps or sweeps in one environment step.
         step_size: of settling, as a share of each layer's variance.
-        exchange_every: settle steps between two exchanges with the neighbours, for jacobi.
+        exchange_every: settle steps between two exchanges with the neighbours, for jacobi; in between, units settle
+            towards the values that those sent last.
     """
 
     name = "map"
@@ -103,6 +106,10 @@ class MapPropagation(ErrorsDown):
                 "exchange_every", expected="1 with this schedule", found=str(self.exchange_every),
                 remedy="Use --schedule jacobi: no other settles between exchanges.",
             )
+
+    def slowed(self) -> MapPropagation:
+        """See :meth:`teamnet.rules.rule.Rule.slowed`."""
+        return replace(self, step_size=self.step_size / 2)
 
     @property
     def can_pass_down(self) -> bool:
@@ -175,7 +182,7 @@ class MapPropagation(ErrorsDown):
         """
         last, sent = self.settle_steps, 0
         yield step("act", [inputs(layer)], ["activation"])
-        down = not layer.is_first and (last > 0 or not self.ships)
+        down = not layer.is_first and (last > 0 or not self.backprojects)
         if down or last == 0:
             yield from self.error_then_learn(layer, "find_error", down=down)
         else:
@@ -186,7 +193,7 @@ class MapPropagation(ErrorsDown):
                 yield step("settle", [self.from_above(layer, sent)], ["activation"] if exchange else [])
             sent += exchange
             if exchange and not layer.is_first:
-                read = k < last or not self.ships  # the last error is for the traces of units that mirror synapses
+                read = k < last or not self.backprojects  # the last one is for mirrored synapses
                 yield from self.publish_error("refresh", [inputs(layer, sent)], down=read)
             elif layer.is_first and layer.is_last and k == last:
                 yield step("refresh", [inputs(layer)])

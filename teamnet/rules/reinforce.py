@@ -1,4 +1,4 @@
-"""REINFORCE for every unit (Williams, 1992): each learns from values own sample and the global TD error alone.
+"""REINFORCE for every unit (Williams, 1992): each learns from its own sample and the global TD error alone.
 
     act      H_1 .. H_L upwards
     learn    W_l += rate * Adam(delta z_l)
@@ -55,24 +55,24 @@ _SOME_EXPLORE = {
 """By random searches, of all units and of a part of them."""
 
 
-def _preset(spec: Any, exploring: float) -> Any:
+def _preset(spec: Any, exploration: float) -> Any:
     """Wide exploration, faster upper layers, and a critic that learns by backpropagation (DEVIATIONS 15)."""
     actor, critic = spec.actor, spec.critic
     if actor is None or critic is None:
-        return replace(spec, rule=Reinforce.name, exploring=exploring)
-    values = (_ALL_EXPLORE if exploring == 1.0 else _SOME_EXPLORE).get(spec.task, _Exploration())
+        return replace(spec, rule=Reinforce(), exploration=exploration)
+    values = (_ALL_EXPLORE if exploration == 1.0 else _SOME_EXPLORE).get(spec.task, _Exploration())
     value_rates = tuple(values.critic * rate for rate in (3.4e-3, 3.4e-6, 3.4e-7))
     variances = tuple(values.variance * variance for variance in actor.variances)
     if spec.task == "mountaincar":
         variances = (0.03, 0.1, 0.1)  # every bit of exploration costs reward there
     return replace(
-        spec, rule=Reinforce.name, exploring=exploring,
+        spec, rule=Reinforce(), exploration=exploration,
         actor=replace(
             actor, variances=variances, rates=values.rates, final_rates=values.rates,
             temperature=values.temperature * actor.temperature, trace_lambda=values.trace_lambda or actor.trace_lambda,
         ),
         critic=replace(
-            critic, rule=Backpropagation.name, exploring=0.0, rates=value_rates, final_rates=value_rates,
+            critic, rule=Backpropagation(), exploration=0.0, rates=value_rates, final_rates=value_rates,
             trace_lambda=values.trace_lambda or critic.trace_lambda,
         ),
     )
@@ -83,7 +83,7 @@ class Reinforce(TraceRule):
 
     name = "reinforce"
     presets: ClassVar = MappingProxyType({
-        "reinforce": partial(_preset, exploring=1.0), "reinforce-part": partial(_preset, exploring=0.3),
+        "reinforce": partial(_preset, exploration=1.0), "reinforce-part": partial(_preset, exploration=0.3),
     })
 
     def steps(self, layer: LayerSpec) -> Iterator[Draft]:

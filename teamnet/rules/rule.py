@@ -183,9 +183,31 @@ class Rule:
                 numbers[field.name] = type(field.default)(getattr(self, field.name))
         return numbers
 
+    def in_team(self, *, policy: bool) -> Rule:
+        """The rule with the settings that a team uses.
+
+        Args:
+            policy: whether the team's output is a categorical policy.
+        """
+        return self
+
+    def slowed(self) -> Rule:
+        """The rule after a divergence, with smaller steps; learning rates are halved without it."""
+        return self
+
     @property
-    def may_run_free(self) -> bool:
-        """Whether units may run without a common tick, and so be at different steps."""
+    def allows_skips(self) -> bool:
+        """Whether a layer may read several layers."""
+        return True
+
+    @property
+    def whole_layers(self) -> bool:
+        """Whether a unit has to be a whole layer."""
+        return False
+
+    @property
+    def runs_free(self) -> bool:
+        """Whether units run without a common tick, and so may be at different steps."""
         return False
 
     @property
@@ -194,12 +216,12 @@ class Rule:
         return "mirror"
 
     @property
-    def weight_decay(self) -> float:
-        """The share of every synapse between two layers that each update forgets."""
+    def decay_of_weights(self) -> float:
+        """The share of every weight between two layers that each update removes."""
         return 0.0
 
 
-class KeptRule(Rule):
+class UnreadRule(Rule):
     """A user's rule whose file is not executed: enough for a trained policy, which has parameters and no steps."""
 
 

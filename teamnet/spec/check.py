@@ -6,19 +6,17 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from teamnet.dataflow.slots import Messages
 from teamnet.errors import SpecError, shown
 from teamnet.kernels.constants import MESSAGE_DTYPES
-from teamnet.rules.map_propagation import MOST_STEPS
-from teamnet.rules.registry import built_in_rules
+from teamnet.rules.loading import reference_of
 from teamnet.spec.check_layers import check_layers
 from teamnet.spec.files import check_types
 from teamnet.spec.functions import function_of
-from teamnet.spec.rules import rule_of
+from teamnet.spec.rules import check_source
 from teamnet.spec.run import SINGLE_STEP_TASKS, RunSpec, TeamSpec, spec_of_team
-from teamnet.values import check_choice, check_count, check_number, choices
+from teamnet.values import check_choice, check_count, check_number
 
-_FOR_ALL_RULES = ("settle_steps", "acting_steps", "step_size")
-"""Settings that scripts give to all rules of this package alike: those that do not settle ignore them."""
 SIGNALS = ("target", "reward")
 _MOST_NEURONS = 1_000_000
 MOST_LAYERS = 1_000
@@ -53,19 +51,13 @@ def whole_numbers(where: str, texts: Sequence[str]) -> tuple[int, ...]:
     return tuple(int(text) for text in texts)
 
 
-def check_run(spec: RunSpec, *, acting: bool = False) -> None:
+def check_run(spec: RunSpec) -> None:
     """Refuse values that make no sense; the number of values for each layer is checked by :func:`check_depth`.
-
-    Args:
-        spec: of the run.
-        acting: whether the team is only to act, so that a user's rule need not be executed.
 
     Raises:
         SpecError: naming the field, what was expected and what was found.
     """
     check_types(spec)
-    if spec.rule in built_in_rules() or not acting:
-        _check_settings(spec)
     function_of(spec, spec.function)
     check_choice("signal", spec.signal, SIGNALS)
     check_count("seed", spec.seed, 0, 2**63 - 1)
@@ -80,103 +72,73 @@ def check_run(spec: RunSpec, *, acting: bool = False) -> None:
     check_count("num_envs", spec.num_envs, 1, 100_000)
     check_count("anneal_steps", spec.anneal_steps, 0)
     check_count("address_bits", spec.address_bits, 1, 16)
-    check_count("halvings", spec.halvings, 0, 100)
+    check_count("divergence_retries", spec.divergence_retries, 0, 100)
     check_count("hidden layers", len(spec.hidden), 0, MOST_LAYERS)
     for number, size in enumerate(spec.hidden, 1):
         check_count(f"hidden[{number}]", size, 1, _MOST_NEURONS)
-    check_choice("wire", spec.wire, MESSAGE_DTYPES)
-    if spec.error_feedback and spec.tolerance:
-        raise SpecError(
-            "tolerance", expected="0 with --error-feedback", found=shown(spec.tolerance),
-            remedy="Leave one of them out: error feedback moves what the threshold has kept.",
-        )
-    if spec.error_feedback and spec.wire == "float64":
-        raise SpecError(
-            "error_feedback", expected="a --wire that leaves something out", found="float64",
-            remedy="Choose float32, bfloat16 or int8, or leave --error-feedback out.",
-        )
-    check_number("tolerance", spec.tolerance, "0 or more", spec.tolerance >= 0, "Use 0 for none, or try 0.01.")
+    _check_messages(spec.messages)
     check_number("discount", spec.discount, "0 <= discount <= 1", 0 <= spec.discount <= 1, "Use 0.98, as the paper.")
-    _check_share("exploring", spec.exploring)
+    _check_share("exploration", spec.exploration)
     if spec.signal != "target" and spec.task != "regression":
         raise SpecError(
             "signal", expected="target", found=spec.signal, remedy="Leave it out. Only regression has a known target."
         )
-    _check_rules(spec, acting=acting)
+    check_source(spec)
+    _check_rules(spec)
     if spec.reward_limit is not None:
         check_number("reward_limit", spec.reward_limit, "more than 0", spec.reward_limit > 0, "Leave it out for none.")
     for name, value in (("action_scale", spec.action_scale), ("action_offset", spec.action_offset)):
         if value is not None:
             check_number(name, value, "a finite number", True, "Leave it out to span the action space.")
-    for name, team in (("actor", spec.actor), ("critic", spec.critic)):
-        if team is not None:
-            _check_team(name, team)
-    check_layers(spec, acting=acting)
+    for name, team in spec.teams.items():
+        _check_team(name, team)
+    check_layers(spec)
 
 
-def _check_settings(spec: RunSpec) -> None:
-    """Refuse names that are none, and settings that the run's rule does not have."""
-    rule, usual = rule_of(spec), RunSpec(spec.task)
-    for kind in built_in_rules().values():
-        for name in kind().settings():
-            value = getattr(spec, name)
-            if known := choices(kind, name):
-                check_choice(name, value, known)
-            noticed = spec.rule not in built_in_rules() or name not in _FOR_ALL_RULES
-            if noticed and name not in rule.settings() and value != getattr(usual, name):
-                raise SpecError(
-                    name, expected="its usual value with this rule", found=shown(value),
-                    remedy=f"Leave it out: {type(rule).__name__} has no such setting. --preset map has the usual ones.",
-                )
-    for name in set(_FOR_ALL_RULES) - set(rule.settings()):
-        value = getattr(spec, name)
-        check_number(name, value, f"0 to {MOST_STEPS}", 0 <= value <= MOST_STEPS, "Leave it out.")
-    if spec.free_running and not rule.may_run_free:
-        free = [name for name, kind in built_in_rules().items() if kind().may_run_free]
+def _check_messages(messages: Messages) -> None:
+    check_choice("message_dtype", messages.message_dtype, MESSAGE_DTYPES)
+    threshold = messages.send_threshold
+    if messages.error_feedback and threshold:
         raise SpecError(
-            "free_running", expected="False with this rule, which needs a common tick", found="True",
-            remedy=f"Use --rule {' or '.join(free)}.",
+            "send_threshold", expected="0 with --error-feedback", found=shown(threshold),
+            remedy="Leave one of them out: error feedback moves what the threshold has kept.",
         )
+    if messages.error_feedback and messages.message_dtype == "float64":
+        raise SpecError(
+            "error_feedback", expected="a --message-dtype that leaves something out", found="float64",
+            remedy="Choose float32, bfloat16 or int8, or leave --error-feedback out.",
+        )
+    check_number("send_threshold", threshold, "0 or more", threshold >= 0, "Use 0 for none, or try 0.01.")
 
 
-def _check_rules(spec: RunSpec, *, acting: bool) -> None:
+def _check_rules(spec: RunSpec) -> None:
     """Refuse what the rule of the run, or that of a team, cannot train."""
     single_step = spec.task in SINGLE_STEP_TASKS
-    for name, team in (("actor", spec.actor), ("critic", spec.critic)):
-        if team is None:
-            continue
-        if team.rule is not None:
-            check_choice(f"{name}.rule", team.rule, tuple(built_in_rules()))
+    for name, team in spec.teams.items():
         own = spec_of_team(spec, team)
-        if acting and own.rule not in built_in_rules():
-            continue
-        rule = rule_of(own)
-        if own.rule != spec.rule and (rule.in_all_teams or rule_of(spec).in_all_teams):
+        if type(own.rule) is not type(spec.rule) and (own.rule.in_all_teams or spec.rule.in_all_teams):
             raise SpecError(
-                f"{name}.rule", expected=f"the run's rule, {spec.rule}", found=shown(team.rule),
-                remedy="Give all teams of the run the same rule.",
+                f"{name}.rule", expected=f"the run's rule, {reference_of(type(spec.rule))}",
+                found=reference_of(type(own.rule)), remedy="Give all teams of the run the same rule.",
             )
-        for field in ("schedule", "settle_steps"):
-            if getattr(team, field) is not None and field not in rule.settings():
-                raise SpecError(
-                    f"{name}.{field}", expected="none with this rule", found=shown(getattr(team, field)),
-                    remedy=f"Leave it out: {own.rule} has no such setting.",
-                )
-        if team.schedule is not None and (known := choices(type(rule), "schedule")):
-            check_choice(f"{name}.schedule", team.schedule, known)
+        if own.rule.runs_free != spec.rule.runs_free:
+            raise SpecError(
+                f"{name}.rule", expected="teams that all run without a common tick, or none", found=shown(own.rule),
+                remedy="Give the setting to the run.",
+            )
         try:
-            rule.check(own, single_step=single_step)
+            own.rule.check(own, single_step=single_step)
         except SpecError as error:
-            if getattr(team, error.where, None) is None:
+            if team.rule is None or getattr(team.rule, error.where, None) == getattr(spec.rule, error.where, None):
                 raise
             raise SpecError(
                 f"{name}.{error.where}", expected=error.expected, found=error.found, remedy=error.remedy
             ) from None
-        _check_share("exploring" if team.exploring is None else f"{name}.exploring", own.exploring)
+        _check_share("exploration" if team.exploration is None else f"{name}.exploration", own.exploration)
 
 
 def _check_share(where: str, value: float) -> None:
-    check_number(where, value, "0 <= exploring <= 1", 0 <= value <= 1, "Use 1 for every unit to explore.")
+    check_number(where, value, "0 <= exploration <= 1", 0 <= value <= 1, "Use 1 for every unit to explore.")
 
 
 def _check_team(name: str, team: TeamSpec) -> None:

@@ -50,17 +50,17 @@ def check_no_link(launch: LaunchSpec) -> None:
 
 
 def check_where(spec: RunSpec, launch: LaunchSpec) -> None:
-    """Refuse a run where it cannot run: one that runs free without a board, shipped products of parts of a layer.
+    """Refuse a run where it cannot run: one that runs free without a board, or parts of layers that must be whole.
 
     Raises:
         SpecError: naming the field of the launch.
     """
-    if spec.feedback == "shipped" and launch.grain != "layer":
+    if any(rule.whole_layers for rule in spec.rules) and launch.grain != "layer":
         raise SpecError(
-            "grain", expected="layer where products are shipped", found=repr(launch.grain),
+            "grain", expected="layer with these settings of the rule", found=repr(launch.grain),
             remedy="Use --grain layer, or --feedback mirror: products of parts of a layer would have to be added up.",
         )
-    if not spec.free_running:
+    if not spec.rule.runs_free:
         return
     for field, value, needed in (("backend", launch.backend, "ray"), ("transport", launch.transport, "board")):
         if value != needed:

@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 from teamnet.errors import SpecError
-from teamnet.rules.feedback import ErrorsDown
-from teamnet.rules.loading import with_settings
+from teamnet.rules.loading import reference_of, with_settings
+from teamnet.rules.rule import UnreadRule
 from teamnet.spec.functions import function_of
-from teamnet.spec.layer_options import check_layer_options, options_of_layer
-from teamnet.spec.rules import rule_of
+from teamnet.spec.layer_options import LayerOptions, check_layer_options, options_of_layer
 from teamnet.spec.run import SINGLE_STEP_TASKS, RunSpec, spec_of_team
 
 
-def check_layers(spec: RunSpec, *, acting: bool) -> None:
+def check_layers(spec: RunSpec) -> None:
     """Refuse options of single layers that the layers or their rule do not have.
-
-    Args:
-        spec: of the run.
-        acting: whether the team is only to act, so that a user's rule need not be executed.
 
     Raises:
         SpecError: naming the layer or the setting.
     """
+    if not spec.layers:
+        return
     depth = len(spec.hidden) + 1
-    teams = {name: team for name, team in (("actor", spec.actor), ("critic", spec.critic)) if team is not None}
-    check_layer_options(spec.layers, dict.fromkeys(teams, depth))
-    for name, team in teams.items():
-        if not spec.layers:
-            continue
+    check_layer_options(spec.layers, dict.fromkeys(spec.teams, depth))
+    for name, team in spec.teams.items():
         run = spec_of_team(spec, team)
-        rule = None if acting else rule_of(run)
         for number in range(1, depth + 1):
             own = options_of_layer(spec.layers, name, number, depth)
             where = f"layers, {name} layer {number}"
@@ -39,16 +32,20 @@ def check_layers(spec: RunSpec, *, acting: bool) -> None:
                     where, expected="a function of Gaussian units", found=f"{own.function} of {own.units} units",
                     remedy="Leave the function out: the unit type determines the mean.",
                 )
-            if rule is None:
-                continue
-            if own.units not in rule.hidden_types:
-                raise SpecError(
-                    where, expected=f"units that {run.rule} can train: {', '.join(rule.hidden_types)}",
-                    found=own.units, remedy="Choose another rule, such as reinforce, or Gaussian units.",
-                )
-            if own.reads and isinstance(rule, ErrorsDown) and rule.ships:
-                raise SpecError(
-                    where, expected="the layer below alone where products are sent down", found=f"reads {own.reads}",
-                    remedy="Use --feedback mirror.",
-                )
-            with_settings(rule, own.settings).check(run, single_step=spec.task in SINGLE_STEP_TASKS)
+            if not isinstance(run.rule, UnreadRule):
+                _check_rule(run, own, where)
+
+
+def _check_rule(run: RunSpec, own: LayerOptions, where: str) -> None:
+    rule = run.rule
+    if own.units not in rule.hidden_types:
+        raise SpecError(
+            where, expected=f"units that {reference_of(type(rule))} can train: {', '.join(rule.hidden_types)}",
+            found=own.units, remedy="Choose another rule, such as reinforce, or Gaussian units.",
+        )
+    if own.reads and not rule.allows_skips:
+        raise SpecError(
+            where, expected="the layer below alone with these settings of the rule", found=f"reads {own.reads}",
+            remedy="Use --feedback mirror, or leave the skip connection out.",
+        )
+    with_settings(rule, own.settings).check(run, single_step=run.task in SINGLE_STEP_TASKS)

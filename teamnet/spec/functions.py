@@ -30,7 +30,7 @@ def function_of(spec: RunSpec, reference: str) -> str | UserFunction:
     return UserFunction(read_source(path, "function", kept), name)
 
 
-def with_functions(spec: RunSpec) -> RunSpec:
+def with_function_files(spec: RunSpec) -> RunSpec:
     """The spec with the files of all functions that are a user's own, as they are now unless it has them already.
 
     Raises:

@@ -7,9 +7,8 @@ from dataclasses import replace
 from teamnet.errors import SpecError, nearest, shown
 from teamnet.rules.loading import find_rule, is_reference
 from teamnet.rules.registry import built_in_rules
-from teamnet.rules.rule import Preset
-from teamnet.spec.rules import rule_of, with_source
-from teamnet.spec.run import RunSpec, TeamSpec
+from teamnet.rules.rule import Preset, Rule
+from teamnet.spec.run import USUAL_RULE, RunSpec, TeamSpec
 from teamnet.values import check_choice
 
 ENVIRONMENTS = {
@@ -69,32 +68,38 @@ METHODS: dict[str, Preset] = {
 
 def method_of(rule: str) -> str:
     """The preset that goes with a rule, which for a rule of a user's own is the rule; of the usual rule for none."""
-    name = rule or RunSpec.rule
+    name = rule or USUAL_RULE
     kind = find_rule(name)
     return next(iter(kind.presets)) if name in built_in_rules() else name
 
 
-def preset(task: str, method: str = RunSpec.rule) -> RunSpec:
+def preset(task: str, method: str = USUAL_RULE) -> RunSpec:
     """The spec of a preset, or for a Gymnasium id the hyperparameters of CartPole for 500 episodes.
 
     Args:
         task: a preset's name or a Gymnasium id.
-        method: one of ``METHODS``, or a rule of a user's own, with the values of its first preset and its source.
+        method: one of ``METHODS``, or a rule of a user's own, with the values of its first preset.
 
     Raises:
         SpecError: the task is neither a preset nor looks like a Gymnasium id, or the method is unknown.
     """
     if isinstance(method, str) and method not in METHODS and is_reference(method):
-        make = next(iter(find_rule(method).presets.values()), replace)
-        return with_source(replace(make(published(task)), rule=method))
+        return preset_of_rule(find_rule(method), task)
     check_choice("preset", method, tuple(METHODS))
     return METHODS[method](published(task))
 
 
+def preset_of_rule(rule: type[Rule], task: str) -> RunSpec:
+    """What the first preset of a rule makes of a task, which may have values for the rule's settings too."""
+    make = next(iter(rule.presets.values()), replace)
+    return make(replace(published(task), rule=rule()))
+
+
 def presets_of(spec: RunSpec) -> list[RunSpec]:
-    """What all presets make of a run's task; with a rule of a user's own also those of that."""
-    rules = [*built_in_rules().values(), *([type(rule_of(spec))] if spec.rule not in built_in_rules() else [])]
-    return [make(published(spec.task)) for rule in rules for make in rule.presets.values()]
+    """What all presets make of a run's task; with a rule of a user's own also the first one of that."""
+    rules, own = built_in_rules().values(), type(spec.rule)
+    found = [make(published(spec.task)) for rule in rules for make in rule.presets.values()]
+    return found if own in rules else [*found, preset_of_rule(own, spec.task)]
 
 
 def published(task: str) -> RunSpec:

@@ -8,12 +8,11 @@ from typing import Literal, cast
 from teamnet.dataflow.layers import LayerSpec, Rate, linked
 from teamnet.kernels.unit_types import UnitTypeName
 from teamnet.rules.loading import with_settings
-from teamnet.rules.rule import KeptRule
+from teamnet.rules.rule import UnreadRule
 from teamnet.spec.check import check_depth
 from teamnet.spec.functions import function_of
 from teamnet.spec.layer_options import options_of_layer
 from teamnet.spec.presets import presets_of
-from teamnet.spec.rules import rule_of
 from teamnet.spec.run import RunSpec, TeamSpec, spec_of_team
 
 
@@ -75,31 +74,24 @@ def _spread(values: tuple[float, ...], length: int, *, output: bool) -> tuple[fl
     return (values[0], *[values[1]] * (length - 2), values[-1] if output else values[1])
 
 
-def build_teams(spec: RunSpec, interface: Interface, *, acting: bool = False) -> list[list[LayerSpec]]:
-    """The layers of every team of a run, from the observation upwards; the actor first.
-
-    Args:
-        spec: of the run.
-        interface: of its task.
-        acting: whether the layers are only to act, so that a user's rule need not be executed.
-    """
+def build_teams(spec: RunSpec, interface: Interface) -> list[list[LayerSpec]]:
+    """The layers of every team of a run, from the observation upwards; the actor first."""
     teams, size, family = [], interface.action_size, interface.action_family
     if spec.actor:
-        teams.append(_layers(spec, interface, spec.actor, "actor", 0, size, family, acting))
+        teams.append(_layers(spec, interface, spec.actor, "actor", 0, size, family))
     if spec.critic:
-        teams.append(_layers(spec, interface, spec.critic, "critic", 1, 1, "gaussian", acting))
+        teams.append(_layers(spec, interface, spec.critic, "critic", 1, 1, "gaussian"))
     return teams
 
 
 def _layers(
     spec: RunSpec, interface: Interface, team: TeamSpec, name: Literal["actor", "critic"], number: int, outputs: int,
-    family: UnitTypeName, acting: bool,
+    family: UnitTypeName,
 ) -> list[LayerSpec]:
     spec = spec_of_team(spec, team)
     sizes = (interface.observation_size, *spec.hidden, outputs)
     last = len(sizes) - 1
-    regular = name == "actor" and family == "categorical"
-    rule = KeptRule() if acting and spec.source else rule_of(spec if regular else replace(spec, entropy=0.0))
+    rule = spec.rule.in_team(policy=name == "actor" and family == "categorical")
     layers = []
     for layer in range(1, last + 1):
         own = options_of_layer(spec.layers, name, layer, last)
@@ -112,7 +104,7 @@ def _layers(
             temperature=own.temperature if hidden and own.units != "gaussian" else team.temperature,
             trace_decay=spec.discount * team.trace_lambda, rate=Rate(start, end, spec.anneal_steps),
             gated=name == "critic" and spec.signal == "target", single_step=interface.single_step, rows=spec.num_envs,
-            rule=rule if isinstance(rule, KeptRule) else with_settings(rule, own.settings), exploring=spec.exploring,
-            wire=spec.wire, error_feedback=spec.error_feedback, tolerance=spec.tolerance, sources=own.reads,
+            rule=rule if isinstance(rule, UnreadRule) else with_settings(rule, own.settings),
+            exploration=spec.exploration, messages=spec.messages, sources=own.reads,
         ))
     return linked(interface.observation_size, layers)

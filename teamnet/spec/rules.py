@@ -1,55 +1,55 @@
-"""From the name of a rule in a spec to the rule with its settings."""
+"""The rule of a run, from what a user gives."""
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
-from teamnet.errors import SpecError
+from teamnet.errors import SpecError, shown
 from teamnet.kernels.user_file import source_of
-from teamnet.rules.loading import find_rule, kept_rule, with_settings
+from teamnet.rules.loading import find_rule, reference_of
 from teamnet.rules.registry import built_in_rules
 from teamnet.rules.rule import Rule
-from teamnet.spec.functions import with_functions
 from teamnet.spec.run import RunSpec
 
 
-def rule_of(spec: RunSpec) -> Rule:
-    """The rule of a run with the settings that the run has for it.
+def as_rule(given: Any, like: Rule | None = None) -> Rule:
+    """A rule that is given by its name, as a class, or with its settings.
+
+    Args:
+        given: see :func:`teamnet.rules.loading.find_rule` for names.
+        like: a rule from which a rule without settings takes those of the same name and type.
 
     Raises:
-        SpecError: there is none, its file has a mistake, or a setting makes no sense.
+        SpecError: there is none, or its file has a mistake; with the line.
     """
-    if kind := built_in_rules().get(spec.rule):
-        return kind(**{field.name: getattr(spec, field.name) for field in fields(kind)})
-    own = kept_rule(spec.rule, spec.source) if spec.source else find_rule(spec.rule)
-    return with_settings(own(), spec.settings)
-
-
-def with_source(spec: RunSpec) -> RunSpec:
-    """The spec with the files of a user's rule and functions, as they are now, unless it has them already.
-
-    Raises:
-        SpecError: the class is in no file, so that it could not be found again; or a function has a mistake.
-    """
-    spec = with_functions(spec)
-    if spec.source or spec.rule in built_in_rules():
-        return spec
-    source = source_of(find_rule(spec.rule))
-    if source is None:
+    if isinstance(given, Rule):
+        return given
+    if not isinstance(given, str | type) or (isinstance(given, type) and not issubclass(given, Rule)):
         raise SpecError(
-            "rule", expected="a class in a file, which is kept with the run", found=spec.rule,
-            remedy="Put the class into a file, and give the file.",
+            "rule", expected="a rule: its name, its class or an object", found=shown(given), remedy="Give one of them."
         )
-    return replace(spec, source=source.text)
+    kind = find_rule(given) if isinstance(given, str) else given
+    rule = kind()
+    if like is None or not (_built_in(type(like)) and _built_in(kind)):
+        return like if like and type(like) is kind else rule
+    found = like.settings()
+    return replace(rule, **{name: found[name] for name in rule.settings() if name in found})
 
 
-def rule_options(rule: str | type[Rule] | Rule) -> dict[str, Any]:
-    """The fields of a spec for a rule that Python code gives: by name, as a class, or with its settings."""
-    if not isinstance(rule, Rule) and not (isinstance(rule, type) and issubclass(rule, Rule)):
-        return {"rule": rule}  # a name, or what is refused as none
-    kind, settings = (rule, {}) if isinstance(rule, type) else (type(rule), rule.settings())
-    if kind in built_in_rules().values():
-        return {"rule": kind.name, **settings}
-    texts = tuple((name, str(value)) for name, value in settings.items())
-    return {"rule": f"{kind.__module__}:{kind.__qualname__}", "settings": texts}
+def _built_in(kind: type[Rule]) -> bool:
+    return kind in built_in_rules().values()
+
+
+def check_source(spec: RunSpec) -> None:
+    """Refuse a rule that is in no file, so that it could not be found again.
+
+    Raises:
+        SpecError: it is in none.
+    """
+    for rule in spec.rules:
+        if not type(rule).__module__.startswith("teamnet.") and source_of(type(rule)) is None:
+            raise SpecError(
+                "rule", expected="a class in a file, which is kept with the run", found=reference_of(type(rule)),
+                remedy="Put the class into a file, and give the file.",
+            )

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from teamnet.dataflow.slots import ALL_SENT, Messages
 from teamnet.rules.map_propagation import MapPropagation
+from teamnet.rules.rule import Rule
 
 SINGLE_STEP_TASKS = ("multiplexer", "regression")
 """Tasks whose episodes have one step."""
+
+
+_RULE = MapPropagation()
 
 
 @dataclass(frozen=True)
@@ -20,10 +25,9 @@ class TeamSpec:
         final_rates: learning rate of each layer once annealed.
         trace_lambda: decay of the eligibility traces beyond the discount.
         temperature: of a categorical output.
-        rule: how this team learns, where it differs from the run; ``None`` for the run's, as with the next three.
-        exploring: share of its hidden units that explore in a step.
-        schedule: how it settles.
-        settle_steps: settle steps or sweeps in one environment step.
+        rule: how this team learns, where it differs from the run; ``None`` for the run's. Its settings are options too,
+            such as --critic.settle-steps.
+        exploration: share of its hidden units that explore in a step; ``None`` for the run's.
     """
 
     variances: tuple[float, ...]
@@ -31,10 +35,8 @@ class TeamSpec:
     final_rates: tuple[float, ...]
     trace_lambda: float = 0.0
     temperature: float = 1.0
-    rule: str | None = None
-    exploring: float | None = None
-    schedule: str | None = None
-    settle_steps: int | None = None
+    rule: Rule | None = None
+    exploration: float | None = None
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,7 @@ class RunSpec:
 
     Args:
         task: a preset's name or a Gymnasium id.
-        rule: map, map-async, reinforce or backprop, or a rule of your own: FILE.py, FILE.py:Class or module:Class.
-        settings: of a rule of your own: names and values, as texts.
-        source: the text of its file, which is kept with the run.
+        rule: how its units learn, with the settings of the rule.
         seed: of all random streams.
         env_steps: when the run is over, or with the episodes; the first that is reached, ``None`` for no such bound.
         episodes: when the run is over, or with the environment steps.
@@ -57,49 +57,24 @@ class RunSpec:
             (or sign, or gaussian), 2:temperature=0.5 (of such units), critic.3:reads=2,0 (a skip connection from the
             observation, 0), or a setting of the rule, 1:step_size=0.3. LAYER is a number, ``hidden`` or ``output``.
         function_files: path and text of the files of your own functions, which are kept with the run.
-        schedule: how MAP propagation settles: ``jacobi`` (all layers at once, as published) or ``sweeps`` (errors
-            downwards, means upwards) or ``descents`` (the same without the last pass upwards).
-        settle_steps: settle steps or sweeps in one environment step.
-        acting_steps: of asynchronous MAP propagation: ticks in which the output is resampled.
-        free_running: asynchronous MAP propagation without a common tick: every actor uses the newest values on the
-            board; not reproducible bit for bit.
-        exploring: share of the hidden units that explore in a step; the others take their mean (and under REINFORCE
+        exploration: share of the hidden units that explore in a step; the others take their mean (and under REINFORCE
             get no update). Backpropagation with 0 has deterministic hidden units.
-        entropy: weight of the policy's entropy beside its return; backpropagation only.
         signal: of the regression task: ``target`` (the error is known) or ``reward`` (only how good it was).
-        exchange_every: settle steps between two exchanges with the neighbours; in between, units of the schedule
-            ``jacobi`` settle towards the values that those sent last.
-        feedback: the weights that errors are sent down through: ``mirror`` (a copy of the weights above that gets the
-            same updates), ``kolen-pollack`` (the same with initial values of its own, which weight decay brings
-            together), ``random`` (fixed weights) or ``shipped`` (the unit above sends the products of its errors and
-            its own weights, so that there are no copies; whole layers only).
-        forgetting: weight decay: the share of every weight between two layers that each update removes.
-        wire: dtype of the activations and errors that are sent to neighbours: ``float64``, ``float32``, ``bfloat16``,
-            or ``int8`` with a scale for each message. Units continue with the rounded values.
-        error_feedback: the rounding error of a message is added to the next one of the same step.
-        tolerance: send threshold: where a neuron's activation has moved by no more than this share of its standard
-            deviation since it was last sent (its error by no more than this over the deviation), both keep that value,
-            and nothing is sent. 0 sends everything.
-        td_error: how units get the TD error and a critic's gate: ``broadcast`` (the coordinator and the output send it
-            to every unit) or ``passed-down`` (the coordinator sends it to the output units, and each layer to the one
-            below, with its errors; for the schedules ``sweeps`` and ``descents``). Changes no bit.
-        step_size: of settling, as a share of each layer's variance.
+        messages: how activations and errors are sent.
         discount: of future rewards, for one environment step.
         anneal_steps: environment steps (of the whole batch) over which the rates go to their final values.
         reward_limit: rewards are clipped to this size before learning; ``None`` for not.
         action_scale: a continuous action is ``clip(scale * output + offset)``; ``None`` spans the space.
         action_offset: of that; ``None`` for the middle of the space.
         address_bits: of the multiplexer task.
-        halvings: how often a run with ``--out`` that diverges resumes from its newest checkpoint, with half the step
-            size and half of all learning rates, before it ends with the error.
+        divergence_retries: how often a run with ``--out`` that diverges resumes from its newest checkpoint, with half
+            the step size and half of all learning rates, before it ends with the error.
         actor: the team that acts; single-step tasks have one of the two, the others both.
         critic: the team that estimates the value.
     """
 
     task: str
-    rule: str = MapPropagation.name
-    settings: tuple[tuple[str, str], ...] = ()
-    source: str = ""
+    rule: Rule = _RULE
     seed: int = 0
     env_steps: int | None = None
     episodes: int | None = None
@@ -108,34 +83,33 @@ class RunSpec:
     function: str = "softplus"
     layers: tuple[str, ...] = ()
     function_files: tuple[tuple[str, str], ...] = ()
-    schedule: str = "jacobi"
-    settle_steps: int = 20
-    acting_steps: int = 20
-    free_running: bool = False
-    exploring: float = 1.0
-    entropy: float = 0.0
+    exploration: float = 1.0
     signal: str = "target"
-    exchange_every: int = 1
-    feedback: str = "mirror"
-    forgetting: float = 0.0
-    wire: str = "float64"
-    error_feedback: bool = False
-    tolerance: float = 0.0
-    td_error: str = "broadcast"
-    step_size: float = 0.5
+    messages: Messages = ALL_SENT
     discount: float = 0.98
     anneal_steps: int = 0
     reward_limit: float | None = None
     action_scale: float | None = None
     action_offset: float | None = None
     address_bits: int = 5
-    halvings: int = 0
+    divergence_retries: int = 0
     actor: TeamSpec | None = None
     critic: TeamSpec | None = None
 
+    @property
+    def teams(self) -> dict[str, TeamSpec]:
+        """The teams that the run has, by name."""
+        teams = {"actor": self.actor, "critic": self.critic}
+        return {name: team for name, team in teams.items() if team is not None}
 
-KEPT_TEXTS = ("settings", "source", "function_files")
-"""Fields of a run that follow from others: what a user's rule and functions are made of."""
+    @property
+    def rules(self) -> list[Rule]:
+        """The rules of its teams."""
+        return [team.rule or self.rule for team in self.teams.values()]
+
+
+USUAL_RULE = MapPropagation.name
+"""The name of the rule, and of the preset, of a run that names none."""
 
 
 @dataclass(frozen=True)
@@ -170,22 +144,18 @@ class LaunchSpec:
     interpret: bool = False
 
 
-def halved(spec: RunSpec) -> RunSpec:
-    """The run with half the step size, half of all learning rates, and one halving less to go."""
+def slowed(spec: RunSpec) -> RunSpec:
+    """The run after a divergence: smaller steps, half of all learning rates, and one retry less."""
 
-    def slower(team: TeamSpec | None) -> TeamSpec | None:
-        if team is None:
-            return None
+    def slower(team: TeamSpec) -> TeamSpec:
         rates, final_rates = (tuple(rate / 2 for rate in rates) for rates in (team.rates, team.final_rates))
-        return replace(team, rates=rates, final_rates=final_rates)
+        return replace(team, rates=rates, final_rates=final_rates, rule=team.rule and team.rule.slowed())
 
-    return replace(
-        spec, step_size=spec.step_size / 2, halvings=spec.halvings - 1,
-        actor=slower(spec.actor), critic=slower(spec.critic),
-    )
+    teams = {name: slower(team) for name, team in spec.teams.items()}
+    return replace(spec, rule=spec.rule.slowed(), divergence_retries=spec.divergence_retries - 1, **teams)
 
 
 def spec_of_team(spec: RunSpec, team: TeamSpec) -> RunSpec:
-    """The run as a team sees it: with the team's own rule, exploration and settling."""
-    names = ("rule", "exploring", "schedule", "settle_steps")
+    """The run as a team sees it: with the team's own rule and exploration."""
+    names = ("rule", "exploration")
     return replace(spec, **{name: value for name in names if (value := getattr(team, name)) is not None})

@@ -53,7 +53,7 @@ def check_algorithm(algorithm: str) -> None:
     if find_spec("stable_baselines3") is None:
         raise ResourceError(
             f"algorithm {algorithm}", expected="Stable-Baselines3 to be installed", found="it is not",
-            remedy="Run: pip install 'teamnet[peers]'",
+            remedy="Run: pip install 'teamnet[baselines]'",
         )
 
 

@@ -11,7 +11,7 @@ from teamnet.rules.loading import is_reference
 from teamnet.spec.check import MOST_SEEDS, check_folder
 from teamnet.spec.files import to_plain
 from teamnet.spec.presets import ENVIRONMENTS, METHODS, preset
-from teamnet.spec.run import LaunchSpec, RunSpec
+from teamnet.spec.run import USUAL_RULE, LaunchSpec
 from teamnet.study.baselines import ALGORITHMS, BaselineSpec, check_algorithm, train_baseline
 from teamnet.study.episode_log import EpisodeLog
 from teamnet.study.experiment.method import method_of_rule
@@ -140,7 +140,7 @@ def _train_team(task: str, method: str, seed: int, log: EpisodeLog) -> dict[str,
 def _with_ratios(results: Sequence[Comparison]) -> list[Comparison]:
     map_seconds = {
         (result.task, result.seed): result.seconds_to_threshold
-        for result in results if result.algorithm == RunSpec.rule
+        for result in results if result.algorithm == USUAL_RULE
     }
 
     def ratio(result: Comparison) -> float | None:
@@ -167,7 +167,7 @@ def result_lines(results: Sequence[Comparison]) -> list[str]:
     )
     ratios: dict[tuple[str, str], list[float]] = {}
     for result in results:
-        if result.ratio is not None and result.algorithm != RunSpec.rule:
+        if result.ratio is not None and result.algorithm != USUAL_RULE:
             ratios.setdefault((result.task, result.algorithm), []).append(result.ratio)
     return [*lines, *(
         f"{task}: {algorithm} needed {statistics.median(values):.1f} times as long as map (median of {len(values)})"

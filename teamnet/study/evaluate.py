@@ -97,7 +97,8 @@ def evaluate(
         check_count(name, number, least)
     path = newest_checkpoint(folder, say)
     state, about = load_checkpoint(path)
-    spec, launch = from_plain(RunSpec, about["spec"]), from_plain(LaunchSpec, about["launch"])
+    spec = from_plain(RunSpec, about["spec"], execute=False)
+    launch = from_plain(LaunchSpec, about["launch"])
     if spec.task in SINGLE_STEP_TASKS:
         if settings.render:
             raise SpecError(
@@ -148,7 +149,7 @@ def _recorded(environment: gymnasium.Env[Any, Any], videos: Path, name: str, tas
 def _sample(spec: RunSpec, state: dict[str, np.ndarray], settings: EvaluationSettings) -> Evaluation:
     """Evaluate on batches of a single-step task."""
     task = make_single_step_task(spec)
-    layers = build_teams(spec, task.interface, acting=True)[0]
+    layers = build_teams(spec, task.interface)[0]
     check_layers(layers, state)
     policy = Policy(layers, state, settings.seed)
     task.draw_from(settings.seed)

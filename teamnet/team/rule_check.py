@@ -68,12 +68,12 @@ def check_rules(teams: Teams, *, compiled: bool = True) -> None:
 
 def _check_threshold(teams: Teams) -> None:
     """Refuse a send threshold if no slot with one is published twice in a step: no message would be suppressed."""
-    if not any(layer.tolerance for team in teams for layer in team):
+    if not any(layer.messages.send_threshold for team in teams for layer in team):
         return
     flow = Dataflow(teams)
     if not any(slot.channel.threshold >= 0.0 and flow.rounds(slot.key) > 1 for slot in flow.published()):
         raise SpecError(
-            "tolerance", expected="a rule that publishes activations or errors several times in a step",
+            "send_threshold", expected="a rule that publishes activations or errors several times in a step",
             found="one that publishes each once", remedy="Use 0: no message would be suppressed.",
         )
 

@@ -67,7 +67,7 @@ def split(units: Sequence[UnitSpec], state: Mapping[str, np.ndarray]) -> list[tu
     for name in sorted(many):
         raise _unfit(f"array {name!r}", "one array for each of the layer's quantities", "an extra array")
     check_layers(layers, state)
-    if len({int(state[_key(layer, "counters")][0]) for layer in layers if not layer.rule.may_run_free}) > 1:
+    if len({int(state[_key(layer, "counters")][0]) for layer in layers if not layer.rule.runs_free}) > 1:
         raise _unfit("counters", "one number of steps", "several")
     return [(_own(unit, state), outgoing_of(unit, state)) for unit in units]
 
@@ -103,7 +103,7 @@ def _check_layer(layer: LayerSpec, state: Mapping[str, np.ndarray]) -> None:
     if counters.shape != (2,) or counters.dtype != np.uint64 or counters.max() > _MOST_STEPS:
         raise _unfit(_key(layer, "counters"), "the numbers of steps and updates", shown(counters.tolist()))
     streams = 1 if layer.unit_type.one_agent else layer.size
-    words = STATE_WORDS * (2 if 0.0 < layer.exploring < 1.0 and not layer.is_last else 1)
+    words = STATE_WORDS * (2 if 0.0 < layer.exploration < 1.0 and not layer.is_last else 1)
     recorded = noise.shape[1:] == (1,)  # recorded noise has only a position
     if noise.dtype != np.uint64 or noise.shape not in ((streams, words), (streams, 1)) or (
         not recorded

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from teamnet.errors import SpecError, nearest
+from teamnet.rules.rule import Rule
+from teamnet.spec.change import changed
 from teamnet.spec.check import check_folder
 from teamnet.spec.files import from_plain, to_plain
-from teamnet.spec.presets import method_of
+from teamnet.spec.presets import method_of, preset_of_rule
 from teamnet.spec.presets import preset as preset_of
 from teamnet.spec.resolve import Interface, fit_depth
-from teamnet.spec.rules import rule_options
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.team.state import State
 from teamnet.training.checkpoint import (
@@ -42,8 +43,9 @@ class TeamAgent:
         task: a preset's name or a Gymnasium id.
         preset: the preset that sets the default values, such as ``tuned``; without it, that of the rule.
         rule: the name of a rule, a class that is derived from :class:`teamnet.rules.Rule`, or a rule with its settings.
-        **options: any field of :class:`~teamnet.spec.run.RunSpec` or :class:`~teamnet.spec.run.LaunchSpec`, for
-            instance ``seed=1, hidden=(32,), backend="local"``.
+        **options: any value that :func:`teamnet.spec.change.changed` takes, or a field of
+            :class:`~teamnet.spec.run.LaunchSpec`, for instance ``seed=1, hidden=(32,), settle_steps=10,
+            actor={"temperature": 4.0}, backend="local"``.
 
     Raises:
         TeamnetError: an option is unknown or invalid, or the task cannot be used.
@@ -136,7 +138,7 @@ class TeamAgent:
             CheckpointError: there is none, or it is damaged.
             SpecError: an option is unknown.
         """
-        _check_options(launch, LaunchSpec)
+        _check_launch(launch)
         checkpoint = newest_checkpoint(Path(folder))
         spec, where = spec_of_checkpoint(checkpoint)
         return cls._load(checkpoint, spec, replace(where, **launch))
@@ -196,19 +198,20 @@ def _end_run(run: Run) -> None:
 
 
 def _specs(task: str, preset: str, options: Mapping[str, Any]) -> tuple[RunSpec, LaunchSpec]:
-    options = {**options, **rule_options(options["rule"])} if "rule" in options else options
-    _check_options(options, RunSpec, LaunchSpec)
     launch_names = {field.name for field in fields(LaunchSpec)}
     rule = options.get("rule", "")
-    spec = preset_of(task, preset or method_of(rule if isinstance(rule, str) else ""))  # others are refused later
+    if isinstance(rule, type) and issubclass(rule, Rule):
+        spec = preset_of_rule(rule, task) if not preset else preset_of(task, preset)
+    else:
+        spec = preset_of(task, preset or method_of(rule if isinstance(rule, str) else ""))
     return (
-        replace(spec, **{name: value for name, value in options.items() if name not in launch_names}),
+        changed(spec, **{name: value for name, value in options.items() if name not in launch_names}),
         LaunchSpec(**{name: value for name, value in options.items() if name in launch_names}),
     )
 
 
-def _check_options(options: Mapping[str, Any], *kinds: type) -> None:
-    known = {field.name for kind in kinds for field in fields(kind)}
+def _check_launch(options: Mapping[str, Any]) -> None:
+    known = {field.name for field in fields(LaunchSpec)}
     for name in options:
         if name not in known:
             raise SpecError(name, expected="a known option", found=repr(name), remedy=nearest(name, known))

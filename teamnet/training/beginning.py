@@ -10,7 +10,7 @@ from typing import Any
 from teamnet.errors import CheckpointError, SpecError, shown
 from teamnet.spec.files import from_plain, to_plain
 from teamnet.spec.resolve import Interface, fit_depth
-from teamnet.spec.run import LaunchSpec, RunSpec, halved
+from teamnet.spec.run import LaunchSpec, RunSpec, slowed
 from teamnet.training.checkpoint import check_same_spec, checkpoints_in, load_checkpoint, newest_checkpoint
 from teamnet.training.metrics import METRICS, check_metrics, extent_of
 from teamnet.training.run_files import SPEC, changed_by_hand, read_object, read_run_files, run_of
@@ -113,21 +113,21 @@ def continuation(folder: Path, spec: RunSpec, launch: LaunchSpec, say: Say = lam
         if altered := changed_by_hand(folder):
             raise _changed_by_hand(folder, altered, {})
         found = from_plain(RunSpec, read_object(folder / SPEC).get("spec"), str(folder / SPEC))
-        _check_alike(folder, _as_often_halved(spec, found), found)
+        _check_alike(folder, _as_often_slowed(spec, found), found)
         return None
     found = find_beginning(folder, env_steps=spec.env_steps, episodes=spec.episodes, say=say)
     assert found.checkpoint
-    expected = _as_often_halved(fit_depth(spec, Interface(**found.about["interface"])), found.spec)
+    expected = _as_often_slowed(fit_depth(spec, Interface(**found.about["interface"])), found.spec)
     check_same_spec(found.checkpoint, to_plain(expected), to_plain(found.spec))
     return replace(found, launch=launch)
 
 
-def _as_often_halved(spec: RunSpec, found: RunSpec) -> RunSpec:
+def _as_often_slowed(spec: RunSpec, found: RunSpec) -> RunSpec:
     """The spec after as many divergence retries as ``found``: a run that diverged continues with smaller steps."""
     same = spec
-    while same.halvings > found.halvings:
-        same = halved(same)
-    return same if same.halvings == found.halvings else spec
+    while same.divergence_retries > found.divergence_retries:
+        same = slowed(same)
+    return same if same.divergence_retries == found.divergence_retries else spec
 
 
 def _check_alike(folder: Path, spec: RunSpec, found: RunSpec) -> None:

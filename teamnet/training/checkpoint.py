@@ -218,14 +218,17 @@ def check_same_spec(path: Path, expected: dict[str, Any], found: dict[str, Any])
     for key, value in expected.items():
         if key not in ("env_steps", "episodes") and found.get(key) != value:
             raise CheckpointError(
-                str(path), expected=_shown(key, value), found=_shown(key, found.get(key)),
+                str(path), expected=_shown(key, value, found.get(key)), found=_shown(key, found.get(key), value),
                 remedy="Resume with the spec that wrote the checkpoint.",
             )
 
 
-def _shown(key: str, value: object) -> str:
-    """A field of a spec as text; a user's file is shown by its digest."""
-    if key == "source" and isinstance(value, str) and value:
+def _shown(key: str, value: Any, other: Any) -> str:
+    """A field of a spec as text; of a rule what differs from the ``other``, its file by the digest."""
+    if isinstance(value, dict) and isinstance(other, dict):
+        differing = [name for name in {**value, **other} if value.get(name) != other.get(name)]
+        return ", ".join(f"{key}: {_shown(name, value.get(name), other.get(name))}" for name in differing)
+    if key == "source" and isinstance(value, str):
         return f"a rule whose file has the SHA-256 {Source(value, '').digest[:16]}"
     if key == "function_files" and isinstance(value, list) and value:
         digests = ", ".join(f"{path} ({Source(text, path).digest[:16]})" for path, text in value)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from teamnet.errors import shown
+from teamnet.spec.former import renewed
 from teamnet.spec.layer_options import options_of_layer
 from teamnet.spec.resolve import Interface
 from teamnet.team.state import State
@@ -85,8 +86,12 @@ def _check_layer(state: State, layer: str, inputs: int, size: int, about: dict[s
     _check_array(state, f"{layer}.biases.value", (1, size))
     if state[f"{layer}.noise"].shape[1] % STATE_WORDS:
         raise ValueError(f"{layer}.noise is {state[f'{layer}.noise'].shape}, not {STATE_WORDS} words per stream")
-    if state[f"{layer}.counters"][0] != about["step"] and not about["spec"].get("free_running"):
+    if state[f"{layer}.counters"][0] != about["step"] and not _runs_free(about["spec"]):
         raise ValueError(f"{layer} has done {state[f'{layer}.counters'][0]} steps, not {about['step']}")
+
+
+def _runs_free(spec: dict[str, Any]) -> bool:
+    return bool(renewed(spec)["rule"]["settings"].get("free_running"))
 
 
 def _check_array(state: State, name: str, shape: tuple[int, ...]) -> None:

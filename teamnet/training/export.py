@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from teamnet.rules.loading import reference_of
 from teamnet.training.run import Run
 
 
@@ -14,5 +15,5 @@ def exporter(run: Run) -> Callable[[], None]:
     from teamnet.team.ray_metrics import RayMetrics
 
     spec = run.spec
-    metrics = RayMetrics({"task": spec.task, "rule": spec.rule, "seed": str(spec.seed)})
+    metrics = RayMetrics({"task": spec.task, "rule": reference_of(type(spec.rule)), "seed": str(spec.seed)})
     return lambda: metrics.show(run.ledger())

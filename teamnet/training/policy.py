@@ -53,7 +53,7 @@ class Policy:
             sampled = mean + np.sqrt(layer.variance) * self._generator.standard_normal(mean.shape)
         else:
             sampled = np.where(lowest + (1.0 - lowest) * self._generator.random(mean.shape) < mean, 1.0, lowest)
-        exploring = layer.exploring if layer.rule.draws(layer) else 0.0
-        if layer.is_last or exploring == 1.0:
+        exploration = layer.exploration if layer.rule.draws(layer) else 0.0
+        if layer.is_last or exploration == 1.0:
             return sampled
-        return np.where(self._generator.random(mean.shape) < exploring, sampled, mean)
+        return np.where(self._generator.random(mean.shape) < exploration, sampled, mean)

@@ -14,9 +14,10 @@ import numpy as np
 from teamnet.dataflow.graph import Dataflow
 from teamnet.dataflow.layers import UnitSpec
 from teamnet.errors import CheckpointError, Closed, TeamnetError
+from teamnet.rules.loading import reference_of
 from teamnet.spec.files import from_plain, to_plain
+from teamnet.spec.functions import with_function_files
 from teamnet.spec.resolve import build_teams, fit_depth
-from teamnet.spec.rules import with_source
 from teamnet.spec.run import SINGLE_STEP_TASKS, LaunchSpec, RunSpec
 from teamnet.team.held_signals import HeldSignals
 from teamnet.team.ledger import Ledger
@@ -64,7 +65,7 @@ class Run:
         begun = time.perf_counter()
         self.launch = launch or LaunchSpec()
         check_specs(spec, self.launch)
-        spec = with_source(spec)
+        spec = with_function_files(spec)
         self.task = make_task(spec, self.launch.env_patience)
         with ExitStack() as unless_started:
             unless_started.callback(self.task.close)
@@ -72,7 +73,7 @@ class Run:
             self.teams = build_teams(self.spec, self.task.interface)
             self.flow = Dataflow(self.teams)
             self._units = divide_all(self.teams, self.launch.grain, spec.seed)
-            units, free = self._units, spec.free_running
+            units, free = self._units, spec.rule.runs_free
             self._executor = start_exchange(self.launch, self.teams, units, free_running=free, say=say)
             unless_started.callback(self._executor.close)
             self._coordinator = Coordinator(self.spec, self.teams, self.task, self._executor)
@@ -278,7 +279,7 @@ class Run:
         task, spec, launch = self.task, self.spec, self.launch
         parameters = digest(self.teams, self.state())
         return {
-            "task": spec.task, "rule": spec.rule, "backend": launch.backend,
+            "task": spec.task, "rule": reference_of(type(spec.rule)), "backend": launch.backend,
             "transport": launch.transport if launch.backend == "ray" else "none", "grain": launch.grain,
             "seed": spec.seed, "actors": self._executor.actors, "env_steps": task.env_steps,
             "episodes": task.episodes, "mean_return": task.return_sum / task.episodes if task.episodes else None,

@@ -17,7 +17,7 @@ from typing import Any
 
 import teamnet
 from teamnet.errors import CheckpointError, SpecError
-from teamnet.kernels.user_file import Source
+from teamnet.kernels.user_file import Source, source_of
 from teamnet.spec.files import to_plain
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.training.atomic import write_atomically
@@ -36,8 +36,8 @@ def new_run() -> str:
 
 def write_spec(folder: Path, run: str, spec: RunSpec, launch: LaunchSpec) -> None:
     """``spec.json``, see :func:`spec_content`; with the SHA-256 of the files of a user's rule and functions."""
-    users_files = {"rule": spec.source} if spec.source else {}
-    users_files |= dict(spec.function_files)
+    source = source_of(type(spec.rule))
+    users_files = {**({"rule": source.text} if source else {}), **dict(spec.function_files)}
     hashes = {"sha256": {name: Source(text, name).digest for name, text in users_files.items()}} if users_files else {}
     write_atomically(folder / SPEC, spec_content(run, to_plain(spec), launch=to_plain(launch), **hashes), run)
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from teamnet.spec.rules import with_source
+from teamnet.rules.loading import reference_of
+from teamnet.spec.functions import with_function_files
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.training.beginning import Beginning, continuation, find_beginning, finished_summary
 from teamnet.training.endings import StoppingOnSignals
@@ -48,7 +49,7 @@ def train(
         if out is None:
             return _run(Beginning(spec, launch), None, saving, say, lock)
         check_specs(spec, launch)
-        spec = with_source(spec)
+        spec = with_function_files(spec)
         lock.take(out)
         if if_present is IfPresent.RESUME and contents_of(out).runs:
             if beginning := continuation(out, spec, launch, say):
@@ -116,5 +117,6 @@ def _run(
         finally:
             session.close()
     if out:
-        draw_learning_curve(out, run.identity, f"{run.spec.task}, {run.spec.rule}, seed {run.spec.seed}")
+        title = f"{run.spec.task}, {reference_of(type(run.spec.rule))}, seed {run.spec.seed}"
+        draw_learning_curve(out, run.identity, title)
     return summary, not session.run.done

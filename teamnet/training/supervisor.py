@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from teamnet.errors import ActorLost, Diverged, LinkLost, LinkRefused, ResourceError, TeamnetError
-from teamnet.spec.run import LaunchSpec, RunSpec, halved
+from teamnet.spec.run import LaunchSpec, RunSpec, slowed
 from teamnet.training.checkpoint import checkpoints_in, newest_checkpoint
 from teamnet.training.export import exporter
 from teamnet.training.metrics import MetricsFile, extent_of
@@ -116,7 +116,7 @@ class Supervisor:
                     raise
                 self._recover(self._out, error)
             except Diverged as error:
-                if not self._out or not self.run.spec.halvings:
+                if not self._out or not self.run.spec.divergence_retries:
                     raise
                 self._recover(self._out, error)
 
@@ -197,7 +197,7 @@ class Supervisor:
         return self._start_anew(self.run.spec, path), "a new team"
 
     def _slow_down(self, out: Path, path: Path | None) -> tuple[dict[str, Any], str]:
-        about = self._start_anew(halved(self.run.spec), path)
+        about = self._start_anew(slowed(self.run.spec), path)
         if path:  # replaces that checkpoint, so that a resumed run has the smaller steps too
             kept = {name: about[name] for name in ("metrics", "recoveries", "replayable") if name in about}
             self.run.save(out, kept, keep=self._saving.keep)

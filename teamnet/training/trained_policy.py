@@ -66,9 +66,9 @@ class TrainedPolicy:
         try:
             interface, actions = Interface(**about["interface"]), about["actions"]
             to_action = ActionMap.from_plain(actions) if actions else None
-            spec = from_plain(RunSpec, about["spec"], str(path))
-            check_run(spec, acting=True)
-            layers = build_teams(spec, interface, acting=True)[0]
+            spec = from_plain(RunSpec, about["spec"], str(path), execute=False)
+            check_run(spec)
+            layers = build_teams(spec, interface)[0]
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(
                 str(path), expected="the task's interface", found=f"{type(error).__name__}: {error}",

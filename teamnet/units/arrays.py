@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -92,5 +93,5 @@ def array_bytes(layer: LayerSpec) -> int:
     shapes += [("inputs", "outputs")] * len(("value", *ADAM, "gradient"))
     for _, inputs in _groups(layer):
         for shape in shapes:
-            total += int(np.prod(_resolved(shape, extents | {"inputs": inputs})))
+            total += math.prod(_resolved(shape, extents | {"inputs": inputs}))  # NumPy overflows
     return 8 * total

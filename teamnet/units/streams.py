@@ -74,14 +74,14 @@ class KeyedNoise:
         self._second: KeyedNoise | None = None
         self._type = layer.unit_type
         self._rows = layer.rows
-        self._exploring = 1.0 if layer.is_last else layer.exploring
+        self._exploration = 1.0 if layer.is_last else layer.exploration
         neurons = range(1) if self._type.one_agent else range(unit.start, unit.stop)
 
         def streams(purpose: int) -> list[np.random.Generator]:
             return [keyed_generator(unit.seed, purpose, layer.team_number, layer.number, j) for j in neurons]
 
         self._streams = streams(_NOISE)
-        self._choices = streams(_EXPLORING) if 0.0 < self._exploring < 1.0 else []
+        self._choices = streams(_EXPLORING) if 0.0 < self._exploration < 1.0 else []
         self._before = self.state()
 
     def block(self, samples: int) -> np.ndarray:
@@ -91,13 +91,13 @@ class KeyedNoise:
         for j, drawn in enumerate(self._draw(samples)):
             noise[:, :, j] = drawn
         for j, stream in enumerate(self._choices):
-            noise[:, :, j][stream.random(noise.shape[:2]) >= self._exploring] = self._type.no_noise
+            noise[:, :, j][stream.random(noise.shape[:2]) >= self._exploration] = self._type.no_noise
         return noise
 
     def _draw(self, samples: int) -> Iterator[np.ndarray]:
         """The next ``samples`` samples of each stream, ``(samples, rows)``."""
         shape = (samples, self._rows)
-        for stream in self._streams if self._exploring > 0.0 else ():
+        for stream in self._streams if self._exploration > 0.0 else ():
             yield stream.random(shape) if self._type.uniform else stream.standard_normal(shape)
 
     def state_after(self, used: int) -> np.ndarray:

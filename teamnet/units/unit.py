@@ -82,9 +82,9 @@ class Unit:
         readers = layer.readers if self._mirrors else ()
         above = [(reader.size, Rate(0.0, 0.0) if fixed else reader.rate) for reader in readers]
         groups = {
-            "incoming": ([(layer.fan_in, layer.rate)], 0.0 if layer.is_first else rule.weight_decay),
+            "incoming": ([(layer.fan_in, layer.rate)], 0.0 if layer.is_first else rule.decay_of_weights),
             "biases": ([(1, layer.rate)], 0.0),
-            "outgoing": (above, 0.0 if fixed else rule.weight_decay),
+            "outgoing": (above, 0.0 if fixed else rule.decay_of_weights),
         }
         for name, (parts, decay) in groups.items():
             self._rates[name] = rates = np.zeros((len(parts), 3))

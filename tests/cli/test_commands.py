@@ -17,6 +17,8 @@ from gymnasium.envs.classic_control import CartPoleEnv
 
 from teamnet.cli.options import Choice, Keeping, fields_of
 from teamnet.cli.plan_command import Planning
+from teamnet.dataflow.slots import Messages
+from teamnet.rules.registry import built_in_rules
 from teamnet.spec.run import LaunchSpec, RunSpec, TeamSpec
 from teamnet.training.endings import StoppingOnSignals
 from tests.commands import run_command
@@ -58,7 +60,7 @@ def test_any_preset_value_can_be_overridden(capsys: pytest.CaptureFixture[str], 
     spec = json.loads((tmp_path / "spec.json").read_text())["spec"]
     assert spec["actor"]["temperature"] == 3
     assert spec["critic"]["variances"] == [0.1, 0.2, 0.3]
-    assert (spec["discount"], spec["rule"], spec["num_envs"], spec["settle_steps"]) == (0.9, "reinforce", 2, 7)
+    assert (spec["discount"], spec["rule"], spec["num_envs"]) == (0.9, {"name": "reinforce", "settings": {}}, 2)
     assert (spec["env_steps"], spec["episodes"]) == (200, None)
 
 
@@ -124,9 +126,11 @@ def test_eval_of_single_step_tasks(capsys: pytest.CaptureFixture[str], tmp_path:
 
 def test_every_option_of_a_run_has_help():
     for more in (Keeping, Planning):
-        for name, (_, _, said) in fields_of((Choice, RunSpec, LaunchSpec, more)).items():
-            assert said or name in ("actor", "critic"), name
-    assert all(said for _, _, said in fields_of([TeamSpec]).values())
+        for name, (_, _, purpose) in fields_of((Choice, RunSpec, Messages, LaunchSpec, more)).items():
+            assert purpose or name in ("actor", "critic"), name
+    for rule in built_in_rules().values():
+        assert all(purpose for name, (_, _, purpose) in fields_of([rule]).items()), rule
+    assert all(purpose for _, _, purpose in fields_of([TeamSpec]).values())
 
 
 @pytest.mark.parametrize("rule", ["map", "reinforce"])
@@ -142,7 +146,7 @@ def test_the_help_shows_thirty_options_in_groups_before_those_of_the_rule(
     assert len(shown) == len(set(shown))
     assert ("--schedule" in rest) == (rule == "map")
     assert "--free-running" not in text
-    assert "--wire" in rest
+    assert "--message-dtype" in rest
     assert "--critic.rates" in rest
 
 

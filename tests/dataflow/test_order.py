@@ -18,7 +18,7 @@ from teamnet.rules.rule import PER_NEURON, Rule
 from teamnet.team.partition import divide_all
 from tests.team.test_same_bits import ALL, fed_back
 
-SHIPPED = {f"shipped, {name}": teams for name, teams in fed_back("shipped").items()}
+SHIPPED = {f"shipped, {name}": teams for name, teams in fed_back("backprojected").items()}
 TEAMS = ALL | SHIPPED
 
 

@@ -17,15 +17,15 @@ from tests.hostile.names import near
 Arguments = list[str]
 TRAIN = {
     "rule": "backprop", "seed": "7", "num-envs": "2", "hidden": "3", "function": "relu", "schedule": "sweeps",
-    "settle-steps": "1", "acting-steps": "1", "exploring": "0.5", "entropy": "0", "signal": "target",
-    "exchange-every": "1", "feedback": "random", "forgetting": "1e-4", "wire": "int8", "error-feedback": None,
-    "td-error": "passed-down",
-    "no-error-feedback": None, "tolerance": "0.1", "step-size": "0.1", "discount": "0.9", "anneal-steps": "3",
+    "settle-steps": "1", "acting-steps": "1", "exploration": "0.5", "entropy": "0", "signal": "target",
+    "exchange-every": "1", "feedback": "random", "weight-decay": "1e-4", "message-dtype": "int8",
+    "error-feedback": None, "td-error": "passed-down",
+    "no-error-feedback": None, "send-threshold": "0.1", "step-size": "0.1", "discount": "0.9", "anneal-steps": "3",
     "reward-limit": "1", "action-scale": "2", "address-bits": "2", "preset": "tuned", "transport": "ray",
     "grain": "neuron", "address": "a", "placement": "spread", "wait": "1", "link-latency": "0", "save-every": "2",
     "keep": "1", "recoveries": "0", "out": "out", "free-running": None, "actor.variances": "1", "actor.rates": "0.1",
     "critic.rates": "0.1", "critic.rule": "backprop", "actor.temperature": "1", "actor": "None", "critic": "None",
-    "json": None, "critic.trace-lambda": "0.5", "halvings": "1",
+    "json": None, "critic.trace-lambda": "0.5", "divergence-retries": "1", "wire": "int8",
 }
 RESUME = {
     "env-steps": "22", "transport": "ray", "grain": "neuron", "placement": "spread", "wait": "1", "link-latency": "0",
@@ -43,7 +43,7 @@ VALUES = st.sampled_from([
     "None", "none", "True", "[]", "{}", "map", "tuned", "backprop", "reinforce", "sweeps", "relu", "int8", "mirror",
     "random", "neuron", "block:2", "layer", "spread", "by-team", "actor=a", "actor.²=a", "é", "x" * 300, "--", "-",
     "--help", "1e308", "1_000", "0x10", "1.0", "/proc/nowhere", "/dev/null", "..", "ray://a", "\n", "kolen-pollack",
-    "shipped",
+    "backprojected",
 ]) | st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), max_size=6)
 
 

@@ -24,8 +24,8 @@ NUMBERS = st.sampled_from([
 ]) | st.integers(-3, 70) | st.floats()
 WORDS = st.text(max_size=8) | st.sampled_from([
     "", "nan", "map", "map-async", "reinforce", "backprop", "jacobi", "sweeps", "descents", "mirror", "random",
-    "kolen-pollack", "shipped", "float32", "bfloat16", "int8", "target", "reward", "relu", "tanh", "logistic", "linear",
-    "local", "neuron", "block:2", "block:" + "9" * 5000, "block:0", "by-team", "actor=a", "actor.²=a", "\0",
+    "kolen-pollack", "backprojected", "float32", "bfloat16", "int8", "target", "reward", "relu", "tanh", "logistic",
+    "linear", "local", "neuron", "block:2", "block:" + "9" * 5000, "block:0", "by-team", "actor=a", "actor.²=a", "\0",
     "x" * 10_000,
 ])
 ANYTHING = (

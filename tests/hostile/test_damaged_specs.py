@@ -10,7 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from teamnet.dataflow.slots import Messages
 from teamnet.errors import SpecError
+from teamnet.rules.registry import built_in_rules
+from teamnet.spec.change import changed
 from teamnet.spec.check import check_run
 from teamnet.spec.check_launch import check_launch, check_where
 from teamnet.spec.files import from_plain, to_plain
@@ -42,7 +45,8 @@ def _resolve(plain: dict[str, Any]) -> RunSpec:
 
 def _names(kind: type[Any], plain: dict[str, Any]) -> set[str]:
     """What an error about a damaged spec may be about."""
-    return {"spec"} | {field.name for field in fields(kind)} | set(plain)
+    settings = {name for rule in built_in_rules().values() for name in rule().settings()}
+    return {"spec"} | {field.name for field in (*fields(kind), *fields(Messages))} | settings | set(plain)
 
 
 def test_a_damaged_spec_is_refused_or_resolved():
@@ -87,10 +91,6 @@ def test_a_damaged_launch_is_refused_or_makes_sense():
     assert len(outcomes) == 2
 
 
-RELATED = {"feedback": "forgetting", "error_feedback": "wire"}
-"""Fields whose values others must fit."""
-
-
 def test_a_spec_made_in_python_is_refused_by_the_name_of_its_field_or_makes_sense():
     outcomes: Counter[str] = Counter()
     names = [field.name for field in fields(RunSpec)]
@@ -99,13 +99,10 @@ def test_a_spec_made_in_python_is_refused_by_the_name_of_its_field_or_makes_sens
     @given(st.sampled_from(names), ANYTHING)
     def check(name: str, value: Any):
         spec = replace(BOTH_ENDS, **{name: value})
-        _, error = obey(lambda: check_run(spec), {name, RELATED.get(name, name)})
+        _, error = obey(lambda: check_run(spec), [name])
         assert error is None or isinstance(error, SpecError)
         if error is not None and error.where.startswith(name):
-            keys = ["variances", "rates", "final_rates"] if error.where in ("actor", "critic") and value == {} else []
-            values = [value, *([getattr(spec, RELATED[name])] if name in RELATED else [])]
-            found = [shows(error.found, its) for its in values]
-            assert all(key in error.found for key in keys) if keys else any(found), error
+            assert shows(error.found, value), error
         outcomes["refused" if error else "right"] += 1
 
     check()
@@ -175,10 +172,10 @@ def test_what_python_cannot_write_is_refused_in_every_field(field: str, name: st
 def _is_small(spec: RunSpec) -> bool:
     steps, episodes = spec.env_steps or 10**9, spec.episodes or 10**9
     lasting = steps <= 40 * spec.num_envs or (episodes <= 3 and spec.task == "cartpole")
-    settling = [team.settle_steps or 0 for team in (spec.actor, spec.critic) if team]
+    settling = [rule.settings().get(name, 0) for rule in spec.rules for name in ("settle_steps", "acting_steps")]
     return (
         lasting and spec.num_envs <= 4 and max(spec.hidden, default=0) <= 8 and len(spec.hidden) <= 4
-        and max(spec.settle_steps, spec.acting_steps, *settling, 0) <= 100 and spec.address_bits <= 4
+        and max(*settling, 0) <= 100 and spec.address_bits <= 4
     )
 
 
@@ -186,7 +183,7 @@ def _is_small(spec: RunSpec) -> bool:
 def test_a_small_damaged_spec_that_is_accepted_trains_right(task: str):
     outcomes: Counter[str] = Counter()
     changes = {**SMALL, "num_envs": 2, **({"episodes": None} if task in ("multiplexer", "regression") else {})}
-    small = {method: to_plain(replace(preset(task, method), **changes)) for method in METHODS}
+    small = {method: to_plain(changed(preset(task, method), **changes)) for method in METHODS}
     values = st.integers(0, 2).flatmap(lambda kind: ANYTHING if kind == 0 else POSITIVE)
 
     @cases(120)

@@ -106,9 +106,9 @@ _COMMANDS: dict[str, Callable[[World, Path, bool], int]] = {
     "paper": lambda world, out, anew: world.paper(out, None),
     "paper docs": lambda world, out, anew: world.paper(world.runs / "study", out),
     "paper report": lambda world, out, anew: world.shell("paper", "--report-only", "--out", out),
-    "ways": lambda world, out, anew: world.shell("ways", "--report-only", "--out", out),
-    "peers": lambda world, out, anew: world.shell(
-        "peers", "--algorithms", "map", "--episodes", 1, "--out", out, *_overwrite(anew)
+    "ablation": lambda world, out, anew: world.shell("ablation", "--report-only", "--out", out),
+    "baselines": lambda world, out, anew: world.shell(
+        "baselines", "--algorithms", "map", "--episodes", 1, "--out", out, *_overwrite(anew)
     ),
     "bench": lambda world, out, anew: world.shell("bench", "--only", "ledger", "--repeats", 1, "--steps", 20),
     "verify": lambda world, out, anew: world.shell("verify", GOLDEN[0]),
@@ -116,7 +116,7 @@ _COMMANDS: dict[str, Callable[[World, Path, bool], int]] = {
 _FLAGS = {
     "train": ("train", "cartpole", *_SMALL), "comm": ("comm",), "scale": ("scale", "width"),
     "sweep": ("sweep", "cartpole", "--vary", "step_size=0.2..1"), "report": ("report", "."), "paper": ("paper",),
-    "ways": ("ways",), "peers": ("peers",),
+    "ablation": ("ablation",), "baselines": ("baselines",),
 }
 
 
@@ -279,7 +279,8 @@ def test_an_empty_name_of_a_folder_is_refused(
     ("train", "cartpol"), ("train", "cartpole", "--step-size", "5"), ("comm", "cartpol"), ("comm", "--repeats", "0"),
     ("scale", "widht"), ("scale", "width", "--hidden", "x"), ("sweep", "cartpol", "--vary", "step_size=0.1..1"),
     ("sweep", "cartpole", "--vary", "stepsize=0.1..1"), ("paper", "--tasks", "cartpol"), ("paper", "--seeds", "0"),
-    ("ways", "--methods", "mop"), ("peers", "--algorithms", "mop"), ("peers", "--episodes", "0"), ("report", "nowhere"),
+    ("ablation", "--methods", "mop"), ("baselines", "--algorithms", "mop"), ("baselines", "--episodes", "0"),
+    ("report", "nowhere"),
 ])
 def test_what_is_refused_makes_no_folder(
     words: tuple[str, ...], world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,

@@ -52,7 +52,7 @@ def test_what_cannot_be_written_is_shown_by_its_type():
 
 @pytest.mark.parametrize(("text", "expected"), [
     ("Did you mean 'map'?", True), ("Known are: a, b.", True), ("Only --rule map settles.", True),
-    ("Rewards are too large: lower the rates.", True), ("Run: pip install 'teamnet[peers]'", True),
+    ("Rewards are too large: lower the rates.", True), ("Run: pip install 'teamnet[baselines]'", True),
     ("Layers are counted from 0.", False), ("for example", False), ("Runs differ.", False), ("", False),
 ])
 def test_what_says_what_to_do(text: str, expected: bool):

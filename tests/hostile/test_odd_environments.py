@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import gymnasium
@@ -14,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from teamnet.errors import EnvironmentRefused, NumericalError
+from teamnet.spec.change import changed
 from teamnet.spec.presets import METHODS, preset
 from tests.hostile.law import cases, obey, run_to_the_end
 from tests.hostile.odd_environment import (
@@ -89,7 +89,7 @@ def _foretell(answers: tuple[Answer, ...]) -> tuple[str, float, int]:
 
 def _spec(method: str) -> Any:
     small = {"hidden": (3, 2), "env_steps": STEPS, "episodes": None, "settle_steps": 2, "acting_steps": 2}
-    return replace(preset("CartPole-v1", method), task=NAME, **small)
+    return changed(preset("CartPole-v1", method), task=NAME, **small)
 
 
 @pytest.mark.parametrize("kind", [RIGHT, WRONG, HUGE])

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from teamnet.errors import EnvironmentRefused, ResourceError
+from teamnet.spec.change import changed
 from teamnet.spec.presets import preset
 from tests.hostile.law import cases, obey, run_to_the_end
 
@@ -85,7 +86,7 @@ def test_any_spaces_are_acted_in_or_refused():
     @given(_mostly(boxes(), DISCRETE | OTHERS), _mostly(boxes() | DISCRETE, OTHERS))
     def check(observations: Any, actions: Any):
         gymnasium.registry[NAME].kwargs["both"] = observations, actions
-        spec = replace(preset("CartPole-v1"), task=NAME, hidden=(3, 2), env_steps=STEPS, episodes=None, settle_steps=2)
+        spec = changed(preset("CartPole-v1"), task=NAME, hidden=(3, 2), env_steps=STEPS, episodes=None, settle_steps=2)
         good = isinstance(observations, spaces.Box) and len(observations.shape) == 1 and observations.shape[0] > 0
         flat = isinstance(actions, spaces.Box) and len(actions.shape) == 1 and actions.shape[0] > 0
         huge = isinstance(actions, spaces.Discrete) and actions.n > 2**30

@@ -72,8 +72,8 @@ _COMMANDS = {
         ("written to", "["), 60,
     ),
     "paper": _Command(st.just([]), _STUDY, (), ("--report-only", "--out", "study"), ("report:",), 15),
-    "ways": _Command(st.just([]), _STUDY, (), ("--report-only", "--out", "study"), ("report:",), 15),
-    "peers": _Command(
+    "ablation": _Command(st.just([]), _STUDY, (), ("--report-only", "--out", "study"), ("report:",), 15),
+    "baselines": _Command(
         st.just([]), {"tasks": "acrobot", "algorithms": "tuned", "first-seed": "1", "until": "9", "json": None,
                       "out": "race"},
         ("--algorithms", "map"), ("--episodes", "1", "--seeds", "1"), ("algorithm", "["), 30,

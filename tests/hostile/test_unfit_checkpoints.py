@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from teamnet.errors import CheckpointError, EnvironmentRefused, NumericalError, ResourceError, SpecError
+from teamnet.spec.change import changed
 from teamnet.spec.presets import preset
 from teamnet.study.evaluate import EvaluationSettings, evaluate
 from teamnet.training.agent import TeamAgent
@@ -81,7 +82,7 @@ def _go_on(folder: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_what_does_not_fit_is_refused_or_gone_on_from(task: str, tmp_path: Path):
-    spec = replace(TASKS[task], hidden=(3, 2), env_steps=20, episodes=None, settle_steps=2)
+    spec = changed(TASKS[task], hidden=(3, 2), env_steps=20, episodes=None, settle_steps=2)
     train(spec, LOCAL, tmp_path / "run")
     arrays, about = load_checkpoint(newest_checkpoint(tmp_path / "run"))
     about = {name: value for name, value in about.items() if name not in ("format", "run", "number", "sha256")}

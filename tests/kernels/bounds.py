@@ -49,8 +49,8 @@ _RULES: dict[str, dict[str, Any]] = {
     "passed down, descents": {"schedule": "descents", "td_error": "passed-down"},
     "backprop": {"schedule": "chain"}, "entropy": {"schedule": "chain", "entropy": 0.01},
     "entropy, one step": {"schedule": "chain", "entropy": 0.01, "single_step": True}, "ticks": {"schedule": "ticks"},
-    "tolerance": {"tolerance": 0.1}, "sweeps, tolerance": {"schedule": "sweeps", "tolerance": 0.1},
-    "exploring": {"exploring": 0.5}, "nothing comes down": {"schedule": "reinforce"},
+    "send_threshold": {"send_threshold": 0.1}, "sweeps, send_threshold": {"schedule": "sweeps", "send_threshold": 0.1},
+    "exploration": {"exploration": 0.5}, "nothing comes down": {"schedule": "reinforce"},
     "nothing comes down, one step": {"schedule": "reinforce", "single_step": True},
 }
 _LAYERS: dict[str, dict[str, Any]] = {
@@ -58,10 +58,13 @@ _LAYERS: dict[str, dict[str, Any]] = {
 }
 """Of teams with two hidden layers."""
 _FEEDBACKS = {
-    "mirror": {}, "kolen-pollack": {"feedback": "kolen-pollack", "forgetting": 0.01}, "random": {"feedback": "random"},
-    "shipped": {"feedback": "shipped"},
+    "mirror": {}, "kolen-pollack": {"feedback": "kolen-pollack", "weight_decay": 0.01},
+    "random": {"feedback": "random"}, "backprojected": {"feedback": "backprojected"},
 }
-_WIRES = [{"wire": wire, "error_feedback": kept} for wire in ("float32", "bfloat16", "int8") for kept in (False, True)]
+_MESSAGES = [
+    {"message_dtype": dtype, "error_feedback": kept}
+    for dtype in ("float32", "bfloat16", "int8") for kept in (False, True)
+]
 _SHAPES = (3, 7, 1), (1, 3, 7, 3), (7, 1, 3, 1), (3, 3)
 _FUNCTIONS = *FUNCTIONS, *ALIASES
 
@@ -103,12 +106,12 @@ def _each_rule() -> Iterator[tuple[str, Case]]:
         options = {**_RULES[rule], **_FEEDBACKS[feedback], "rows": (1, 3)[number % 2]}
         for place, sizes in enumerate(_SHAPES[number % 2 :: 2]):
             teams = _teams(sizes, function=_FUNCTIONS[number % len(_FUNCTIONS)], **options)
-            grain = "layer" if feedback == "shipped" else ("layer", "block:2", "neuron")[(number + place) % 3]
+            grain = "layer" if feedback == "backprojected" else ("layer", "block:2", "neuron")[(number + place) % 3]
             yield f"in turn, {rule}, {feedback}, {sizes}, {grain}", _run(local, teams, grain)
         kinds = {"threads": threaded, "calls": _calls, "nodes": _over_nodes}
         kind = list(kinds)[number % 3]
         teams = _teams((3, 7, 3, 1), **options)
-        grain = "layer" if feedback == "shipped" else "block:2"
+        grain = "layer" if feedback == "backprojected" else "block:2"
         yield f"{kind}, {rule}, {feedback}", _run(kinds[kind], teams, grain)
     for (layers, options), schedule in product(_LAYERS.items(), ("reinforce", "chain", "sweeps", "ticks")):
         if layers == "skips" or schedule in ("reinforce", "chain"):
@@ -118,17 +121,17 @@ def _each_rule() -> Iterator[tuple[str, Case]]:
 
 
 def _each_wire() -> Iterator[tuple[str, Case]]:
-    for number, (wire, feedback) in enumerate(product(_WIRES, ("mirror", "shipped"))):
+    for number, (messages, feedback) in enumerate(product(_MESSAGES, ("mirror", "backprojected"))):
         for kind, make in (("in turn", local), ("nodes", _over_nodes)):
-            teams = _teams((3, 7, 3, 1), rows=(3, 1)[number % 2], feedback=feedback, **wire)
-            grain = "layer" if feedback == "shipped" else ("block:2", "neuron", "layer")[number % 3]
-            yield f"{kind}, {feedback}, {wire}, {grain}", _run(make, teams, grain)
+            teams = _teams((3, 7, 3, 1), rows=(3, 1)[number % 2], feedback=feedback, **messages)
+            grain = "layer" if feedback == "backprojected" else ("block:2", "neuron", "layer")[number % 3]
+            yield f"{kind}, {feedback}, {messages}, {grain}", _run(make, teams, grain)
 
 
 def _free() -> Iterator[tuple[str, Case]]:
     for feedback, rows in product(_FEEDBACKS, (1, 3)):
         teams = _teams((3, 7, 3, 1), schedule="ticks", rows=rows, **_FEEDBACKS[feedback])
-        grain = "layer" if feedback == "shipped" else "block:2"
+        grain = "layer" if feedback == "backprojected" else "block:2"
         yield f"free, {feedback}, {rows} rows", _run(running_free, teams, grain)
 
 
@@ -211,11 +214,11 @@ _UNUSED: Sequence[tuple[dict[str, Any], str]] = (
     ({"single_step": True}, f"residual, moved, own.residual, {_DOWN}, decay, {_TRACES}"),
     ({"schedule": "sweeps"}, f"own.residual, {_DOWN}"),
     ({"schedule": "chain", "entropy": 0.01}, f"own.residual, {_DOWN}, entropy_products"),
-    ({"schedule": "chain", "entropy": 0.01, "feedback": "shipped"}, "own.residual, modulated_above, outgoing"),
+    ({"schedule": "chain", "entropy": 0.01, "feedback": "backprojected"}, "own.residual, modulated_above, outgoing"),
     ({"schedule": "ticks"}, f"own.residual, {_DOWN}, {_NOTED}"),
     ({"schedule": "reinforce"}, "own.residual, modulated_above, outgoing"),
     (
-        {"feedback": "shipped", "wire": "int8", "error_feedback": True},
+        {"feedback": "backprojected", "message_dtype": "int8", "error_feedback": True},
         "residual, moved, modulated_above, outgoing",
     ),
 )

@@ -20,6 +20,7 @@ from teamnet.kernels.compile import Kernel
 from teamnet.kernels.constants import FAILED, READY
 from teamnet.kernels.hidden import FUNCTIONS, applied, hidden_function
 from teamnet.kernels.native import Native, native, native_of
+from teamnet.rules.asynchronous import AsynchronousMapPropagation
 from teamnet.rules.registry import built_in_rules
 from teamnet.team.prepare import ENTRIES, compile_rules
 from teamnet.units.code import compile_function, compile_rule, compiled_code
@@ -128,7 +129,7 @@ def test_every_step_hands_its_operation_as_many_arrays_as_it_takes(free_running:
     """Compiled code reads as many as the operation takes, whatever the step has."""
     seen = 0
     for teams in every_team():
-        if free_running and not teams[0][0].rule.may_run_free:
+        if free_running and not isinstance(teams[0][0].rule, AsynchronousMapPropagation):
             continue
         flow = Dataflow(teams, free_running=free_running)
         for group, layer in flow.layers.items():

@@ -16,6 +16,7 @@ from teamnet import TeamAgent, TrainedPolicy
 from teamnet.errors import CheckpointError, SpecError
 from teamnet.kernels.user_file import Source
 from teamnet.rules.loading import find_rule
+from teamnet.spec.change import changed
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.study.check.bench import CheckFailed
@@ -32,10 +33,13 @@ LOCAL = LaunchSpec(backend="local")
 
 @pytest.fixture
 def spec(tmp_path: Path) -> RunSpec:
-    (tmp_path / "own.py").write_text(PERTURBATION)
-    return replace(
-        preset("cartpole"), rule=str(tmp_path / "own.py"), settings=(("scale", "0.5"),), hidden=(9, 6), env_steps=400,
-        episodes=None,
+    return _spec(tmp_path)
+
+
+def _spec(folder: Path, text: str = PERTURBATION) -> RunSpec:
+    (folder / "own.py").write_text(text)
+    return changed(
+        preset("cartpole"), rule=str(folder / "own.py"), scale=0.5, hidden=(9, 6), env_steps=400, episodes=None
     )
 
 
@@ -75,7 +79,7 @@ def test_python_gives_a_class_or_a_rule_with_its_settings(tmp_path: Path, monkey
             digests.append(agent.summary()["digest"])
     assert digests[0] == digests[1] == digests[2] == digests[4] != digests[3]
     with pytest.raises(SpecError) as refusal:
-        TeamAgent("cartpole", rule="own_rules:NodePerturbation", settings=(("scales", "1"),), backend="local")
+        TeamAgent("cartpole", rule="own_rules:NodePerturbation", scales=1.0, backend="local")
     assert refusal.value.where == "scales"
 
 
@@ -83,7 +87,7 @@ def test_a_run_keeps_its_file_and_is_resumed_without_it(spec: RunSpec, tmp_path:
     whole = train(spec, LOCAL, None)[0]
     train(replace(spec, env_steps=200), LOCAL, tmp_path / "run", saving=Saving(every=100))
     kept = json.loads((tmp_path / "run/spec.json").read_text())
-    assert kept["spec"]["source"] == PERTURBATION
+    assert kept["spec"]["rule"]["source"] == PERTURBATION
     assert kept["sha256"] == {"rule": hashlib.sha256(PERTURBATION.encode()).hexdigest()}
     (tmp_path / "own.py").unlink()
     assert resume(tmp_path / "run", env_steps=400)[0]["digest"] == whole["digest"]
@@ -92,20 +96,19 @@ def test_a_run_keeps_its_file_and_is_resumed_without_it(spec: RunSpec, tmp_path:
 def test_another_file_is_refused_and_both_are_named(spec: RunSpec, tmp_path: Path):
     train(replace(spec, env_steps=200), LOCAL, tmp_path / "run", saving=Saving(every=100))
     other = PERTURBATION + "\n# another text\n"
-    (tmp_path / "own.py").write_text(other)
+    changed_spec = _spec(tmp_path, other)
     before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()}
     with pytest.raises(CheckpointError) as refusal:
-        train(spec, LOCAL, tmp_path / "run", if_present=IfPresent.RESUME)
+        train(changed_spec, LOCAL, tmp_path / "run", if_present=IfPresent.RESUME)
     assert Source(other, "").digest[:16] in refusal.value.expected
     assert Source(PERTURBATION, "").digest[:16] in refusal.value.found
     assert before == {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()}
 
 
-def test_a_trained_policy_does_not_execute_the_file(spec: RunSpec, tmp_path: Path):
+def test_a_trained_policy_does_not_execute_the_file(tmp_path: Path):
     mark = tmp_path / "executed"
     text = PERTURBATION + f"\nimport pathlib\npathlib.Path({str(mark)!r}).touch()\n"
-    (tmp_path / "own.py").write_text(text)
-    train(spec, LOCAL, tmp_path / "run")
+    train(_spec(tmp_path, text), LOCAL, tmp_path / "run")
     mark.unlink()
     code = (
         "from teamnet import TrainedPolicy; from teamnet.cli.main import main\n"
@@ -134,8 +137,8 @@ def test_ray_actors_get_the_file_with_the_rule(spec: RunSpec, tmp_path: Path):
         assert train(replace(spec, env_steps=100), launch, None)[0]["digest"] == expected
 
 
-def test_a_mistake_is_refused_before_anything_is_made(spec: RunSpec, tmp_path: Path):
-    (tmp_path / "own.py").write_text(PERTURBATION.replace("unit.scale", "unit.skale"))
+def test_a_mistake_is_refused_before_anything_is_made(tmp_path: Path):
+    spec = _spec(tmp_path, PERTURBATION.replace("unit.scale", "unit.skale"))
     with pytest.raises(SpecError) as refusal:
         train(spec, LaunchSpec(), tmp_path / "run")
     assert refusal.value.where.startswith(f"{tmp_path / 'own.py'}:")

@@ -1,4 +1,4 @@
-"""A user's rule in studies: its own values for tasks, and paper, peers, comm, sweep, plan and scale with its file."""
+"""A user's rule in studies: its values for tasks, and paper, baselines, comm, sweep, plan and scale with its file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from teamnet.errors import SpecError
+from teamnet.rules.loading import reference_of
 from teamnet.rules.registry import built_in_rules
+from teamnet.spec.change import changed
 from teamnet.spec.presets import preset
 from teamnet.spec.resolve import fit_depth
 from teamnet.spec.run import LaunchSpec, RunSpec
@@ -53,10 +55,10 @@ def plain(tmp_path: Path) -> str:
 
 def test_its_values_are_those_of_a_run_by_it(valued: str, plain: str, capsys: pytest.CaptureFixture[str]):
     spec, published = preset("cartpole", valued), preset("cartpole")
-    assert (spec.rule, spec.num_envs, spec.actor.rates) == (valued, 2, (0.3, 0.2, 0.1))  # type: ignore[union-attr]
+    assert (reference_of(type(spec.rule)), spec.num_envs, spec.actor.rates) == (valued, 2, (0.3, 0.2, 0.1))  # type: ignore[union-attr]
     assert spec.critic == published.critic
     assert preset("acrobot", valued).actor == preset("acrobot").actor
-    assert replace(preset("cartpole", plain), rule=published.rule, source="") == published
+    assert changed(preset("cartpole", plain), rule=published.rule) == published
     for option in ("--rule", "--preset"):
         help_text, _ = run_command(capsys, "train", "cartpole", option, valued, "--help")
         assert "0.3 0.2 0.1" in " ".join(help_text.replace("│", " ").split())
@@ -94,7 +96,7 @@ def test_methods_of_one_name_are_refused(valued: str, tmp_path: Path):
 
 
 def test_peers_keeps_its_runs_below_the_given_folder(plain: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    command = ("peers", "--algorithms", "map", plain, "--episodes", 2, "--out", tmp_path / "out", "--json")
+    command = ("baselines", "--algorithms", "map", plain, "--episodes", 2, "--out", tmp_path / "out", "--json")
     out, _ = run_command(capsys, *command)
     assert [row["algorithm"] for row in json.loads(out.splitlines()[-1])] == ["map", "NodePerturbation"]
     assert (tmp_path / "out/cartpole/NodePerturbation/seed-0/summary.json").is_file()
@@ -144,7 +146,7 @@ def _short(rule: str) -> RunSpec:
 def test_an_unknown_rule_is_refused_by_the_studies(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     missing = tmp_path / "missing.py"
     for command in (
-        ("paper", "--methods", missing, "--out", tmp_path / "a"), ("peers", "--algorithms", missing),
+        ("paper", "--methods", missing, "--out", tmp_path / "a"), ("baselines", "--algorithms", missing),
         ("comm", "--methods", missing, "--out", tmp_path / "b"), ("scale", "actors", "--method", missing),
         ("sweep", "cartpole", "--preset", missing, "--vary", "discount=0.9,1", "--out", tmp_path / "c"),
     ):

@@ -80,9 +80,9 @@ def test_rules_of_this_package_compute_the_same_when_interpreted(name: str):
     _agree(ALL[name], 1e-9)
 
 
-@pytest.mark.parametrize("name", list(fed_back("shipped")))
+@pytest.mark.parametrize("name", list(fed_back("backprojected")))
 def test_shipped_products_are_the_same_when_interpreted(name: str):
-    _agree(fed_back("shipped")[name], 1e-9)
+    _agree(fed_back("backprojected")[name], 1e-9)
 
 
 def _agree(teams, tolerance: float, steps: int = 6) -> None:

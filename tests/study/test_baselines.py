@@ -162,20 +162,20 @@ def test_a_missing_package_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPa
         with pytest.raises(ResourceError) as refusal:
             action()
         assert "ppo" in refusal.value.where
-        assert "teamnet[peers]" in refusal.value.remedy
+        assert "teamnet[baselines]" in refusal.value.remedy
     assert not (tmp_path / "new").exists(), "nothing is run before all is checked"
 
 
 def test_runs_are_replaced_only_if_that_is_asked_for_and_nothing_else_is(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ):
-    common = ("peers", "--algorithms", "map", "--episodes", 2, "--out", tmp_path)
+    common = ("baselines", "--algorithms", "map", "--episodes", 2, "--out", tmp_path)
     run_command(capsys, *common)
     first = contents(tmp_path)
     run = read_run_files(tmp_path / "cartpole/map/seed-0").run
     run_command(capsys, *common, "--seeds", 2, code=2)
     run_command(capsys, *common, "--overwrite", "--episodes", 0, code=2)
-    run_command(capsys, "peers", "--out", "", code=2)
+    run_command(capsys, "baselines", "--out", "", code=2)
     assert contents(tmp_path) == first
     (tmp_path / "cartpole/map/seed-1").mkdir()
     (tmp_path / "cartpole/map/seed-1/metrics.jsonl").write_text("mine")
@@ -234,7 +234,7 @@ def test_map_in_a_comparison_is_the_local_run(tmp_path: Path):
 
 def test_the_command_compares_and_counts_the_ratio_to_map(capsys: pytest.CaptureFixture[str], tmp_path: Path):
     with pytest.raises(SystemExit) as exit_:
-        main(["peers", "--until", "9", "--algorithms", "ppo", "map", "--json", "--out", str(tmp_path)])
+        main(["baselines", "--until", "9", "--algorithms", "ppo", "map", "--json", "--out", str(tmp_path)])
     captured = capsys.readouterr()
     assert exit_.value.code == 0, captured.err
     results = json.loads(captured.out.splitlines()[-1])
@@ -261,6 +261,6 @@ def test_the_table_says_who_never_got_there():
 )
 def test_the_command_refuses_nonsense(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], where: str):
     with pytest.raises(SystemExit) as exit_:
-        main(["peers", *arguments])
+        main(["baselines", *arguments])
     assert exit_.value.code == 2
     assert capsys.readouterr().err.startswith(f"teamnet: {where}: ")

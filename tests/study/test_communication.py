@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from teamnet.errors import ResourceError
+from teamnet.spec.change import changed
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec
 from teamnet.study.communication.grid import Configuration, Grid, usual_methods
@@ -156,7 +156,7 @@ def test_the_share_of_waiting_is_of_all_units_time():
 @pytest.mark.usefixtures("shared_ray")
 @pytest.mark.parametrize("launch", [LaunchSpec("local"), LaunchSpec(), LaunchSpec(transport="ray")])
 def test_a_trace_has_every_phase_of_a_step_and_no_message_comes_before_it_is_sent(launch: LaunchSpec):
-    run = Run(replace(preset("cartpole"), hidden=(6, 4), settle_steps=2, env_steps=70, episodes=None), launch)
+    run = Run(changed(preset("cartpole"), hidden=(6, 4), settle_steps=2, env_steps=70, episodes=None), launch)
     while not run.done:
         run.advance()
     timestamps, units, steps = run.timestamps(), run.units, run.flow.steps

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from teamnet.study.ablation.methods import ABLATION, WAYS
+from teamnet.study.ablation.methods import ABLATION, VARIANTS
 from teamnet.study.experiment.method import Method
 from teamnet.study.experiment.recorded import Recorded
 from teamnet.study.experiment.report import write_report
@@ -93,7 +93,7 @@ def test_the_papers_report_is_about_the_runs_that_there_are(
 
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(cells=_cells(WAYS))
+@given(cells=_cells(VARIANTS))
 def test_the_report_of_ways_is_about_the_runs_that_there_are(tmp_path: Path, cells: dict[tuple[str, str], int]):
     folder = tmp_path / "study"
     shutil.rmtree(folder, ignore_errors=True)
@@ -101,7 +101,7 @@ def test_the_report_of_ways_is_about_the_runs_that_there_are(tmp_path: Path, cel
     text = write_report(Study(folder, ABLATION), _recorded(cells))[0].read_text().split("## Made with")[0]
     _assert_pictures_and_rows(folder, text)
     _assert_only_of(text, TASK_WORDS, {task for task, _ in cells})
-    _assert_only_of(text, {name: f"`{name}`|{re.escape(way.label)}\\b(?![,-])" for name, way in WAYS.items()}, {
+    _assert_only_of(text, {name: f"`{name}`|{re.escape(way.label)}\\b(?![,-])" for name, way in VARIANTS.items()}, {
         method for _, method in cells
     })
 

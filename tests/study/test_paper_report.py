@@ -366,5 +366,5 @@ def test_a_baseline_that_is_not_installed_is_refused_with_the_remedy(tmp_path: P
     with pytest.raises(ResourceError) as refusal:
         run_study(Study(tmp_path, PAPER), Choice(("cartpole",), ("sb3-ppo",), seeds=1))
     assert refusal.value.where == "algorithm ppo"
-    assert "teamnet[peers]" in refusal.value.remedy
+    assert "teamnet[baselines]" in refusal.value.remedy
     assert not (tmp_path / "runs").exists()

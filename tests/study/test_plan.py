@@ -20,6 +20,7 @@ from teamnet.dataflow.ports import OBSERVATION
 from teamnet.errors import SpecError
 from teamnet.kernels.constants import YIELDS
 from teamnet.rules.registry import built_in_rules
+from teamnet.spec.change import changed
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.study.plan.build import build_world, working_set
@@ -171,14 +172,14 @@ def test_no_schedule_is_stuck_and_slower_links_never_help(
 
 @pytest.mark.parametrize("placement", ["spread", "by-team", "by-layer"])
 @pytest.mark.parametrize("grain", ["layer", "block:3"])
-@pytest.mark.parametrize(("task", "wire", "method"), [
+@pytest.mark.parametrize(("task", "message_dtype", "method"), [
     ("cartpole", "float64", "map"), ("mountaincar", "float32", "map"), ("cartpole", "int8", "map"),
     ("cartpole", "float64", "map-async"),
 ])
 def test_messages_between_nodes_have_the_bytes_that_the_relay_sends(
-    task: str, wire: str, method: str, grain: str, placement: str
+    task: str, message_dtype: str, method: str, grain: str, placement: str
 ):
-    teams = teams_of(replace(preset(task, method), hidden=(8, 4), num_envs=3, wire=wire))
+    teams = teams_of(changed(preset(task, method), hidden=(8, 4), num_envs=3, message_dtype=message_dtype))
     units = divide_all(teams, grain, 0)
     cluster = Cluster(3, 4)
     nodes = places(LaunchSpec(grain=grain, placement=placement), teams, units, cluster)

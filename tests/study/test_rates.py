@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import chain, repeat
 
 import pytest
 
+from teamnet.spec.change import changed
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec
 from teamnet.study import rates
@@ -17,7 +17,7 @@ from teamnet.training.run import Run
 
 @pytest.fixture
 def run() -> Iterator[Run]:
-    spec = replace(preset("cartpole"), hidden=(3,), settle_steps=1, env_steps=ENDLESS, episodes=None)
+    spec = changed(preset("cartpole"), hidden=(3,), settle_steps=1, env_steps=ENDLESS, episodes=None)
     its = Run(spec, LaunchSpec("local"))
     yield its
     its.close()

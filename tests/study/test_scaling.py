@@ -88,7 +88,7 @@ def test_the_table_says_what_is_predicted_only():
     assert [cell.strip() for cell in lines[3].strip("|").split("|")][3:8] == ["-", "55", "-", "(0.50)", "(0.12)"]
     assert lines[-1] == (
         "In brackets: predicted. The median error of the prediction is 10 %, of memory 25 %. "
-        "Beyond nodes 1, communication eats the gain."
+        "Beyond nodes 1, communication costs more than it gains."
     )
 
 

@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 
 from teamnet.cli.main import main
 from teamnet.errors import ActorLost, ResourceError, SpecError
+from teamnet.rules.map_propagation import MapPropagation
+from teamnet.spec.change import changed
 from teamnet.spec.files import from_plain
 from teamnet.spec.presets import PRESETS, preset
 from teamnet.spec.resolve import Interface
@@ -38,7 +40,7 @@ numbers = st.floats(1e-6, 1e6)
 
 
 def _vary(text: str, value: object, spec: RunSpec | None = None) -> RunSpec:
-    variations = parse_variations([text])
+    variations = parse_variations([text], MapPropagation)
     return vary_spec(spec or preset("cartpole"), variations, {variations[0].label: value}, CARTPOLE)
 
 
@@ -110,17 +112,17 @@ def test_choices_have_the_fields_type(text: str, hint: object, values: tuple):
 )
 def test_a_field_or_range_that_makes_no_sense_is_refused(text: str, message: str):
     with pytest.raises(SpecError) as refusal:
-        parse_variations([text])
+        parse_variations([text], MapPropagation)
     assert message in str(refusal.value)
 
 
 def test_nothing_and_the_same_field_twice_are_refused():
     with pytest.raises(SpecError) as nothing:
-        parse_variations([])
+        parse_variations([], MapPropagation)
     assert nothing.value.where == "vary"
     assert "--vary step_size=0.1..1" in nothing.value.remedy
     with pytest.raises(SpecError) as twice:
-        parse_variations(["discount=0.9,0.99", "step_size+discount*=0.5..1"])
+        parse_variations(["discount=0.9,0.99", "step_size+discount*=0.5..1"], MapPropagation)
     assert "discount" in twice.value.where + twice.value.found
 
 
@@ -153,30 +155,35 @@ def test_a_task_without_the_team_is_refused():
 
 def _set(spec: RunSpec, path: str, value: object) -> RunSpec:
     first, _, rest = path.partition(".")
-    return replace(spec, **{first: replace(getattr(spec, first), **{rest: value}) if rest else value})
+    return changed(spec, **{first: {rest: value} if rest else value})
 
 
 OTHER = {
     "rule": "reinforce", "function": "tanh", "schedule": "sweeps", "signal": "reward", "hidden": (8, 4),
     "layers": ("1:function=tanh",),
-    "free_running": True, "feedback": "random", "wire": "int8", "error_feedback": True, "td_error": "passed-down",
+    "free_running": True, "feedback": "random", "message_dtype": "int8", "error_feedback": True,
+    "td_error": "passed-down",
 }
 """Another value for fields that are not plain numbers."""
 
 
-@pytest.mark.parametrize("path", sorted(set(known_fields()) - {"task", "seed", "episodes", "env_steps"}))
+SET_OTHERWISE = {"task", "seed", "episodes", "env_steps", "actor.free_running", "critic.free_running"}
+"""What the sweep sets itself, and what all teams have in common."""
+
+
+@pytest.mark.parametrize("path", sorted(set(known_fields(MapPropagation)) - SET_OTHERWISE))
 def test_every_field_can_be_varied_and_nothing_else_changes(path: str):
-    place = find_place(path)
+    place = find_place(path, MapPropagation)
     name = place.names[-1]
     spec, interface = preset("cartpole"), CARTPOLE
     if name == "entropy":
-        spec = replace(spec, rule="backprop")
+        spec = changed(spec, rule="backprop")
     elif name == "error_feedback":
-        spec = replace(spec, wire="bfloat16")
-    elif name == "free_running":
-        spec = replace(spec, rule="map-async")
+        spec = changed(spec, message_dtype="bfloat16")
+    elif name in ("free_running", "acting_steps"):
+        spec = changed(spec, rule="map-async")
     elif name == "td_error":
-        spec = replace(spec, schedule="sweeps")
+        spec = changed(spec, schedule="sweeps")
     elif name == "signal":
         spec, interface = preset("regression"), Interface(8, 1, "gaussian", single_step=True)
     kinds = types_of(place.hint)
@@ -184,10 +191,10 @@ def test_every_field_can_be_varied_and_nothing_else_changes(path: str):
     if name in ("variances", "rates", "final_rates"):
         team = getattr(spec, place.names[0])
         new = tuple(item * 0.5 for item in getattr(team, name))
-    changed = _set(spec, path, new)
-    assert changed != spec
-    (variation,) = parse_variations([f"{path}={show(new)}"])
-    assert vary_spec(spec, (variation,), {variation.label: new}, interface) == changed
+    expected = _set(spec, path, new)
+    assert expected != spec
+    (variation,) = parse_variations([f"{path}={show(new)}"], MapPropagation)
+    assert vary_spec(spec, (variation,), {variation.label: new}, interface) == expected
 
 
 def test_elements_and_factors_are_applied_to_their_places_alone():
@@ -197,11 +204,11 @@ def test_elements_and_factors_are_applied_to_their_places_alone():
     assert _vary("actor.variances[1]*=0.1..10", 2.0) == _set(spec, "actor.variances", (0.03, 0.2))
     both = _vary("actor.variances+critic.variances*=0.1..10", 2.0)
     assert both == _set(_set(spec, "actor.variances", (0.06, 0.2)), "critic.variances", (0.06, 0.2, 0.2))
-    assert _vary("settle_steps*=0.1..1", 0.52).settle_steps == 10
+    assert _vary("settle_steps*=0.1..1", 0.52).rule == MapPropagation(settle_steps=10)
 
 
 def test_presets_values_are_spread_over_another_depth_before_they_are_scaled():
-    variations = parse_variations(["actor.variances*=1..4", "hidden=8/8/8,8"])
+    variations = parse_variations(["actor.variances*=1..4", "hidden=8/8/8,8"], MapPropagation)
     values = {"actor.variances*": 2.0, "hidden": (8, 8, 8)}
     spec = vary_spec(preset("cartpole"), variations, values, CARTPOLE)
     assert spec.actor is not None
@@ -210,13 +217,14 @@ def test_presets_values_are_spread_over_another_depth_before_they_are_scaled():
 
 def test_any_preset_names_its_fields():
     for task in PRESETS:
-        assert find_place("actor.rates[1]").names == ("actor", "rates"), task
-    assert "critic.trace_lambda" in known_fields()
+        assert find_place("actor.rates[1]", MapPropagation).names == ("actor", "rates"), task
+    assert "critic.trace_lambda" in known_fields(MapPropagation)
 
 
 @pytest.mark.parametrize("trials", [1, 7, 30])
 def test_drawn_trials_leave_no_gap_and_share_no_seed(trials: int):
-    variations = parse_variations(["step_size=0..1", "actor.variances*=log:0.1..10", "function=softplus,relu"])
+    texts = ["step_size=0..1", "actor.variances*=log:0.1..10", "function=softplus,relu"]
+    variations = parse_variations(texts, MapPropagation)
 
     def draw(seed: int) -> list[dict]:
         return draw_trials(preset("cartpole"), variations, CARTPOLE, trials=trials, seeds=2, seed=seed)
@@ -228,7 +236,7 @@ def test_drawn_trials_leave_no_gap_and_share_no_seed(trials: int):
     assert sorted(seed for its in drawn for seed in its["seeds"]) == list(range(5, 5 + 2 * trials))
     assert drawn == draw(5) != draw(6)
     assert json.loads(json.dumps(drawn))[0]["spec"] == drawn[0]["spec"]
-    assert from_plain(RunSpec, drawn[0]["spec"]).step_size == drawn[0]["values"]["step_size"]
+    assert from_plain(RunSpec, drawn[0]["spec"]).rule.step_size == drawn[0]["values"]["step_size"]
 
 
 @given(st.lists(st.tuples(st.integers(-3, 3), st.floats(-5, 5).map(lambda number: round(number, 1))), min_size=2))
@@ -257,7 +265,7 @@ def test_trials_are_compared_at_the_age_that_all_reached():
     ]
     assert common_scores(rows) == ([6.0, 4.0, 4.0, 10.0], 2)
     assert [row["trial"] for row in best_first(rows)] == [3, 0, 1, 2]
-    variations = parse_variations(["discount=0..1", "rule=map,reinforce"])
+    variations = parse_variations(["discount=0..1", "rule=map,reinforce"], MapPropagation)
     discount, rule = find_sensitivity(rows, variations)
     assert [(group.trials, group.score) for group in discount.groups] == [(1, 6.0), (1, 4.0), (2, 7.0)]
     assert discount.spread == 3
@@ -269,7 +277,7 @@ def test_trials_are_compared_at_the_age_that_all_reached():
 
 
 def test_a_trial_that_fails_says_why_and_reports_to_the_end():
-    variations = parse_variations(["critic.rates*=1e300"])
+    variations = parse_variations(["critic.rates*=1e300"], MapPropagation)
     trial = draw_trials(
         replace(preset("cartpole"), hidden=(6, 4), episodes=40), variations, CARTPOLE, trials=1, seeds=1, seed=0
     )[0]
@@ -325,7 +333,7 @@ def test_a_sweeps_rows_are_what_the_same_runs_done_by_hand_give(tmp_path: Path):
         means, digests = [], []
         for seed in row["seeds"]:
             spec = _set(preset("cartpole"), "actor.temperature", row["values"]["actor.temperature"])
-            spec = replace(spec, step_size=row["values"]["step_size"], hidden=(6, 4), episodes=4, seed=seed)
+            spec = changed(spec, step_size=row["values"]["step_size"], hidden=(6, 4), episodes=4, seed=seed)
             run = Run(spec, LaunchSpec(backend="local"))
             while not run.done:
                 run.advance()
@@ -403,10 +411,10 @@ def test_the_command_prints_what_its_folder_holds_and_goes_on(capsys: pytest.Cap
     assert code == 0, err
     assert {row["seeds"][0] for row in read_records(tmp_path / "trials.jsonl")} == {1, 2}
     assert (tmp_path / "tune/notes.txt").read_text() == "mine"
-    for changed in (
+    for damaged in (
         (tmp_path / "trials.jsonl").read_bytes().replace(b"\n", b"\r\n"), (tmp_path / "trials.jsonl").read_bytes()[:-9]
     ):
-        (tmp_path / "trials.jsonl").write_bytes(changed)
+        (tmp_path / "trials.jsonl").write_bytes(damaged)
         before = contents(tmp_path)
         for more in ((), ("--overwrite",)):
             assert _main(capsys, *other, "--runs", 2, *more)[0] == 2

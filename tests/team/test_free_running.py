@@ -19,6 +19,7 @@ import pytest
 
 from teamnet.dataflow.layers import LayerSpec, Rate, linked
 from teamnet.errors import ActorLost, NumericalError, SpecError
+from teamnet.spec.change import changed
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec
 from teamnet.team.executor import Executor, OutputReader
@@ -32,7 +33,7 @@ from teamnet.units.unit import Snapshot
 from tests.conftest import make_layers
 from tests.team.executors import assert_same, drive, running_free, state_of
 
-CARTPOLE = replace(
+CARTPOLE = changed(
     preset("cartpole", "map-async"), hidden=(6,), env_steps=10**6, episodes=None, free_running=True,
     acting_steps=4, settle_steps=4,
 )
@@ -185,7 +186,7 @@ def _able_to_learn(feedback: str) -> list[list[LayerSpec]]:
 
 
 def test_it_learns_from_shipped_products():
-    teams = _able_to_learn("shipped")
+    teams = _able_to_learn("backprojected")
     with _closing(running_free(teams)) as executor:
         assert _learned(executor, teams, 6000) > 0.85
 
@@ -212,8 +213,8 @@ def test_it_learns_and_mirrors_stay_near_their_originals():
 @pytest.mark.parametrize(
     ("spec", "launch", "where"),
     [
-        (replace(CARTPOLE, rule="map"), LaunchSpec(), "free_running"), (CARTPOLE, LaunchSpec("local"), "backend"),
-        (CARTPOLE, LaunchSpec(transport="ray"), "transport"),
+        (changed(CARTPOLE, actor={"free_running": False}), LaunchSpec(), "actor.rule"),
+        (CARTPOLE, LaunchSpec("local"), "backend"), (CARTPOLE, LaunchSpec(transport="ray"), "transport"),
     ],
 )
 def test_where_it_cannot_run_it_is_refused(spec, launch: LaunchSpec, where: str):

@@ -103,9 +103,9 @@ def test_counts_are_those_of_the_formula(schedule: str, grain: str):
     assert dict(expected_traffic(Dataflow(teams), divide_all(teams, grain, 0)).edges) == _by_formula(schedule, grain)
 
 
-@pytest.mark.parametrize(("wire", "number", "scale"), [("float32", 4, 0), ("bfloat16", 2, 0), ("int8", 1, 8)])
-def test_messages_of_fewer_bits_say_fewer_bytes(wire: str, number: int, scale: int):
-    teams = [make_layers(ACTOR, rows=ROWS, settle_steps=N, wire=wire)]
+@pytest.mark.parametrize(("message_dtype", "number", "scale"), [("float32", 4, 0), ("bfloat16", 2, 0), ("int8", 1, 8)])
+def test_messages_of_fewer_bits_say_fewer_bytes(message_dtype: str, number: int, scale: int):
+    teams = [make_layers(ACTOR, rows=ROWS, settle_steps=N, message_dtype=message_dtype)]
     executor = local(teams)
     drive(executor, teams, STEPS)
     edges = executor.ledger().edges
@@ -120,7 +120,7 @@ def test_messages_of_fewer_bits_say_fewer_bytes(wire: str, number: int, scale: i
 def test_who_ships_products_says_one_for_each_neuron_below(schedule: str, downs: int):
     """And the last errors of the published schedule, which only those read who mirror synapses, are not said at all."""
     teams = [make_layers(
-        ACTOR, rows=ROWS, settle_steps=N, schedule=schedule, acting_steps=ACTING, feedback="shipped", entropy=0.1,
+        ACTOR, rows=ROWS, settle_steps=N, schedule=schedule, acting_steps=ACTING, feedback="backprojected", entropy=0.1,
     )]
     units, channels = divide_all(teams, "layer", 0), 2 if schedule == "chain" else 1
     expected = STEPS * downs * 2, STEPS * downs * 8 * channels * ROWS * (9 + 6)
@@ -162,22 +162,22 @@ def test_links_between_nodes_are_told_apart_and_the_relay_sends_a_slot_once():
     assert [unit["node"] for unit in ledger.units] == [0, 0, 0, 1, 1, 1]
 
 
-@pytest.mark.parametrize("wire", ["float64", "float32", "bfloat16", "int8"])
-@pytest.mark.parametrize("tolerance", [0.0, 1e9])
-def test_a_link_carries_no_more_bytes_than_are_said(wire: str, tolerance: float):
-    teams = [make_layers(ACTOR, rows=ROWS, settle_steps=N, wire=wire, tolerance=tolerance)]
+@pytest.mark.parametrize("message_dtype", ["float64", "float32", "bfloat16", "int8"])
+@pytest.mark.parametrize("send_threshold", [0.0, 1e9])
+def test_a_link_carries_no_more_bytes_than_are_said(message_dtype: str, send_threshold: float):
+    teams = [make_layers(ACTOR, rows=ROWS, settle_steps=N, message_dtype=message_dtype, send_threshold=send_threshold)]
     here, there = local(teams), spread(teams, "layer", [0, 1, 0])
     for executor in (here, there):
         drive(executor, teams, STEPS)
     assert_same(state_of(here, teams, "layer"), state_of(there, teams, "layer"))
     relay = there.ledger().relay
     there.close()
-    times = 1 if tolerance else N + 1  # of the other rounds only the headers
-    said = [packed_size(ROWS * size, DTYPES.index(wire)) for size in (9, 6, 6, 2)]
+    times = 1 if send_threshold else N + 1  # of the other rounds only the headers
+    said = [packed_size(ROWS * size, DTYPES.index(message_dtype)) for size in (9, 6, 6, 2)]
     messages = STEPS * (4 * (N + 1) + 1)
     assert relay["messages"] == messages
     most = STEPS * times * sum(said) + 8 * ROWS * 2 * STEPS + 8 * messages
-    least = 0.95 * most if wire in ("bfloat16", "int8") else most  # few bits may happen to be the same again
+    least = 0.95 * most if message_dtype in ("bfloat16", "int8") else most  # few bits may happen to be the same again
     assert least <= relay["bytes"] <= most
 
 

@@ -36,16 +36,19 @@ SELDOM = [
     make_layers((3, 6, 4, 1), team="critic", family="gaussian", rows=2, settle_steps=4, exchange_every=9),
 ]
 OWN_FEEDBACK = [
-    make_layers((3, 9, 6, 2), rows=2, feedback="kolen-pollack", forgetting=0.01),
+    make_layers((3, 9, 6, 2), rows=2, feedback="kolen-pollack", weight_decay=0.01),
     make_layers((3, 6, 4, 1), team="critic", family="gaussian", rows=2, schedule="sweeps", feedback="random"),
 ]
 ROUNDED = [
-    make_layers((3, 9, 6, 2), rows=2, wire="bfloat16", error_feedback=True),
-    make_layers((3, 6, 4, 1), team="critic", family="gaussian", rows=2, schedule="sweeps", wire="float32"),
+    make_layers((3, 9, 6, 2), rows=2, message_dtype="bfloat16", error_feedback=True),
+    make_layers((3, 6, 4, 1), team="critic", family="gaussian", rows=2, schedule="sweeps", message_dtype="float32"),
 ]
 HELD = [
-    make_layers((3, 9, 6, 2), rows=2, settle_steps=8, tolerance=0.05),
-    make_layers((3, 6, 1), team="critic", family="gaussian", rows=2, schedule="sweeps", tolerance=0.2, wire="float32"),
+    make_layers((3, 9, 6, 2), rows=2, settle_steps=8, send_threshold=0.05),
+    make_layers(
+        (3, 6, 1), team="critic", family="gaussian", rows=2, schedule="sweeps", send_threshold=0.2,
+        message_dtype="float32",
+    ),
 ]
 DESCENTS = [
     make_layers((3, 9, 6, 5, 2), rows=2, schedule="descents", settle_steps=2),
@@ -59,7 +62,7 @@ PASSED_DOWN = [
     ),
 ]
 CHAIN = [
-    make_layers((3, 9, 6, 2), rows=2, schedule="chain", exploring=0.0, entropy=0.1),
+    make_layers((3, 9, 6, 2), rows=2, schedule="chain", exploration=0.0, entropy=0.1),
     make_layers((3, 9, 6, 1), team="critic", family="gaussian", rows=2, schedule="chain"),
 ]
 TICKS = [
@@ -67,12 +70,12 @@ TICKS = [
     make_layers((3, 5, 1), team="critic", family="gaussian", rows=2, schedule="ticks", settle_steps=6, acting_steps=2),
 ]
 MIXED = [
-    make_layers((3, 9, 6, 2), rows=2, exploring=0.3),
+    make_layers((3, 9, 6, 2), rows=2, exploration=0.3),
     make_layers((3, 9, 6, 1), team="critic", family="gaussian", rows=2, schedule="sweeps", settle_steps=2),
 ]
 OTHER_CRITIC = [
-    make_layers((3, 9, 6, 2), rows=2, settle_steps=0, exploring=0.3),
-    make_layers((3, 9, 6, 1), team="critic", family="gaussian", rows=2, schedule="chain", exploring=0.0),
+    make_layers((3, 9, 6, 2), rows=2, settle_steps=0, exploration=0.3),
+    make_layers((3, 9, 6, 1), team="critic", family="gaussian", rows=2, schedule="chain", exploration=0.0),
 ]
 FLAT_CHOICES = {
     f"no hidden, {actor}": [make_layers((3, 2), schedule=actor, settle_steps=2)]
@@ -83,7 +86,7 @@ SINGLE_SWEEPS = [
     make_layers((5, 9, 6, 1), team="critic", family="gaussian", rows=7, single_step=True, schedule="sweeps")
 ]
 NOTHING_DOWN = [
-    make_layers((3, 9, 6, 2), rows=2, schedule="reinforce", exploring=0.3),
+    make_layers((3, 9, 6, 2), rows=2, schedule="reinforce", exploration=0.3),
     make_layers((3, 9, 6, 1), team="critic", family="gaussian", rows=2, schedule="reinforce"),
 ]
 SKIPS = {2: (1, 0), 4: (3, 1, 0)}
@@ -108,13 +111,13 @@ DIFFERENT = [
 ]
 TWO_VALUES = {
     f"{kind}, {schedule}": [
-        make_layers((3, 70, 6, 2), rows=2, schedule=schedule, hidden_types=(kind, "gaussian"), exploring=exploring),
+        make_layers((3, 70, 6, 2), rows=2, schedule=schedule, hidden_types=(kind, "gaussian"), exploration=exploration),
         make_layers(
             (3, 9, 6, 1), team="critic", family="gaussian", rows=2, schedule="reinforce", hidden_types=(kind, kind),
             sources={3: (2, 1)},
         ),
     ]
-    for kind, schedule, exploring in (
+    for kind, schedule, exploration in (
         ("bernoulli", "reinforce", 1.0), ("sign", "chain", 1.0), ("sign", "reinforce", 0.5), ("bernoulli", "chain", 0.0)
     )
 }
@@ -162,7 +165,7 @@ def fed_back(feedback: str) -> dict[str, list[list[LayerSpec]]]:
     """Teams of every schedule in which something comes down."""
     return {
         "jacobi": [
-            make_layers((3, 9, 6, 2), rows=2, feedback=feedback, forgetting=0.01),
+            make_layers((3, 9, 6, 2), rows=2, feedback=feedback, weight_decay=0.01),
             make_layers((3, 6, 4, 1), team="critic", family="gaussian", rows=2, feedback=feedback, exchange_every=3),
         ],
         "sweeps": [make_layers((3, 9, 6, 5, 2), rows=2, schedule="sweeps", settle_steps=3, feedback=feedback)],
@@ -170,7 +173,7 @@ def fed_back(feedback: str) -> dict[str, list[list[LayerSpec]]]:
             make_layers((3, 9, 6, 2), rows=2, schedule="descents", settle_steps=2, feedback=feedback),
             make_layers((3, 6, 1), team="critic", family="gaussian", rows=2, schedule="descents", feedback=feedback),
         ],
-        "chain": [make_layers((3, 9, 6, 2), rows=2, schedule="chain", exploring=0.0, entropy=0.1, feedback=feedback)],
+        "chain": [make_layers((3, 9, 6, 2), rows=2, schedule="chain", exploration=0.0, entropy=0.1, feedback=feedback)],
         "ticks": [make_layers((3, 9, 6, 2), rows=2, schedule="ticks", settle_steps=4, feedback=feedback)],
         "no hidden": [make_layers((3, 2), feedback=feedback)],
         "single step": [make_layers((5, 9, 6, 2), rows=7, single_step=True, feedback=feedback)],
@@ -185,9 +188,9 @@ def everywhere(teams: list[list[LayerSpec]], nodes: int) -> list[Executor]:
     return [local(teams), threaded(teams, "layer"), spread(teams, "layer", places), calls]
 
 
-@pytest.mark.parametrize("name", fed_back("shipped"))
+@pytest.mark.parametrize("name", fed_back("backprojected"))
 def test_products_that_are_shipped_are_those_that_mirrors_would_make(name: str):
-    expected, teams = local(fed_back("mirror")[name]), fed_back("shipped")[name]
+    expected, teams = local(fed_back("mirror")[name]), fed_back("backprojected")[name]
     drive(expected, teams, 30)
     for executor in everywhere(teams, nodes=2):
         drive(executor, teams, 30)
@@ -196,14 +199,14 @@ def test_products_that_are_shipped_are_those_that_mirrors_would_make(name: str):
         executor.close()
 
 
-@pytest.mark.parametrize("feedback", ["mirror", "shipped", "random"])
-@pytest.mark.parametrize("wire", ["float64", "bfloat16"])
+@pytest.mark.parametrize("feedback", ["mirror", "backprojected", "random"])
+@pytest.mark.parametrize("message_dtype", ["float64", "bfloat16"])
 @pytest.mark.parametrize("steps", [1, 2, 3])
-def test_it_does_not_matter_how_the_td_error_comes_to_the_units(feedback: str, wire: str, steps: int):
+def test_it_does_not_matter_how_the_td_error_comes_to_the_units(feedback: str, message_dtype: str, steps: int):
     def teams(td_error: str) -> list[list[LayerSpec]]:
         common = {
-            "rows": 2, "settle_steps": steps, "feedback": feedback, "wire": wire, "error_feedback": wire == "bfloat16",
-            "td_error": td_error,
+            "rows": 2, "settle_steps": steps, "feedback": feedback, "message_dtype": message_dtype,
+            "error_feedback": message_dtype == "bfloat16", "td_error": td_error,
         }
         return [
             make_layers((3, 9, 6, 2), schedule="descents", family="gaussian", **common),
@@ -219,7 +222,7 @@ def test_it_does_not_matter_how_the_td_error_comes_to_the_units(feedback: str, w
 
 
 def test_a_snapshot_of_a_team_that_ships_products_goes_on():
-    teams = fed_back("shipped")["descents"]
+    teams = fed_back("backprojected")["descents"]
     one, other = local(teams), threaded(teams, "layer")
     drive(one, teams, 20)
     other.restore(split(divide_all(teams, "layer", 0), state_of(one, teams, "layer")), 20)

@@ -13,6 +13,7 @@ import pytest
 from teamnet import TrainedPolicy
 from teamnet.dataflow.layers import Rate, Reader
 from teamnet.errors import CheckpointError, SpecError
+from teamnet.spec.change import changed
 from teamnet.spec.presets import preset
 from teamnet.spec.resolve import Interface, build_teams
 from teamnet.spec.run import LaunchSpec, RunSpec
@@ -26,7 +27,7 @@ INTERFACE = Interface(4, 2, "categorical")
 
 
 def _spec(*layers: str, method: str = "map", **options: object) -> RunSpec:
-    return replace(
+    return changed(
         preset("cartpole", method), hidden=(6, 5), env_steps=200, episodes=None, layers=layers, **options
     )
 
@@ -63,7 +64,7 @@ def test_what_does_not_fit_is_refused(layers: tuple[str, ...]):
 
 
 @pytest.mark.parametrize(("method", "layers", "options"), [
-    ("map", ("critic.3:reads=2,0", "3:reads=1,2"), {"feedback": "shipped"}),
+    ("map", ("critic.3:reads=2,0", "3:reads=1,2"), {"feedback": "backprojected"}),
     ("reinforce", ("1:units=sign", "1:function=tanh"), {}),
 ])
 def test_layers_that_the_rule_cannot_have_are_refused(method: str, layers: tuple[str, ...], options: dict):

@@ -155,7 +155,7 @@ def test_without_a_folder_or_without_leave_nothing_is_mended(
 
 def _wild(rate: float) -> RunSpec:
     assert SPEC.actor is not None
-    return replace(SPEC, actor=replace(SPEC.actor, rates=(rate, rate), final_rates=(rate, rate)), halvings=3)
+    return replace(SPEC, actor=replace(SPEC.actor, rates=(rate, rate), final_rates=(rate, rate)), divergence_retries=3)
 
 
 def test_a_run_that_diverges_goes_back_with_smaller_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -168,19 +168,19 @@ def test_a_run_that_diverges_goes_back_with_smaller_steps(tmp_path: Path, monkey
         return advance(run, *arguments)
 
     monkeypatch.setattr(Run, "advance", diverging)
-    summary, _ = train(replace(SPEC, halvings=3), LOCAL, tmp_path, saving=Saving(100))
+    summary, _ = train(replace(SPEC, divergence_retries=3), LOCAL, tmp_path, saving=Saving(100))
     assert summary["env_steps"] == 700
     assert [its["how"] for its in summary["recoveries"]] == ["half the step size and half the learning rates"] * 2
     assert [its["replayed_env_steps"] < 110 for its in summary["recoveries"]] == [True, True]
     resolved = json.loads((tmp_path / "spec.json").read_text())["spec"]
-    assert (resolved["step_size"], resolved["halvings"]) == (SPEC.step_size / 4, 1)
+    assert (resolved["rule"]["settings"]["step_size"], resolved["divergence_retries"]) == (SPEC.rule.step_size / 4, 1)
     assert SPEC.actor
     assert SPEC.critic
     for name, team in (("actor", SPEC.actor), ("critic", SPEC.critic)):
         for rates in ("rates", "final_rates"):
             assert resolved[name][rates][0] == getattr(team, rates)[0] / 4
     found, _ = spec_of_checkpoint(newest_checkpoint(tmp_path))
-    assert found.step_size == SPEC.step_size / 4, "who resumes has the smaller steps too"
+    assert found.rule.step_size == SPEC.rule.step_size / 4, "who resumes has the smaller steps too"
     numbers = [json.loads(line)["episode"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert numbers == list(range(1, len(numbers) + 1))
 
@@ -189,10 +189,12 @@ def test_a_run_that_diverges_again_and_again_says_where_and_what_it_last_saw(tmp
     message = r"layer \d neurons .*, step \d+: expected finite activations; found NaN or infinity.*(was|between)"
     with pytest.raises(Diverged, match=message):
         train(_wild(1e300), LOCAL, tmp_path, saving=Saving(100))
-    assert json.loads((tmp_path / "spec.json").read_text())["spec"]["halvings"] == 0, "three times it was halved"
+    written = json.loads((tmp_path / "spec.json").read_text())["spec"]
+    assert written["divergence_retries"] == 0, "three times it was halved"
     with pytest.raises(Diverged):
-        train(replace(_wild(1e300), halvings=0), LOCAL, tmp_path / "at once")
-    assert json.loads((tmp_path / "at once" / "spec.json").read_text())["spec"]["step_size"] == SPEC.step_size
+        train(replace(_wild(1e300), divergence_retries=0), LOCAL, tmp_path / "at once")
+    kept = json.loads((tmp_path / "at once" / "spec.json").read_text())["spec"]
+    assert kept["rule"]["settings"]["step_size"] == SPEC.rule.step_size
 
 
 def test_metrics_that_find_no_room_end_the_run_and_nothing_is_lost(

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from teamnet import TeamAgent
 from teamnet.board.segment import create_segment
 from teamnet.errors import ResourceError, SpecError
+from teamnet.spec.change import changed
 from teamnet.spec.files import from_plain, to_plain
 from teamnet.spec.presets import PRESETS, preset
 from teamnet.spec.run import LaunchSpec, RunSpec
@@ -44,33 +45,32 @@ LOCAL = LaunchSpec("local")
         ({"discount": float("nan")}, "discount", ""),
         ({"reward_limit": 0.0}, "reward_limit", ""),
         ({"action_scale": float("inf")}, "action_scale", ""),
-        ({"halvings": -1}, "halvings", ""),
+        ({"divergence_retries": -1}, "divergence_retries", ""),
         ({"address_bits": 17}, "address_bits", ""),
         ({"schedule": "sweep"}, "schedule", "sweeps"),
         ({"schedule": "sweeps", "settle_steps": 0}, "settle_steps", ""),
         ({"schedule": "sweeps", "rule": "backprop"}, "schedule", ""),
         ({"feedback": "mirrors"}, "feedback", "mirror"),
-        ({"feedback": "kolen-pollack"}, "forgetting", ""),
-        ({"forgetting": 1.0}, "forgetting", ""),
+        ({"feedback": "kolen-pollack"}, "weight_decay", ""),
+        ({"weight_decay": 1.0}, "weight_decay", ""),
         ({"feedback": "random", "rule": "reinforce"}, "feedback", ""),
-        ({"feedback": "shipped", "tolerance": 0.1}, "tolerance", ""),
-        ({"wire": "float16"}, "wire", ""),
+        ({"feedback": "backprojected", "send_threshold": 0.1}, "send_threshold", ""),
+        ({"message_dtype": "float16"}, "message_dtype", ""),
         ({"error_feedback": True}, "error_feedback", ""),
-        ({"tolerance": -0.1}, "tolerance", ""),
-        ({"tolerance": 0.1, "rule": "backprop"}, "tolerance", ""),
-        ({"tolerance": 0.1, "wire": "int8", "error_feedback": True}, "tolerance", ""),
+        ({"send_threshold": -0.1}, "send_threshold", ""),
+        ({"send_threshold": 0.1, "rule": "backprop"}, "send_threshold", ""),
+        ({"send_threshold": 0.1, "message_dtype": "int8", "error_feedback": True}, "send_threshold", ""),
         ({"exchange_every": 0}, "exchange_every", ""),
         ({"exchange_every": 2, "rule": "backprop"}, "exchange_every", ""),
         ({"td_error": "shouted"}, "td_error", ""),
         ({"td_error": "passed-down"}, "td_error", ""),
-        ({"td_error": "passed-down", "schedule": "sweeps", "tolerance": 0.1}, "td_error", ""),
+        ({"td_error": "passed-down", "schedule": "sweeps", "send_threshold": 0.1}, "td_error", ""),
         ({"td_error": "passed-down", "schedule": "sweeps", "task": "multiplexer"}, "td_error", ""),
         ({"exchange_every": 2, "schedule": "sweeps"}, "exchange_every", ""),
-        ({"exploring": 1.5}, "exploring", ""),
+        ({"exploration": 1.5}, "exploration", ""),
         ({"entropy": -0.1, "rule": "backprop"}, "entropy", ""),
         ({"entropy": 0.1}, "entropy", ""),
         ({"acting_steps": 0, "rule": "map-async"}, "acting_steps", ""),
-        ({"acting_steps": -1}, "acting_steps", ""),
         ({"signal": "rewards"}, "signal", "reward"),
         ({"signal": "reward"}, "signal", ""),
         (
@@ -82,7 +82,7 @@ LOCAL = LaunchSpec("local")
 )
 def test_run_values(change: dict[str, Any], where: str, meant: str):
     with pytest.raises(SpecError) as refused:
-        Run(replace(CARTPOLE, **change), LOCAL)
+        Run(changed(CARTPOLE, **change), LOCAL)
     assert refused.value.where == where
     assert meant in refused.value.remedy
 
@@ -102,13 +102,13 @@ def test_run_values(change: dict[str, Any], where: str, meant: str):
         ({"rule": "reinforce", "schedule": "sweeps"}, "actor.schedule", ""),
         ({"schedule": "sweep"}, "actor.schedule", "sweeps"),
         ({"schedule": "sweeps", "settle_steps": 0}, "actor.settle_steps", ""),
-        ({"exploring": -0.5}, "actor.exploring", ""),
+        ({"exploration": -0.5}, "actor.exploration", ""),
     ],
 )
 def test_team_values(change: dict[str, Any], where: str, meant: str):
     assert CARTPOLE.actor is not None
     with pytest.raises(SpecError) as refused:
-        Run(replace(CARTPOLE, actor=replace(CARTPOLE.actor, **change)), LOCAL)
+        Run(changed(CARTPOLE, actor=change), LOCAL)
     assert refused.value.where == where
     assert meant in refused.value.remedy
 

@@ -13,6 +13,7 @@ import pytest
 
 from teamnet import TeamAgent
 from teamnet.errors import ActorLost, CheckpointError, NumericalError, SpecError
+from teamnet.spec.change import changed
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.training.checkpoint import checksum, load_checkpoint, newest_checkpoint
@@ -48,10 +49,10 @@ def _result(spec: RunSpec, launch: LaunchSpec) -> tuple[str, list[float], dict]:
         (replace(SMALL, env_steps=60), LaunchSpec(transport="ray")),
         (replace(preset("multiplexer"), env_steps=1280, address_bits=2), LaunchSpec(grain="block:16")),
         (replace(preset("regression"), env_steps=1280), LaunchSpec()),
-        (replace(SMALL, schedule="sweeps", settle_steps=2), LaunchSpec(grain="block:3")),
-        (replace(SMALL, schedule="sweeps", settle_steps=2, env_steps=60), LaunchSpec(transport="ray")),
-        (replace(SMALL, rule="backprop", exploring=0.5, entropy=0.1, env_steps=200), LaunchSpec()),
-        (replace(SMALL, rule="map-async", env_steps=100), LaunchSpec()),
+        (changed(SMALL, schedule="sweeps", settle_steps=2), LaunchSpec(grain="block:3")),
+        (changed(SMALL, schedule="sweeps", settle_steps=2, env_steps=60), LaunchSpec(transport="ray")),
+        (changed(SMALL, rule="backprop", exploration=0.5, entropy=0.1, env_steps=200), LaunchSpec()),
+        (changed(SMALL, rule="map-async", env_steps=100), LaunchSpec()),
     ],
     ids=[
         "layer", "block", "neuron", "ray transport", "multiplexer", "regression", "sweeps", "sweeps by ray transport",
@@ -88,10 +89,10 @@ def test_the_multiplexer_is_learned():
 def test_reinforce_learns_the_multiplexer_more_slowly():
     spec = replace(preset("multiplexer"), address_bits=2, env_steps=64_000)
     _, map_means, _ = _result(spec, LOCAL)
-    _, reinforce_means, _ = _result(replace(spec, rule="reinforce"), LOCAL)
+    _, reinforce_means, _ = _result(changed(spec, rule="reinforce"), LOCAL)
     assert reinforce_means[-1] < map_means[-1]
-    assert _result(replace(spec, env_steps=1280, rule="reinforce"), LOCAL)[0] == _result(
-        replace(spec, env_steps=1280, settle_steps=0), LOCAL
+    assert _result(changed(spec, env_steps=1280, rule="reinforce"), LOCAL)[0] == _result(
+        changed(spec, env_steps=1280, settle_steps=0), LOCAL
     )[0]
 
 
@@ -194,7 +195,7 @@ def test_a_checkpoint_of_before_a_field_was_added_is_taken_up(tmp_path: Path):
     _train(tmp_path, replace(SMALL, env_steps=20))
     path = newest_checkpoint(tmp_path)
     about = json.loads(path.read_text())
-    del about["spec"]["wire"], about["spec"]["actor"]["schedule"], about["checksum"]
+    del about["spec"]["messages"], about["spec"]["actor"]["exploration"], about["checksum"]
     path.write_text(json.dumps(about | {"checksum": checksum(about)}))
     run = Run(SMALL, LOCAL)
     run.load(path)

@@ -17,6 +17,7 @@ import pytest
 from teamnet import TeamAgent
 from teamnet.cli.main import main
 from teamnet.errors import CheckpointError, ResourceError, SpecError
+from teamnet.spec.change import changed
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec
 from teamnet.training.checkpoint import load_checkpoint, newest_checkpoint
@@ -25,7 +26,7 @@ from teamnet.training.run_folder import FolderLock
 from teamnet.training.saving import IfPresent, Saving
 from teamnet.training.session import resume, train
 
-SPEC = replace(preset("cartpole"), hidden=(4,), env_steps=300, episodes=None, settle_steps=3, seed=5)
+SPEC = changed(preset("cartpole"), hidden=(4,), env_steps=300, episodes=None, settle_steps=3, seed=5)
 LOCAL = LaunchSpec("local")
 OPTIONS = ["--backend", "local", "--hidden", "4", "--settle-steps", "3", "--seed", "5", "--episodes", "None"]
 FOREIGN = {
@@ -64,7 +65,7 @@ def run(tmp_path: Path) -> Path:
     ("cartpole", "--overwrite", "--step-size", "5"), ("cartpole", "--overwrite", "--resume-if-present"),
     ("cartpole", "--overwrite", "--env-steps", "0"), ("cartpole", "--resume-if-present", "--discount", ".5"),
     ("NoSuch-v0", "--overwrite"), ("cartpole", "--overwrite", "--keep", "0"),
-    ("cartpole", "--overwrite", "--halvings", "x"),
+    ("cartpole", "--overwrite", "--divergence-retries", "x"),
 ])
 def test_what_is_refused_touches_nothing(arguments: tuple[str, ...], run: Path, capsys: pytest.CaptureFixture[str]):
     before = _tree(run)
@@ -158,13 +159,13 @@ def test_a_run_that_was_halved_is_continued_by_its_own_command(tmp_path: Path, m
             raise failed(BROKEN, run.units[0], run.step, mean)
         return advance(run, *arguments)
 
-    spec = replace(SPEC, halvings=2)
+    spec = replace(SPEC, divergence_retries=2)
     with monkeypatch.context() as patch:
         patch.setattr(Run, "advance", diverging)
         train(replace(spec, env_steps=200), LOCAL, tmp_path, saving=Saving(50))
     summary, _ = train(spec, LOCAL, tmp_path, if_present=IfPresent.RESUME)
     assert summary["env_steps"] == 300
-    assert read_run_files(tmp_path).about["spec"]["halvings"] == 1
+    assert read_run_files(tmp_path).about["spec"]["divergence_retries"] == 1
 
 
 def test_two_agents_in_one_folder_keep_their_own_checkpoints(tmp_path: Path):
@@ -423,12 +424,12 @@ def test_a_summary_of_an_earlier_end_is_not_believed(run: Path, monkeypatch: pyt
 
 
 def test_a_run_that_was_halved_before_its_first_checkpoint_begins_again(run: Path):
-    from teamnet.spec.run import halved
+    from teamnet.spec.run import slowed
     from teamnet.training.run_files import write_spec
 
     files = read_run_files(run)
-    spec = replace(SPEC, halvings=2)
-    write_spec(run, files.run, halved(spec), LOCAL)
+    spec = replace(SPEC, divergence_retries=2)
+    write_spec(run, files.run, slowed(spec), LOCAL)
     for path in run.iterdir():
         if path.name.startswith(("checkpoint", "summary")):
             path.unlink()

@@ -8,7 +8,6 @@ import random
 import socket
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,6 +17,7 @@ import pytest
 
 from teamnet import TeamAgent
 from teamnet.errors import EnvironmentRefused
+from teamnet.spec.change import changed
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec
 from teamnet.study.evaluate import EvaluationSettings, evaluate
@@ -93,7 +93,7 @@ def _registered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def _spec(**changes: Any) -> Any:
-    return replace(preset(TASK), **{"hidden": (3,), "env_steps": 300, "episodes": None, "settle_steps": 2, **changes})
+    return changed(preset(TASK), **{"hidden": (3,), "env_steps": 300, "episodes": None, "settle_steps": 2, **changes})
 
 
 def test_an_agent_makes_one_environment_for_each_row(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

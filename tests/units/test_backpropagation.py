@@ -29,16 +29,16 @@ def _log_softmax(p: np.ndarray) -> np.ndarray:
     return p - np.log(np.exp(p).sum())
 
 
-@pytest.mark.parametrize("exploring", [0.0, 1.0], ids=["deterministic", "reparametrized"])
+@pytest.mark.parametrize("exploration", [0.0, 1.0], ids=["deterministic", "reparametrized"])
 @pytest.mark.parametrize(
     ("team", "family", "function"),
     [("actor", "categorical", "softplus"), ("actor", "gaussian", "tanh"), ("critic", "gaussian", "softplus")],
 )
-def test_the_trace_is_the_gradient(team: str, family: str, function: str, exploring: float):
+def test_the_trace_is_the_gradient(team: str, family: str, function: str, exploration: float):
     sizes = (3, 5, 4, 1 if team == "critic" else 2)
     entropy = 0.5 if family == "categorical" else 0.0
     layers = make_layers(
-        sizes, team=team, family=family, function=function, schedule="chain", exploring=exploring, entropy=entropy
+        sizes, team=team, family=family, function=function, schedule="chain", exploration=exploration, entropy=entropy
     )
     executor = local([layers], "block:3")
     drive(executor, [layers], 1)
@@ -78,7 +78,7 @@ def test_the_trace_is_the_gradient(team: str, family: str, function: str, explor
 
 def test_entropy_regularisation_is_added_to_the_gradient():
     plain, regular = (
-        [make_layers((3, 5, 2), schedule="chain", exploring=0.0, entropy=entropy)] for entropy in (1e-300, 0.7)
+        [make_layers((3, 5, 2), schedule="chain", exploration=0.0, entropy=entropy)] for entropy in (1e-300, 0.7)
     )
     without, with_entropy = local(plain), local(regular)
     for executor, teams in ((without, plain), (with_entropy, regular)):

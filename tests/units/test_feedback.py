@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from teamnet.dataflow.layers import LayerSpec
 from teamnet.errors import SpecError
+from teamnet.spec.change import changed
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec
 from teamnet.team.partition import divide_all
@@ -21,9 +20,9 @@ from tests.team.executors import assert_same, drive, local, state_of
 STEPS, SHARE = 60, 0.02
 
 
-def _team(feedback: str, forgetting: float = 0.0, single_step: bool = False) -> list[LayerSpec]:
+def _team(feedback: str, weight_decay: float = 0.0, single_step: bool = False) -> list[LayerSpec]:
     return make_layers(
-        (3, 9, 6, 2), rows=2, feedback=feedback, forgetting=forgetting, single_step=single_step, settle_steps=3
+        (3, 9, 6, 2), rows=2, feedback=feedback, weight_decay=weight_decay, single_step=single_step, settle_steps=3
     )
 
 
@@ -65,7 +64,7 @@ def test_mirrors_stay_equal_while_they_forget():
 
 def test_the_first_layer_forgets_nothing():
     """Its synapses come from the observation, and nobody mirrors them."""
-    frozen = make_layers((3, 9, 6, 2), rate=0.0, forgetting=SHARE)
+    frozen = make_layers((3, 9, 6, 2), rate=0.0, weight_decay=SHARE)
     executor = local([frozen])
     before = state_of(executor, [frozen], "layer")
     drive(executor, [frozen], STEPS)
@@ -89,7 +88,7 @@ def test_own_feedback_is_part_of_a_snapshot(feedback: str):
 
 @pytest.mark.parametrize("grain", ["neuron", "block:32"])
 def test_parts_of_a_layer_cannot_ship_products(grain: str):
-    spec = replace(preset("cartpole"), feedback="shipped")
+    spec = changed(preset("cartpole"), feedback="backprojected")
     with pytest.raises(SpecError) as refusal:
         Run(spec, LaunchSpec("local", grain=grain))
     assert refusal.value.where == "grain"
@@ -98,8 +97,8 @@ def test_parts_of_a_layer_cannot_ship_products(grain: str):
 
 
 def test_shipped_products_are_rounded_as_messages_are():
-    teams = [make_layers((3, 9, 6, 2), rows=2, feedback="shipped", wire="float32")]
-    executor, exact = local(teams), local([make_layers((3, 9, 6, 2), rows=2, feedback="shipped")])
+    teams = [make_layers((3, 9, 6, 2), rows=2, feedback="backprojected", message_dtype="float32")]
+    executor, exact = local(teams), local([make_layers((3, 9, 6, 2), rows=2, feedback="backprojected")])
     for its in (executor, exact):
         drive(its, teams, 1)
     for layer in teams[0][1:]:
@@ -112,5 +111,5 @@ def test_shipped_products_are_rounded_as_messages_are():
 def test_who_ships_products_keeps_no_mirrors():
     copies = 4 + 2  # the value, its gradient, Adam's means, and two rows' traces
     own = 8 * copies * ((3 + 1) * 9 + (9 + 1) * 6 + (6 + 1) * 2)
-    assert array_bytes([_team("shipped")]) == own
+    assert array_bytes([_team("backprojected")]) == own
     assert array_bytes([_team("mirror")]) == own + 8 * copies * (9 * 6 + 6 * 2)

@@ -1,1 +1,1 @@
-"""``teamnet ways``, a communication ablation: the learning curve of each variant and its traffic per step."""
+"""``teamnet ablation``, a communication ablation: the learning curve of each variant and its traffic per step."""

@@ -1,4 +1,4 @@
-"""The methods of ``teamnet ways``: presets, and a preset with one value of its spec changed."""
+"""The methods of ``teamnet ablation``: presets, and a preset with one value of its spec changed."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ def _frugal(name: str, label: str, **changes: Any) -> Method:
     return Method(name, label, base="frugal", changes=changes)
 
 
-WAYS: dict[str, Method] = {
+VARIANTS: dict[str, Method] = {
     method.name: method
     for method in (
         Method(_MAP, "as published: Jacobi, 20 steps"),
         Method("every-5", "Jacobi, exchange in every 5th", base=_MAP, changes={"exchange_every": 5}),
-        Method("settled", "Jacobi, settled neurons send nothing", base=_MAP, changes={"tolerance": 0.01}),
+        Method("settled", "Jacobi, settled neurons send nothing", base=_MAP, changes={"send_threshold": 0.01}),
         Method("tuned", "two sweeps"),
         _frugal("frugal", "two descents"),
-        _frugal("float32", "two descents, float32", wire="float32"),
-        _frugal("bfloat16", "two descents, bfloat16", wire="bfloat16"),
-        _frugal("int8", "two descents, 8 bits", wire="int8"),
-        _frugal("int8-feedback", "two descents, 8 bits, error feedback", wire="int8", error_feedback=True),
-        _frugal("shipped", "two descents, products shipped", feedback="shipped"),
-        _frugal("kolen-pollack", "two descents, Kolen-Pollack", feedback="kolen-pollack", forgetting=1e-4),
+        _frugal("float32", "two descents, float32", message_dtype="float32"),
+        _frugal("bfloat16", "two descents, bfloat16", message_dtype="bfloat16"),
+        _frugal("int8", "two descents, 8 bits", message_dtype="int8"),
+        _frugal("int8-feedback", "two descents, 8 bits, error feedback", message_dtype="int8", error_feedback=True),
+        _frugal("backprojected", "two descents, errors backprojected", feedback="backprojected"),
+        _frugal("kolen-pollack", "two descents, Kolen-Pollack", feedback="kolen-pollack", weight_decay=1e-4),
         _frugal("random", "two descents, random feedback", feedback="random"),
     )
 }
 """In the order in which they are reported; the others are compared with the first."""
 
-ABLATION = Experiment("ways", WAYS, "ablation/report.md.j2")
+ABLATION = Experiment("ablation", VARIANTS, "ablation/report.md.j2")

@@ -14,7 +14,8 @@ from pathlib import Path
 import psutil
 
 from teamnet.errors import TeamnetError
-from teamnet.spec.presets import preset
+from teamnet.rules.rule import Rule
+from teamnet.spec.presets import preset_of_rule
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.study.check.bench import CheckFailed
 from teamnet.study.plan.operations import take_times
@@ -27,9 +28,9 @@ _SECONDS = 60.0
 _ACTOR = "ray::BoardWorker"
 
 
-def spec_of(reference: str, settings: tuple[tuple[str, str], ...]) -> RunSpec:
-    """CartPole with the rule."""
-    return replace(preset("cartpole"), rule=reference, settings=settings, env_steps=_STEPS, episodes=None)
+def spec_of(rule: Rule) -> RunSpec:
+    """CartPole with the rule and the values of its preset."""
+    return replace(preset_of_rule(type(rule), "cartpole"), rule=rule, env_steps=_STEPS, episodes=None)
 
 
 def survives_a_kill(spec: RunSpec) -> str:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
 from teamnet.errors import SpecError
+from teamnet.spec.change import changed
 from teamnet.spec.check import check_run, whole_numbers
 from teamnet.spec.presets import METHODS, preset
-from teamnet.spec.run import LaunchSpec, RunSpec
+from teamnet.spec.run import USUAL_RULE, LaunchSpec, RunSpec
 from teamnet.study.rates import ENDLESS
 
 
@@ -25,7 +26,7 @@ class Configuration:
         settle_steps: ``None`` for the preset's.
     """
 
-    methods: str = RunSpec.rule
+    methods: str = USUAL_RULE
     grains: str = "layer"
     transports: str = "board"
     placements: str = "pack"
@@ -45,9 +46,9 @@ class Configuration:
     def specs(self, task: str, launch: LaunchSpec) -> tuple[RunSpec, LaunchSpec]:
         """The run of the configuration, without an end, and its launch."""
         spec = preset(task, self.methods)
-        spec = replace(
-            spec, env_steps=ENDLESS, episodes=None, num_envs=self.batches * spec.num_envs, hidden=self.sizes,
-            settle_steps=spec.settle_steps if self.settle_steps is None else self.settle_steps,
+        steps = {} if self.settle_steps is None else {"settle_steps": self.settle_steps}
+        spec = changed(
+            spec, env_steps=ENDLESS, episodes=None, num_envs=self.batches * spec.num_envs, hidden=self.sizes, **steps
         )
         return spec, replace(launch, grain=self.grains, transport=self.transports, placement=self.placements)
 
@@ -56,7 +57,7 @@ class Configuration:
 class Grid:
     """The values of each field of :class:`Configuration`; the first values together are the baseline."""
 
-    methods: tuple[str, ...] = (RunSpec.rule,)
+    methods: tuple[str, ...] = (USUAL_RULE,)
     grains: tuple[str, ...] = ("layer",)
     transports: tuple[str, ...] = ("board",)
     placements: tuple[str, ...] = ("pack",)

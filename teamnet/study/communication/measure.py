@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from teamnet.rules.loading import reference_of
 from teamnet.spec.run import LaunchSpec
 from teamnet.study.communication.grid import Configuration
 from teamnet.study.memory import session_bytes
@@ -39,7 +40,7 @@ def measure(
         actors = len(ledger["units"]) if run.launch.backend == "ray" else 0
         private = actors > 0 and not cluster_address(launch.address)  # its processes all descend from this one
         return {
-            "task": task, **asdict(configuration), "backend": launch.backend, "rule": run.spec.rule,
+            "task": task, **asdict(configuration), "backend": launch.backend, "rule": reference_of(type(run.spec.rule)),
             "link_latency": launch.link_latency, "actors": actors, "env_steps_per_second": median_rate(found),
             "rates": [timing.rate for timing in found],
             "stolen": statistics.median(timing.stolen for timing in found),

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from teamnet.spec.run import RunSpec
+from teamnet.spec.run import USUAL_RULE
 from teamnet.study.experiment.method import Method
 from teamnet.study.experiment.results import Result
 from teamnet.study.experiment.statistics import Published, Spread, spread
 from teamnet.study.experiment.study import Study
 from teamnet.study.experiment.tasks import TASKS, StudyTask
 
-BASE = RunSpec.rule
+BASE = USUAL_RULE
 """The method that the others are compared with."""
 Shown = TypeVar("Shown", Published, str)
 

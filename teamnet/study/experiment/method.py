@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from teamnet.rules.loading import find_rule
+from teamnet.spec.change import changed
 from teamnet.spec.presets import preset
 from teamnet.spec.run import RunSpec
 from teamnet.study.baselines import BaselineSpec
@@ -41,7 +42,7 @@ class Method:
         """The spec of its run on a task."""
         if self.algorithm:
             return BaselineSpec(task, self.algorithm, seed, preset(task).episodes)
-        return replace(preset(task, self.base or self.name), seed=seed, **self.changes)
+        return changed(preset(task, self.base or self.name), seed=seed, **self.changes)
 
 
 def method_of_rule(reference: str) -> Method:

@@ -137,7 +137,8 @@ def _measure(run: Planned, files: RunFiles, summary: dict[str, Any]) -> Result:
         if task.single_step and summary["env_steps"] >= EARLY_SAMPLES else None,
         seconds=summary["seconds"], env_steps_per_second=summary.get("env_steps_per_second"),
         digest=summary.get("digest"), version=files.about.get("version", "unknown"), curve=curve.smoothed(task),
-        said=_sent(summary["communication"]) if isinstance(run.spec, RunSpec) and run.spec.tolerance else None,
+        said=_sent(summary["communication"])
+        if isinstance(run.spec, RunSpec) and run.spec.messages.send_threshold else None,
     )
 
 

@@ -126,7 +126,7 @@ def lay_out(
         TeamnetError: the run would be refused, or cannot be predicted.
     """
     check_specs(spec, launch)
-    if spec.free_running:
+    if spec.rule.runs_free:
         raise SpecError(
             "free_running", expected="a run with a common tick", found="one without",
             remedy="Leave --free-running out: free-running units wait for no other unit, and each sets its own speed.",

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from teamnet.errors import CheckpointError, SpecError
-from teamnet.spec.run import SINGLE_STEP_TASKS, RunSpec
+from teamnet.spec.former import renewed
+from teamnet.spec.run import SINGLE_STEP_TASKS, USUAL_RULE
 from teamnet.study.communication.table import comm_table
 from teamnet.study.experiment.records import Record, read_records
 from teamnet.study.experiment.results import Curve
@@ -143,6 +144,7 @@ def _read_run(files: RunFiles, summary: Mapping[str, Any], folder: Path, root: P
 def _label(folder: Path, summary: Mapping[str, Any], spec: Mapping[str, Any]) -> str:
     if folder.name.startswith("seed-"):
         return folder.parent.name
-    rule = summary.get("rule") or summary.get("method") or spec.get("rule", "run")
-    schedule = spec.get("schedule", "jacobi")
-    return f"{rule}, {schedule}" if rule == RunSpec.rule and schedule != "jacobi" else str(rule)
+    named = renewed(spec).get("rule", {})
+    rule = summary.get("rule") or summary.get("method") or named.get("name", "run")
+    schedule = named.get("settings", {}).get("schedule", "jacobi")
+    return f"{rule}, {schedule}" if rule == USUAL_RULE and schedule != "jacobi" else str(rule)

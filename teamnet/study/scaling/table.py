@@ -67,7 +67,7 @@ def _summary(rows: Sequence[Row]) -> str:
     turn, factor = turning_point(rows), rows[0]["factor"]
     if turn is None:
         return f"{text}The predicted speed-up over {factor} is largest at the last point."
-    return f"{text}Beyond {factor} {turn}, communication eats the gain."
+    return f"{text}Beyond {factor} {turn}, communication costs more than it gains."
 
 
 def prediction_errors(rows: Sequence[Row], measured: str, predicted: str) -> list[float]:

@@ -95,6 +95,8 @@ def _parse_value(where: str, text: str, hint: Any) -> Any:
             return _WORDS[text]
         if kind is str and text:
             return text
+        if typing.get_origin(kind) is typing.Literal and text in typing.get_args(kind):
+            return text
         if typing.get_origin(kind) is tuple:
             element = typing.get_args(kind)[0]
             return tuple(_parse_value(where, item.strip(), element) for item in text.split("/"))

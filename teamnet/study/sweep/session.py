@@ -12,7 +12,7 @@ from typing import Any
 from teamnet.spec.check import MOST_SEEDS
 from teamnet.spec.files import to_plain
 from teamnet.spec.presets import preset
-from teamnet.spec.run import LaunchSpec, RunSpec
+from teamnet.spec.run import USUAL_RULE, LaunchSpec, RunSpec
 from teamnet.study.experiment.records import Record, Records, Settings
 from teamnet.study.experiment.table import shown
 from teamnet.study.interfaces import interface_of
@@ -50,7 +50,7 @@ class SweepSpec:
     seeds: int = 1
     episodes: int | None = None
     seed: int = 0
-    preset: str = RunSpec.rule
+    preset: str = USUAL_RULE
 
     def base(self) -> RunSpec:
         """The spec that is varied."""
@@ -72,7 +72,7 @@ def check_sweep(sweep: SweepSpec) -> tuple[Variation, ...]:
     check_count("seeds", sweep.seeds, 1, MOST_SEEDS)
     check_count("seed", sweep.seed, 0)
     check_choice("scheduler", sweep.scheduler, ("random", "asha"))
-    return parse_variations(sweep.vary)
+    return parse_variations(sweep.vary, type(sweep.base().rule))
 
 
 def run_sweep(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import types
 import typing
@@ -11,11 +10,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from teamnet.dataflow.slots import Messages
 from teamnet.errors import SpecError, nearest
+from teamnet.rules.loading import reference_of
+from teamnet.rules.registry import built_in_rules
+from teamnet.rules.rule import Rule
+from teamnet.spec.change import changed
 from teamnet.spec.check import check_run
-from teamnet.spec.files import from_plain, to_plain
+from teamnet.spec.former import RENAMED
 from teamnet.spec.resolve import Interface, fit_depth
-from teamnet.spec.run import KEPT_TEXTS, RunSpec
+from teamnet.spec.run import RunSpec, TeamSpec
 from teamnet.study.sweep.ranges import EXAMPLES, Range, parse_range, types_of
 
 _SET_BY_THE_SWEEP = types.MappingProxyType({
@@ -58,27 +62,37 @@ class Variation:
     range: Range
 
 
-def known_fields(kind: Any = RunSpec) -> dict[str, Any]:
-    """Every field of a spec by its dotted path, with its type annotation; not the text of a rule's file."""
+def known_fields(rule: type[Rule], kind: type = RunSpec) -> dict[str, Any]:
+    """Every value of a spec by its dotted path, with its type annotation: fields of the run, and settings of its rule.
+
+    Args:
+        rule: of the run; settings of those of this package are known too, for teams with a rule of their own.
+        kind: the dataclass of the spec.
+    """
     found = {}
     for name, hint in typing.get_type_hints(kind).items():
-        if name in KEPT_TEXTS:
-            continue
-        nested = [option for option in types_of(hint) if dataclasses.is_dataclass(option)]
-        for option in nested:
-            found |= {f"{name}.{path}": below for path, below in known_fields(option).items()}
-        if not nested:
+        options = types_of(hint)
+        if TeamSpec in options:
+            found |= {f"{name}.{path}": below for path, below in known_fields(rule, TeamSpec).items()}
+        elif Messages in options:
+            found |= typing.get_type_hints(Messages)
+        elif Rule in options:
+            for owner in (*built_in_rules().values(), rule):
+                hints = typing.get_type_hints(owner)
+                found |= {name: str} | {setting: hints[setting] for setting in owner().settings()}
+        elif name != "function_files":
             found[name] = hint
     return found
 
 
-def find_place(path: str) -> Place:
+def find_place(path: str, rule: type[Rule]) -> Place:
     """The place that a dotted path such as ``critic.rates[2]`` names.
 
     Raises:
         SpecError: there is no such field (the nearest is named), or the sweep sets it itself.
     """
-    where, fields = f"vary {path}", known_fields()
+    path = ".".join(RENAMED.get(part, part) for part in path.split("."))
+    where, fields = f"vary {path}", known_fields(rule)
     matched = re.fullmatch(r"(.+)\[(\d+)\]", path)
     name, index = (matched[1], int(matched[2])) if matched else (path, None)
     if name not in fields:
@@ -94,7 +108,7 @@ def find_place(path: str) -> Place:
     return Place(tuple(name.split(".")), index, hint)
 
 
-def parse_variations(texts: Sequence[str]) -> tuple[Variation, ...]:
+def parse_variations(texts: Sequence[str], rule: type[Rule]) -> tuple[Variation, ...]:
     """Parse variations: ``FIELD=RANGE``, ``FIELD*=RANGE`` and ``FIELD+FIELD*=RANGE``.
 
     Raises:
@@ -104,7 +118,7 @@ def parse_variations(texts: Sequence[str]) -> tuple[Variation, ...]:
         raise SpecError(
             "vary", expected="--vary FIELD=RANGE", found="none", remedy="For instance: --vary step_size=0.1..1"
         )
-    variations = tuple(_parse(text) for text in texts)
+    variations = tuple(_parse(text, rule) for text in texts)
     places = Counter(place for variation in variations for place in variation.places)
     for place, count in places.items():
         if count > 1:
@@ -115,13 +129,13 @@ def parse_variations(texts: Sequence[str]) -> tuple[Variation, ...]:
     return variations
 
 
-def _parse(text: str) -> Variation:
+def _parse(text: str, rule: type[Rule]) -> Variation:
     label, equals, values = text.partition("=")
     if not equals:
         raise SpecError(f"vary {text}", expected="FIELD=RANGE", found=repr(text), remedy=EXAMPLES)
     label = label.strip()
     where, scales = f"vary {label}", label.endswith("*")
-    places = tuple(find_place(path.strip()) for path in label.removesuffix("*").split("+"))
+    places = tuple(find_place(path.strip(), rule) for path in label.removesuffix("*").split("+"))
     hints = {str(place.hint) for place in places}
     if len(hints) > 1 and not scales:
         raise SpecError(
@@ -148,45 +162,49 @@ def vary_spec(
     """
     # the run's own fields first: with another number of layers the teams' values are spread before they are varied
     for of_run in (True, False):
-        plain = to_plain(spec)
         for variation in variations:
             for place in variation.places:
                 if (len(place.names) == 1) is of_run:
-                    _put(f"vary {variation.label}", plain, place, values[variation.label], scales=variation.scales)
-        spec = from_plain(RunSpec, plain)
+                    where = f"vary {variation.label}"
+                    spec = _with_value(where, spec, place, values[variation.label], scales=variation.scales)
         check_run(spec)
         spec = fit_depth(spec, interface)
     return spec
 
 
-def _put(where: str, plain: dict[str, Any], place: Place, value: Any, *, scales: bool) -> None:
-    """Set or scale the value at a place of a spec in JSON types.
+def _with_value(where: str, spec: RunSpec, place: Place, value: Any, *, scales: bool) -> RunSpec:
+    """The spec with the value of a place set or scaled.
 
     Raises:
         SpecError: this spec has no such place, or there is no number to be scaled.
     """
     *above, name = place.names
-    part: Any = plain
-    for parent in above:
-        part = part[parent]
-        if part is None:
-            raise SpecError(
-                where, expected=f"a task with {parent}", found=f"{plain['task']}, which has none",
-                remedy="Vary another field.",
-            )
-    key: Any = name
+    if above and above[0] not in spec.teams:
+        raise SpecError(
+            where, expected=f"a task with {above[0]}", found=f"{spec.task}, which has none",
+            remedy="Vary another field.",
+        )
+    team = spec.teams[above[0]] if above else spec
+    owners = (team, spec.messages, team.rule or spec.rule)
+    old = next((getattr(owner, name) for owner in owners if hasattr(owner, name)), None)
+    old = reference_of(type(old)) if isinstance(old, Rule) else old
     if place.index is not None:
-        part, key = part[name], place.index
-        if not isinstance(part, list) or key >= len(part):
-            count = len(part) if isinstance(part, list) else 0
-            raise SpecError(where, expected=f"an index below {count}", found=str(key), remedy="Give a smaller one.")
-    part[key] = _scaled(where, part[key], value) if scales else value
+        count = len(old) if isinstance(old, tuple) else 0
+        if not isinstance(old, tuple) or place.index >= count:
+            raise SpecError(
+                where, expected=f"an index below {count}", found=str(place.index), remedy="Give a smaller one."
+            )
+        element = _scaled(where, old[place.index], value) if scales else value
+        new: Any = (*old[: place.index], element, *old[place.index + 1 :])
+    else:
+        new = _scaled(where, old, value) if scales else value
+    return changed(spec, **({above[0]: {name: new}} if above else {name: new}))
 
 
 def _scaled(where: str, old: Any, factor: float) -> Any:
-    """A number, or every number of a list, times ``factor``; whole numbers stay whole."""
-    if isinstance(old, list):
-        return [_scaled(where, item, factor) for item in old]
+    """A number, or every number of a tuple, times ``factor``; whole numbers stay whole."""
+    if isinstance(old, tuple):
+        return tuple(_scaled(where, item, factor) for item in old)
     if isinstance(old, bool) or not isinstance(old, int | float):
         raise SpecError(where, expected="a number to scale", found=repr(old), remedy="Give values without the *.")
     return round(old * factor) if isinstance(old, int) else old * factor

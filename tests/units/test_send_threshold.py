@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from teamnet.dataflow.slots import Messages
 from teamnet.team.ledger import Ledger
 from teamnet.team.state import State
 from tests.conftest import make_layers
@@ -18,7 +19,7 @@ SIZES = (3, 9, 6, 2)
 
 def _run(tolerance: float, settle_steps: int = 8, steps: int = STEPS, schedule: str = "jacobi") -> tuple[State, Ledger]:
     layers = make_layers(SIZES, rows=ROWS, settle_steps=settle_steps, schedule=schedule)
-    teams = [[replace(layer, tolerance=tolerance) for layer in layers]]
+    teams = [[replace(layer, messages=Messages(send_threshold=tolerance)) for layer in layers]]
     executor = local(teams)
     drive(executor, teams, steps)
     return state_of(executor, teams, "layer"), executor.ledger()

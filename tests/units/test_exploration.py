@@ -13,7 +13,7 @@ from tests.team.executors import drive, local, state_of
 
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.7, 1.0])
 def test_the_share_of_units_that_explore(share: float):
-    layer = make_layers((3, 6, 2), rows=2, exploring=share)[0]
+    layer = make_layers((3, 6, 2), rows=2, exploration=share)[0]
     noise = KeyedNoise(UnitSpec(layer, 0, 6, seed=3)).block(5000)
     found = (noise != 0.0).mean()
     assert abs(found - share) <= 4 * np.sqrt(share * (1 - share) / noise.size)
@@ -22,12 +22,12 @@ def test_the_share_of_units_that_explore(share: float):
 
 
 def test_output_units_always_explore():
-    output = make_layers((3, 6, 2), family="gaussian", exploring=0.0)[1]
+    output = make_layers((3, 6, 2), family="gaussian", exploration=0.0)[1]
     assert (KeyedNoise(UnitSpec(output, 0, 2, seed=3)).block(100) != 0.0).all()
 
 
 def test_rewinding_and_blocks_change_nothing_where_a_share_explores():
-    unit = UnitSpec(make_layers((3, 6, 2), exploring=0.3)[0], 1, 5, 7)
+    unit = UnitSpec(make_layers((3, 6, 2), exploration=0.3)[0], 1, 5, 7)
     whole, parts = KeyedNoise(unit).block(30), KeyedNoise(unit)
     assert np.array_equal(np.concatenate([parts.block(7), parts.block(5)]), whole[:12])
     parts.block(9)
@@ -38,7 +38,7 @@ def test_rewinding_and_blocks_change_nothing_where_a_share_explores():
 
 
 def test_a_unit_that_does_not_explore_takes_its_mean_and_gets_no_update():
-    teams = [make_layers((3, 40, 2), settle_steps=0, exploring=0.5)]
+    teams = [make_layers((3, 40, 2), settle_steps=0, exploration=0.5)]
     executor = local(teams)
     drive(executor, teams, 1)
     state = state_of(executor, teams, "layer")

@@ -1,4 +1,4 @@
-"""``teamnet peers``: teams compared with Stable-Baselines3, timed in the same run."""
+"""``teamnet baselines``: teams compared with Stable-Baselines3, timed in the same run."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 import tyro
 
 from teamnet.cli.terminal import say
-from teamnet.spec.run import RunSpec
+from teamnet.spec.run import USUAL_RULE
 
 
-def peers(arguments: list[str]) -> int:
-    """``teamnet peers [options]``."""
+def baselines(arguments: list[str]) -> int:
+    """``teamnet baselines [options]``."""
 
     def options(
-        tasks: tuple[str, ...] = ("cartpole",), algorithms: tuple[str, ...] = (RunSpec.rule, "a2c", "ppo"),
+        tasks: tuple[str, ...] = ("cartpole",), algorithms: tuple[str, ...] = (USUAL_RULE, "a2c", "ppo"),
         seeds: int = 1,
         first_seed: int = 0, until: float | None = None, episodes: int | None = None, out: Path | None = None,
         overwrite: bool = False, json: bool = False,
@@ -48,4 +48,4 @@ def peers(arguments: list[str]) -> int:
         print(json_format.dumps(plain) if json else "\n".join(result_lines(results)))
         return 0
 
-    return tyro.cli(options, prog="teamnet peers", args=arguments)
+    return tyro.cli(options, prog="teamnet baselines", args=arguments)

@@ -10,7 +10,7 @@ import pytest
 from teamnet.spec.check import check_run
 from teamnet.spec.presets import preset
 from teamnet.spec.run import RunSpec
-from teamnet.study.ablation.methods import ABLATION, LENGTHS, WAYS
+from teamnet.study.ablation.methods import ABLATION, LENGTHS, VARIANTS
 from teamnet.study.experiment.recorded import Recorded, read_recorded
 from teamnet.study.experiment.report import write_report
 from teamnet.study.experiment.study import Study
@@ -20,7 +20,7 @@ from tests.study.studies import made_up_run, table_row
 
 
 def _spec(task: str, way: str) -> RunSpec:
-    spec = WAYS[way].spec(task, 3)
+    spec = VARIANTS[way].spec(task, 3)
     assert isinstance(spec, RunSpec)
     return spec
 
@@ -28,7 +28,7 @@ def _spec(task: str, way: str) -> RunSpec:
 @pytest.mark.parametrize("task", LENGTHS)
 def test_each_way_is_a_run_that_is_accepted_and_says_no_more_than_the_paper(task: str):
     paper = ledger_of(preset(task))
-    for name in WAYS:
+    for name in VARIANTS:
         spec = _spec(task, name)
         check_run(spec)
         assert spec.seed == 3
@@ -45,7 +45,7 @@ def test_the_ways_differ_from_frugal_in_what_they_are_named_after():
     assert frugal.total.bytes > sizes["float32"] > sizes["bfloat16"] > sizes["int8"]
     assert ledger_of(_spec("cartpole", "int8-feedback")).total.bytes == sizes["int8"]
     assert ledger_of(_spec("cartpole", "random")).total == frugal.total
-    shipped = ledger_of(_spec("cartpole", "shipped"))
+    shipped = ledger_of(_spec("cartpole", "backprojected"))
     assert shipped.total.messages == frugal.total.messages
     assert shipped.total.bytes - frugal.total.bytes == 8 * 2 * ((64 - 32) + (32 - 2) + (64 - 32) + (32 - 1))
     assert (shipped.exchanges or 0) == (frugal.exchanges or 0) + 1, "errors have to wait for what is learned"
@@ -77,7 +77,7 @@ def test_the_command_runs_what_is_asked_for_and_does_it_once(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setitem(LENGTHS, "cartpole", 2)
-    common = ("ways", "--tasks", "cartpole", "--methods", "map", "frugal", "--seeds", "1", "--out", tmp_path)
+    common = ("ablation", "--tasks", "cartpole", "--methods", "map", "frugal", "--seeds", "1", "--out", tmp_path)
     out, _ = run_command(capsys, *common)
     assert out.startswith("2 runs done, 2 finished in all")
     lines = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
@@ -88,7 +88,7 @@ def test_the_command_runs_what_is_asked_for_and_does_it_once(
 
 
 def test_an_unknown_way_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path):
-    _, err = run_command(capsys, "ways", "--methods", "inte8", "--out", tmp_path, code=2)
+    _, err = run_command(capsys, "ablation", "--methods", "inte8", "--out", tmp_path, code=2)
     assert "methods: expected one of map, every-5" in err
     assert "Did you mean 'int8'?" in err
 
