@@ -185,6 +185,6 @@ def verify(arguments: list[str]) -> int:
 
 def bench(arguments: list[str]) -> int:
     """``teamnet bench [options]``."""
-    from teamnet.study.bench import bench as run_bench
+    from teamnet.study.bench.command import bench as run_bench
 
     return tyro.cli(run_bench, prog="teamnet bench", args=arguments)

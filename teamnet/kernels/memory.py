@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from llvmlite import ir
 
-from teamnet.kernels.compile import kernel, kernel_with_plain_form, machine_code
+from teamnet.kernels.compile import MachineCode, kernel, kernel_with_plain_form, machine_code
 from teamnet.kernels.view import array_at
 
 
@@ -26,6 +27,17 @@ def vector(builder: Any, address: Any, size: Any) -> Any:
 def matrix(builder: Any, address: Any, rows: Any, columns: Any) -> Any:
     """The C-ordered float64 array of shape ``(rows, columns)`` at ``address``."""
     return builder.array(address, rows, columns)
+
+
+def scratch(size: int) -> MachineCode:
+    """Machine code for the address of ``size`` float64 that last as long as the kernel runs that calls it."""
+
+    @machine_code("int64()")
+    def address(builder: Any) -> Any:
+        memory = builder.variable(ir.Constant(ir.ArrayType(ir.DoubleType(), size), ir.Undefined))
+        return builder.llvm.ptrtoint(memory, ir.IntType(64))
+
+    return address
 
 
 @kernel_with_plain_form(np.ravel)

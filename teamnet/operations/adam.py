@@ -37,16 +37,17 @@ def ascend(unit, synapses):
     """
     begin = 0
     for part in range(synapses.parts):
-        _ascend(unit, synapses, rate_of(unit, synapses, part), 8 * begin, int(synapses.rates[part, 0]))
-        begin += int(synapses.rates[part, 0])
+        rate, count = rate_of(unit, synapses, part), int(synapses.rates[part, 0])
+        ascend_part(unit, synapses, synapses.gradient.ctypes.data + 8 * begin, rate, 8 * begin, count)
+        begin += count
 
 
 @kernel
-def _ascend(unit, synapses, rate, offset, count):
-    """The same for ``count`` synapses, ``offset`` bytes from the first one."""
+def ascend_part(unit, synapses, gradient_address, rate, offset, count):
+    """The same for ``count`` synapses, ``offset`` bytes from the first one, along the gradient at an address."""
     compiled_once()
     parameters = vector(synapses.value.ctypes.data + offset, count)
-    gradient = vector(synapses.gradient.ctypes.data + offset, count)
+    gradient = vector(gradient_address, count)
     first = vector(synapses.first.ctypes.data + offset, count)
     second = vector(synapses.second.ctypes.data + offset, count)
     power1, power2 = unit.power1, unit.power2

@@ -10,11 +10,13 @@ same update, so that a mirror stays equal to its original.
 
 from __future__ import annotations
 
+from typing import Any
+
 from teamnet.kernels.arithmetic import add_correlation, fma
 from teamnet.kernels.calls import compiled_once
 from teamnet.kernels.compile import kernel, kernel_with_plain_form
-from teamnet.kernels.memory import copy, fill, flat, matrix
-from teamnet.operations.adam import ascend, count_update, shrink
+from teamnet.kernels.memory import copy, fill, flat, matrix, scratch, vector
+from teamnet.operations.adam import ascend, ascend_part, count_update, rate_of, shrink
 
 
 @kernel
@@ -72,50 +74,92 @@ def trace(unit, inputs, above, gate, trace_mask):
 
 
 @kernel
-def reinforce(trace, signal, gradient):
-    """``g = mean over rows of delta z (in, out)``: REINFORCE with the TD error ``(rows, 1)``."""
+def reinforce(traces, stride, signal, gradient, count):
+    """``g = mean over rows of delta z``: REINFORCE with the TD error ``(rows, 1)``, for ``count`` synapses.
+
+    Their traces begin at the address ``traces``, those of the next row ``stride`` synapses later; ``gradient`` is an
+    address too.
+    """
     compiled_once()
-    g, z, delta = flat(gradient), flat(trace), flat(signal)
+    g, delta = vector(gradient, count), flat(signal)
     fill(g, 0.0)
     for row in range(delta.size):
-        d, start = delta[row], row * g.size
-        for k in range(g.size):
-            g[k] += d * z[start + k]
-    for k in range(g.size):
+        d, z = delta[row], vector(traces + 8 * row * stride, count)
+        for k in range(count):
+            g[k] += d * z[k]
+    for k in range(count):
         g[k] /= delta.size
+
+
+@kernel
+def find_gradient(synapses, signal):
+    """The gradient of a group of synapses from the TD error and the traces of the previous step."""
+    size = synapses.gradient.size
+    reinforce(synapses.trace.ctypes.data, size, signal, synapses.gradient.ctypes.data, size)
 
 
 @kernel
 def find_gradients(unit, signal):
     """The gradients of all groups from the TD error and the traces of the previous step."""
-    reinforce(unit.incoming.trace, signal, unit.incoming.gradient)
-    reinforce(unit.biases.trace, signal, unit.biases.gradient)
+    find_gradient(unit.incoming, signal)
+    find_gradient(unit.biases, signal)
     if unit.mirrors:
-        reinforce(unit.outgoing.trace, signal, unit.outgoing.gradient)
+        find_gradient(unit.outgoing, signal)
 
 
 @kernel
 def ascend_all(unit):
-    """One update of all groups along their gradients, and weight decay.
-
-    Both ends of the synapses between two layers decay by the same share, so that they converge.
-    """
+    """One update of all groups along their gradients, and weight decay."""
     count_update(unit)
     ascend(unit, unit.incoming)
     ascend(unit, unit.biases)
     if unit.mirrors:
         ascend(unit, unit.outgoing)
+    shrink_all(unit)
+
+
+@kernel
+def shrink_all(unit):
+    """Weight decay: both ends of the synapses between two layers by the same share, so that they converge."""
     shrink(unit.incoming)
     if unit.mirrors:
         shrink(unit.outgoing)
+
+
+def _plain_reinforce_and_ascend(unit: Any, synapses: Any, signal: Any) -> None:
+    find_gradient(synapses, signal)
+    ascend(unit, synapses)
+
+
+_STRETCH = 1024
+"""Synapses whose gradients the first-level cache holds until they are used."""
+_memory = scratch(_STRETCH)
+
+
+@kernel_with_plain_form(_plain_reinforce_and_ascend)
+def reinforce_and_ascend(unit, synapses, signal):
+    """:func:`find_gradient` and :func:`ascend`, a stretch of synapses after the other: one pass over the memory."""
+    compiled_once()
+    gradient, begin = _memory(), 0
+    for part in range(synapses.parts):
+        rate, end = rate_of(unit, synapses, part), begin + int(synapses.rates[part, 0])
+        while begin < end:
+            count = min(_STRETCH, end - begin)
+            reinforce(synapses.trace.ctypes.data + 8 * begin, synapses.value.size, signal, gradient, count)
+            ascend_part(unit, synapses, gradient, rate, 8 * begin, count)
+            begin += count
 
 
 @kernel
 def learn(unit, signal):
     """REINFORCE with the TD error and the traces of the previous step; nothing in the first step."""
     if unit.step > 0:
-        find_gradients(unit, signal)
-        ascend_all(unit)
+        count_update(unit)
+        reinforce_and_ascend(unit, unit.incoming, signal)
+        reinforce_and_ascend(unit, unit.biases, signal)
+        if unit.mirrors:
+            reinforce_and_ascend(unit, unit.outgoing, signal)
+        shrink_all(unit)
 
 
 @kernel

@@ -26,7 +26,7 @@ from teamnet.kernels.memory import flat
 from teamnet.kernels.unit_types import CATEGORICAL
 from teamnet.operations.acting import find_error
 from teamnet.operations.chain import chain
-from teamnet.operations.learning import ascend_all, correlate, find_batch_gradients, find_gradients
+from teamnet.operations.learning import ascend_all, correlate, find_batch_gradients, find_gradients, learn
 from teamnet.rules.feedback import ErrorsDown, backproject, feed_back
 from teamnet.rules.rule import PER_NEURON, PER_SYNAPSE, Array, PrivateArray, Unit, operation
 from teamnet.values import check_number
@@ -143,7 +143,9 @@ class Backpropagation(ErrorsDown):
     @operation
     def learn(unit: Unit, signal: Array) -> None:
         """See :func:`teamnet.operations.learning.learn`; with the gradient of the entropy."""
-        if unit.step > 0:
+        if unit.entropy == 0.0:
+            learn(unit, signal)
+        elif unit.step > 0:
             find_gradients(unit, signal)
             _add_bonuses(unit)
             ascend_all(unit)

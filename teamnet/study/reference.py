@@ -52,7 +52,7 @@ class ReferenceTeam:
         self.layers = layers
         self.parameters = [np.vstack([w, b]) for w, b in zip(weights, biases, strict=True)]
         rows = layers[0].rows
-        self.traces = [np.zeros((rows, *p.shape)) for p in self.parameters]
+        self.traces = [np.zeros((0 if layers[0].single_step else rows, *p.shape)) for p in self.parameters]
         self._moments = [(np.zeros_like(p), np.zeros_like(p)) for p in self.parameters]
         self._updates = 0
         self.activations: list[np.ndarray] = []
@@ -105,12 +105,23 @@ class ReferenceTeam:
 
     def learn(self, delta: np.ndarray, step: int) -> None:
         """REINFORCE with the TD error ``(rows,)`` and the traces of the previous step."""
+        self._ascend([(trace * delta[:, None, None]).mean(0) for trace in self.traces], step)
+
+    def learn_at_once(self, reward: np.ndarray, step: int) -> None:
+        """REINFORCE with the reward ``(rows,)`` of the same step, in a task of one step."""
+        rows, gradients = len(reward), []
+        for number in range(len(self.layers)):
+            error = self.error(number) * (reward / rows)[:, None]
+            gradients.append(np.vstack([self._inputs(number).T @ error, error.sum(0)]))
+        self._ascend(gradients, step)
+
+    def _ascend(self, gradients: Sequence[np.ndarray], step: int) -> None:
+        """One step of Adam."""
         self._updates += 1
         first_left, second_left = (0.9**self._updates, 0.999**self._updates) if self._updates < 1000 else (0.0, 0.0)
-        for layer, parameters, trace, (first, second) in zip(
-            self.layers, self.parameters, self.traces, self._moments, strict=True
+        for layer, parameters, gradient, (first, second) in zip(
+            self.layers, self.parameters, gradients, self._moments, strict=True
         ):
-            gradient = (trace * delta[:, None, None]).mean(0)
             first *= 0.9
             first += 0.1 * gradient
             second *= 0.999

@@ -209,17 +209,18 @@ def _overruns(side: str) -> Iterator[tuple[str, Case]]:
 
 _NOTED, _DOWN = "noted_inputs, noted_above, noted_gate", "products, transposed"
 _TRACES = ", ".join(f"{group}.trace" for group in GROUPS)
+_GRADIENTS = ", ".join(f"{group}.gradient" for group in GROUPS)
 _UNUSED: Sequence[tuple[dict[str, Any], str]] = (
-    ({}, f"residual, moved, own.residual, {_DOWN}"),
+    ({}, f"residual, moved, own.residual, {_DOWN}, {_GRADIENTS}"),
     ({"single_step": True}, f"residual, moved, own.residual, {_DOWN}, decay, {_TRACES}"),
-    ({"schedule": "sweeps"}, f"own.residual, {_DOWN}"),
+    ({"schedule": "sweeps"}, f"own.residual, {_DOWN}, {_GRADIENTS}"),
     ({"schedule": "chain", "entropy": 0.01}, f"own.residual, {_DOWN}, entropy_products"),
     ({"schedule": "chain", "entropy": 0.01, "feedback": "backprojected"}, "own.residual, modulated_above, outgoing"),
-    ({"schedule": "ticks"}, f"own.residual, {_DOWN}, {_NOTED}"),
-    ({"schedule": "reinforce"}, "own.residual, modulated_above, outgoing"),
+    ({"schedule": "ticks"}, f"own.residual, {_DOWN}, {_NOTED}, {_GRADIENTS}"),
+    ({"schedule": "reinforce"}, f"own.residual, modulated_above, outgoing, {_GRADIENTS}"),
     (
         {"feedback": "backprojected", "message_dtype": "int8", "error_feedback": True},
-        "residual, moved, modulated_above, outgoing",
+        f"residual, moved, modulated_above, outgoing, {_GRADIENTS}",
     ),
 )
 """Runs in this process, and addresses that nothing uses in them: a whole group of synapses by its name."""

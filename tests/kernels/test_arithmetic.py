@@ -4,6 +4,7 @@ from fractions import Fraction
 
 import numba
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -60,3 +61,48 @@ def test_a_correlation_is_the_product_with_the_transpose(rows: int, inputs: int,
     _add_products(expected, np.ascontiguousarray(left.T), right)
     assert np.array_equal(out, expected)
     assert np.array_equal(mirrored.T, expected)
+
+
+def _form(declared: object) -> object:
+    @numba.njit
+    def call(out, inputs, weights):
+        declared(
+            out.ctypes.data, out.shape[1], inputs.ctypes.data, inputs.shape[1], 1, weights.ctypes.data, out.shape[0],
+            weights.shape[0],
+        )
+
+    return call
+
+
+@numba.njit
+def _tiles(out, inputs, weights):
+    arithmetic._add_tiles(
+        out.ctypes.data, out.shape[1], 0, inputs.ctypes.data, inputs.shape[1], 1, weights.ctypes.data, out.shape[0],
+        weights.shape[0],
+    )
+
+
+FORMS = {"strips": _form(arithmetic._add_strips), "panels": _form(arithmetic._add_panels), "chosen": _add_products}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@given(st.integers(1, 21), st.integers(0, 300), st.integers(1, 150))
+def test_every_form_has_the_bits_of_the_tiles(form: str, rows: int, count: int, columns: int):
+    generator = np.random.default_rng(rows * 100_000 + count * 200 + columns)
+    inputs, weights = generator.standard_normal((rows, count)), generator.standard_normal((count, columns))
+    expected = generator.standard_normal((rows, columns))
+    found = expected.copy()
+    _tiles(expected, inputs, weights)
+    FORMS[form](found, inputs, weights)
+    assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("rows", [1, 3, 12, 16])
+def test_products_of_wide_layers_have_the_bits_of_their_parts(rows: int, generator: np.random.Generator):
+    inputs, weights = generator.standard_normal((rows, 700)), generator.standard_normal((700, 301))
+    whole = np.zeros((rows, 301))
+    _add_products(whole, inputs, weights)
+    for first, last in ((0, 8), (8, 201), (201, 301)):
+        part = np.zeros((rows, last - first))
+        _add_products(part, inputs, np.ascontiguousarray(weights[:, first:last]))
+        assert np.array_equal(part, whole[:, first:last])
