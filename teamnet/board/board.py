@@ -52,7 +52,7 @@ class Board:
         """The control line, uint32.
 
         Whether the run is aborted, the step before which it pauses, and, for a free-running team, the number of
-        observations that have been published.
+        observations that have been published; from byte ``SPIN_AT`` on, how waiters of this node wait.
         """
         return self._line(_CONTROL).view(np.uint32)
 
@@ -124,7 +124,7 @@ class Board:
             line[: 2 * WHOLE] = 0
             line[0] = step * self.flow.rounds(key) % 2**32
         control = self.control
-        control[:] = 0
+        control[0] = 0
         control[1] = (step - 1) % 2**32
         control[2] = step % 2**32
 

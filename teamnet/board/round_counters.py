@@ -27,21 +27,26 @@ from teamnet.kernels.constants import (
     BELL,
     ENDED,
     EVERY,
+    LATE_AT,
     LINE,
     NODES,
+    PATIENCE_AT,
     PUBLISHED_AT,
     READY,
+    SPIN_AT,
     TIMED_OUT,
     WHOLE,
     YIELDS,
 )
 from teamnet.kernels.memory import integers
-from teamnet.kernels.processor import nanoseconds, yield_processor
+from teamnet.kernels.processor import nanoseconds, pause, yield_processor
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 _FUTEX = {"x86_64": 202, "aarch64": 98}.get(platform.machine(), 202)  # number of the Linux system call
 _WAIT, _WAKE, _EVERYBODY = 0, 1, 2**31 - 1
 NAP = 50_000_000  # nanoseconds; a sleeper checks this often, even if the process that should wake it has failed
+_LATE = 10_000_000  # nanoseconds after a publication in which every sleeper should have been woken
+_PAUSES = 8  # between two looks at the counter of a waiter that spins
 
 
 def _pointer(builder: Any, address: Any, kind: Any) -> Any:
@@ -145,8 +150,37 @@ def sleep_while(word, seen, nanoseconds):
 
 
 @kernel
+def _arrives_soon(word, target, control):
+    """Whether ``word`` publishes ``target`` before the waiter has to sleep.
+
+    A waiter that is pinned spins or yields as long as the control line says: where each unit has a core for itself the
+    other end is about to publish, where it shares its core with the other end only a yield lets that continue. A waiter
+    that is not pinned yields a few times.
+    """
+    patience, spin = load_acquire(control + PATIENCE_AT), load_acquire(control + SPIN_AT)
+    if patience == 0:
+        for _ in range(YIELDS):
+            yield_processor()
+            if reached(word, target):
+                return True
+        return False
+    begun = nanoseconds()
+    passed = 0
+    while passed < patience:
+        if passed < spin:
+            for _ in range(_PAUSES):
+                pause()
+        else:
+            yield_processor()
+        if reached(word, target):
+            return True
+        passed = nanoseconds() - begun
+    return False
+
+
+@kernel
 def wait(word, target, control, step, naps):
-    """Wait until ``word`` has published ``target``: yield the processor a few times, then sleep.
+    """Wait until ``word`` has published ``target``: awake for a while, then asleep.
 
     The control line determines when to give up: its first uint32 is not 0 once the run is aborted, its second is the
     number of the step before which the run pauses.
@@ -158,19 +192,23 @@ def wait(word, target, control, step, naps):
     Returns:
         ``READY``, ``ENDED`` (the run pauses before ``step``), ``ABORTED`` or ``TIMED_OUT``.
     """
-    tries = 0
+    if reached(word, target) or _arrives_soon(word, target, control):
+        return READY
+    slept = 0
     while not reached(word, target):
-        if tries < YIELDS:
-            yield_processor()
-        else:
-            if load_acquire(control) != 0:
-                return ABORTED
-            if step >= 0 and load_acquire(control + 4) == step & 0xFFFFFFFF:
-                return ENDED
-            if naps >= 0 and tries >= YIELDS + naps:
-                return TIMED_OUT
-            seen = load_acquire(word)
-            if not reached(word, target):
-                sleep_while(word, seen, NAP)
-        tries += 1
+        if load_acquire(control) != 0:
+            return ABORTED
+        if step >= 0 and load_acquire(control + 4) == step & 0xFFFFFFFF:
+            return ENDED
+        if naps >= 0 and slept >= naps:
+            return TIMED_OUT
+        seen = load_acquire(word)
+        if not reached(word, target):
+            begun = nanoseconds()
+            sleep_while(word, seen, NAP)
+            woken = nanoseconds()
+            late = woken - begun >= NAP and reached(word, target)
+            if late and woken - integers(word, LINE // 8)[PUBLISHED_AT] > _LATE:
+                _add_32(control + LATE_AT, 1)
+        slept += 1
     return READY

@@ -32,8 +32,11 @@ WHOLE, BELL, NODES, EVERY, PUBLISHED_AT = 3, 4, 5, 6, 7
 many nodes arrive at that counter, and at which rounds; and when the newest round was complete, in nanoseconds."""
 
 YIELDS = 4
-"""How often a waiter yields its core before it sleeps: a compromise between idle and busy machines; see the figures in
-docs/performance.md."""
+"""How often a waiter that is not pinned yields its core before it sleeps: a compromise between idle and busy machines;
+see the figures in docs/performance.md."""
+SPIN_AT, PATIENCE_AT, LATE_AT = 16, 20, 24
+"""Bytes from the start of the control line: nanoseconds for which a waiter of this node spins, and for which it spins
+and yields in all before it sleeps, 0 if units are not pinned; and how many waiters have been woken too late."""
 
 READY, ENDED, ABORTED, TIMED_OUT, BROKEN, LOST, GARBLED, FAILED = range(8)
 """How a wait, a run of steps or a link ended; ``BROKEN``: an activation or mean is no longer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from typing import Any
 
 from llvmlite import ir
@@ -18,6 +19,15 @@ _NAPS = 100  # following ticks that end in a nap instead
 def yield_processor(builder: Any) -> None:
     """Yield the core to another thread: ``sched_yield``."""
     builder.call("sched_yield", _I32, [], [])
+
+
+@machine_code("void()")
+def pause(builder: Any) -> None:
+    """Tell the processor that this thread spins, so that a hyperthread beside it gets the core's units."""
+    if platform.machine() == "aarch64":
+        builder.call("llvm.aarch64.hint", ir.VoidType(), [_I32], [_I32(1)])
+    else:
+        builder.call("llvm.x86.sse2.pause", ir.VoidType(), [], [])
 
 
 @machine_code("void()")

@@ -123,6 +123,9 @@ class LaunchSpec:
         address: of a Ray cluster; empty for ``$RAY_ADDRESS``, or a private one on this machine.
         placement: on which nodes of it: ``pack``, ``spread``, ``by-team``, ``by-layer``, or a map of teams or layers to
             addresses, for instance ``actor=10.0.0.1,critic.2=10.0.0.2``.
+        pin: how units are placed on the processors of their node: ``auto`` (pinned, by team and then by layers that
+            alternate, with a core each if there are enough; let go while another process takes a core), ``none``, or a
+            map of teams or layers to processors, for instance ``actor=0,critic=1``.
         wait: seconds to wait until the cluster can hold the run; 0 refuses it at once.
         link_latency: seconds by which an emulated link between two nodes is late; for studies of slower networks.
         link_bandwidth: bytes per second that an emulated link carries in each direction; 0 for no limit.
@@ -137,6 +140,7 @@ class LaunchSpec:
     grain: str = "layer"
     address: str = ""
     placement: str = "pack"
+    pin: str = "auto"
     wait: float = 0.0
     link_latency: float = 0.0
     link_bandwidth: float = 0.0

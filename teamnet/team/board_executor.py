@@ -35,13 +35,14 @@ class BoardExecutor:
         units: all units in canonical order.
         pool: hosts of one :class:`teamnet.team.worker.BoardWorker` for each unit.
         nodes: the boards that the units use; a single board if left out.
+        pin: see :class:`teamnet.team.pinning.Pinning`; for a single board.
     """
 
     _free_running = False
 
     def __init__(
         self, teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec], pool: WorkerPool,
-        nodes: Nodes | None = None
+        nodes: Nodes | None = None, pin: str = "none",
     ) -> None:
         self.actors = pool.size
         self._publish = native("teamnet.team.coordinator_kernels", "publish_alone")
@@ -49,7 +50,8 @@ class BoardExecutor:
         self._pool, self._units = pool, units
         self._flow = flow = Dataflow(teams, free_running=self._free_running)
         try:
-            nodes = nodes or Nodes(Node(teams, units, [0] * len(units), free_running=self._free_running))
+            if nodes is None:
+                nodes = Nodes(Node(teams, units, [0] * len(units), free_running=self._free_running), pin=pin)
             nodes.attach(pool)
         except BaseException:
             try:
@@ -174,12 +176,17 @@ class BoardExecutor:
         counts = self._query("counts")
         return count_traffic(
             self._flow, self._units, self._nodes.places, counts, self._nodes.traffic(),
-            steps=self._step - self._first_step, pauses=self._pauses, free_running=self._free_running,
+            steps=self._step - self._first_step, pauses=self._pauses,
+            late_wakeups=self._nodes.late_wakeups(), free_running=self._free_running,
         )
 
     def timestamps(self) -> list[np.ndarray]:
         """See :class:`teamnet.team.executor.Executor`."""
         return self._query("timestamps")
+
+    def pinning(self) -> list[str]:
+        """See :class:`teamnet.team.executor.Executor`."""
+        return self._nodes.pinning()
 
     def restore(self, snapshots: Sequence[tuple[Snapshot, Snapshot]], step: int) -> None:
         """See :class:`teamnet.team.executor.Executor`."""

@@ -172,6 +172,10 @@ class CallExecutor:
             self._flow, self._units, self._nodes, counts, {}, steps=self._step - self._first_step, pauses=0
         )
 
+    def pinning(self) -> list[str]:
+        """See :class:`teamnet.team.executor.Executor`; nothing is pinned."""
+        return ["none"]
+
     def timestamps(self) -> list[np.ndarray]:
         """See :class:`teamnet.team.executor.Executor`."""
         return self._pool.results(self._pool.call("timestamps", [()] * self._pool.size))

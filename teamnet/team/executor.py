@@ -72,6 +72,10 @@ class Executor(Protocol):
         """What the units have sent to each other, and how they have spent their time."""
         ...
 
+    def pinning(self) -> list[str]:
+        """How the units of each node are pinned to its processors."""
+        ...
+
     def timestamps(self) -> list[np.ndarray]:
         """Every unit's :meth:`teamnet.units.unit.Unit.timestamps`."""
         ...

@@ -56,6 +56,7 @@ class Ledger:
             and ``transferred``: the part of ``waited`` after the last input was complete on the unit's node, which is
             the cost of waking up and of the memory. The last three are ``None`` where no unit waits, as in one process,
             and all four where no step was timed: in very short runs, and without a common tick.
+        late_wakeups: how often a sleeper was not woken by a publication, and saw it only when it looked again.
     """
 
     steps: int
@@ -65,6 +66,7 @@ class Ledger:
     between_nodes: Traffic
     relay: Mapping[str, int]
     units: Sequence[Mapping[str, Any]]
+    late_wakeups: int = 0
 
     @property
     def total(self) -> Traffic:
@@ -95,7 +97,8 @@ class Ledger:
             "links": {
                 "same_node": show(self.same_node), "between_nodes": show(self.between_nodes), "relay": dict(self.relay),
             },
-            "straggler": self.straggler, "units": [dict(unit) for unit in self.units],
+            "straggler": self.straggler, "late_wakeups": self.late_wakeups,
+            "units": [dict(unit) for unit in self.units],
         }
 
 
@@ -125,7 +128,7 @@ class _Message(NamedTuple):
 
 def count_traffic(
     flow: Dataflow, units: Sequence[UnitSpec], nodes: Sequence[int], counts: Sequence[Counts],
-    relay: Mapping[str, int], *, steps: int, pauses: int, free_running: bool = False,
+    relay: Mapping[str, int], *, steps: int, pauses: int, late_wakeups: int = 0, free_running: bool = False,
 ) -> Ledger:
     """Make the ledger of a run.
 
@@ -137,6 +140,7 @@ def count_traffic(
         relay: sums over all links between nodes.
         steps: that the coordinator has counted.
         pauses: how often it has paused the run.
+        late_wakeups: of all nodes.
         free_running: whether there is no common tick.
     """
     kinds = dict.fromkeys((*EDGES, *(slot.edge for slot in flow.slots.values())))
@@ -150,6 +154,7 @@ def count_traffic(
     return Ledger(
         steps, None if free_running else exchanges_per_step(flow), edges, same, between, relay,
         [_times(unit, node, count.times) for unit, node, count in zip(units, nodes, counts, strict=True)],
+        late_wakeups,
     )
 
 

@@ -103,6 +103,10 @@ class LocalExecutor:
             self._flow, specs, [0] * len(specs), counts, {}, steps=self._step - self._first_step, pauses=0
         )
 
+    def pinning(self) -> list[str]:
+        """See :class:`teamnet.team.executor.Executor`; nothing is pinned."""
+        return ["none"]
+
     def timestamps(self) -> list[np.ndarray]:
         """See :class:`teamnet.team.executor.Executor`."""
         return [unit.timestamps() for unit in self.units]

@@ -20,9 +20,10 @@ from teamnet.board.routes import Routes
 from teamnet.board.segment import create_segment, map_segment, path_of
 from teamnet.dataflow.graph import Dataflow, Teams
 from teamnet.dataflow.layers import UnitSpec
-from teamnet.kernels.constants import ENDED, GARBLED
+from teamnet.kernels.constants import ENDED, GARBLED, LATE_AT
 from teamnet.kernels.native import native
 from teamnet.team.listener import Listener, reach
+from teamnet.team.pinning import Pinning
 from teamnet.units.code import compile_all
 
 _CONNECT_SECONDS = 30.0
@@ -82,6 +83,7 @@ class Node:
             self._release()
             raise
         self.routes.connect(self.board, number)
+        self._pinning = Pinning("none", (), (), self.board.control, 0)
 
     def where(self) -> tuple[Path, Endpoint]:
         """The segment for this node's workers, and the address and port for other nodes."""
@@ -150,6 +152,26 @@ class Node:
         self.board.control[place // 4] = value % 2**32
         self._wake_all(self._counters.ctypes.data, self._counters.size)
 
+    def pin(self, pin: str, threads: Sequence[int]) -> None:
+        """Pin the units of this node, anew if they are pinned already.
+
+        Args:
+            pin: see :class:`teamnet.team.pinning.Pinning`.
+            threads: of all units of the run.
+
+        Raises:
+            SpecError: a map does not fit the run or this machine.
+        """
+        self._pinning.close()
+        own = [number for number, node in enumerate(self.routes.nodes) if node == self._number]
+        units = [self.routes.units[number] for number in own]
+        spare = int(self._number == 0)  # for the coordinator
+        self._pinning = Pinning(pin, units, [threads[number] for number in own], self.board.control, spare)
+
+    def pinning(self) -> str:
+        """How the units of this node are pinned."""
+        return self._pinning.describe()
+
     def aborted(self) -> bool:
         """Whether the run has been aborted here: by a unit, by a lost link or by the coordinator."""
         return bool(self.board.control[0])
@@ -164,6 +186,10 @@ class Node:
             link.peer: {name: int(link.ends[0].record[name][0]) for name in ("messages", "bytes", "writes")}
             for link in self._links
         }
+
+    def late_wakeups(self) -> int:
+        """How often a sleeper of this node was not woken by a publication, and saw it only when it looked again."""
+        return int(self.board.control[LATE_AT // 4])
 
     def refused(self) -> int:
         """The number of connections refused at the relay's port."""
@@ -185,7 +211,8 @@ class Node:
             self._listener.forget()
 
     def close(self) -> None:
-        """End all links and stop listening."""
+        """End all links, stop listening, and let the cores go."""
+        self._pinning.close()
         self.disconnect()
         if self._listener:
             self._listener.close()

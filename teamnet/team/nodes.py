@@ -19,10 +19,11 @@ class Nodes:
     Args:
         here: the coordinator's node, node 0.
         others: hosts of one :class:`teamnet.team.node.Node` each, from node 1 on; none if there is one node only.
+        pin: see :class:`teamnet.team.pinning.Pinning`.
     """
 
-    def __init__(self, here: Node, others: WorkerPool | None = None) -> None:
-        self._here, self._others = here, others
+    def __init__(self, here: Node, others: WorkerPool | None = None, pin: str = "none") -> None:
+        self._here, self._others, self._pin = here, others, pin
         self._patience = executor.SILENCE
         self._reports = [here.where(), *self._of_others("where")]
         self.board = here.board
@@ -41,10 +42,16 @@ class Nodes:
     def attach(self, pool: WorkerPool) -> None:
         """Have every worker map the board of its node."""
         routes = self._here.routes
-        pool.results(pool.call("attach", [
+        threads = pool.results(pool.call("attach", [
             (self._reports[node][0], routes.peers(number), routes.shared(unit))
             for number, (unit, node) in enumerate(zip(routes.units, routes.nodes, strict=True))
         ]))
+        self._here.pin(self._pin, threads)
+        self._of_others("pin", self._pin, threads)
+
+    def pinning(self) -> list[str]:
+        """How the units of each node are pinned."""
+        return [self._here.pinning(), *self._of_others("pinning")]
 
     def begin_at(self, step: int) -> None:
         """Set all counters to their values after ``step`` complete steps, and link the nodes again.
@@ -96,6 +103,10 @@ class Nodes:
             for link in sent.values():
                 sums.update(link)
         return dict(sums)
+
+    def late_wakeups(self) -> int:
+        """How often a sleeper of any node was woken too late."""
+        return self._here.late_wakeups() + sum(self._of_others("late_wakeups"))
 
     def failure(self) -> str:
         """The failure of a link of this node; empty if there is none."""

@@ -83,7 +83,7 @@ def start_on_ray(
         unless_started.pop_all()
     if launch.transport == "ray":
         return CallExecutor(teams, units, pool, reservation.places if reservation else None)
-    return FreeExecutor(teams, units, pool) if free_running else BoardExecutor(teams, units, pool, nodes)
+    return FreeExecutor(teams, units, pool) if free_running else BoardExecutor(teams, units, pool, nodes, launch.pin)
 
 
 def _check_spread(launch: LaunchSpec, spread: Reservation | None, *, free_running: bool) -> None:
@@ -116,7 +116,7 @@ def _start_nodes(
         pool.results(pool.call("compile", [kernel] * pool.size))
         here = Node(*arguments[0])
         unless_started.callback(here.close)
-        nodes = Nodes(here, pool)
+        nodes = Nodes(here, pool, launch.pin)
         unless_started.pop_all()
         return nodes
 

@@ -48,13 +48,16 @@ class BoardWorker:
         self._drawing = threading.Lock()
         self._run = native(*self.kernel)
 
-    def attach(self, path: Path, peers: int, shared: bool) -> None:
+    def attach(self, path: Path, peers: int, shared: bool) -> int:
         """Map the board of this node and attach the unit to its slots.
 
         Args:
             path: of the segment.
             peers: number of units of the same layer on this node, this one included.
             shared: whether other nodes have units of the same layer.
+
+        Returns:
+            The thread that runs the unit, by its number in the operating system.
 
         Raises:
             ActorLost: the process that holds the segment has ended.
@@ -69,6 +72,7 @@ class BoardWorker:
         self._board = Board(self._flow, memory)
         spec = self._unit.spec
         self._unit.attach(addresses_of(self._board, spec, peers, shared=shared), self._flow.steps[spec.layer.group])
+        return threading.get_native_id()
 
     def run(self, noise_steps: int) -> tuple[int, int, np.ndarray]:
         """Run until the run pauses or ends, with noise for ``noise_steps`` steps at a time.

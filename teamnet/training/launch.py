@@ -14,6 +14,7 @@ from teamnet.team.address import cluster_address
 from teamnet.team.executor import Executor
 from teamnet.team.limits import available_memory
 from teamnet.team.partition import block_size
+from teamnet.team.pinning import check_pin
 from teamnet.team.placement import check_placement
 from teamnet.team.resources import check_memory
 from teamnet.team.rule_check import check_rules
@@ -32,6 +33,7 @@ def check_specs(spec: RunSpec, launch: LaunchSpec) -> None:
     check_where(spec, launch)
     block_size(launch.grain)
     check_placement(launch.placement)
+    check_pin(launch.pin)
 
 
 def start_exchange(

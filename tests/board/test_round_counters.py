@@ -20,7 +20,7 @@ import pytest
 
 from teamnet.board.segment import private_memory
 from teamnet.kernels import native as native_module
-from teamnet.kernels.constants import ABORTED, BELL, EVERY, LINE, NODES, READY, WHOLE
+from teamnet.kernels.constants import ABORTED, BELL, EVERY, LATE_AT, LINE, NODES, PATIENCE_AT, READY, SPIN_AT, WHOLE
 from teamnet.kernels.native import native
 
 PATIENCE = 10
@@ -164,3 +164,38 @@ def test_an_abort_wakes_who_sleeps_on_a_counter(board: Board, threads: ThreadPoo
     board.abort(0)
     assert status.result() == ABORTED
     assert (board.sleeps.lost, board.sleeps.unannounced) == (0, 0)
+
+
+def test_a_lost_wake_up_is_counted(threads: ThreadPoolExecutor):
+    """With the system's own naps of 50 ms, and a publication that wakes nobody."""
+    board = Board(Sleeps(np.zeros(LINE // 4, np.uint32)), private_memory(4 * LINE), np.zeros(LINE // 4, np.uint32))
+    status = threads.submit(board.wait, 0, 1)
+    time.sleep(0.01)
+    board.line(0).view(np.uint32)[0] = 1
+    assert status.result() == READY
+    assert board.control[LATE_AT // 4] == 1
+    status = threads.submit(board.wait, 0, 2)
+    time.sleep(0.12)
+    board.publish(0, 2)
+    assert status.result() == READY
+    assert board.control[LATE_AT // 4] == 1, "who waits for long is not late"
+
+
+@pytest.mark.parametrize(("spin", "patience"), [(0, 0), (0, 10**6), (10**6, 2 * 10**6), (2 * 10**9, 2 * 10**9)])
+def test_however_waiters_wait_they_see_every_round(spin: int, patience: int, threads: ThreadPoolExecutor):
+    board = Board(Sleeps(np.zeros(LINE // 4, np.uint32)), private_memory(4 * LINE), np.zeros(LINE // 4, np.uint32))
+    board.control[SPIN_AT // 4], board.control[PATIENCE_AT // 4] = spin, patience
+
+    def answer() -> None:
+        for target in range(1, 50):
+            assert board.wait(0, target) == READY
+            board.publish(1, target)
+
+    answering = threads.submit(answer)
+    for target in range(1, 50):
+        if target % 10 == 0:
+            time.sleep(0.005)
+        board.publish(0, target)
+        assert board.wait(1, target) == READY
+    answering.result()
+    assert board.control[LATE_AT // 4] == 0
