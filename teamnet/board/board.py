@@ -16,7 +16,7 @@ from teamnet.dataflow.graph import Dataflow
 from teamnet.dataflow.layers import UnitSpec
 from teamnet.dataflow.ports import EPISODE_MASK, OBSERVATION, TD_ERROR, TRACE_MASK
 from teamnet.dataflow.slots import Key, Slot
-from teamnet.kernels.constants import LINE, NUMBER_BYTES, WHOLE
+from teamnet.kernels.constants import LATE_AT, LINE, NUMBER_BYTES, WHOLE
 
 _CONTROL, _DOORBELL = 0, LINE
 
@@ -124,7 +124,7 @@ class Board:
             line[: 2 * WHOLE] = 0
             line[0] = step * self.flow.rounds(key) % 2**32
         control = self.control
-        control[0] = 0
+        control[0] = control[LATE_AT // 4] = 0
         control[1] = (step - 1) % 2**32
         control[2] = step % 2**32
 

@@ -81,14 +81,17 @@ def _adder(kind: Any) -> Any:
 _add_32, _add_64 = _adder(_I32), _adder(_I64)
 
 
-@machine_code("void(int64, int64, int64, int64)")
-def _futex(builder: Any, address: Any, operation: Any, value: Any, nanoseconds: Any) -> None:
-    """Linux ``futex``: sleep while the word is ``value`` (less than a second), or wake ``value`` sleepers."""
+@machine_code("int64(int64, int64, int64, int64)")
+def _futex(builder: Any, address: Any, operation: Any, value: Any, nanoseconds: Any) -> Any:
+    """Linux ``futex``: sleep while the word is ``value`` (less than a second), or wake ``value`` sleepers.
+
+    Returns the result of the system call: 0 for a sleeper that was woken, -1 for one that was not.
+    """
     llvm, zero = builder.llvm, _I64(0)
     nap = builder.variable(ir.Constant(ir.ArrayType(_I64, 2), [0, 0]))
     llvm.store(nanoseconds, llvm.gep(nap, [_I32(0), _I32(1)]))
     arguments = [_I64(_FUTEX), address, operation, value, llvm.ptrtoint(nap, _I64), zero, zero]
-    builder.call("syscall", _I64, [_I64], arguments, var_arg=True)
+    return builder.call("syscall", _I64, [_I64], arguments, var_arg=True)
 
 
 @kernel
@@ -142,11 +145,16 @@ def wake(word):
 
 @kernel
 def sleep_while(word, seen, nanoseconds):
-    """Sleep until the word is no longer ``seen``, but not longer than ``nanoseconds``, which are less than a second."""
+    """Sleep until the word is no longer ``seen``, but not longer than ``nanoseconds``, which are less than a second.
+
+    Returns whether it was woken, or did not sleep.
+    """
+    woken = True
     _add_32(word + 4, 1)
     if load_acquire(word) == seen:
-        _futex(word, _WAIT, seen, nanoseconds)
+        woken = _futex(word, _WAIT, seen, nanoseconds) == 0
     _add_32(word + 4, -1)
+    return woken
 
 
 @kernel
@@ -205,10 +213,10 @@ def wait(word, target, control, step, naps):
         seen = load_acquire(word)
         if not reached(word, target):
             begun = nanoseconds()
-            sleep_while(word, seen, NAP)
-            woken = nanoseconds()
-            late = woken - begun >= NAP and reached(word, target)
-            if late and woken - integers(word, LINE // 8)[PUBLISHED_AT] > _LATE:
+            woken = sleep_while(word, seen, NAP)
+            ended = nanoseconds()
+            late = not woken and ended - begun >= NAP and reached(word, target)
+            if late and ended - integers(word, LINE // 8)[PUBLISHED_AT] > _LATE:
                 _add_32(control + LATE_AT, 1)
         slept += 1
     return READY

@@ -19,6 +19,7 @@ from teamnet.rules.loading import find_rule, reference_of
 from teamnet.rules.registry import built_in_rules
 from teamnet.rules.rule import Rule
 from teamnet.spec.change import changed
+from teamnet.spec.former import RENAMED
 from teamnet.spec.presets import METHODS, PRESETS, method_of, preset
 from teamnet.spec.rules import as_rule
 from teamnet.spec.run import LaunchSpec, RunSpec, TeamSpec
@@ -73,8 +74,7 @@ _GROUPS = {
     "network": ("hidden", "function", "layers", "exploration"),
     "learning": ("discount", "anneal_steps", "reward_limit", "action_scale", "action_offset", "signal", "address_bits",
                  "divergence_retries"),
-    "where_it_runs": ("backend", "transport", "grain", "address", "placement", "pin", "wait", "env_patience",
-                      "interpret"),
+    "where_it_runs": ("backend", "transport", "grain", "address", "placement", "pin", "wait", "env_patience"),
     "files": ("out", "overwrite", "resume_if_present", "save_every", "keep", "recoveries", "replay_check"),
 }
 """Options by group, as the help shows them; those of the rule, of channels and of the teams follow."""
@@ -119,17 +119,17 @@ def _options_class(
         rule: of the run.
         arguments: of the command line: options that are given are shown for every task.
     """
-    known = {**fields_of([*parts, rule, *built_in_rules().values()]), **_team_options(rule)}
+    given = {text.removeprefix("--").removeprefix("no-").partition("=")[0].replace("-", "_") for text in arguments}
+    known = {**fields_of([*parts, rule, *built_in_rules().values()]), **_team_options(rule, given)}
     of_rule = tuple(rule().settings())
     of_rules = {name for kind in built_in_rules().values() for name in kind().settings()}
-    named = {*(name for names in _GROUPS.values() for name in names), *of_rule, *_CHANNELS, *_TEAMS}
+    named = {"interpret", *(name for names in _GROUPS.values() for name in names), *of_rule, *_CHANNELS, *_TEAMS}
     other_rules = tuple(name for name in known if name in of_rules - named)
     more = tuple(name for name in known if name not in {*named, *other_rules})
     groups = {
-        **_GROUPS, "files": (*_GROUPS["files"], *more), "rule": (*of_rule, *other_rules), "channels": _CHANNELS,
-        "teams": _TEAMS,
+        **_GROUPS, "files": (*_GROUPS["files"], *more), "rule": (*of_rule, *other_rules, "interpret"),
+        "channels": _CHANNELS, "teams": _TEAMS,
     }
-    given = {text.removeprefix("--").removeprefix("no-").partition("=")[0].replace("-", "_") for text in arguments}
     hidden = {*other_rules, *(name for name, tasks in _OF_TASKS.items() if task not in tasks)} - given
     fields = []
     for group, names in groups.items():
@@ -140,8 +140,8 @@ def _options_class(
     return options
 
 
-def _team_options(rule: type[Rule]) -> dict[str, _Option]:
-    """The options of each team: its fields, the name of its rule, and without a line in the help settings of rules."""
+def _team_options(rule: type[Rule], given: set[str]) -> dict[str, _Option]:
+    """The options of each team: its fields, the name of its rule, and those settings of rules that are given."""
     own = fields_of([TeamSpec])
     own["rule"] = (str | None, own["rule"][1], own["rule"][2])
     settings = {
@@ -149,9 +149,12 @@ def _team_options(rule: type[Rule]) -> dict[str, _Option]:
         for name, (hint, _, _) in fields_of([rule, *built_in_rules().values()]).items()
     }
     members = [(name, *entry) for name, entry in {**own, **settings, **own}.items()]
-    kind = _group_class("team", members, set(settings) - set(own), prefixed=True)
-    purposes = {"actor": "the team that acts", "critic": "the team that estimates the value"}
-    return {name: (kind | None, dataclasses.field(default=None), purposes[name]) for name in _TEAMS}
+    found = {}
+    for team, purpose in (("actor", "the team that acts"), ("critic", "the team that estimates the value")):
+        hidden = {name for name in set(settings) - set(own) if f"{team}.{name}" not in given}
+        kind = _group_class(team, members, hidden, prefixed=True)
+        found[team] = (kind | None, dataclasses.field(default=None), purpose)
+    return found
 
 
 def _group_class(
@@ -188,7 +191,8 @@ def _own_rule(arguments: list[str]) -> type[Rule] | None:
     if name in ("", *built_in_rules(), *METHODS):
         return None
     rule = find_rule(name)
-    for setting in set(rule().settings()) & set(fields_of((Choice, RunSpec, Messages, LaunchSpec, Keeping))):
+    of_every_run = {*fields_of((Choice, RunSpec, Messages, LaunchSpec, Keeping)), *RENAMED}
+    for setting in set(rule().settings()) & of_every_run:
         raise SpecError(
             "rule", expected="settings whose names are no options of every run", found=f"{setting!r} of {name}",
             remedy="Choose another name.",

@@ -109,7 +109,7 @@ def _strip(rows: int, depth: int) -> Any:
 def _lanes() -> int:
     """Doubles in a vector register of this processor."""
     features = binding.get_host_cpu_features()
-    return 8 if features.get("avx512f") else 4 if "avx2" in features else 2
+    return 8 if features.get("avx512f") else 4 if features.get("avx2") else 2
 
 
 _LANES = _lanes()

@@ -60,6 +60,12 @@ def check_where(spec: RunSpec, launch: LaunchSpec) -> None:
             "grain", expected="layer with these settings of the rule", found=repr(launch.grain),
             remedy="Use --grain layer, or --feedback mirror: products of parts of a layer would have to be added up.",
         )
+    pinned = launch.backend == "ray" and launch.transport == "board" and not spec.rule.runs_free
+    if not pinned and launch.pin not in ("auto", "none"):
+        raise SpecError(
+            "pin", expected="auto or none for a run without actors that wait for each other on a board",
+            found=shown(launch.pin), remedy="Leave it out: nothing is pinned.",
+        )
     if not spec.rule.runs_free:
         return
     for field, value, needed in (("backend", launch.backend, "ray"), ("transport", launch.transport, "board")):

@@ -124,7 +124,7 @@ class LaunchSpec:
         placement: on which nodes of it: ``pack``, ``spread``, ``by-team``, ``by-layer``, or a map of teams or layers to
             addresses, for instance ``actor=10.0.0.1,critic.2=10.0.0.2``.
         pin: how units are placed on the processors of their node: ``auto`` (pinned, by team and then by layers that
-            alternate, with a core each if there are enough; let go while another process takes a core), ``none``, or a
+            alternate, with a core each if there are enough; unpinned while another process uses a core), ``none``, or a
             map of teams or layers to processors, for instance ``actor=0,critic=1``.
         wait: seconds to wait until the cluster can hold the run; 0 refuses it at once.
         link_latency: seconds by which an emulated link between two nodes is late; for studies of slower networks.

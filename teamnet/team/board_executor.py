@@ -184,9 +184,9 @@ class BoardExecutor:
         """See :class:`teamnet.team.executor.Executor`."""
         return self._query("timestamps")
 
-    def pinning(self) -> list[str]:
+    def pinning(self) -> str:
         """See :class:`teamnet.team.executor.Executor`."""
-        return self._nodes.pinning()
+        return "; ".join(self._nodes.pinning())
 
     def restore(self, snapshots: Sequence[tuple[Snapshot, Snapshot]], step: int) -> None:
         """See :class:`teamnet.team.executor.Executor`."""

@@ -172,9 +172,9 @@ class CallExecutor:
             self._flow, self._units, self._nodes, counts, {}, steps=self._step - self._first_step, pauses=0
         )
 
-    def pinning(self) -> list[str]:
+    def pinning(self) -> str:
         """See :class:`teamnet.team.executor.Executor`; nothing is pinned."""
-        return ["none"]
+        return "none"
 
     def timestamps(self) -> list[np.ndarray]:
         """See :class:`teamnet.team.executor.Executor`."""

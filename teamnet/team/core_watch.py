@@ -21,6 +21,8 @@ _TAKEN = 0.3
 """The share of a core that another process has before it counts as taken, in two looks one after the other."""
 _FREE_AGAIN, _LONGEST = 1.0, 30.0
 """Seconds for which the cores have to be free before units are pinned again: at first, and at most."""
+_LONG = 60.0
+"""Seconds after which units that were pinned all the time are pinned again as soon as at first."""
 
 
 class Movable(Protocol):
@@ -30,8 +32,8 @@ class Movable(Protocol):
         """Move all units to their cores."""
         ...
 
-    def let_go(self) -> None:
-        """Let the operating system move all units about."""
+    def unpin(self) -> set[int]:
+        """Let all units run elsewhere; returns the processors that they may use."""
         ...
 
 
@@ -79,15 +81,18 @@ def busy_seconds(cores: Sequence[int], root: Path = Path("/proc")) -> float:
 
 
 class CoreWatch:
-    """A thread that lets pinned units go when another process takes a core, and pins them again.
+    """A thread that unpins units when another process takes a core, and pins them again.
 
     Args:
         cores: of the threads of the units.
-        units: what is pinned and let go.
+        units: what is pinned and unpinned.
+
+    Attributes:
+        times: how often units were unpinned.
     """
 
     def __init__(self, cores: Mapping[int, int], units: Movable) -> None:
-        self.times_let_go = 0
+        self.times = 0
         self._cores, self._units = cores, units
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True, name="core watch")
@@ -99,14 +104,15 @@ class CoreWatch:
         return all(account(thread) for thread in threads)
 
     def _run(self) -> None:
-        patience = _FREE_AGAIN
+        patience, pinned = _FREE_AGAIN, time.monotonic()
         while self._stay_pinned():
-            self._units.let_go()
-            self.times_let_go += 1
-            if not self._wait_until_free(patience):
+            patience = _FREE_AGAIN if time.monotonic() - pinned > _LONG else min(2 * patience, _LONGEST)
+            elsewhere = self._units.unpin()
+            self.times += 1
+            if not self._wait_until_free(elsewhere, patience):
                 return
             self._units.pin()
-            patience = min(2 * patience, _LONGEST)
+            pinned = time.monotonic()
 
     def _accounts(self) -> dict[int, Account]:
         return {thread: found for thread in self._cores if (found := account(thread))}
@@ -127,13 +133,17 @@ class CoreWatch:
             before, own, at = after, own_after, begun
         return False
 
-    def _wait_until_free(self, seconds: float) -> bool:
-        """Return once the cores have run little else for some seconds, with true, or once the watch has ended."""
-        cores = sorted(set(self._cores.values()))
+    def _wait_until_free(self, elsewhere: set[int], seconds: float) -> bool:
+        """Return once the cores have run little else for some seconds, with true, or once the watch has ended.
+
+        Where the units run ``elsewhere``, all that runs on the cores is others'.
+        """
+        cores = set(self._cores.values())
+        shared = bool(cores & elsewhere)
 
         def others() -> float:
-            ran = sum(found.ran for found in self._accounts().values()) / 1e9
-            return busy_seconds(cores) - ran - time.process_time()
+            ran = sum(found.ran for found in self._accounts().values()) / 1e9 + time.process_time() if shared else 0.0
+            return busy_seconds(sorted(elsewhere if shared else cores)) - ran
 
         while True:
             before = others()

@@ -5,16 +5,14 @@ from __future__ import annotations
 import fcntl
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
-
-from teamnet.team.limits import processors
 
 _SHARED = 0o777 | 0o1000  # anyone makes files in the folder, and removes only their own
 
 
-def usable_cores(root: Path = Path("/"), allowed: set[int] | None = None, quota: int | None = None) -> list[int]:
+def usable_cores(root: Path = Path("/"), allowed: set[int] | None = None) -> list[int]:
     """One processor of each core that this process may use, by NUMA node.
 
     Of processors that share a core (hyperthreads) the first allowed one counts.
@@ -22,17 +20,12 @@ def usable_cores(root: Path = Path("/"), allowed: set[int] | None = None, quota:
     Args:
         root: of the file system, with ``sys`` below it.
         allowed: processors of the affinity mask; this process's if left out.
-        quota: the number of processors that control groups and Slurm allow; found if left out.
-
-    Returns:
-        Their numbers, no more than the quota.
     """
     allowed = os.sched_getaffinity(0) if allowed is None else allowed
-    quota = processors(root) if quota is None else quota
     found: dict[tuple[int, ...], int] = {}
     for number in sorted(allowed):
         found.setdefault(_siblings(root, number), number)
-    return sorted(found.values(), key=lambda number: (_numa_node(root, number), number))[:quota]
+    return sorted(found.values(), key=lambda number: (_numa_node(root, number), number))
 
 
 def _siblings(root: Path, number: int) -> tuple[int, ...]:
@@ -66,30 +59,38 @@ class Claim:
     A run that shares no folder for temporary files with another one, as in another container, does not see its claim.
 
     Args:
-        wanted: processors; those that are taken are left out.
+        wanted: processors in the order of preference; those that other runs have are left out.
+        most: how many at most.
         folder: with a file for each processor; one for all users of this machine if left out.
     """
 
-    def __init__(self, wanted: Sequence[int], folder: Path | None = None) -> None:
+    def __init__(self, wanted: Sequence[int], most: int, folder: Path | None = None) -> None:
         folder = folder or Path(tempfile.gettempdir()) / "teamnet-cores"
         self._files: dict[int, int] = {}
-        with suppress(OSError):
+        if not wanted or most < 1:
+            return
+        with suppress(OSError):  # it exists, or it cannot be made
             folder.mkdir()
             folder.chmod(_SHARED)
-        for number in wanted:
-            with suppress(OSError):  # another run has it
-                self._take(folder / str(number), number)
+        with suppress(OSError):  # there is no folder, so that no core is claimed
+            place = os.open(folder, os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                self._take(place, wanted, most)
+            finally:
+                os.close(place)
 
-    def _take(self, path: Path, number: int) -> None:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(handle)
-            raise
-        self._files[number] = handle
-        with suppress(OSError):
-            os.fchmod(handle, 0o666)  # whatever the mask of this process is
+    def _take(self, folder: int, wanted: Sequence[int], most: int) -> None:
+        for number in wanted:
+            if len(self._files) == most:
+                return
+            with suppress(OSError):
+                handle = _opened(str(number), folder)
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError:  # another run has it
+                    os.close(handle)
+                else:
+                    self._files[number] = handle
 
     @property
     def cores(self) -> list[int]:
@@ -102,8 +103,21 @@ class Claim:
     def __exit__(self, *raised: object) -> None:
         self.release()
 
-    def release(self) -> None:
-        """Let other runs have them."""
-        files, self._files = self._files, {}
-        for handle in files.values():
-            os.close(handle)
+    def release(self, but: Collection[int] = ()) -> None:
+        """Let other runs have them, all ``but`` some."""
+        for number in set(self._files) - set(but):
+            os.close(self._files.pop(number))
+
+
+def _opened(name: str, folder: int) -> int:
+    """A file that each user of this machine can open; a new one is made only where there is none.
+
+    Where other users' files in a folder for all are protected, opening one with ``O_CREAT`` fails.
+    """
+    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        return os.open(name, flags, dir_fd=folder)
+    except FileNotFoundError:
+        handle = os.open(name, flags | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=folder)
+        os.fchmod(handle, 0o666)  # whatever the mask of this process is
+        return handle

@@ -72,8 +72,8 @@ class Executor(Protocol):
         """What the units have sent to each other, and how they have spent their time."""
         ...
 
-    def pinning(self) -> list[str]:
-        """How the units of each node are pinned to its processors."""
+    def pinning(self) -> str:
+        """How the units of each node are pinned to its processors, as text."""
         ...
 
     def timestamps(self) -> list[np.ndarray]:

@@ -103,9 +103,9 @@ class LocalExecutor:
             self._flow, specs, [0] * len(specs), counts, {}, steps=self._step - self._first_step, pauses=0
         )
 
-    def pinning(self) -> list[str]:
+    def pinning(self) -> str:
         """See :class:`teamnet.team.executor.Executor`; nothing is pinned."""
-        return ["none"]
+        return "none"
 
     def timestamps(self) -> list[np.ndarray]:
         """See :class:`teamnet.team.executor.Executor`."""

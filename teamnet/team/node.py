@@ -83,7 +83,7 @@ class Node:
             self._release()
             raise
         self.routes.connect(self.board, number)
-        self._pinning = Pinning("none", (), (), self.board.control, 0)
+        self._pinning = Pinning("none", (), (), (), self.board.control, 0)
 
     def where(self) -> tuple[Path, Endpoint]:
         """The segment for this node's workers, and the address and port for other nodes."""
@@ -166,7 +166,8 @@ class Node:
         own = [number for number, node in enumerate(self.routes.nodes) if node == self._number]
         units = [self.routes.units[number] for number in own]
         spare = int(self._number == 0)  # for the coordinator
-        self._pinning = Pinning(pin, units, [threads[number] for number in own], self.board.control, spare)
+        run = self.routes.units
+        self._pinning = Pinning(pin, units, run, [threads[number] for number in own], self.board.control, spare)
 
     def pinning(self) -> str:
         """How the units of this node are pinned."""

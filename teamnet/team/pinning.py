@@ -3,7 +3,7 @@
 A message is handed over in 0.04 microseconds where both ends spin on cores of their own, in about one by a yield on a
 shared core, and in ten where a sleeper on another core has to be woken. So units with a core each spin; units that
 share a core with those they exchange with yield at once; all sleep in the end. Where another process takes a core,
-pinned units would wait for it at every yield: then all units of the node are let go, until the cores are free again
+pinned units would wait for it at every yield: then all units of the node are unpinned, until the cores are free again
 (:mod:`teamnet.team.core_watch`).
 """
 
@@ -20,6 +20,7 @@ from teamnet.errors import SpecError, nearest
 from teamnet.kernels.constants import PATIENCE_AT, SPIN_AT
 from teamnet.team.core_watch import CoreWatch
 from teamnet.team.cores import Claim, usable_cores
+from teamnet.team.limits import processors
 
 _ALONE, _SHARING = (200_000, 200_000), (0, 20_000)
 """Nanoseconds for which waiters spin, and for which they spin and yield, before they sleep: with cores of their own,
@@ -79,30 +80,42 @@ def _products(unit: UnitSpec) -> int:
     return unit.layer.rows * unit.layer.fan_in * unit.size
 
 
-def mapped(pin: str, units: Sequence[UnitSpec], allowed: set[int]) -> dict[int, int]:
+def mapped(pin: str, units: Sequence[UnitSpec], run: Sequence[UnitSpec], allowed: set[int]) -> dict[int, int]:
     """The processors of the units that a map names, by the unit's place.
 
+    Args:
+        pin: the map.
+        units: of a node.
+        run: all units of the run.
+        allowed: processors that may be used on the node.
+
     Raises:
-        SpecError: a team, a layer or a processor does not exist.
+        SpecError: a team or a layer does not exist in the run, or a processor on the node.
     """
     wanted = {group: int(core) for group, _, core in (part.partition("=") for part in pin.split(","))}
-    known = {name for unit in units for name in (unit.layer.team, f"{unit.layer.team}.{unit.layer.number}")}
-    for group, core in wanted.items():
+    known = {name for unit in run for name in _names(unit)}
+    for group in wanted:
         if group not in known:
             raise SpecError(
                 "pin", expected=f"some of {', '.join(sorted(known))}", found=group, remedy=nearest(group, known)
             )
+    found = {}
+    for place, unit in enumerate(units):
+        core = next((wanted[name] for name in _names(unit) if name in wanted), None)
+        if core is None:
+            continue
         if core not in allowed:
             raise SpecError(
                 "pin", expected=f"processors that this process may use: {', '.join(map(str, sorted(allowed)))}",
-                found=str(core), remedy="Choose one of them.",
+                found=str(core), remedy="Choose one of them, or use --pin auto.",
             )
-    found = {}
-    for place, unit in enumerate(units):
-        core = wanted.get(f"{unit.layer.team}.{unit.layer.number}", wanted.get(unit.layer.team))
-        if core is not None:
-            found[place] = core
+        found[place] = core
     return found
+
+
+def _names(unit: UnitSpec) -> tuple[str, str]:
+    """What a map can call a unit: its layer, and its team."""
+    return f"{unit.layer.team}.{unit.layer.number}", unit.layer.team
 
 
 class Pinning:
@@ -111,7 +124,8 @@ class Pinning:
     Args:
         pin: ``auto``, ``none``, or a map of teams and layers to processors.
         units: of the node, in canonical order.
-        threads: of the units, by their numbers in the operating system.
+        run: all units of the run.
+        threads: of the units of the node, by their numbers in the operating system.
         control: the control line of the node's board, uint32.
         spare: cores that are left to others if there are enough.
 
@@ -120,26 +134,32 @@ class Pinning:
     """
 
     def __init__(
-        self, pin: str, units: Sequence[UnitSpec], threads: Sequence[int], control: np.ndarray, spare: int
+        self, pin: str, units: Sequence[UnitSpec], run: Sequence[UnitSpec], threads: Sequence[int],
+        control: np.ndarray, spare: int,
     ) -> None:
         self._control, self._watch = control, None
-        self._allowed, self._claim = os.sched_getaffinity(0), Claim([])
+        self._allowed, self._claim = os.sched_getaffinity(0), Claim([], 0)
         self._cores: Mapping[int, int] = {}
         self._spins = False
         if pin == "auto":
-            self._claim = Claim(usable_cores())
-            shared = share_out(units, self._claim.cores, spare)
-            self._cores = dict(zip(threads, shared, strict=False))
-            self._spins = len(self._claim.cores) >= len(units) + spare
-            if not shared or not CoreWatch.possible(threads):
-                self._cores = {}
-                self._claim.release()
+            self._share(units, threads, spare)
         elif pin != "none":
-            self._cores = {threads[place]: core for place, core in mapped(pin, units, self._allowed).items()}
+            self._cores = {threads[place]: core for place, core in mapped(pin, units, run, self._allowed).items()}
             self._spins = len(set(self._cores.values())) == len(units)
         if self._cores:
             self.pin()
             self._watch = CoreWatch(self._cores, self)
+
+    def _share(self, units: Sequence[UnitSpec], threads: Sequence[int], spare: int) -> None:
+        """Claim cores, and keep those that units get; with a core for each unit also the spare ones."""
+        needed = len(units) + spare
+        self._claim = Claim(usable_cores(), min(needed, processors()))
+        shared = share_out(units, self._claim.cores, spare)
+        self._spins = len(self._claim.cores) >= needed
+        if CoreWatch.possible(threads):
+            self._cores = dict(zip(threads, shared, strict=False))
+        if not self._spins or not self._cores:
+            self._claim.release(but=set(self._cores.values()))
 
     def pin(self) -> None:
         """Move all units to their cores."""
@@ -149,26 +169,30 @@ class Pinning:
         spin, patience = _ALONE if self._spins else _SHARING
         self._control[SPIN_AT // 4], self._control[PATIENCE_AT // 4] = spin, patience
 
-    def let_go(self) -> None:
-        """Let the operating system move all units about."""
+    def unpin(self) -> set[int]:
+        """Let units run on other processors than their cores if there are as many, else on any; returns which."""
         self._control[PATIENCE_AT // 4] = self._control[SPIN_AT // 4] = 0
+        own = set(self._cores.values())
+        others = self._allowed - own
+        allowed = others if len(others) >= len(own) else self._allowed
         for thread in self._cores:
             with suppress(OSError):  # it has ended
-                os.sched_setaffinity(thread, self._allowed)
+                os.sched_setaffinity(thread, allowed)
+        return allowed
 
     def describe(self) -> str:
-        """What was chosen, and how often units were let go because another process took a core."""
+        """What was chosen, and how often units were unpinned because another process used a core."""
         if not self._cores or not self._watch:
             return "none"
         cores = ", ".join(map(str, sorted(set(self._cores.values()))))
         waiting = "spin" if self._spins else "yield"
-        times = self._watch.times_let_go
-        return f"{len(self._cores)} units on cores {cores}, {waiting}" + (f", let go {times} times" if times else "")
+        times = f", unpinned {self._watch.times} x" if self._watch.times else ""
+        return f"{len(self._cores)} units on cores {cores}, {waiting}{times}"
 
     def close(self) -> None:
-        """Let the units and their cores go."""
+        """Unpin the units, and let other runs have their cores."""
         watch, self._watch = self._watch, None
         if watch:
             watch.close()
-            self.let_go()
+            self.unpin()
         self._claim.release()

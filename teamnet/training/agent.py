@@ -21,6 +21,7 @@ from teamnet.spec.resolve import Interface, fit_depth
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.team.state import State
 from teamnet.training.checkpoint import (
+    check_same_rules,
     check_same_spec,
     checkpoints_in,
     load_checkpoint,
@@ -160,6 +161,7 @@ class TeamAgent:
         spec, launch = _specs(task, preset, options)
         checkpoint = newest_checkpoint(Path(folder))
         about = load_checkpoint(checkpoint)[1]
+        check_same_rules(checkpoint, spec, about["spec"])
         written = from_plain(RunSpec, about["spec"], str(checkpoint))
         check_same_spec(checkpoint, to_plain(fit_depth(spec, Interface(**about["interface"]))), to_plain(written))
         return cls._load(checkpoint, written, launch)
@@ -200,12 +202,21 @@ def _end_run(run: Run) -> None:
 def _specs(task: str, preset: str, options: Mapping[str, Any]) -> tuple[RunSpec, LaunchSpec]:
     launch_names = {field.name for field in fields(LaunchSpec)}
     rule = options.get("rule", "")
-    if isinstance(rule, type) and issubclass(rule, Rule):
-        spec = preset_of_rule(rule, task) if not preset else preset_of(task, preset)
+    kind = type(rule) if isinstance(rule, Rule) else rule
+    if not preset and isinstance(kind, type) and issubclass(kind, Rule):
+        spec = preset_of_rule(kind, task)
     else:
         spec = preset_of(task, preset or method_of(rule if isinstance(rule, str) else ""))
+    try:
+        spec = changed(spec, **{name: value for name, value in options.items() if name not in launch_names})
+    except SpecError as error:
+        names = sorted({*launch_names, *to_plain(spec), *spec.rule.settings()})
+        if not error.remedy.startswith(("Did you mean", "Known are")):
+            raise
+        remedy = nearest(error.where, names)
+        raise SpecError(error.where, expected=error.expected, found=error.found, remedy=remedy) from None
     return (
-        changed(spec, **{name: value for name, value in options.items() if name not in launch_names}),
+        spec,
         LaunchSpec(**{name: value for name, value in options.items() if name in launch_names}),
     )
 

@@ -11,7 +11,13 @@ from teamnet.errors import CheckpointError, SpecError, shown
 from teamnet.spec.files import from_plain, to_plain
 from teamnet.spec.resolve import Interface, fit_depth
 from teamnet.spec.run import LaunchSpec, RunSpec, slowed
-from teamnet.training.checkpoint import check_same_spec, checkpoints_in, load_checkpoint, newest_checkpoint
+from teamnet.training.checkpoint import (
+    check_same_rules,
+    check_same_spec,
+    checkpoints_in,
+    load_checkpoint,
+    newest_checkpoint,
+)
 from teamnet.training.metrics import METRICS, check_metrics, extent_of
 from teamnet.training.run_files import SPEC, changed_by_hand, read_object, read_run_files, run_of
 from teamnet.training.run_folder import contents_of
@@ -102,6 +108,8 @@ def continuation(folder: Path, spec: RunSpec, launch: LaunchSpec, say: Say = lam
         SpecError, CheckpointError: the run has another spec; or see :func:`find_beginning`.
     """
     run = run_of(folder / SPEC)
+    if run:
+        check_same_rules(folder / SPEC, spec, read_object(folder / SPEC).get("spec"))
     if not [saved for saved in checkpoints_in(folder) if not run or saved.run == run]:
         contents = contents_of(folder)
         if contents.runs != {run}:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,8 @@ from safetensors.numpy import load, save
 
 from teamnet.errors import CheckpointError, shown
 from teamnet.kernels.user_file import Source
-from teamnet.spec.files import from_plain
+from teamnet.spec.files import from_plain, to_plain
+from teamnet.spec.former import renewed
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.team.state import State
 from teamnet.training.atomic import write_atomically
@@ -221,6 +222,26 @@ def check_same_spec(path: Path, expected: dict[str, Any], found: dict[str, Any])
                 str(path), expected=_shown(key, value, found.get(key)), found=_shown(key, found.get(key), value),
                 remedy="Resume with the spec that wrote the checkpoint.",
             )
+
+
+def check_same_rules(path: Path, expected: RunSpec, found: Any) -> None:
+    """Refuse a spec with other rules than expected before the files of its own are executed.
+
+    Args:
+        path: of the file that has it.
+        expected: the spec.
+        found: the spec in the file, as JSON types.
+
+    Raises:
+        CheckpointError: naming what differs.
+    """
+    plain = renewed(found) if isinstance(found, Mapping) else {}
+    own = to_plain(expected)
+    for team in ("", "actor", "critic"):
+        one, other = (spec if not team else spec.get(team) or {} for spec in (own, plain))
+        rules = one.get("rule"), other.get("rule") if isinstance(other, Mapping) else None
+        if rules[0] != rules[1] and isinstance(rules[1], Mapping) and "source" in rules[1]:
+            check_same_spec(path, {"rule": rules[0]}, {"rule": rules[1]})
 
 
 def _shown(key: str, value: Any, other: Any) -> str:

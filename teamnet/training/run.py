@@ -281,12 +281,11 @@ class Run:
         return {
             "task": spec.task, "rule": reference_of(type(spec.rule)), "backend": launch.backend,
             "transport": launch.transport if launch.backend == "ray" else "none", "grain": launch.grain,
-            "pinning": "; ".join(self._executor.pinning()), "seed": spec.seed,
-            "actors": self._executor.actors, "env_steps": task.env_steps,
+            "seed": spec.seed, "actors": self._executor.actors, "env_steps": task.env_steps,
             "episodes": task.episodes, "mean_return": task.return_sum / task.episodes if task.episodes else None,
             "seconds": round(self.seconds, 3), "startup_seconds": round(self.startup_seconds, 3),
             "env_steps_per_second": round(task.env_steps / self.seconds, 1) if self.seconds else None,
-            "digest": parameters, "communication": self.ledger().as_plain(),
+            "digest": parameters, "pinning": self._executor.pinning(), "communication": self.ledger().as_plain(),
         }
 
     def close(self) -> None:

@@ -36,8 +36,9 @@ def new_run() -> str:
 
 def write_spec(folder: Path, run: str, spec: RunSpec, launch: LaunchSpec) -> None:
     """``spec.json``, see :func:`spec_content`; with the SHA-256 of the files of a user's rule and functions."""
-    source = source_of(type(spec.rule))
-    users_files = {**({"rule": source.text} if source else {}), **dict(spec.function_files)}
+    rules = {"rule": spec.rule, **{f"{name}.rule": team.rule for name, team in spec.teams.items() if team.rule}}
+    sources = {name: source_of(type(rule)) for name, rule in rules.items()}
+    users_files = {**{name: source.text for name, source in sources.items() if source}, **dict(spec.function_files)}
     hashes = {"sha256": {name: Source(text, name).digest for name, text in users_files.items()}} if users_files else {}
     write_atomically(folder / SPEC, spec_content(run, to_plain(spec), launch=to_plain(launch), **hashes), run)
 

@@ -26,8 +26,8 @@ from tests.conftest import GOLDEN
 
 FIELDS = [
     "task", "rule", "backend", "transport", "grain", "seed", "actors", "env_steps", "episodes", "mean_return",
-    "seconds", "startup_seconds", "env_steps_per_second", "digest", "communication", "resumable",
-    "recoveries",
+    "seconds", "startup_seconds", "env_steps_per_second", "digest", "pinning", "communication",
+    "resumable", "recoveries",
 ]
 
 
@@ -138,7 +138,7 @@ def test_the_help_shows_thirty_options_in_groups_before_those_of_the_rule(
     rule: str, capsys: pytest.CaptureFixture[str]
 ):
     text, _ = run_command(capsys, "train", "cartpole", "--rule", rule, "--help")
-    general, _, rest = text.partition("rule options" if rule == "map" else "channels options")
+    general, _, rest = text.partition("rule options")
     for group in ("run", "network", "learning", "where-it-runs", "files"):
         assert f"{group} options" in general
     shown = re.findall(r"^. (--[a-z-]+)", general, re.MULTILINE)

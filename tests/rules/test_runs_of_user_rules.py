@@ -22,6 +22,7 @@ from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.study.check.bench import CheckFailed
 from teamnet.study.check.checks import interpreted
 from teamnet.study.check.conduct import every_choice, learns_from_the_step_before
+from teamnet.training.checkpoint import checksum
 from teamnet.training.saving import IfPresent, Saving
 from teamnet.training.session import resume, train
 from tests.commands import run_command
@@ -103,6 +104,28 @@ def test_another_file_is_refused_and_both_are_named(spec: RunSpec, tmp_path: Pat
     assert Source(other, "").digest[:16] in refusal.value.expected
     assert Source(PERTURBATION, "").digest[:16] in refusal.value.found
     assert before == {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()}
+
+
+def test_the_file_of_another_rule_is_refused_before_it_is_executed(spec: RunSpec, tmp_path: Path):
+    mark = tmp_path / "executed"
+    train(replace(spec, env_steps=200), LOCAL, tmp_path / "run", saving=Saving(every=100))
+    for path in [tmp_path / "run/spec.json", *(tmp_path / "run").glob("checkpoint-*.json")]:
+        about = json.loads(path.read_text())
+        about["spec"]["rule"]["source"] += f"\nimport pathlib\npathlib.Path({str(mark)!r}).touch()\n"
+        about.pop("checksum")
+        path.write_text(json.dumps(about | {"checksum": checksum(about)}))
+    with pytest.raises(CheckpointError):
+        train(spec, LOCAL, tmp_path / "run", if_present=IfPresent.RESUME)
+    with pytest.raises(CheckpointError):
+        TeamAgent.load_or_new(tmp_path / "run", "cartpole", rule=spec.rule, backend="local", hidden=(9, 6))
+    assert not mark.exists()
+
+
+def test_a_setting_cannot_have_a_name_that_options_have_or_had(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    for name in ("seed", "send_threshold", "tolerance", "rule"):
+        (tmp_path / f"{name}.py").write_text(PERTURBATION.replace("scale", name))
+        _, err = run_command(capsys, "train", "cartpole", "--rule", tmp_path / f"{name}.py", code=2)
+        assert f"'{name}'" in err
 
 
 def test_a_trained_policy_does_not_execute_the_file(tmp_path: Path):

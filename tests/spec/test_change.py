@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from teamnet import TeamAgent
+from teamnet.cli.options import Keeping, parse_run_options
 from teamnet.errors import SpecError
 from teamnet.rules.backpropagation import Backpropagation
 from teamnet.rules.map_propagation import MapPropagation
@@ -63,3 +65,27 @@ def test_settings_of_settling_are_given_to_all_rules_of_the_package():
     with pytest.raises(SpecError) as refusal:
         changed(preset("multiplexer"), critic={"rates": (1.0,)})
     assert refusal.value.where == "critic.rates"
+
+
+@pytest.mark.parametrize(("options", "expected"), [
+    (["--critic.settle-steps", "3"], {"critic": {"settle_steps": 3}}),
+    (["--actor.schedule=sweeps", "--critic.schedule", "sweeps"],
+     {"actor": {"schedule": "sweeps"}, "critic": {"schedule": "sweeps"}}),
+    (["--preset", "reinforce", "--critic.feedback", "random"], {"critic": {"feedback": "random"}}),
+    (["--critic.rule", "backprop", "--critic.entropy", "0.5"], {"critic": {"rule": "backprop", "entropy": 0.5}}),
+])
+def test_a_setting_of_a_team_is_an_option(options: list[str], expected: dict):
+    spec, _, _ = parse_run_options("train", "", Keeping, "cartpole", options)
+    assert spec == changed(preset("cartpole", "reinforce" if "reinforce" in options else "map"), **expected)
+
+
+@pytest.mark.parametrize("rule", ["backprop", Backpropagation, Backpropagation()])
+def test_an_agent_by_a_rule_has_the_preset_of_the_rule(rule: object):
+    with TeamAgent("cartpole", rule=rule, backend="local", hidden=(3,)) as agent:
+        assert agent._run.spec.exploration == preset("cartpole", "backprop").exploration == 0.0
+
+
+def test_an_option_of_the_launch_is_named_too():
+    with pytest.raises(SpecError) as refusal:
+        TeamAgent("cartpole", bakend="local")
+    assert "backend" in refusal.value.remedy

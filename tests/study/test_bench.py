@@ -69,7 +69,10 @@ def test_a_call_is_compared_with_an_earlier_one(
         assert f"{row['ratio'] * factor:.2f}x" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("content", [None, "no json", "[1]", '{"ratio": 1.0}', '{"name": "local", "ratio": "x"}'])
+@pytest.mark.parametrize("content", [
+    None, "", "no json", "[1]", '{"ratio": 1.0}', '{"name": "ray-two", "ratio": 2.0}',
+    '{"name": "local", "ratio": "x"}',
+])
 def test_a_file_that_is_no_earlier_call_is_refused(content: str | None, tmp_path: Path):
     if content is not None:
         (tmp_path / "earlier").write_text(content)

@@ -19,6 +19,7 @@ from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec
 from teamnet.study.bench.measure import _spin
 from teamnet.study.rates import advance
+from teamnet.team import core_watch
 from teamnet.team.core_watch import Account, account, busy_seconds, taken
 from teamnet.team.cores import Claim, usable_cores
 from teamnet.team.partition import divide_all
@@ -45,34 +46,40 @@ def machine(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize(("allowed", "quota", "cores"), [
-    (set(range(8)), 8, [2, 3, 0, 1]), ({1, 4, 5, 6}, 8, [6, 1, 4]), (set(range(8)), 3, [2, 3, 0]), ({7}, 1, [7]),
+@pytest.mark.parametrize(("allowed", "cores"), [
+    (set(range(8)), [2, 3, 0, 1]), ({1, 4, 5, 6}, [6, 1, 4]), ({7}, [7]),
 ])
-def test_a_core_counts_once_and_no_more_than_the_quota(
-    machine: Path, allowed: set[int], quota: int, cores: list[int]
-):
-    assert usable_cores(machine, allowed, quota) == cores
+def test_a_core_counts_once(machine: Path, allowed: set[int], cores: list[int]):
+    assert usable_cores(machine, allowed) == cores
 
 
 def test_a_machine_that_tells_nothing_has_a_core_for_each_processor(tmp_path: Path):
-    assert usable_cores(tmp_path, {0, 3}, 4) == [0, 3]
+    assert usable_cores(tmp_path, {0, 3}) == [0, 3]
 
 
 def test_two_runs_do_not_take_the_same_cores(tmp_path: Path):
-    first = Claim([0, 1], tmp_path / "cores")
-    second = Claim([0, 1, 2], tmp_path / "cores")
+    first = Claim([0, 1, 2, 3], 2, tmp_path / "cores")
+    second = Claim([0, 1, 2], 8, tmp_path / "cores")
     assert (first.cores, second.cores) == ([0, 1], [2])
+    first.release(but=[1])
+    with Claim([0, 1, 2, 3], 8, tmp_path / "cores") as third:
+        assert third.cores == [0, 3]
     first.release()
-    assert Claim([0, 1], tmp_path / "cores").cores == [0, 1]
+    assert Claim([0, 1], 8, tmp_path / "cores").cores == [0, 1]
+    assert not Claim([], 8, tmp_path / "none").cores
+    assert not (tmp_path / "none").exists()
 
 
 def test_no_core_is_claimed_through_a_link_or_where_no_file_can_be(tmp_path: Path):
     (tmp_path / "cores").mkdir()
     (tmp_path / "cores/0").symlink_to(tmp_path / "elsewhere")
-    assert Claim([0, 1], tmp_path / "cores").cores == [1]
+    assert Claim([0, 1], 8, tmp_path / "cores").cores == [1]
     assert not (tmp_path / "elsewhere").exists()
     (tmp_path / "file").touch()
-    assert Claim([0], tmp_path / "file").cores == []
+    assert Claim([0], 8, tmp_path / "file").cores == []
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "linked").symlink_to(tmp_path / "elsewhere")
+    assert Claim([0], 8, tmp_path / "linked").cores == []
 
 
 @given(st.integers(0, 20), st.sampled_from(["layer", "block:2", "neuron"]), st.integers(0, 1), st.booleans())
@@ -102,10 +109,11 @@ def test_every_unit_gets_a_core_and_one_of_its_own_if_there_are_enough(
 
 def test_a_map_names_teams_and_layers():
     units = divide_all(TEAMS, "layer", 0)
-    assert mapped("actor=1,critic.2=0", units, {0, 1}) == {0: 1, 1: 1, 2: 1, 3: 1, 5: 0}
+    assert mapped("actor=1,critic.2=0", units, units, {0, 1}) == {0: 1, 1: 1, 2: 1, 3: 1, 5: 0}
+    assert mapped("actor=7,critic.2=0", units[4:], units, {0, 1}) == {1: 0}, "a node has some units of the run"
     for pin in ("actor=2", "critic.9=0", "actor.1=0,actr=1"):
         with pytest.raises(SpecError) as refusal:
-            mapped(pin, units, {0, 1})
+            mapped(pin, units, units, {0, 1})
         assert refusal.value.where == "pin"
 
 
@@ -171,7 +179,10 @@ def _advance_until(run: Run, reached: bool, seconds: float = 40.0) -> None:
 
 @pytest.mark.usefixtures("shared_ray", "own_claims")
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="with one core there is nothing to choose")
-def test_units_are_let_go_while_others_take_their_cores(busy_cores: list[multiprocessing.Process]):
+def test_units_are_unpinned_while_others_use_their_cores(
+    busy_cores: list[multiprocessing.Process], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(core_watch, "busy_seconds", lambda cores: 0.0)  # other tests keep this machine busy
     allowed = os.sched_getaffinity(0)
     run = Run(replace(SMALL, env_steps=10**9), LaunchSpec())
     try:
@@ -180,16 +191,18 @@ def test_units_are_let_go_while_others_take_their_cores(busy_cores: list[multipr
             busy_cores.append(multiprocessing.get_context("spawn").Process(target=_spin, daemon=True))
             busy_cores[-1].start()
         _advance_until(run, True)
-        assert _affinities(run) == {frozenset(allowed)}
+        used = set(run._executor._nodes._here._pinning._cores.values())
+        elsewhere = allowed - used if len(allowed - used) >= len(used) else allowed
+        assert _affinities(run) == {frozenset(elsewhere)}
         while busy_cores:
             process = busy_cores.pop()
             process.kill()
             process.join()
         _advance_until(run, False)
-        assert "let go" in run.summary()["pinning"]
+        assert "unpinned" in run.summary()["pinning"]
     finally:
         run.close()
-    with Claim(usable_cores()) as claim:
+    with Claim(usable_cores(), 99) as claim:
         assert claim.cores == usable_cores(), "the cores are free again"
 
 

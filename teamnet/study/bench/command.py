@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as json_format
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ def bench(
     chosen = only or (*(name for name, case in known.items() if neuron or case.usual), _LEDGER, _SNAPSHOTS)
     for name in chosen:
         check_choice("only", name, (*known, _LEDGER, _SNAPSHOTS))
-    earlier = _read(compare) if compare else {}
+    earlier = _read(compare, chosen) if compare else {}
     if not json:
         print(_HEADER)
     slower = []
@@ -98,16 +98,22 @@ def _show_snapshots(repeats: int, *, as_json: bool) -> None:
         print(plain if as_json else shown, flush=True)
 
 
-def _read(path: Path) -> Mapping[str, float]:
+def _read(path: Path, chosen: Sequence[str]) -> Mapping[str, float]:
     """The ratios of an earlier call by name.
 
     Raises:
-        SpecError: the file has no such lines.
+        SpecError: the file has no such lines, or none of the chosen configurations.
     """
     try:
         rows: list[Any] = [json_format.loads(line) for line in path.read_text().splitlines() if line.strip()]
-        return {row["name"]: float(row["ratio"]) for row in rows if dict(row).get("ratio") is not None}
+        found = {row["name"]: float(row["ratio"]) for row in rows if dict(row).get("ratio") is not None}
+        missing = [name for name in chosen if name not in (*found, _LEDGER, _SNAPSHOTS)]
+        if not set(found) & set(chosen):
+            raise ValueError(f"none of {', '.join(missing)}")
     except (OSError, ValueError, TypeError, LookupError) as error:
         raise SpecError(
             "compare", expected="the output of teamnet bench --json", found=str(error), remedy="Give such a file."
         ) from None
+    if missing:
+        print(f"not in {path}, so not compared: {', '.join(missing)}", file=sys.stderr)
+    return found

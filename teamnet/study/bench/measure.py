@@ -35,7 +35,7 @@ class Result:
         rate, reference: medians of the rates.
         ratio: the median of the ratios of adjacent timings.
         startup_seconds: until the first step.
-        megabytes: at the end.
+        megabytes: at the end, without those of the reference.
         growth: of memory, from the end of the warm-up to the end of the measurement.
     """
 
@@ -73,7 +73,9 @@ def _busy_core(busy: bool) -> Iterator[None]:
 
 def measure(name: str, case: Case, repeats: int) -> Result:
     """Time one case and its reference alternately."""
+    alone = session_bytes()
     with closing(case.reference()) as reference:
+        of_reference = session_bytes() - alone
         begun = time.perf_counter()
         run = Run(replace(case.spec, env_steps=ENDLESS, episodes=None), case.launch)
         started = time.perf_counter() - begun
@@ -86,13 +88,14 @@ def measure(name: str, case: Case, repeats: int) -> Result:
                 with _busy_core(case.busy_core):
                     rates.append(rate(run, case.env_steps))
             megabytes = session_bytes() / 2**20
+            held = megabytes - of_reference / 2**20
             ratios = [rate / reference for rate, reference in zip(rates, references, strict=True)]
             actors = run.summary()["actors"]
         finally:
             run.close()
     return Result(
         name, case.title, case.against, actors, statistics.median(rates), statistics.median(references),
-        statistics.median(ratios), started, megabytes, megabytes - before,
+        statistics.median(ratios), started, held, megabytes - before,
     )
 
 

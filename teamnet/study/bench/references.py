@@ -47,6 +47,12 @@ class NumpyReference:
         self._teams = [_team(layers) for layers in build_teams(fit_depth(spec, interface), interface)]
         self._generator = np.random.default_rng(0)
         self._step = 0
+        single = spec.task in SINGLE_STEP_TASKS
+        self._environments = [
+            gymnasium.make(environment_id(spec.task)) for _ in range(0 if single else spec.num_envs)
+        ]
+        starts = [environment.reset(seed=0)[0] for environment in self._environments]
+        self._observation = np.array(starts, np.float64)
 
     def rate(self) -> float:
         """See :class:`Reference`."""
@@ -57,7 +63,9 @@ class NumpyReference:
             return self._spec.num_envs * self._steps / (time.perf_counter() - begun)
 
     def close(self) -> None:
-        """See :class:`Reference`; nothing was started."""
+        """See :class:`Reference`."""
+        for environment in self._environments:
+            environment.close()
 
     def _samples(self) -> None:
         for _ in range(self._steps):
@@ -69,9 +77,7 @@ class NumpyReference:
             self._step += 1
 
     def _episodes(self) -> None:
-        environments = [gymnasium.make(environment_id(self._spec.task)) for _ in range(self._spec.num_envs)]
-        observation = np.array([environment.reset(seed=0)[0] for environment in environments], np.float64)
-        ones = np.ones(self._spec.num_envs)
+        observation, ones = self._observation, np.ones(self._spec.num_envs)
         for _ in range(self._steps):
             outputs = []
             for team in self._teams:
@@ -80,7 +86,7 @@ class NumpyReference:
                 team.settle()
                 team.trace(ones)
             self._step += 1
-            for row, environment in enumerate(environments):
+            for row, environment in enumerate(self._environments):
                 action = int(outputs[0][row].argmax())
                 observation[row], _, terminated, truncated, _ = environment.step(action)
                 if terminated or truncated:
