@@ -25,6 +25,8 @@ from teamnet.team.limits import processors
 _ALONE, _SHARING = (200_000, 200_000), (0, 20_000)
 """Nanoseconds for which waiters spin, and for which they spin and yield, before they sleep: with cores of their own,
 and with shared ones, where those that wait longer than some exchanges take only slow down the others."""
+_CROWD = 16
+"""Units on a core above which they are not pinned: a yield may have to pass all of them."""
 _MANY = 100_000
 """Products that take about as long as waking a sleeper on another core, ten microseconds."""
 
@@ -49,7 +51,7 @@ def check_pin(pin: str) -> None:
 
 
 def share_out(units: Sequence[UnitSpec], cores: Sequence[int], spare: int) -> list[int]:
-    """A core for each unit of a node; empty if there is no choice.
+    """A core for each unit of a node; empty if there is no choice, or if too many units would yield to each other.
 
     Each unit gets a core of its own if there are enough. Otherwise each team gets some: its units take them in turn, so
     that layers alternate, if they compute for longer than it takes to wake a sleeper on another core; else all have the
@@ -60,7 +62,7 @@ def share_out(units: Sequence[UnitSpec], cores: Sequence[int], spare: int) -> li
         cores: in order.
         spare: cores that are left to others, as the coordinator, if there are enough.
     """
-    if len(cores) < 2:
+    if len(cores) < 2 or len(units) > _CROWD * len(cores):
         return []
     if len(cores) >= len(units) + spare:
         return list(cores[: len(units)])

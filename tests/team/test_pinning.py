@@ -90,7 +90,7 @@ def test_every_unit_gets_a_core_and_one_of_its_own_if_there_are_enough(
     teams = [[replace(layer, rows=rows) for layer in team] for team in TEAMS]
     units, cores = divide_all(teams, grain, 0), list(range(10, 10 + count))
     found = share_out(units, cores, spare)
-    if count < 2:
+    if count < 2 or len(units) > 16 * count:
         assert found == []
         return
     assert len(found) == len(units)
