@@ -10,6 +10,11 @@ from teamnet import rules
 from teamnet.rules.rule import Rule
 
 
+def is_built_in(kind: type[Rule]) -> bool:
+    """Whether a rule is one of this package."""
+    return kind in built_in_rules().values()
+
+
 @cache
 def built_in_rules() -> dict[str, type[Rule]]:
     """The rules of this package that have a name."""

@@ -9,7 +9,7 @@ from typing import Any
 from teamnet.dataflow.slots import Messages
 from teamnet.errors import SpecError, nearest
 from teamnet.rules.loading import reference_of
-from teamnet.rules.registry import built_in_rules
+from teamnet.rules.registry import built_in_rules, is_built_in
 from teamnet.rules.rule import Rule
 from teamnet.spec.rules import as_rule
 from teamnet.spec.run import RunSpec, TeamSpec
@@ -69,7 +69,7 @@ def _divided(values: Mapping[str, Any], rule: Rule, *kinds: type) -> list[dict[s
                 part[name] = value
                 break
         else:
-            if not (name in _OF_SETTLING and type(rule) in built_in_rules().values()):
+            if not (name in _OF_SETTLING and is_built_in(type(rule))):
                 raise _unknown(name, rule, set().union(*names))
     return found
 

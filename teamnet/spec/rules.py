@@ -8,7 +8,7 @@ from typing import Any
 from teamnet.errors import SpecError, shown
 from teamnet.kernels.user_file import source_of
 from teamnet.rules.loading import find_rule, reference_of
-from teamnet.rules.registry import built_in_rules
+from teamnet.rules.registry import is_built_in
 from teamnet.rules.rule import Rule
 from teamnet.spec.run import RunSpec
 
@@ -31,14 +31,10 @@ def as_rule(given: Any, like: Rule | None = None) -> Rule:
         )
     kind = find_rule(given) if isinstance(given, str) else given
     rule = kind()
-    if like is None or not (_built_in(type(like)) and _built_in(kind)):
+    if like is None or not (is_built_in(type(like)) and is_built_in(kind)):
         return like if like and type(like) is kind else rule
     found = like.settings()
     return replace(rule, **{name: found[name] for name in rule.settings() if name in found})
-
-
-def _built_in(kind: type[Rule]) -> bool:
-    return kind in built_in_rules().values()
 
 
 def check_source(spec: RunSpec) -> None:

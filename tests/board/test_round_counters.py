@@ -167,7 +167,7 @@ def test_an_abort_wakes_who_sleeps_on_a_counter(board: Board, threads: ThreadPoo
 
 
 def test_a_lost_wake_up_is_counted(threads: ThreadPoolExecutor):
-    """With the system's own naps of 50 ms, and a publication that wakes nobody."""
+    """With sleeps of 50 ms, and a publication that wakes no sleeper."""
     board = Board(Sleeps(np.zeros(LINE // 4, np.uint32)), private_memory(4 * LINE), np.zeros(LINE // 4, np.uint32))
     status = threads.submit(board.wait, 0, 1)
     time.sleep(0.01)

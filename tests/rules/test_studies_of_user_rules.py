@@ -55,7 +55,7 @@ def plain(tmp_path: Path) -> str:
 
 def test_its_values_are_those_of_a_run_by_it(valued: str, plain: str, capsys: pytest.CaptureFixture[str]):
     spec, published = preset("cartpole", valued), preset("cartpole")
-    assert (reference_of(type(spec.rule)), spec.num_envs, spec.actor.rates) == (valued, 2, (0.3, 0.2, 0.1))  # type: ignore[union-attr]
+    assert (reference_of(type(spec.rule)), spec.num_envs, spec.actor.rates) == (valued, 2, (0.3, 0.2, 0.1))  # type: ignore[union-attr]  # CartPole has an actor
     assert spec.critic == published.critic
     assert preset("acrobot", valued).actor == preset("acrobot").actor
     assert changed(preset("cartpole", plain), rule=published.rule) == published
@@ -67,7 +67,7 @@ def test_its_values_are_those_of_a_run_by_it(valued: str, plain: str, capsys: py
 
 def test_its_values_are_spread_over_another_depth(valued: str):
     spec = replace(preset("cartpole", valued), hidden=(8, 7, 6))
-    assert fit_depth(spec, interface_of(spec)).actor.rates == (0.3, 0.2, 0.2, 0.1)  # type: ignore[union-attr]
+    assert fit_depth(spec, interface_of(spec)).actor.rates == (0.3, 0.2, 0.2, 0.1)  # type: ignore[union-attr]  # CartPole has an actor
     given = replace(spec, actor=replace(spec.actor, rates=(0.3, 0.2)))  # type: ignore[type-var]
     with pytest.raises(SpecError) as refusal:
         fit_depth(given, interface_of(given))

@@ -19,6 +19,7 @@ class Case:
         spec, launch: of the run.
         env_steps: of one timing.
         reference: starts what it is compared with.
+        against: its name.
         busy_core: whether a process that never sleeps runs beside it.
         usual: whether it is timed unless others are named.
     """
@@ -28,13 +29,9 @@ class Case:
     launch: LaunchSpec
     env_steps: int
     reference: Callable[[], Reference]
+    against: str = "NumPy"
     busy_core: bool = False
     usual: bool = True
-
-    @property
-    def against(self) -> str:
-        """What it is compared with."""
-        return "local" if self.reference.__name__ == "local" else "NumPy"
 
 
 def cases(steps: int) -> dict[str, Case]:
@@ -52,10 +49,7 @@ def cases(steps: int) -> dict[str, Case]:
         return replace(numpy(title, spec, env_steps, 600, cartpole), launch=launch, busy_core=busy)
 
     def with_local(title: str, spec: RunSpec, env_steps: int, local_steps: int) -> Case:
-        def local() -> Reference:
-            return LocalReference(spec, local_steps)
-
-        return Case(title, spec, ray, env_steps, local)
+        return Case(title, spec, ray, env_steps, lambda: LocalReference(spec, local_steps), "local")
 
     two_actors = replace(preset("regression"), hidden=(64,), num_envs=1)
     return {

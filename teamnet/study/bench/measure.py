@@ -1,4 +1,4 @@
-"""Timings of a configuration in turns with what it is compared with."""
+"""Timings of a configuration, each after a timing of its reference."""
 
 from __future__ import annotations
 

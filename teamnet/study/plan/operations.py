@@ -17,7 +17,7 @@ from teamnet.kernels.constants import TIMED_EVERY
 from teamnet.rules.asynchronous import AsynchronousMapPropagation
 from teamnet.rules.backpropagation import Backpropagation
 from teamnet.rules.map_propagation import MapPropagation
-from teamnet.rules.registry import built_in_rules
+from teamnet.rules.registry import is_built_in
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.study.plan.machine import Cost, Machine, amounts
@@ -75,7 +75,7 @@ def with_own_rule(machine: Machine, spec: RunSpec, say: Callable[[str], None]) -
 
     Their costs where the caches are too small are not measured: there, predictions are too fast.
     """
-    if type(spec.rule) in built_in_rules().values():
+    if is_built_in(type(spec.rule)):
         return machine
     runs = [
         replace(
