@@ -22,7 +22,7 @@ from teamnet.team.state import State, merge, outgoing_of, split
 from teamnet.units.arrays import kept_arrays, make_arrays
 from teamnet.units.code import compile_rule
 from teamnet.units.dispatch import parameters_of
-from teamnet.units.layout import UNIT_FIELDS
+from teamnet.units.layout import SYNAPSE_FIELDS, UNIT_FIELDS
 
 _ROWS, _STEPS = 2, 3
 _PACKAGE = Path(__file__).parent.parent
@@ -108,8 +108,9 @@ def _check_slots(flow: Dataflow, layer: LayerSpec) -> None:
 
 def _check_arrays(layer: LayerSpec) -> None:
     """Refuse names that units already have, and kept arrays that cannot be concatenated along the neurons."""
-    for name in (*layer.rule.arrays(), *layer.rule.numbers()):
-        if name in UNIT_FIELDS:
+    of_synapses = {name: array.of_synapses for name, array in layer.rule.arrays().items()}
+    for name in (*of_synapses, *layer.rule.numbers()):
+        if name in (SYNAPSE_FIELDS if of_synapses.get(name) else UNIT_FIELDS):
             raise SpecError(
                 _line(layer, name), expected="a name that units do not have already", found=repr(name),
                 remedy="Choose another.",

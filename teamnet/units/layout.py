@@ -93,8 +93,10 @@ _EVERY: Kinds = {
     **_kinds("f", "variance", "temperature", "trace_decay", "power1", "power2"),
     "ones": ("rows", 1), "value": ("rows", 1),
 }
-UNIT_FIELDS = (*_EVERY, *GROUPS, *_SYNAPSES)
-"""Names that a rule cannot use for its own arrays and settings."""
+UNIT_FIELDS = (*_EVERY, *GROUPS)
+"""Names that a rule cannot use for its own settings and arrays of a unit."""
+SYNAPSE_FIELDS = tuple(_SYNAPSES)
+"""Names that a rule cannot use for its own arrays of a group of synapses."""
 
 
 def synapses_of(rule: LayerRule) -> View:

@@ -196,6 +196,21 @@ def test_dataflows_of_this_package_pass_the_check(name: str):
     check_flow(Dataflow(ALL[name]))
 
 
+@pytest.mark.parametrize("kind", built_in_rules().values(), ids=built_in_rules())
+def test_a_user_can_derive_from_every_rule_of_this_package(kind: type, tmp_path: Path):
+    text = f"""from {kind.__module__} import {kind.__name__}
+
+
+class Mine({kind.__name__}):
+    \"\"\"A rule of this package with one more setting.\"\"\"
+
+    weight: float = 1.0
+"""
+    rule = rule_of(text, tmp_path)()
+    check_rules(teams_of(rule))
+    assert rule.settings().keys() - kind().settings().keys() == {"weight"}
+
+
 def test_a_rule_travels_with_its_file(tmp_path: Path):
     rule = rule_of(PERTURBATION, tmp_path)(scale=2.5)
     sent = pickle.dumps(teams_of(rule))
