@@ -13,7 +13,7 @@ An emulated link is slower than the real one: a batch then waits in the sender u
 from __future__ import annotations
 
 from teamnet.board.link import BATCHES, HEADER, LINK, PIECE, ROUTE, UNCHANGED
-from teamnet.board.round_counters import NAP, load_acquire, publish, sleep_while
+from teamnet.board.round_counters import EACH, NAP, load_acquire, publish, sleep_while
 from teamnet.board.sockets import receive, send
 from teamnet.kernels.compile import kernel
 from teamnet.kernels.constants import ENDED, GARBLED, LOST
@@ -113,7 +113,7 @@ def _idle(link, rung, left, turns):
     if turns < _TURNS or left <= _SOON:
         yield_processor()
     else:
-        sleep_while(link.bell, rung, min(left - _SOON, NAP))
+        sleep_while(link.bell, rung, min(left - _SOON, NAP), EACH)
 
 
 @kernel

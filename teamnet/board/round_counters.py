@@ -43,7 +43,8 @@ from teamnet.kernels.processor import nanoseconds, pause, yield_processor
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 _FUTEX = {"x86_64": 202, "aarch64": 98}.get(platform.machine(), 202)  # number of the Linux system call
-_WAIT, _WAKE, _EVERYBODY = 0, 1, 2**31 - 1
+_WAIT, _WAKE, _EVERYBODY = 9, 10, 2**31 - 1  # with sets of bits: only sleepers that have one of them are woken
+EACH = 0xFFFFFFFF  # the bits of all rounds
 NAP = 50_000_000  # nanoseconds; a sleeper checks this often, even if the process that should wake it has failed
 _LATE = 10_000_000  # nanoseconds after a publication in which every sleeper should have been woken
 _PAUSES = 8  # between two looks at the counter of a waiter that spins
@@ -81,17 +82,25 @@ def _adder(kind: Any) -> Any:
 _add_32, _add_64 = _adder(_I32), _adder(_I64)
 
 
-@machine_code("int64(int64, int64, int64, int64)")
-def _futex(builder: Any, address: Any, operation: Any, value: Any, nanoseconds: Any) -> Any:
-    """Linux ``futex``: sleep while the word is ``value`` (less than a second), or wake ``value`` sleepers.
+@machine_code("int64(int64, int64, int64, int64, int64)")
+def _futex(builder: Any, address: Any, operation: Any, value: Any, until: Any, rounds: Any) -> Any:
+    """Linux ``futex``: sleep while the word is ``value`` and the clock before ``until``, or wake ``value`` sleepers.
 
-    Returns the result of the system call: 0 for a sleeper that was woken, -1 for one that was not.
+    Only sleepers that have one of the bits ``rounds`` are woken. Returns the result of the system call: 0 for a sleeper
+    that was woken, -1 for one that was not.
     """
-    llvm, zero = builder.llvm, _I64(0)
-    nap = builder.variable(ir.Constant(ir.ArrayType(_I64, 2), [0, 0]))
-    llvm.store(nanoseconds, llvm.gep(nap, [_I32(0), _I32(1)]))
-    arguments = [_I64(_FUTEX), address, operation, value, llvm.ptrtoint(nap, _I64), zero, zero]
+    llvm, zero, second = builder.llvm, _I64(0), _I64(1_000_000_000)
+    end = builder.variable(ir.Constant(ir.ArrayType(_I64, 2), [0, 0]))
+    llvm.store(llvm.sdiv(until, second), llvm.gep(end, [_I32(0), _I32(0)]))
+    llvm.store(llvm.srem(until, second), llvm.gep(end, [_I32(0), _I32(1)]))
+    arguments = [_I64(_FUTEX), address, operation, value, llvm.ptrtoint(end, _I64), zero, rounds]
     return builder.call("syscall", _I64, [_I64], arguments, var_arg=True)
+
+
+@kernel
+def _bit(target):
+    """The bit of a round: publishing it wakes those that wait for it, and some that wait for one 32 rounds away."""
+    return 1 << (target & 31)
 
 
 @kernel
@@ -107,15 +116,15 @@ def _arrive(word, target, peers):
         return False
     integers(word, LINE // 8)[PUBLISHED_AT] = nanoseconds()
     store_release(word, target)
-    wake_sleepers(word)
+    _wake_sleepers(word, _bit(target))
     return True
 
 
 @kernel
-def wake_sleepers(word):
-    """Wake all sleepers of a counter, if there are any."""
+def _wake_sleepers(word, rounds):
+    """Wake the sleepers of a counter that wait for some of the ``rounds``, if there are any."""
     if load_acquire(word + 4) != 0:
-        _futex(word, _WAKE, _EVERYBODY, 0)
+        _futex(word, _WAKE, _EVERYBODY, 0, rounds)
 
 
 @kernel
@@ -125,7 +134,7 @@ def publish(word, target, peers):
         line = integers(word, LINE // 8)
         if line[BELL] != 0:
             _add_32(word + line[BELL], 1)
-            wake_sleepers(word + line[BELL])
+            _wake_sleepers(word + line[BELL], EACH)
         if line[WHOLE] != 0 and target % line[EVERY] == 0:
             _arrive(word + line[WHOLE], target, line[NODES])
 
@@ -140,19 +149,19 @@ def announce(word, peers):
 @kernel
 def wake(word):
     """Wake all sleepers of a counter, so that they check the control line."""
-    _futex(word, _WAKE, _EVERYBODY, 0)
+    _futex(word, _WAKE, _EVERYBODY, 0, EACH)
 
 
 @kernel
-def sleep_while(word, seen, nanoseconds):
-    """Sleep until the word is no longer ``seen``, but not longer than ``nanoseconds``, which are less than a second.
+def sleep_while(word, seen, longest, rounds):
+    """Sleep while the word is ``seen``, until one of the ``rounds`` is published, or for ``longest`` nanoseconds.
 
     Returns whether it was woken, or did not sleep.
     """
     woken = True
     _add_32(word + 4, 1)
     if load_acquire(word) == seen:
-        woken = _futex(word, _WAIT, seen, nanoseconds) == 0
+        woken = _futex(word, _WAIT, seen, nanoseconds() + longest, rounds) == 0
     _add_32(word + 4, -1)
     return woken
 
@@ -213,7 +222,7 @@ def wait(word, target, control, step, naps):
         seen = load_acquire(word)
         if not reached(word, target):
             begun = nanoseconds()
-            woken = sleep_while(word, seen, NAP)
+            woken = sleep_while(word, seen, NAP, _bit(target))
             ended = nanoseconds()
             late = not woken and ended - begun >= NAP and reached(word, target)
             if late and ended - integers(word, LINE // 8)[PUBLISHED_AT] > _LATE:

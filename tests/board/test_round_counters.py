@@ -25,7 +25,7 @@ from teamnet.kernels.native import native
 
 PATIENCE = 10
 """Seconds of a nap here."""
-WAIT = 0
+WAIT = 9
 Syscall = ctypes.CFUNCTYPE(ctypes.c_long, *[ctypes.c_long] * 7)
 
 
@@ -52,10 +52,10 @@ class Sleeps:
             return self._system(number, address, operation, value, timeout, second, third)
         word, sleepers = (ctypes.c_uint32.from_address(address + offset) for offset in (0, 4))
         announced = sleepers.value > 0
-        nap = (ctypes.c_int64 * 2)(PATIENCE, 0)
+        until = (ctypes.c_int64 * 2)(int(time.monotonic()) + PATIENCE, 0)
         self.thread = threading.get_native_id()
         self.begun.release()
-        result = self._system(number, address, WAIT, value, ctypes.addressof(nap), 0, 0)
+        result = self._system(number, address, WAIT, value, ctypes.addressof(until), 0, third)
         ended_by_itself = result == -1 and ctypes.get_errno() == errno.ETIMEDOUT
         with self._lock:
             self.unannounced += not announced
@@ -125,6 +125,13 @@ def _asleep(board: Board, waiting: Callable[[], int], threads: ThreadPoolExecuto
     return status
 
 
+def _until_it_sleeps(board: Board) -> None:
+    """A thread that is about to sleep on the first counter sleeps indeed."""
+    calls = Path(f"/proc/self/task/{board.sleeps.thread}/syscall")
+    while hex(board.word(0)) not in calls.read_text().split():
+        time.sleep(0.001)
+
+
 def _check_wakes(board: Board, threads: ThreadPoolExecutor, asleep_on: int) -> None:
     """Every publication on the first counter wakes who sleeps on one."""
     for target in range(1, 20):
@@ -158,12 +165,24 @@ def test_the_bell_wakes_the_relay(board: Board, threads: ThreadPoolExecutor):
 def test_an_abort_wakes_who_sleeps_on_a_counter(board: Board, threads: ThreadPoolExecutor):
     """Who is only about to sleep misses it, as the word stays the same, and looks up at the end of the nap."""
     status = _asleep(board, lambda: board.wait(0, 1), threads)
-    calls = Path(f"/proc/self/task/{board.sleeps.thread}/syscall")
-    while hex(board.word(0)) not in calls.read_text().split():  # until it sleeps indeed
-        time.sleep(0.001)
+    _until_it_sleeps(board)
     board.abort(0)
     assert status.result() == ABORTED
     assert (board.sleeps.lost, board.sleeps.unannounced) == (0, 0)
+
+
+@pytest.mark.parametrize("awaited", [5, 31, 32])
+def test_rounds_before_the_one_that_it_waits_for_wake_nobody(
+    awaited: int, board: Board, threads: ThreadPoolExecutor
+):
+    status = _asleep(board, lambda: board.wait(0, awaited), threads)
+    _until_it_sleeps(board)
+    for target in range(1, awaited):
+        board.publish(0, target)
+    assert not board.sleeps.begun.acquire(timeout=0.1), "it sleeps again, so it was woken"
+    board.publish(0, awaited)
+    assert status.result() == READY
+    assert (board.sleeps.woken, board.sleeps.lost) == (1, 0)
 
 
 def test_a_lost_wake_up_is_counted(threads: ThreadPoolExecutor):
