@@ -33,6 +33,7 @@ class Reader:
         first: column of its inputs at which the other layer's neurons begin.
         fan_in, size: its inputs and its neurons.
         rate: learning rate of its synapses.
+        family, function, variance, temperature: see :class:`LayerSpec`.
     """
 
     number: int
@@ -40,6 +41,10 @@ class Reader:
     fan_in: int
     size: int
     rate: Rate
+    family: UnitTypeName
+    function: Function
+    variance: float
+    temperature: float
 
 
 class LayerRule(Protocol):
@@ -163,6 +168,16 @@ class LayerSpec:
         return self.number == self.depth
 
     @property
+    def only_reader(self) -> Reader | None:
+        """The layer that reads this one, if there is exactly one."""
+        return self.readers[0] if len(self.readers) == 1 else None
+
+    @property
+    def output_reads(self) -> bool:
+        """Whether the team's output layer reads this one."""
+        return any(reader.number == self.depth for reader in self.readers)
+
+    @property
     def deviation(self) -> float:
         """The scale of activations: the standard deviation of Gaussian units, the temperature of others."""
         return math.sqrt(self.variance) if self.family == "gaussian" else self.temperature
@@ -189,7 +204,10 @@ def linked(observation: int, layers: Sequence[LayerSpec]) -> list[LayerSpec]:
         first = 0
         for source in layer.sources:
             if source:
-                readers[source].append(Reader(layer.number, first, fan_in, layer.size, layer.rate))
+                readers[source].append(Reader(
+                    layer.number, first, fan_in, layer.size, layer.rate, layer.family, layer.function, layer.variance,
+                    layer.temperature,
+                ))
             first += sizes[source]
         found.append(replace(layer, fan_in=fan_in))
     return [

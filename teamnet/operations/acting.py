@@ -17,23 +17,46 @@ from teamnet.kernels.memory import copy, flat, matrix
 from teamnet.kernels.unit_types import CATEGORICAL, GAUSSIAN, SIGN, expect_two_values, sample_two_values
 
 
-def _plain_function(unit):
-    unit.mean[:], unit.derivative[:] = unit.hidden_function(unit.preactivation)
+def _plain_function(function, preactivation, mean, derivative):
+    mean[:], derivative[:] = function(preactivation)
 
 
 @kernel_with_plain_form(_plain_function)
-def apply_function(unit):
-    """``m = f(p)`` and ``f'(p)``, by the compiled function of the unit."""
+def _apply_function(function, preactivation, mean, derivative):
+    """``m = f(p)`` and ``f'(p)``, by the compiled function at an address."""
     call_function(
-        unit.function, unit.preactivation.ctypes.data, unit.mean.ctypes.data, unit.derivative.ctypes.data,
-        unit.rows * unit.size,
+        function, preactivation.ctypes.data, mean.ctypes.data, derivative.ctypes.data, preactivation.size
     )
 
 
 @kernel
-def lowest_of(unit):
+def _lowest_of(family):
     """The lower value of a unit that has two."""
-    return -1.0 if unit.family == SIGN else 0.0
+    return -1.0 if family == SIGN else 0.0
+
+
+@kernel
+def expect(family, function, temperature, preactivation, mean, derivative):
+    """The mean of units of a type, and its derivative, from their preactivation, all ``(rows, size)``."""
+    if family == GAUSSIAN:
+        _apply_function(function, preactivation, mean, derivative)
+    elif family == CATEGORICAL:
+        softmax(preactivation, temperature, mean)
+    else:
+        expect_two_values(preactivation, temperature, _lowest_of(family), mean, derivative)
+
+
+@kernel
+def score(family, variance, temperature, activation, mean, derivative, error):
+    """``e = d log p(H) / d p``: ``(H - m) f'(p) / v`` of Gaussian units, ``(H - m) / T`` of all others."""
+    h, m, s, e = flat(activation), flat(mean), flat(derivative), flat(error)
+    if family == GAUSSIAN:
+        precision = 1.0 / variance
+        for j in range(h.size):
+            e[j] = (h[j] - m[j]) * s[j] * precision
+    else:
+        for j in range(h.size):
+            e[j] = (h[j] - m[j]) / temperature
 
 
 @kernel
@@ -45,12 +68,7 @@ def predict(unit, inputs):
         for j in range(unit.size):
             preactivation[row, j] = biases[0, j]
     add_products(preactivation, inputs, unit.incoming.value)
-    if unit.family == GAUSSIAN:
-        apply_function(unit)
-    elif unit.family == CATEGORICAL:
-        softmax(preactivation, unit.temperature, unit.mean)
-    else:
-        expect_two_values(preactivation, unit.temperature, lowest_of(unit), unit.mean, unit.derivative)
+    expect(unit.family, unit.function, unit.temperature, preactivation, unit.mean, unit.derivative)
 
 
 def _plain_noise(unit, width):
@@ -100,7 +118,7 @@ def sample(unit):
             for j in range(size):
                 activation[row, j] = 1.0 if j == chosen else 0.0
     else:
-        sample_two_values(mean, take_noise(unit, size), lowest_of(unit), activation)
+        sample_two_values(mean, take_noise(unit, size), _lowest_of(unit.family), activation)
     show_value(unit)
 
 
@@ -121,16 +139,9 @@ def act(unit, inputs):
 
 @kernel
 def find_error(unit):
-    """``e = d log p(H) / d p``: ``(H - m) f'(p) / v`` of a Gaussian unit, ``(H - m) / T`` of all others."""
+    """The unit's own :func:`score`."""
     compiled_once()
-    h, m, s, e = flat(unit.activation), flat(unit.mean), flat(unit.derivative), flat(unit.error)
-    if unit.family == GAUSSIAN:
-        precision = 1.0 / unit.variance
-        for j in range(h.size):
-            e[j] = (h[j] - m[j]) * s[j] * precision
-    else:
-        for j in range(h.size):
-            e[j] = (h[j] - m[j]) / unit.temperature
+    score(unit.family, unit.variance, unit.temperature, unit.activation, unit.mean, unit.derivative, unit.error)
 
 
 @kernel

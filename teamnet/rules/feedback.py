@@ -3,6 +3,7 @@
 mirror         a copy of the outgoing synapses that gets the same updates: equal to the weights above, bit for bit
 kolen-pollack  the same with other initial values, which weight decay brings together (Kolen and Pollack, 1994)
 random         fixed random weights (Lillicrap et al., 2016)
+recomputed     a mirror as well; the unit below computes the errors above itself (teamnet.rules.recomputed)
 backprojected  the unit above publishes the products ``e_{l+1} W_{l+1}^T`` itself, so that no layer mirrors weights
 """
 
@@ -53,15 +54,17 @@ class ErrorsDown(TraceRule):
     Args:
         feedback: the weights that errors are sent down through: mirror (a copy of the weights above that gets the same
             updates), kolen-pollack (the same with initial values of its own, which weight decay brings together),
-            random (fixed weights) or backprojected (the unit above sends the products of its errors and its own
-            weights, so that there are no copies; whole layers only).
+            random (fixed weights), backprojected (the unit above sends the products of its errors and its own
+            weights, so that there are no copies; whole layers only) or recomputed (a copy as well, with which the unit
+            below computes the errors above from the activations above, so that a settle step of jacobi is one
+            exchange; map and whole layers only).
         weight_decay: the share of every weight between two layers that each update removes.
         td_error: how the TD error and a critic's gate reach the units: broadcast (the coordinator and the output send
             them to every unit) or passed-down (the coordinator sends the TD error to the output units, and each layer
             to the one below, with its errors; for sweeps and descents). Changes no bit.
     """
 
-    feedback: Literal["mirror", "kolen-pollack", "random", "backprojected"] = "mirror"
+    feedback: Literal["mirror", "kolen-pollack", "random", "backprojected", "recomputed"] = "mirror"
     weight_decay: float = 0.0
     td_error: Literal["broadcast", "passed-down"] = "broadcast"
 
@@ -79,6 +82,12 @@ class ErrorsDown(TraceRule):
         else:
             right = 0 <= self.weight_decay < 1
             check_number("weight_decay", self.weight_decay, "0 or more and below 1", right, "Use 0 for none.")
+        if self.recomputes and not self.can_recompute:
+            raise SpecError(
+                "feedback", expected="recomputed only for map, with settle steps of jacobi that all exchange",
+                found="another rule or schedule, no settle step, or --exchange-every",
+                remedy="Use --feedback mirror, which has the same results.",
+            )
         threshold = run.messages.send_threshold
         if self.backprojects and threshold:
             raise SpecError(
@@ -96,6 +105,16 @@ class ErrorsDown(TraceRule):
     def can_pass_down(self) -> bool:
         """Whether the output publishes its first errors before it learns."""
         return False
+
+    @property
+    def can_recompute(self) -> bool:
+        """Whether the rule has steps in which errors above are computed below."""
+        return False
+
+    @property
+    def recomputes(self) -> bool:
+        """Whether units compute the errors of the layer above."""
+        return self.feedback == "recomputed"
 
     @operation
     def send(unit: Unit) -> None:

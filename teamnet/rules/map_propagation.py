@@ -32,10 +32,11 @@ from teamnet.dataflow.ports import Draft, inputs, step
 from teamnet.errors import SpecError
 from teamnet.kernels.compile import kernel
 from teamnet.kernels.memory import flat
-from teamnet.kernels.unit_types import GAUSSIAN
 from teamnet.operations.acting import find_error, predict
 from teamnet.operations.chain import chain
-from teamnet.rules.feedback import ErrorsDown, feed_back
+from teamnet.operations.secant import solve
+from teamnet.rules.feedback import feed_back
+from teamnet.rules.recomputed import RecomputedErrors, find_error_above
 from teamnet.rules.rule import PER_NEURON, Array, Unit, operation
 from teamnet.values import check_count, check_number
 
@@ -70,7 +71,7 @@ MOST_STEPS = 100_000
 """Settle steps in one environment step."""
 
 
-class MapPropagation(ErrorsDown):
+class MapPropagation(RecomputedErrors):
     """MAP propagation with its schedules; without settle steps ``jacobi`` is REINFORCE.
 
     Args:
@@ -116,9 +117,16 @@ class MapPropagation(ErrorsDown):
         """See :attr:`teamnet.rules.feedback.ErrorsDown.can_pass_down`."""
         return self.schedule != "jacobi"
 
+    @property
+    def can_recompute(self) -> bool:
+        """See :attr:`teamnet.rules.recomputed.RecomputedErrors.can_recompute`."""
+        return self.schedule == "jacobi" and self.settle_steps > 0 and self.exchange_every == 1
+
     def steps(self, layer: LayerSpec) -> Iterator[Draft]:
         """What the units do in an environment step."""
-        if self.schedule == "jacobi":
+        if self.recomputes:
+            yield from self._settle_alone(layer)
+        elif self.schedule == "jacobi":
             yield from self._settle_at_once(layer)
         else:
             yield from self._alternate(layer, ups=self.settle_steps - (self.schedule == "descents"))
@@ -126,11 +134,13 @@ class MapPropagation(ErrorsDown):
     @operation
     def settle(unit: Unit, above: Array) -> None:
         """``H_l += a v_l ((m_l - H_l) / v_l + f_l)``: one ascent of ``log p(H_1 .. H_L)`` in ``H_l``."""
-        feed_back(unit, above, unit.feedback_sum)
-        h, m, f = flat(unit.activation), flat(unit.mean), flat(unit.feedback_sum)
-        precision, step = 1.0 / unit.variance, unit.step_size * unit.variance
-        for j in range(h.size):
-            h[j] += step * ((m[j] - h[j]) * precision + f[j])
+        _settle(unit, above)
+
+    @operation
+    def settle_alone(unit: Unit, above: Array, biases: Array) -> None:
+        """The same with errors that the unit computes from the activations above."""
+        find_error_above(unit, above, biases)
+        _settle(unit, unit.error_above)
 
     @operation
     def refresh(unit: Unit, inputs: Array) -> None:
@@ -159,12 +169,12 @@ class MapPropagation(ErrorsDown):
         for j in range(e.size):
             r[j] = e[j]
             d[j] = e[j]
-        _solve(unit, inputs)
+        solve(unit, inputs)
 
     @operation
     def solve(unit: Unit, inputs: Array) -> None:
         """Update the output's error, by one more secant step if it is Gaussian."""
-        _solve(unit, inputs)
+        solve(unit, inputs)
 
     @operation
     def find_solved_gate(unit: Unit) -> None:
@@ -204,6 +214,32 @@ class MapPropagation(ErrorsDown):
         if layer.gated and layer.is_last:
             yield step("find_gate", (), ["gate"])
         yield from self.trace_down(layer, below=sent, last=sent)
+
+    def _settle_alone(self, layer: LayerSpec) -> Iterator[Draft]:
+        """The same where settle step ``k > 1`` reads the activations above of step ``k - 1`` instead of the errors.
+
+        The first errors are sent, as they are of the weights before the update.
+        """
+        last = self.settle_steps
+        yield step("act", [inputs(layer)], ["activation"])
+        yield from self.error_then_learn(layer, "find_error", down=not layer.is_first)
+        yield from self.exchange_weights(layer)
+        for k in range(1, last + 1):
+            if not layer.is_last:
+                reads = [self.from_above(layer, 0)] if k == 1 else self.activations_above(layer, k - 1)
+                yield step("settle" if k == 1 else "settle_alone", reads, ["activation"])
+            if k == last and (layer.is_last or not layer.is_first):
+                yield step("refresh", [inputs(layer, k)])
+            elif not layer.is_last and (k == 1 or not layer.is_first):
+                yield step("predict", [inputs(layer, k)])
+        if layer.is_first and not layer.is_last:
+            yield step("find_error")
+        if layer.gated and layer.is_last:
+            yield step("find_gate", (), ["gate"])
+        if layer.is_last:
+            yield from self.trace_down(layer, below=last, last=0)
+        else:
+            yield from self.trace_recomputed_errors(layer, last)
 
     def _alternate(self, layer: LayerSpec, ups: int) -> Iterator[Draft]:
         """``settle_steps`` times down and up; the trace is made of the last activations and the last errors.
@@ -246,25 +282,9 @@ def check_settling(rule: Any) -> None:
 
 
 @kernel
-def _solve(unit: Unit, inputs: Array) -> None:
-    """One secant step for each neuron towards the error ``e`` for which ``e = (H - m(e)) / v``.
-
-    ``r(e) = (H - m(e)) / v - e`` is the residual. The acting pass stands for ``m(0)``, and the error that went down
-    first is its answer ``r(0)``; later steps know the residual before. Errors draw the mean towards ``H``, so ``r``
-    falls at least as fast as ``-e``: slopes above -1 come of the sampling of the acting pass and are taken as -1.
-    """
-    predict(unit, inputs)
-    if unit.family != GAUSSIAN:
-        find_error(unit)
-        return
-    h, m, e, r, d = (
-        flat(unit.activation), flat(unit.mean), flat(unit.error), flat(unit.residual), flat(unit.moved)
-    )
+def _settle(unit: Unit, errors: Array) -> None:
+    feed_back(unit, errors, unit.feedback_sum)
+    h, m, f = flat(unit.activation), flat(unit.mean), flat(unit.feedback_sum)
+    precision, step = 1.0 / unit.variance, unit.step_size * unit.variance
     for j in range(h.size):
-        found = (h[j] - m[j]) / unit.variance - e[j]
-        slope = -1.0
-        if d[j] != 0.0:
-            slope = min(slope, (found - r[j]) / d[j])
-        r[j] = found
-        d[j] = -found / slope
-        e[j] += d[j]
+        h[j] += step * ((m[j] - h[j]) * precision + f[j])

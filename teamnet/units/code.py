@@ -22,22 +22,25 @@ class Code:
     Args:
         perform: address of the compiled operations; 0 where they are interpreted.
         function: address of the compiled hidden function; 0 where it is interpreted.
+        function_above: that of the layer that reads this one; 0 if there is not exactly one.
         numbers: of the operations by name.
         loaded: the owners of the addresses, which must exist as long as these are used.
         plain: the operations in Python.
-        hidden: the hidden function in Python.
+        hidden, hidden_above: the hidden functions in Python.
     """
 
     perform: int
     function: int
+    function_above: int
     numbers: Mapping[str, int]
     loaded: tuple[Native, ...] = field(default=(), repr=False)
     plain: Callable[[Record, int], None] | None = None
     hidden: Callable[[Any], Any] | None = None
+    hidden_above: Callable[[Any], Any] | None = None
 
     def plain_record(self, view: View, address: int) -> Record:
-        """A unit's record, with the hidden function, for operations in Python."""
-        return Record(view, address, {"hidden_function": self.hidden})
+        """A unit's record, with the hidden functions in place of their addresses, for operations in Python."""
+        return Record(view, address, {"function": self.hidden, "function_above": self.hidden_above})
 
 
 def compiled_code(layer: LayerSpec) -> Code:
@@ -47,14 +50,20 @@ def compiled_code(layer: LayerSpec) -> Code:
         ResourceError: compiled code cannot be cached.
     """
     operations, function = compile_rule(type(layer.rule)), compile_function(layer.function)
-    return Code(operations.address, function.address, operation_numbers(layer.rule), (operations, function))
+    loaded = [operations, function]
+    if layer.only_reader:
+        loaded.append(compile_function(layer.only_reader.function))
+    above = loaded[-1].address if layer.only_reader else 0
+    return Code(operations.address, function.address, above, operation_numbers(layer.rule), tuple(loaded))
 
 
 def interpreted_code(layer: LayerSpec) -> Code:
     """The same as plain Python on NumPy arrays, for breakpoints and prints."""
     rule = layer.rule
+    above = layer.only_reader
     return Code(
-        0, 0, operation_numbers(rule), plain=plain_dispatcher_of(rule), hidden=hidden_function(layer.function)
+        0, 0, 0, operation_numbers(rule), plain=plain_dispatcher_of(rule), hidden=hidden_function(layer.function),
+        hidden_above=hidden_function(above.function) if above else None,
     )
 
 

@@ -88,9 +88,11 @@ _EVERY: Kinds = {
     **BASE, **dict.fromkeys((name for name in PER_NEURON if name not in BASE), ("rows", "size")),
     **_kinds(
         "i", "fan_in", "fan_out", "single_step", "mirrors", "function", "family", "updates", "noise", "noise_index",
-        "noise_count",
+        "noise_count", "function_above", "family_above",
     ),
-    **_kinds("f", "variance", "temperature", "trace_decay", "power1", "power2"),
+    **_kinds(
+        "f", "variance", "temperature", "trace_decay", "power1", "power2", "variance_above", "temperature_above",
+    ),
     "ones": ("rows", 1), "value": ("rows", 1),
 }
 UNIT_FIELDS = (*_EVERY, *GROUPS)
@@ -110,7 +112,7 @@ def unit_of(rule: LayerRule) -> View:
 
     ``function`` is the address of the hidden function, ``family`` a number of :mod:`teamnet.kernels.unit_types`;
     ``noise`` is the address of ``noise_count`` samples, of which ``noise_index`` are used; ``power1`` and ``power2``
-    are those of Adam.
+    are those of Adam. ``function_above`` and the like are those of the layer that reads this one, if there is only one.
     """
     synapses = synapses_of(rule)
     own = {name: array.shape for name, array in rule.arrays().items() if not array.of_synapses}

@@ -11,6 +11,7 @@ from teamnet.dataflow.layers import Rate, UnitSpec
 from teamnet.dataflow.slots import Step
 from teamnet.errors import SpecError, StepInterrupted, nearest
 from teamnet.kernels.constants import BETA1, BETA2, CORRECTED_UPDATES, FLOAT64, TIMED_EVERY
+from teamnet.kernels.unit_types import UNIT_TYPES
 from teamnet.kernels.view import Record
 from teamnet.units.addresses import Addresses
 from teamnet.units.arrays import initial_values, kept_arrays, make_arrays
@@ -105,10 +106,20 @@ class Unit:
             "single_step": layer.single_step, "mirrors": self._mirrors, "family": layer.unit_type.number,
             "function": self._code.function, "perform": self._code.perform,
             "variance": layer.variance, "temperature": layer.temperature, "trace_decay": layer.trace_decay,
-            "timed_mask": TIMED_EVERY - 1, "power1": 1.0, "power2": 1.0, **rule.numbers(),
+            "timed_mask": TIMED_EVERY - 1, "power1": 1.0, "power2": 1.0, **rule.numbers(), **self._above(),
             **{name: group.ctypes.data for name, group in self._groups.items()},
             **{name: array.ctypes.data for name, array in self._arrays.items() if "." not in name},
         })
+
+    def _above(self) -> dict[str, float]:
+        """What a unit knows of the layer that reads it, if there is only one."""
+        reader = self.spec.layer.only_reader
+        if reader is None:
+            return {}
+        return {
+            "function_above": self._code.function_above, "family_above": UNIT_TYPES[reader.family].number,
+            "variance_above": reader.variance, "temperature_above": reader.temperature,
+        }
 
     def _fill(self, record: np.ndarray, values: Mapping[str, float]) -> None:
         for field, value in values.items():

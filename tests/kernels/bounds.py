@@ -50,6 +50,7 @@ _RULES: dict[str, dict[str, Any]] = {
     "backprop": {"schedule": "chain"}, "entropy": {"schedule": "chain", "entropy": 0.01},
     "entropy, one step": {"schedule": "chain", "entropy": 0.01, "single_step": True}, "ticks": {"schedule": "ticks"},
     "send_threshold": {"send_threshold": 0.1}, "sweeps, send_threshold": {"schedule": "sweeps", "send_threshold": 0.1},
+    "recomputed": {"feedback": "recomputed"}, "recomputed, one step": {"feedback": "recomputed", "single_step": True},
     "exploration": {"exploration": 0.5}, "nothing comes down": {"schedule": "reinforce"},
     "nothing comes down, one step": {"schedule": "reinforce", "single_step": True},
 }
@@ -61,6 +62,7 @@ _FEEDBACKS = {
     "mirror": {}, "kolen-pollack": {"feedback": "kolen-pollack", "weight_decay": 0.01},
     "random": {"feedback": "random"}, "backprojected": {"feedback": "backprojected"},
 }
+_WHOLE = "backprojected", "recomputed"
 _MESSAGES = [
     {"message_dtype": dtype, "error_feedback": kept}
     for dtype in ("float32", "bfloat16", "int8") for kept in (False, True)
@@ -77,8 +79,8 @@ def _teams(sizes: tuple[int, ...], **options: Any) -> list[list[LayerSpec]]:
 def every_team() -> Iterator[list[list[LayerSpec]]]:
     """Small teams of every rule with every feedback."""
     for rule, feedback in product(_RULES.values(), _FEEDBACKS.values()):
-        yield _teams((3, 7, 3, 1), **rule, **feedback)
-        yield _teams((3, 3), **rule, **feedback)
+        yield _teams((3, 7, 3, 1), **{**rule, **feedback})
+        yield _teams((3, 3), **{**rule, **feedback})
 
 
 def _calls(teams: Teams, grain: str) -> CallExecutor:
@@ -106,12 +108,13 @@ def _each_rule() -> Iterator[tuple[str, Case]]:
         options = {**_RULES[rule], **_FEEDBACKS[feedback], "rows": (1, 3)[number % 2]}
         for place, sizes in enumerate(_SHAPES[number % 2 :: 2]):
             teams = _teams(sizes, function=_FUNCTIONS[number % len(_FUNCTIONS)], **options)
-            grain = "layer" if feedback == "backprojected" else ("layer", "block:2", "neuron")[(number + place) % 3]
+            whole = options.get("feedback") in _WHOLE
+            grain = "layer" if whole else ("layer", "block:2", "neuron")[(number + place) % 3]
             yield f"in turn, {rule}, {feedback}, {sizes}, {grain}", _run(local, teams, grain)
         kinds = {"threads": threaded, "calls": _calls, "nodes": _over_nodes}
         kind = list(kinds)[number % 3]
         teams = _teams((3, 7, 3, 1), **options)
-        grain = "layer" if feedback == "backprojected" else "block:2"
+        grain = "layer" if options.get("feedback") in _WHOLE else "block:2"
         yield f"{kind}, {rule}, {feedback}", _run(kinds[kind], teams, grain)
     for (layers, options), schedule in product(_LAYERS.items(), ("reinforce", "chain", "sweeps", "ticks")):
         if layers == "skips" or schedule in ("reinforce", "chain"):
@@ -207,12 +210,15 @@ def _overruns(side: str) -> Iterator[tuple[str, Case]]:
     yield "a step that there is not", _no_step(side)
 
 
-_NOTED, _DOWN = "noted_inputs, noted_above, noted_gate", "products, transposed"
+_NOTED, _PRODUCTS = "noted_inputs, noted_above, noted_gate", "products, transposed"
+_ABOVE = "mirror_turned, sent_biases, preactivation_above, mean_above, derivative_above, error_above"
+_DOWN = f"{_PRODUCTS}, {_ABOVE}"
 _TRACES = ", ".join(f"{group}.trace" for group in GROUPS)
 _GRADIENTS = ", ".join(f"{group}.gradient" for group in GROUPS)
 _UNUSED: Sequence[tuple[dict[str, Any], str]] = (
     ({}, f"residual, moved, own.residual, {_DOWN}, {_GRADIENTS}"),
     ({"single_step": True}, f"residual, moved, own.residual, {_DOWN}, decay, {_TRACES}"),
+    ({"feedback": "recomputed"}, f"residual, moved, own.residual, {_PRODUCTS}, {_GRADIENTS}"),
     ({"schedule": "sweeps"}, f"own.residual, {_DOWN}, {_GRADIENTS}"),
     ({"schedule": "chain", "entropy": 0.01}, f"own.residual, {_DOWN}, entropy_products"),
     ({"schedule": "chain", "entropy": 0.01, "feedback": "backprojected"}, "own.residual, modulated_above, outgoing"),
@@ -220,7 +226,7 @@ _UNUSED: Sequence[tuple[dict[str, Any], str]] = (
     ({"schedule": "reinforce"}, f"own.residual, modulated_above, outgoing, {_GRADIENTS}"),
     (
         {"feedback": "backprojected", "message_dtype": "int8", "error_feedback": True},
-        f"residual, moved, modulated_above, outgoing, {_GRADIENTS}",
+        f"residual, moved, modulated_above, outgoing, {_ABOVE}, {_GRADIENTS}",
     ),
 )
 """Runs in this process, and addresses that nothing uses in them: a whole group of synapses by its name."""

@@ -119,9 +119,11 @@ def test_a_wrong_number_of_arguments_or_a_wrong_kind_is_refused(name: str):
 def test_units_refer_to_what_is_compiled_for_their_rule_and_function():
     for layer in make_layers((3, 5, 2), function="tanh", schedule="sweeps"):
         code = compiled_code(layer)
-        assert [its.address for its in code.loaded] == [code.perform, code.function]
-        assert [its._name for its in code.loaded] == ["rule.MapPropagation", f"function.{layer.function}"]
-        assert [len(its._code.arguments) for its in code.loaded] == [2, 4]
+        above = [] if layer.is_last else [code.function_above]
+        assert [its.address for its in code.loaded] == [code.perform, code.function, *above]
+        functions = [layer.function, "linear"] if above else [layer.function]
+        assert [its._name for its in code.loaded] == ["rule.MapPropagation", *(f"function.{it}" for it in functions)]
+        assert [len(its._code.arguments) for its in code.loaded] == [2, 4, 4][: len(code.loaded)]
 
 
 @pytest.mark.parametrize("free_running", [False, True], ids=["in step", "free"])

@@ -116,6 +116,18 @@ def test_messages_of_fewer_bits_say_fewer_bytes(message_dtype: str, number: int,
     assert edges["action"].bytes == STEPS * 8 * ROWS * 2
 
 
+def test_who_computes_the_errors_above_receives_activations_and_once_biases_and_the_first_errors():
+    """The output's errors while the team settles go nowhere, and a settle step is one exchange."""
+    common = {"rows": ROWS, "settle_steps": N}
+    teams, usual = ([make_layers(ACTOR, feedback=feedback, **common)] for feedback in ("recomputed", "mirror"))
+    executor = local(teams)
+    drive(executor, teams, STEPS)
+    once = STEPS * 2, STEPS * 8 * ROWS * (6 + 2)
+    assert executor.ledger().edges["error"] == executor.ledger().edges["sent_biases"] == once
+    longest = [exchanges_per_step(Dataflow(its)) for its in (teams, usual)]
+    assert longest[1] - longest[0] == N
+
+
 @pytest.mark.parametrize(("schedule", "downs"), [("jacobi", N), ("descents", N), ("ticks", ACTING + N), ("chain", 1)])
 def test_who_ships_products_says_one_for_each_neuron_below(schedule: str, downs: int):
     """And the last errors of the published schedule, which only those read who mirror synapses, are not said at all."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -196,6 +198,31 @@ def test_products_that_are_shipped_are_those_that_mirrors_would_make(name: str):
         drive(executor, teams, 30)
         assert_same(state_of(executor, teams, "layer"), state_of(expected, teams, "layer"))
         assert not any(executor.mirrors())
+        executor.close()
+
+
+def recomputed(feedback: str = "recomputed") -> dict[str, list[list[LayerSpec]]]:
+    """Teams whose units can compute the errors above themselves, with outputs and hidden units of several kinds."""
+    common: dict[str, Any] = {"rows": 2, "settle_steps": 3, "feedback": feedback}
+    return {
+        "actor and critic": [
+            make_layers((3, 9, 6, 2), weight_decay=0.01, **common),
+            make_layers((3, 6, 4, 1), team="critic", family="gaussian", **common),
+        ],
+        "deep": [make_layers((3, 7, 6, 5, 4, 1), function="tanh", family="gaussian", **common)],
+        "one hidden layer, one settle step": [make_layers((3, 5, 2), **{**common, "settle_steps": 1})],
+        "no hidden": [make_layers((3, 2), **common)],
+        "single step": [make_layers((5, 9, 6, 2), single_step=True, **{**common, "rows": 7})],
+    }
+
+
+@pytest.mark.parametrize("name", recomputed())
+def test_errors_that_the_layer_below_computes_are_those_that_the_layer_above_sends(name: str):
+    expected, teams = local(recomputed("mirror")[name]), recomputed()[name]
+    drive(expected, teams, 30)
+    for executor in everywhere(teams, nodes=2):
+        drive(executor, teams, 30)
+        assert_same(state_of(executor, teams, "layer"), state_of(expected, teams, "layer"))
         executor.close()
 
 

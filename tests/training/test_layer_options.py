@@ -43,7 +43,8 @@ def test_layers_have_what_the_texts_say():
     spec = _spec()
     assert spec.critic is not None
     rate = Rate(spec.critic.rates[2], spec.critic.final_rates[2], spec.anneal_steps)
-    assert critic[1].readers == (Reader(3, 4, 9, 1, rate),)
+    reader = Reader(3, 4, 9, 1, rate, "gaussian", "linear", spec.critic.variances[2], 1.0)
+    assert critic[1].readers == (reader,)
 
 
 def test_units_have_the_type_that_the_texts_say():

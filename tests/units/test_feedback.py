@@ -86,9 +86,10 @@ def test_own_feedback_is_part_of_a_snapshot(feedback: str):
     assert_same(state_of(other, teams, "block:2"), state_of(one, teams, "layer"))
 
 
+@pytest.mark.parametrize("feedback", ["backprojected", "recomputed"])
 @pytest.mark.parametrize("grain", ["neuron", "block:32"])
-def test_parts_of_a_layer_cannot_ship_products(grain: str):
-    spec = changed(preset("cartpole"), feedback="backprojected")
+def test_parts_of_a_layer_cannot_ship_products_or_compute_the_errors_above(grain: str, feedback: str):
+    spec = changed(preset("cartpole"), feedback=feedback)
     with pytest.raises(SpecError) as refusal:
         Run(spec, LaunchSpec("local", grain=grain))
     assert refusal.value.where == "grain"

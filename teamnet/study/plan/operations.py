@@ -18,6 +18,7 @@ from teamnet.rules.asynchronous import AsynchronousMapPropagation
 from teamnet.rules.backpropagation import Backpropagation
 from teamnet.rules.map_propagation import MapPropagation
 from teamnet.rules.registry import is_built_in
+from teamnet.spec.change import changed
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.study.plan.machine import Cost, Machine, amounts
@@ -51,6 +52,7 @@ def endless(method: str, hidden: tuple[int, ...] = (64, 32), num_envs: int = 1, 
 LOCAL = (
     endless(_MAP), endless(_MAP, (16, 8)), endless(_MAP, (256, 128)), endless(_MAP, (64, 32), 16),
     endless("tuned"), endless("tuned", (256, 128), 4), endless(_BACKPROP), endless(_BACKPROP, (128, 64), 8),
+    changed(endless(_MAP), feedback="recomputed"), changed(endless(_MAP, (256, 128), 4), feedback="recomputed"),
     endless(_ASYNCHRONOUS), endless(_ASYNCHRONOUS, (128, 64), 4), endless(_MAP, (64, 32), 0, "multiplexer"),
     endless(_MAP, (16, 8), 32, "multiplexer"),
 )
