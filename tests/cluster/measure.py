@@ -56,7 +56,8 @@ def main() -> None:
         for _ in range(TIMES):
             bare.append(round_trip(hosts))
             for placement in PLACEMENTS:
-                out = hosts.teamnet("train", "cartpole", "--env-steps", str(STEPS), "--json", "--placement", *placement.split())
+                options = "--json", "--placement", *placement.split()
+                out = hosts.teamnet("train", "cartpole", "--env-steps", str(STEPS), *options)
                 seconds[placement].append(json.loads(out.splitlines()[-1])["seconds"] / STEPS)
     ping = statistics.median(bare)
     one = statistics.median(seconds["pack"])
