@@ -12,6 +12,7 @@ from teamnet.cli.plan_command import Planning, cluster_of, machine_of
 from teamnet.cli.terminal import say
 from teamnet.spec.run import USUAL_RULE, LaunchSpec
 from teamnet.study.plan.machine import Machine
+from teamnet.values import check_count
 
 
 def scale(arguments: list[str]) -> int:
@@ -19,8 +20,8 @@ def scale(arguments: list[str]) -> int:
 
     def options(
         factor: Annotated[str, tyro.conf.Positional], task: Annotated[str, tyro.conf.Positional] = "cartpole",
-        values: tuple[str, ...] = (), method: str = USUAL_RULE, hidden: str = "64-32", grain: str = "layer",
-        transport: str = "board", placement: str = "pack", seconds: float = 0.8, repeats: int = 3,
+        values: tuple[str, ...] = (), method: str = USUAL_RULE, hidden: str = "64-32", batch: int = 1,
+        grain: str = "layer", transport: str = "board", placement: str = "pack", seconds: float = 0.8, repeats: int = 3,
         measure: bool = True, backend: str = "ray", address: str = "", nodes: int = 1, cpus: int | None = None,
         node_memory: int = 64 << 30, shared_cpus: bool = False, reserved_cpus: int = 0, link_latency: float = 0.0,
         link_bandwidth: float = 0.0, machine: Path = Path("runs/machine.json"), out: Path = Path("runs/scale"),
@@ -28,15 +29,19 @@ def scale(arguments: list[str]) -> int:
     ) -> int:
         """Scale a run over one factor: what more actors, nodes or work bring, and where communication costs more.
 
+        Each point is also compared with the same run in one process, with the backend local.
+
         Started again with the same arguments, it does the points that are missing.
 
         Args:
-            factor: actors and nodes (strong scaling: the same work), width, depth and batch (weak scaling: more work).
+            factor: actors, cores and nodes (strong scaling: the same work), width, depth and batch (weak scaling: more
+                work).
             task: a preset's name.
-            values: grains for actors, else numbers: nodes, multiples of the hidden layers or the batch, layers.
+            values: grains for actors, else numbers: cores, nodes, multiples of the hidden layers or the batch, layers.
             method: the preset: map, tuned, frugal, map-async, backprop, reinforce or reinforce-part; or a rule of your
                 own (FILE.py).
             hidden: neurons of the hidden layers from below, such as 64-32.
+            batch: parallel environments, as a multiple of the preset's; scaled by the factor batch.
             grain: what one unit is: layer, block:K or neuron.
             transport: board or ray.
             placement: where units go on a cluster; spread, where nodes are scaled and nothing else is given.
@@ -68,7 +73,8 @@ def scale(arguments: list[str]) -> int:
         precision = Precision(seconds, repeats)
         launch = LaunchSpec(backend, address=address, link_latency=link_latency, link_bandwidth=link_bandwidth)
         cluster = cluster_of(Planning(nodes, cpus, node_memory, shared_cpus, reserved_cpus), launch)
-        base = Configuration(method, grain, transport, placement, hidden=hidden)
+        check_count("batch", batch, 1)
+        base = Configuration(method, grain, transport, placement, batch, hidden)
         points = points_of(factor, values, base, cluster, launch)
 
         def calibrated() -> Machine:

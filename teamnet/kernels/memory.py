@@ -58,3 +58,11 @@ def copy(source, target):
     """Copy a vector to another of the same size."""
     for k in range(source.size):
         target[k] = source[k]
+
+
+@kernel
+def transpose(source, target):
+    """Copy a matrix ``(n, m)`` to another of shape ``(m, n)``, transposed."""
+    for i in range(source.shape[0]):
+        for j in range(source.shape[1]):
+            target[j, i] = source[i, j]

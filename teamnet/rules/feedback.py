@@ -20,7 +20,7 @@ from teamnet.errors import SpecError
 from teamnet.kernels.arithmetic import add_products
 from teamnet.kernels.calls import compiled_once
 from teamnet.kernels.compile import kernel
-from teamnet.kernels.memory import copy, fill, flat
+from teamnet.kernels.memory import copy, fill, flat, transpose
 from teamnet.rules.rule import PER_NEURON, Array, PrivateArray, Unit, operation
 from teamnet.rules.traces import TraceRule
 from teamnet.values import check_number
@@ -40,12 +40,9 @@ def feed_back(unit: Unit, above: Array, feedback: Array) -> None:
 @kernel
 def backproject(unit: Unit, error: Array, products: Array) -> None:
     """``e_l W_l^T (rows, fan_in)``: the feedback of the layer below, which then need not know ``W_l``."""
-    transposed, weights = unit.transposed, unit.incoming.value
-    for j in range(unit.size):
-        for i in range(unit.fan_in):
-            transposed[j, i] = weights[i, j]
+    transpose(unit.incoming.value, unit.transposed)
     fill(flat(products), 0.0)
-    add_products(products, error, transposed)
+    add_products(products, error, unit.transposed)
 
 
 class ErrorsDown(TraceRule):

@@ -18,7 +18,7 @@ from teamnet.dataflow.slots import Read
 from teamnet.kernels.arithmetic import add_products
 from teamnet.kernels.calls import compiled_once
 from teamnet.kernels.compile import kernel
-from teamnet.kernels.memory import copy, flat
+from teamnet.kernels.memory import copy, flat, transpose
 from teamnet.operations.acting import expect, score
 from teamnet.operations.learning import learn_at_once, trace
 from teamnet.rules.feedback import ErrorsDown
@@ -33,7 +33,7 @@ def find_error_above(unit: Unit, above: Array, biases: Array) -> None:
     compiled_once()
     p, m, s = unit.preactivation_above, unit.mean_above, unit.derivative_above
     copy(flat(biases), flat(p))
-    add_products(p, unit.activation, unit.mirror_turned)
+    add_products(p, unit.activation, unit.transposed_mirror)
     expect(unit.family_above, unit.function_above, unit.temperature_above, p, m, s)
     score(unit.family_above, unit.variance_above, unit.temperature_above, above, m, s, unit.error_above)
 
@@ -42,7 +42,7 @@ class RecomputedErrors(ErrorsDown):
     """A rule whose units can compute the errors of the layer above."""
 
     private: ClassVar = MappingProxyType({
-        "mirror_turned": PrivateArray(("size", "fan_out")), "sent_biases": PER_NEURON,
+        "transposed_mirror": PrivateArray(("size", "fan_out")), "sent_biases": PER_NEURON,
         "preactivation_above": _ABOVE, "mean_above": _ABOVE, "derivative_above": _ABOVE, "error_above": _ABOVE,
     })
 
@@ -66,7 +66,7 @@ class RecomputedErrors(ErrorsDown):
         if not layer.is_first:
             yield step("send_biases", (), ["sent_biases"])
         if not layer.is_last:
-            yield step("turn_mirror")
+            yield step("transpose_mirror")
 
     def activations_above(self, layer: LayerSpec, number: int) -> list[Read | None]:
         """Publication ``number`` of the activations above, or the output's only one; and the biases above."""
@@ -89,12 +89,9 @@ class RecomputedErrors(ErrorsDown):
                 unit.sent_biases[row, j] = unit.biases.value[0, j]
 
     @operation
-    def turn_mirror(unit: Unit) -> None:
+    def transpose_mirror(unit: Unit) -> None:
         """The weights above as the layer above has them, ``(size, fan_out)``."""
-        turned, mirror = unit.mirror_turned, unit.outgoing.value
-        for i in range(unit.size):
-            for j in range(unit.fan_out):
-                turned[i, j] = mirror[j, i]
+        transpose(unit.outgoing.value, unit.transposed_mirror)
 
     @operation
     def find_error_above(unit: Unit, above: Array, biases: Array) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import tempfile
-from collections.abc import Collection, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _SHARED = 0o777 | 0o1000  # anyone makes files in the folder, and removes only their own
@@ -26,6 +26,18 @@ def usable_cores(root: Path = Path("/"), allowed: set[int] | None = None) -> lis
     for number in sorted(allowed):
         found.setdefault(_siblings(root, number), number)
     return sorted(found.values(), key=lambda number: (_numa_node(root, number), number))
+
+
+@contextmanager
+def only_cores(count: int) -> Iterator[None]:
+    """Let this thread, and the processes that it starts, use only the first ``count`` cores, all if it is 0."""
+    allowed = os.sched_getaffinity(0)
+    if count:
+        os.sched_setaffinity(0, usable_cores()[:count])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
 
 
 def _siblings(root: Path, number: int) -> tuple[int, ...]:

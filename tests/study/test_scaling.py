@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,15 @@ from teamnet.study.plan.machine import save_machine
 from teamnet.study.rates import Precision
 from teamnet.study.scaling.points import Point, points_of, synapses
 from teamnet.study.scaling.session import run_scaling
-from teamnet.study.scaling.table import efficiency, prediction_errors, scaling_table, speed_up, turning_point
+from teamnet.study.scaling.table import (
+    efficiency,
+    over_one_process,
+    prediction_errors,
+    scaling_table,
+    speed_up,
+    turning_point,
+)
+from teamnet.team.cores import only_cores, usable_cores
 from teamnet.training.owned_files import OwnedFiles
 from tests.commands import run_command
 from tests.study.folders import contents
@@ -59,6 +69,30 @@ def test_nodes_can_be_measured_on_one_and_on_all():
     assert [its.launch.link_latency for its in nodes] == [0.0, 1e-3, 1e-3, 1e-3]
     layers = points_of("nodes", ("2",), replace(BASE, placements="by-layer"), Cluster(nodes=2), launch)
     assert layers[0].configuration.placements == "by-layer"
+
+
+def test_cores_are_those_that_a_private_cluster_may_use():
+    here = len(usable_cores())
+    points = points_of("cores", ("1", str(here), str(here + 1)), BASE, Cluster(cpus=here), LaunchSpec())
+    assert [(its.cluster.cpus, its.cores, its.possible) for its in points] == [
+        (1, 1, True), (here, here, True), (here + 1, here + 1, False)
+    ]
+    allowed = os.sched_getaffinity(0)
+    with only_cores(1):
+        assert os.sched_getaffinity(0) == set(usable_cores()[:1])
+        assert subprocess.run(["nproc"], stdout=subprocess.PIPE, check=True).stdout == b"1\n"
+    assert os.sched_getaffinity(0) == allowed
+
+
+def test_actors_are_compared_with_one_process():
+    one = {"one_process": 50.0, "one_process_predicted": 40.0}
+    rows = [_row("cores", "1", 25.0, 30.0, cores=1, **one), _row("cores", "2", None, 60.0, cores=2, **one)]
+    assert over_one_process(rows, "measured") == [0.5, None]
+    assert over_one_process(rows, "predicted") == [0.75, 1.5]
+    assert efficiency(rows, "predicted") == [1.0, 1.0]
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in scaling_table(rows).splitlines()[:4]]
+    assert lines[0][-2:] == ["one process", "over it"]
+    assert [line[-2:] for line in lines[2:]] == [["50", "0.50"], ["50", "(1.50)"]]
 
 
 def test_speed_up_and_efficiency():
@@ -128,13 +162,16 @@ def test_the_command_measures_predicts_and_keeps(capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    (("nods",), "factor: expected one of actors, nodes, width, depth, batch; found 'nods'. Did you mean 'nodes'?"),
+    (("nods",), "one of actors, cores, nodes, width, depth, batch; found 'nods'. Did you mean 'nodes'?"),
     (("width", "--values", "0"), "width: expected whole numbers from 1, in digits; found '0'"),
     (("batch", "--values", "two"), "batch: expected whole numbers from 1, in digits; found 'two'"),
     (("width", "--values", "0" * 5000 + "1"), "width: expected whole numbers from 1, in digits"),
     (("depth", "--values", "1001"), "depth: expected a whole number from 1 to 1000; found 1001"),
+    (("width", "--batch", "0"), "batch: expected a whole number from 1 to"),
     (("width", "--hidden", ""), "hidden: expected a hidden layer to scale; found none"),
     (("actors", "--values", "block:x"), "grain: expected layer"),
+    (("cores", "--values", "0"), "cores: expected whole numbers from 1"),
+    (("cores", "--nodes", "2"), "factor: expected one that can vary on a cluster; found cores"),
     (("width", "--method", "tund"), "preset: expected one of map"),
     (("width", "--out", "/proc/nowhere"), "out: expected a folder that can be "),
     (("width", "--out", ""), "out: expected a name"),

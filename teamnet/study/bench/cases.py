@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from teamnet.spec.change import changed
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.study.bench.references import LocalReference, NumpyReference, Reference
@@ -62,6 +63,7 @@ def cases(steps: int) -> dict[str, Case]:
         "wide-1": numpy("(2048, 2048), batch 1", wide(2048, 2048, rows=1), 4, 4),
         "ray-layer": on_ray("ray, 6 layer actors", cartpole, steps),
         "ray-layer-busy": on_ray("the same, one core busy", cartpole, steps, busy=True),
+        "ray-recomputed": on_ray("ray, --feedback recomputed", changed(cartpole, feedback="recomputed"), steps),
         "ray-frugal": on_ray("ray, frugal", preset("cartpole", "frugal"), 2 * steps),
         "ray-block": on_ray("ray, block:8", cartpole, steps // 2 + 1, replace(ray, grain="block:8")),
         "ray-calls": on_ray("ray, actor calls", cartpole, max(20, steps // 250), replace(ray, transport="ray")),

@@ -31,8 +31,8 @@ def bench(
         repeats: how often each configuration and its reference are timed.
         steps: environment steps of a fast configuration in one timing.
         only: names of configurations (local, local-16, local-512, multiplexer, wide-128, wide-8, wide-1, ray-layer,
-            ray-layer-busy, ray-frugal, ray-block, ray-calls, ray-neuron, ray-two, ray-512, ray-deep, ledger,
-            snapshots); all but ray-neuron if left out.
+            ray-layer-busy, ray-recomputed, ray-frugal, ray-block, ray-calls, ray-neuron, ray-two, ray-512, ray-deep,
+            ledger, snapshots); all but ray-neuron if left out.
         neuron: also measure neuron granularity, which needs 13 GiB and some minutes.
         compare: a file with the output of an earlier call with --json; exits with 1 if a ratio is more than a tenth
             worse.
@@ -69,14 +69,14 @@ def bench(
 
 
 _HEADER = (
-    f"{'configuration':25} {'actors':>6} {'steps/s':>9} {'reference':>9}       {'ratio':>7} {'before':>7} {'start':>7} "
+    f"{'configuration':26} {'actors':>6} {'steps/s':>9} {'reference':>9}       {'ratio':>7} {'before':>7} {'start':>7} "
     f"{'memory':>9} {'growth':>8}"
 )
 
 
 def _line(result: Result, before: float | None) -> str:
     return (
-        f"{result.title:25} {result.actors:6} {result.rate:9,.1f} {result.reference:9,.1f} {result.against:5} "
+        f"{result.title:26} {result.actors:6} {result.rate:9,.1f} {result.reference:9,.1f} {result.against:5} "
         f"{result.ratio:6.2f}x {'' if before is None else f'{before:.2f}x':>7} {result.startup_seconds:5.1f} s "
         f"{result.megabytes:6.0f} MB {result.growth:5.1f} MB"
     )

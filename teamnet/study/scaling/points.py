@@ -11,12 +11,16 @@ from teamnet.spec.check import MOST_LAYERS, whole_numbers
 from teamnet.spec.run import LaunchSpec
 from teamnet.study.communication.grid import Configuration
 from teamnet.study.plan.cluster import Cluster
+from teamnet.team.address import cluster_address
+from teamnet.team.cores import usable_cores
+from teamnet.team.limits import processors
 from teamnet.values import check_choice, check_count
 
 WEAK = ("width", "depth", "batch")
 """Weak scaling: the work grows, and with width and depth the actors with it. The others are strong scaling."""
 _USUAL = {
-    "actors": ("layer", "block:32", "block:16", "block:8"), "nodes": ("1", "2", "4", "8", "16", "32"),
+    "actors": ("layer", "block:32", "block:16", "block:8"), "cores": ("1", "2", "4", "8", "16"),
+    "nodes": ("1", "2", "4", "8", "16", "32"),
     "width": ("1", "2", "4"), "depth": ("1", "2", "3", "4"), "batch": ("1", "4", "16", "64"),
 }
 
@@ -30,6 +34,7 @@ class Point:
         configuration: of the run.
         cluster: the nodes of the run.
         launch: of the run.
+        cores: that the run may use; 0 for all.
         possible: whether it can be measured on the available cluster.
     """
 
@@ -37,6 +42,7 @@ class Point:
     configuration: Configuration
     cluster: Cluster
     launch: LaunchSpec
+    cores: int = 0
     possible: bool = True
 
 
@@ -46,8 +52,9 @@ def points_of(
     """The points of a factor.
 
     Args:
-        factor: ``actors`` (grains, from coarse to fine), ``nodes``, ``width`` (multiples of the hidden layers),
-            ``depth`` (hidden layers, all like the first) or ``batch`` (multiples of the preset's environments).
+        factor: ``actors`` (grains, from coarse to fine), ``cores`` (of one machine), ``nodes``, ``width`` (multiples
+            of the hidden layers), ``depth`` (hidden layers, all like the first) or ``batch`` (multiples of the preset's
+            environments).
         values: of the factor; usual ones if there are none.
         base: the configuration in which the factor varies.
         cluster: the nodes, available or hypothetical.
@@ -61,6 +68,8 @@ def points_of(
     if factor == "actors":
         return [Point(value, replace(base, grains=value), cluster, launch) for value in values]
     numbers = whole_numbers(factor, values)
+    if factor == "cores":
+        return [_on_cores(number, base, cluster, launch) for number in numbers]
     if factor == "nodes":
         return [_on_nodes(number, base, cluster, launch) for number in numbers]
     if factor == "batch":
@@ -83,7 +92,20 @@ def _on_nodes(count: int, base: Configuration, cluster: Cluster, launch: LaunchS
         return Point("1", replace(base, placements="pack"), replace(cluster, nodes=1), alone)
     placement = base.placements if base.placements != "pack" else "spread"
     possible = count == cluster.nodes and bool(launch.address)
-    return Point(str(count), replace(base, placements=placement), replace(cluster, nodes=count), launch, possible)
+    return Point(
+        str(count), replace(base, placements=placement), replace(cluster, nodes=count), launch, possible=possible
+    )
+
+
+def _on_cores(count: int, base: Configuration, cluster: Cluster, launch: LaunchSpec) -> Point:
+    """On one machine, of which a private cluster may use only some cores."""
+    if cluster.nodes > 1 or cluster_address(launch.address):
+        raise SpecError(
+            "factor", expected="one that can vary on a cluster", found="cores",
+            remedy="Leave --address and --nodes out: the cores of a running cluster cannot be taken away.",
+        )
+    possible = count <= min(len(usable_cores()), processors())
+    return Point(str(count), base, replace(cluster, cpus=count), launch, count, possible)
 
 
 def synapses(teams: Sequence[Sequence[LayerSpec]]) -> int:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from teamnet.errors import TeamnetError
 from teamnet.spec.files import to_plain
+from teamnet.spec.run import LaunchSpec
 from teamnet.study.communication.measure import measure
 from teamnet.study.experiment.records import Record, Records, Settings
 from teamnet.study.plan.machine import Machine
@@ -16,6 +17,10 @@ from teamnet.study.plan.predict import lay_out, predict, teams_of
 from teamnet.study.rates import Precision
 from teamnet.study.scaling.points import WEAK, Point, synapses
 from teamnet.study.scaling.table import draw_scaling, scaling_table
+from teamnet.team.cores import only_cores
+
+ALONE = LaunchSpec(backend="local")
+"""The launch that actors are compared with: all units in one process."""
 
 
 def run_scaling(
@@ -60,21 +65,24 @@ def run_scaling(
             continue
         spec, launch = point.configuration.specs(task, point.launch)
         prediction = predict(spec, launch, machine, point.cluster).as_plain()
+        alone = predict(spec, ALONE, machine, point.cluster).env_steps_per_second if launch.backend == "ray" else None
         found: dict[str, Any] = {}
         failed = False
         if measured and point.possible:
             say(f"{number} of {len(points)}: {factor} {point.value}")
             try:
-                found = measure(task, point.configuration, point.launch, precision)
+                with only_cores(point.cores):
+                    found = _measure(task, point, precision)
             except TeamnetError as error:
                 failures, failed = failures + 1, True
                 say(f"{factor} {point.value} is not measured: {error}")
         records.drop({"value": point.value})
         records.add({
             "task": task, "factor": factor, "value": point.value, "failed": failed, **asdict(point.configuration),
-            "actors": prediction["actors"] or 1, "nodes": point.cluster.nodes,
+            "actors": prediction["actors"] or 1, "nodes": point.cluster.nodes, "cores": point.cores,
             "work": synapses(teams_of(spec)) if factor in WEAK else 1,
             "measured": found.get("env_steps_per_second"), "predicted": prediction["env_steps_per_second"],
+            "one_process": found.get("one_process"), "one_process_predicted": alone,
             **{name: found.get(name) for name in ("waiting", "stolen", "memory")},
             "memory_predicted": prediction["memory"], "bytes_per_step": prediction["bytes_per_step"],
         }, place=number - 1)
@@ -82,3 +90,12 @@ def run_scaling(
         records.files.write("scale.md", table.encode())
     records.files.write("scale.png", draw_scaling(records.rows))
     return records.rows, failures
+
+
+def _measure(task: str, point: Point, precision: Precision) -> dict[str, Any]:
+    """The record of a point; one of actors has the rate of the same run in one process, timed just before."""
+    if point.launch.backend == "local":
+        return measure(task, point.configuration, point.launch, precision)
+    here = replace(point.configuration, grains="layer", transports="board", placements="pack")
+    one = measure(task, here, ALONE, precision)["env_steps_per_second"]
+    return {**measure(task, point.configuration, point.launch, precision), "one_process": one}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from teamnet.study.experiment.figure import COLOURS, as_png, new_figure
@@ -15,6 +15,7 @@ Row = Mapping[str, Any]
 _HEADER = (
     "actors", "nodes", "measured steps/s", "predicted", "predicted / measured", "speed-up", "efficiency", "waiting",
 )
+_COMPARED = ("one process", "over it")
 
 
 def speed_up(rows: Sequence[Row], kind: str) -> list[float | None]:
@@ -27,12 +28,18 @@ def speed_up(rows: Sequence[Row], kind: str) -> list[float | None]:
 
 
 def efficiency(rows: Sequence[Row], kind: str) -> list[float | None]:
-    """Speed-up for each actor, for each node where nodes grow, and for each environment where the batch grows."""
-    unit = {"nodes": "nodes", "batch": "batches"}.get(rows[0]["factor"], "actors")
+    """Speed-up for each actor, or for each core, node or environment, where their number grows."""
+    unit = {"cores": "cores", "nodes": "nodes", "batch": "batches"}.get(rows[0]["factor"], "actors")
     return [
         None if gained is None else gained * rows[0][unit] / row[unit]
         for gained, row in zip(speed_up(rows, kind), rows, strict=True)
     ]
+
+
+def over_one_process(rows: Sequence[Row], kind: str) -> list[float | None]:
+    """The rate of actors, as a multiple of that of the same run in one process; ``None`` where that is not known."""
+    alone = "one_process" if kind == "measured" else "one_process_predicted"
+    return [row[kind] / row[alone] if row[kind] is not None and row.get(alone) else None for row in rows]
 
 
 def turning_point(rows: Sequence[Row]) -> str | None:
@@ -44,18 +51,28 @@ def turning_point(rows: Sequence[Row]) -> str | None:
 
 def scaling_table(rows: Sequence[Row]) -> str:
     """A Markdown table, a line for each point, and a summary; predicted values where none is measured."""
-    columns = [function(rows, kind) for function in (speed_up, efficiency) for kind in ("measured", "predicted")]
+    columns = [_both(rows, function) for function in (speed_up, efficiency, over_one_process)]
+    compared = any(row.get("one_process_predicted") for row in rows)
     lines = []
-    for row, gain, expected_gain, efficient, expected in zip(rows, *columns, strict=True):
+    for row, gain, efficient, over in zip(rows, *columns, strict=True):
         ratio = None if row["measured"] is None else row["predicted"] / row["measured"]
+        alone = row.get("one_process")
         lines.append([
             row["value"], str(row["actors"]), str(row["nodes"]), shown(row["measured"], "{:,.0f}"),
             shown(row["predicted"], "{:,.0f}"), shown(ratio, "{:.2f}"),
-            shown(expected_gain, "({:.2f})") if gain is None else f"{gain:.2f}",
-            shown(expected, "({:.2f})") if efficient is None else f"{efficient:.2f}", percent(row["waiting"]),
+            gain, efficient, percent(row["waiting"]), *((shown(alone, "{:,.0f}"), over) if compared else ()),
         ])
-    table = markdown((rows[0]["factor"], *_HEADER), lines)
+    table = markdown((rows[0]["factor"], *_HEADER, *(_COMPARED if compared else ())), lines)
     return f"{table}\n\nIn brackets: predicted. {_summary(rows)} {disturbance(rows)}".rstrip()
+
+
+def _both(rows: Sequence[Row], function: Callable[[Sequence[Row], str], list[float | None]]) -> list[str]:
+    """A column: what was measured, or else what was predicted, in brackets."""
+    measured, predicted = function(rows, "measured"), function(rows, "predicted")
+    return [
+        shown(expected, "({:.2f})") if found is None else f"{found:.2f}"
+        for found, expected in zip(measured, predicted, strict=True)
+    ]
 
 
 def _summary(rows: Sequence[Row]) -> str:
@@ -76,10 +93,13 @@ def prediction_errors(rows: Sequence[Row], measured: str, predicted: str) -> lis
 
 
 def draw_scaling(rows: Sequence[Row]) -> bytes:
-    """A PNG file of speed-up and efficiency over the factor, measured and predicted."""
-    figure, panels = new_figure(2, 2, 4.5, 3.4)
+    """A PNG file of speed-up, efficiency and the ratio to one process over the factor, measured and predicted."""
+    shown_functions = [(speed_up, "speed-up"), (efficiency, "efficiency")]
+    if any(row.get("one_process_predicted") for row in rows):
+        shown_functions.append((over_one_process, "rate / rate of one process"))
+    figure, panels = new_figure(len(shown_functions), 3, 4.0, 3.4)
     names = [row["value"] for row in rows]
-    for axes, function, title in zip(panels.flat, (speed_up, efficiency), ("speed-up", "efficiency"), strict=True):
+    for axes, (function, title) in zip(panels.flat, shown_functions, strict=True):
         for kind, style, colour in (("measured", "o-", COLOURS[0]), ("predicted", "s--", COLOURS[1])):
             values = [math.nan if value is None else value for value in function(rows, kind)]
             axes.plot(names, values, style, color=colour, label=kind)
