@@ -15,6 +15,7 @@ from teamnet.rules.backpropagation import Backpropagation
 from teamnet.rules.map_propagation import MapPropagation
 from teamnet.rules.reinforce import Reinforce
 from teamnet.rules.rule import Rule
+from teamnet.rules.weight_max import WeightMaximisation
 from tests.segments import held_segments
 
 settings.register_profile("teamnet", deadline=None, derandomize=True, max_examples=25)
@@ -31,6 +32,7 @@ def make_layers(
     feedback: str = "mirror", weight_decay: float = 0.0, message_dtype: str = "float64", error_feedback: bool = False,
     send_threshold: float = 0.0, td_error: str = "broadcast", sources: dict[int, tuple[int, ...]] | None = None,
     hidden_types: tuple[str, ...] = (), functions: tuple[str, ...] = (), step_sizes: tuple[float, ...] = (),
+    early_reward: bool = False,
 ) -> list[LayerSpec]:
     """A small team; ``sizes`` from the observation to the output.
 
@@ -42,7 +44,7 @@ def make_layers(
     rules: dict[str, Callable[[], Rule]] = {
         "chain": lambda: Backpropagation(entropy=entropy, **down),
         "ticks": lambda: AsynchronousMapPropagation(acting_steps=acting_steps, **settling, **down),
-        "reinforce": Reinforce,
+        "reinforce": Reinforce, "weight-max": lambda: WeightMaximisation(early_reward=early_reward),
     }
     rule = rules.get(
         schedule, lambda: MapPropagation(schedule=schedule, exchange_every=exchange_every, **settling, **down)

@@ -174,7 +174,7 @@ def verify(arguments: list[str]) -> int:
             grain: what one unit is: layer, block:K or neuron.
             address: of a Ray cluster.
         """
-        from teamnet.study.golden import TOLERANCE, replay
+        from teamnet.study.golden.replay import TOLERANCE, replay
 
         errors = replay(file, LaunchSpec(backend, transport, grain, address))
         print(f"{'quantity':14} largest absolute error")

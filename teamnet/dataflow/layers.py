@@ -87,6 +87,11 @@ class LayerRule(Protocol):
         ...
 
     @property
+    def adam_epsilon(self) -> float:
+        """The smallest denominator of Adam's updates."""
+        ...
+
+    @property
     def runs_free(self) -> bool:
         """Whether units run without a common tick, and so may be at different steps."""
         ...

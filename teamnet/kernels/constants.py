@@ -17,8 +17,8 @@ def bytes_of(numbers: int, dtype: str) -> int:
     return -(-numbers * _BITS[dtype] // 8)
 
 
-BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-9
-"""Adam's constants."""
+BETA1, BETA2 = 0.9, 0.999
+"""Adam's constants; its epsilon is :attr:`teamnet.rules.rule.Rule.adam_epsilon`."""
 CORRECTED_UPDATES = 1000
 """The official code corrects the bias of Adam's updates 1 to 999 only."""
 

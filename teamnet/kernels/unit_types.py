@@ -5,9 +5,10 @@
     categorical  softmax(p / T)    -                   one-hot                      (H - m) / T
     bernoulli    logistic(p / T)   m (1 - m) / T       1 with probability m, or 0   (H - m) / T
     sign         tanh(p / T)       (1 - m**2) / T      1 or -1, with mean m         (H - m) / T
+    reference    as categorical, but with 0 as the last preactivation: no weight leads to the last category
 
-``f`` is the hidden function, ``v`` the variance and ``T`` the temperature. A categorical layer is one agent; in layers
-of the other types each neuron is an agent.
+``f`` is the hidden function, ``v`` the variance and ``T`` the temperature. A categorical or reference layer is one
+agent; in layers of the other types each neuron is an agent.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from teamnet.kernels.compile import kernel
 from teamnet.kernels.hidden import Function, logistic, value_of
 from teamnet.kernels.memory import flat
 
-UnitTypeName = Literal["gaussian", "categorical", "bernoulli", "sign"]
-GAUSSIAN, CATEGORICAL, BERNOULLI, SIGN = range(4)
+UnitTypeName = Literal["gaussian", "categorical", "bernoulli", "sign", "reference"]
+GAUSSIAN, CATEGORICAL, BERNOULLI, SIGN, REFERENCE = range(5)
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class UnitType:
         if self.lowest is not None:
             width = 1.0 - self.lowest
             return self.lowest + width * value_of("logistic", width * preactivation / temperature)
+        if self.number == REFERENCE:
+            preactivation = np.concatenate([preactivation[..., :-1], np.zeros_like(preactivation[..., -1:])], -1)
         if self.one_agent:
             scores = np.exp((preactivation - preactivation.max(-1, keepdims=True)) / temperature)
             return scores / scores.sum(-1, keepdims=True)
@@ -67,6 +70,7 @@ UNIT_TYPES: Mapping[str, UnitType] = MappingProxyType({
     "categorical": UnitType(CATEGORICAL, one_agent=True),
     "bernoulli": UnitType(BERNOULLI, lowest=0.0, message="bit"),
     "sign": UnitType(SIGN, lowest=-1.0, message="sign"),
+    "reference": UnitType(REFERENCE, one_agent=True),
 })
 """All unit types by name."""
 HIDDEN_TYPES = tuple(name for name, kind in UNIT_TYPES.items() if not kind.one_agent)

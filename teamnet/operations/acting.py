@@ -14,7 +14,7 @@ from teamnet.kernels.calls import call_function, compiled_once
 from teamnet.kernels.compile import kernel, kernel_with_plain_form
 from teamnet.kernels.functions import softmax
 from teamnet.kernels.memory import copy, flat, matrix
-from teamnet.kernels.unit_types import CATEGORICAL, GAUSSIAN, SIGN, expect_two_values, sample_two_values
+from teamnet.kernels.unit_types import CATEGORICAL, GAUSSIAN, REFERENCE, SIGN, expect_two_values, sample_two_values
 
 
 def _plain_function(function, preactivation, mean, derivative):
@@ -36,11 +36,19 @@ def _lowest_of(family):
 
 
 @kernel
+def _clear_last(array):
+    for row in range(array.shape[0]):
+        array[row, array.shape[1] - 1] = 0.0
+
+
+@kernel
 def expect(family, function, temperature, preactivation, mean, derivative):
     """The mean of units of a type, and its derivative, from their preactivation, all ``(rows, size)``."""
     if family == GAUSSIAN:
         _apply_function(function, preactivation, mean, derivative)
-    elif family == CATEGORICAL:
+    elif family in (CATEGORICAL, REFERENCE):
+        if family == REFERENCE:
+            _clear_last(preactivation)
         softmax(preactivation, temperature, mean)
     else:
         expect_two_values(preactivation, temperature, _lowest_of(family), mean, derivative)
@@ -57,6 +65,8 @@ def score(family, variance, temperature, activation, mean, derivative, error):
     else:
         for j in range(h.size):
             e[j] = (h[j] - m[j]) / temperature
+        if family == REFERENCE:
+            _clear_last(error)
 
 
 @kernel
@@ -106,7 +116,7 @@ def sample(unit):
         for row in range(rows):
             for j in range(size):
                 activation[row, j] = mean[row, j] + deviation * noise[row, j]
-    elif unit.family == CATEGORICAL:
+    elif unit.family in (CATEGORICAL, REFERENCE):
         noise = take_noise(unit, 1)
         for row in range(rows):
             chosen, reached = size - 1, 0.0

@@ -6,7 +6,7 @@ import numpy as np
 
 from teamnet.kernels.calls import compiled_once
 from teamnet.kernels.compile import kernel
-from teamnet.kernels.constants import BETA1, BETA2, CORRECTED_UPDATES, EPSILON
+from teamnet.kernels.constants import BETA1, BETA2, CORRECTED_UPDATES
 from teamnet.kernels.memory import flat, vector
 
 
@@ -50,13 +50,13 @@ def ascend_part(unit, synapses, gradient_address, rate, offset, count):
     gradient = vector(gradient_address, count)
     first = vector(synapses.first.ctypes.data + offset, count)
     second = vector(synapses.second.ctypes.data + offset, count)
-    power1, power2 = unit.power1, unit.power2
+    power1, power2, epsilon = unit.power1, unit.power2, unit.adam_epsilon
     correct1, correct2 = 1.0 / (1.0 - power1), 1.0 / (1.0 - power2)
     for k in range(count):
         g = gradient[k]
         first[k] = BETA1 * first[k] + (1.0 - BETA1) * g
         second[k] = BETA2 * second[k] + (1.0 - BETA2) * (g * g)
-        parameters[k] += rate * (first[k] * correct1) / (np.sqrt(second[k] * correct2) + EPSILON)
+        parameters[k] += rate * (first[k] * correct1) / (np.sqrt(second[k] * correct2) + epsilon)
 
 
 @kernel

@@ -13,7 +13,7 @@ import numpy as np
 from teamnet.dataflow.layers import LayerSpec
 from teamnet.dataflow.ports import Draft, SlotSpec
 from teamnet.kernels.compile import Kernel, kernel
-from teamnet.kernels.unit_types import HIDDEN_TYPES
+from teamnet.kernels.unit_types import HIDDEN_TYPES, UnitTypeName
 from teamnet.kernels.user_file import Source, found_class, source_of
 
 Unit = Any
@@ -57,7 +57,7 @@ class PrivateArray(NamedTuple):
     initial: float = 0.0
 
 
-_OF_CLASSES = ("name", "uses_mirrors", "hidden_types", "in_all_teams", "presets", "private")
+_OF_CLASSES = ("name", "uses_mirrors", "hidden_types", "policy_type", "in_all_teams", "presets", "private")
 """Class variables of a rule that are no settings."""
 _EXTENTS = ("rows", "size", "fan_in", "fan_out", "inputs", "outputs", "traces")
 """Names that extents of private arrays may have."""
@@ -87,6 +87,8 @@ class Rule:
     """Whether a run has this rule in all of its teams or in none."""
     hidden_types: ClassVar[tuple[str, ...]] = HIDDEN_TYPES
     """The unit types that hidden units may have."""
+    policy_type: ClassVar[UnitTypeName] = "categorical"
+    """The unit type of an output that chooses one of several actions."""
     private: ClassVar[Mapping[str, PrivateArray]] = MappingProxyType({})
     """The arrays that a unit keeps beside its parameters, by name."""
     presets: ClassVar[Mapping[str, Preset]] = MappingProxyType({})
@@ -214,6 +216,11 @@ class Rule:
     def outgoing(self) -> str:
         """What stands for the weights above: a ``mirror`` of them, weights of the unit's ``own``, or ``fixed`` ones."""
         return "mirror"
+
+    @property
+    def adam_epsilon(self) -> float:
+        """The smallest denominator of Adam's updates; that of the official MAP propagation code."""
+        return 1e-9
 
     @property
     def decay_of_weights(self) -> float:

@@ -16,7 +16,7 @@ def check_layers(spec: RunSpec) -> None:
     Raises:
         SpecError: naming the layer or the setting.
     """
-    if not spec.layers:
+    if not spec.layers and all("gaussian" in rule.hidden_types for rule in spec.rules):
         return
     depth = len(spec.hidden) + 1
     check_layer_options(spec.layers, dict.fromkeys(spec.teams, depth))
@@ -33,15 +33,15 @@ def check_layers(spec: RunSpec) -> None:
                     remedy="Leave the function out: the unit type determines the mean.",
                 )
             if not isinstance(run.rule, UnreadRule):
-                _check_rule(run, own, where)
+                _check_rule(run, own, where, hidden=number < depth)
 
 
-def _check_rule(run: RunSpec, own: LayerOptions, where: str) -> None:
+def _check_rule(run: RunSpec, own: LayerOptions, where: str, *, hidden: bool) -> None:
     rule = run.rule
-    if own.units not in rule.hidden_types:
+    if hidden and own.units not in rule.hidden_types:
         raise SpecError(
             where, expected=f"units that {reference_of(type(rule))} can train: {', '.join(rule.hidden_types)}",
-            found=own.units, remedy="Choose another rule, such as reinforce, or Gaussian units.",
+            found=own.units, remedy=f"Use --layers hidden:units={rule.hidden_types[0]}, or another rule.",
         )
     if own.reads and not rule.allows_skips:
         raise SpecError(

@@ -91,7 +91,8 @@ def _layers(
     spec = spec_of_team(spec, team)
     sizes = (interface.observation_size, *spec.hidden, outputs)
     last = len(sizes) - 1
-    rule = spec.rule.in_team(policy=name == "actor" and family == "categorical")
+    chooses = name == "actor" and family == "categorical"
+    rule, family = spec.rule.in_team(policy=chooses), spec.rule.policy_type if chooses else family
     layers = []
     for layer in range(1, last + 1):
         own = options_of_layer(spec.layers, name, layer, last)

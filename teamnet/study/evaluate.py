@@ -153,17 +153,17 @@ def _sample(spec: RunSpec, state: dict[str, np.ndarray], settings: EvaluationSet
     check_layers(layers, state)
     policy = Policy(layers, state, settings.seed)
     task.draw_from(settings.seed)
-    family = layers[-1].family
-    returns = [_mean_of_batch(task, policy, family, greedy=settings.greedy) for _ in range(settings.episodes)]
+    chooses = layers[-1].unit_type.one_agent
+    returns = [_mean_of_batch(task, policy, chooses=chooses, greedy=settings.greedy) for _ in range(settings.episodes)]
     return Evaluation(returns, [1] * settings.episodes)
 
 
-def _mean_of_batch(task: SingleStepTask, policy: Policy, family: str, *, greedy: bool) -> float:
+def _mean_of_batch(task: SingleStepTask, policy: Policy, *, chooses: bool, greedy: bool) -> float:
     """The mean return of one batch of samples."""
     task.begin()
     output = policy.act(task.outcome.observation, greedy=greedy)
     before = task.return_sum
-    task.step(output if family == "categorical" else np.hstack([output, output]))
+    task.step(output if chooses else np.hstack([output, output]))
     return (task.return_sum - before) / len(task.outcome.observation)
 
 

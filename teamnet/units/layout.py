@@ -91,7 +91,8 @@ _EVERY: Kinds = {
         "noise_count", "function_above", "family_above",
     ),
     **_kinds(
-        "f", "variance", "temperature", "trace_decay", "power1", "power2", "variance_above", "temperature_above",
+        "f", "variance", "temperature", "trace_decay", "power1", "power2", "adam_epsilon", "variance_above",
+        "temperature_above",
     ),
     "ones": ("rows", 1), "value": ("rows", 1),
 }
@@ -111,8 +112,9 @@ def unit_of(rule: LayerRule) -> View:
     """The layout of a unit for operations of a rule; it begins like :data:`UNIT`.
 
     ``function`` is the address of the hidden function, ``family`` a number of :mod:`teamnet.kernels.unit_types`;
-    ``noise`` is the address of ``noise_count`` samples, of which ``noise_index`` are used; ``power1`` and ``power2``
-    are those of Adam. ``function_above`` and the like are those of the layer that reads this one, if there is only one.
+    ``noise`` is the address of ``noise_count`` samples, of which ``noise_index`` are used; ``power1``, ``power2`` and
+    ``adam_epsilon`` are those of Adam. ``function_above`` and the like are those of the layer that reads this one, if
+    there is only one.
     """
     synapses = synapses_of(rule)
     own = {name: array.shape for name, array in rule.arrays().items() if not array.of_synapses}

@@ -106,7 +106,8 @@ class Unit:
             "single_step": layer.single_step, "mirrors": self._mirrors, "family": layer.unit_type.number,
             "function": self._code.function, "perform": self._code.perform,
             "variance": layer.variance, "temperature": layer.temperature, "trace_decay": layer.trace_decay,
-            "timed_mask": TIMED_EVERY - 1, "power1": 1.0, "power2": 1.0, **rule.numbers(), **self._above(),
+            "timed_mask": TIMED_EVERY - 1, "power1": 1.0, "power2": 1.0, "adam_epsilon": rule.adam_epsilon,
+            **rule.numbers(), **self._above(),
             **{name: group.ctypes.data for name, group in self._groups.items()},
             **{name: array.ctypes.data for name, array in self._arrays.items() if "." not in name},
         })

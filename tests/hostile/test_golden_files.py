@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from teamnet.errors import CheckpointError, NumericalError, ResourceError
-from teamnet.study.golden import TOLERANCE, read_golden, replay
+from teamnet.study.golden.files import read_golden
+from teamnet.study.golden.replay import TOLERANCE, replay
 from tests.hostile.golden_files import STEPS, Arrays, damaged_golden, small_golden
 from tests.hostile.law import LOCAL, cases, obey
 

@@ -76,11 +76,18 @@ def _teams(sizes: tuple[int, ...], **options: Any) -> list[list[LayerSpec]]:
     return [make_layers(sizes, **options), make_layers(critic, team="critic", family="gaussian", **options)]
 
 
+def _maximising(sizes: tuple[int, ...], **options: Any) -> list[list[LayerSpec]]:
+    """A team that learns by weight maximisation, which trains no critic."""
+    hidden = ("bernoulli",) * (len(sizes) - 2)
+    return [make_layers(sizes, schedule="weight-max", family="reference", hidden_types=hidden, **options)]
+
+
 def every_team() -> Iterator[list[list[LayerSpec]]]:
     """Small teams of every rule with every feedback."""
     for rule, feedback in product(_RULES.values(), _FEEDBACKS.values()):
         yield _teams((3, 7, 3, 1), **{**rule, **feedback})
         yield _teams((3, 3), **{**rule, **feedback})
+    yield from (_maximising((3, 7, 3, 2), single_step=single) for single in (False, True))
 
 
 def _calls(teams: Teams, grain: str) -> CallExecutor:
@@ -116,6 +123,11 @@ def _each_rule() -> Iterator[tuple[str, Case]]:
         teams = _teams((3, 7, 3, 1), **options)
         grain = "layer" if options.get("feedback") in _WHOLE else "block:2"
         yield f"{kind}, {rule}, {feedback}", _run(kinds[kind], teams, grain)
+    for number, (make, early) in enumerate(product((local, threaded, _calls, _over_nodes), (False, True))):
+        for place, sizes in enumerate(_SHAPES):
+            grain = ("layer", "block:2", "neuron")[(number + place) % 3]
+            teams = _maximising(sizes, rows=(1, 3)[place % 2], single_step=number % 2 == 1, early_reward=early)
+            yield f"{make.__name__}, weight maximisation, {early}, {sizes}, {grain}", _run(make, teams, grain)
     for (layers, options), schedule in product(_LAYERS.items(), ("reinforce", "chain", "sweeps", "ticks")):
         if layers == "skips" or schedule in ("reinforce", "chain"):
             for make in (local, _over_nodes):
@@ -203,6 +215,8 @@ def _overruns(side: str) -> Iterator[tuple[str, Case]]:
         for name in dict.fromkeys(name for unit in executor.units for name, _ in _addresses(unit, executor)):
             if not _is_of_waiting(name) and not {name, name.partition(".")[0]} & set(unused.split(", ")):
                 yield f"{name} moved, {options}", _moved(side, name, local, teams)
+    for name in ("reward", "error", *(f"{group}.{part}" for group in GROUPS for part in ("trace", "gradient"))):
+        yield f"{name} moved, weight maximisation", _moved(side, name, local, _maximising((3, 7, 3, 2), rows=3))
     for make, names in _WAITING:
         teams = _teams((3, 7, 3, 1), rows=3, schedule="ticks")
         for name in names.split(", "):

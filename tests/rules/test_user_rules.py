@@ -15,6 +15,7 @@ from teamnet.errors import SpecError
 from teamnet.kernels.user_file import source_of
 from teamnet.rules.loading import find_rule
 from teamnet.rules.registry import built_in_rules
+from teamnet.rules.weight_max import WeightMaximisation
 from teamnet.team.call_executor import CallExecutor, CallWorker
 from teamnet.team.ledger import expected_traffic
 from teamnet.team.local import LocalExecutor
@@ -207,7 +208,8 @@ class Mine({kind.__name__}):
     weight: float = 1.0
 """
     rule = rule_of(text, tmp_path)()
-    check_rules(teams_of(rule))
+    teams = teams_of(rule)
+    check_rules(teams[:1] if kind is WeightMaximisation else teams)  # which trains no critic
     assert rule.settings().keys() - kind().settings().keys() == {"weight"}
 
 

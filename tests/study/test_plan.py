@@ -90,7 +90,7 @@ def test_beyond_the_caches_operations_take_what_memory_gives_and_a_fit_finds_bot
     assert step(3 * arrays) - WORKING.coordinator == pytest.approx(2.0 * work, rel=1e-9)
     assert step(0) - WORKING.coordinator == pytest.approx(5.0 * work, rel=1e-9)
 
-    machine = replace(WORKING, far=far, cache=30_000)
+    machine = replace(WORKING, far=far, cache=30_000_000)
 
     def laps(held: int) -> list[Lap]:
         return [
@@ -98,12 +98,12 @@ def test_beyond_the_caches_operations_take_what_memory_gives_and_a_fit_finds_bot
             for unit in units for step in flow.steps[unit.layer.group]
         ]
 
-    found = fit_far(WORKING, laps(40_000), laps(500_000))
-    assert found.cache == pytest.approx(30_000, rel=0.02)
+    found = fit_far(WORKING, laps(40_000_000), laps(500_000_000))
+    assert found.cache == pytest.approx(30_000_000, rel=0.02)
     for unit in units:
         for its in flow.steps[unit.layer.group]:
-            expected = machine.seconds(its.operation, unit, 10**9)
-            assert found.seconds(its.operation, unit, 10**9) == pytest.approx(expected, rel=0.02)
+            expected = machine.seconds(its.operation, unit, 10**12)
+            assert found.seconds(its.operation, unit, 10**12) == pytest.approx(expected, rel=0.02)
 
 
 def test_nodes_on_one_machine_share_its_caches():

@@ -123,6 +123,25 @@ TWO_VALUES = {
         ("bernoulli", "reinforce", 1.0), ("sign", "chain", 1.0), ("sign", "reinforce", 0.5), ("bernoulli", "chain", 0.0)
     )
 }
+BITS = ("bernoulli",) * 3
+
+
+def _maximising(sizes: tuple[int, ...], **options):
+    return make_layers(
+        sizes, schedule="weight-max", family="reference", hidden_types=BITS, temperature=1.5, **{"rows": 2, **options}
+    )
+
+
+WEIGHT_MAX = {
+    "weight maximisation": [_maximising((3, 70, 6, 5, 3)), CHAIN[1]],
+    "weight maximisation, early": [_maximising((3, 9, 6, 3), early_reward=True, message_dtype="float32")],
+    "weight maximisation, skips": [_maximising((3, 9, 6, 5, 2), sources=SKIPS)],
+    "weight maximisation, no hidden": [_maximising((3, 2))],
+    "single-step weight maximisation": [_maximising((5, 9, 6, 2), rows=7, single_step=True)],
+    "single-step weight maximisation, early": [
+        _maximising((5, 9, 6, 2), rows=7, single_step=True, early_reward=True)
+    ],
+}
 RULES = {
     "sweeps": SWEEPS, "descents": DESCENTS, "seldom": SELDOM, "feedback": OWN_FEEDBACK, "rounded": ROUNDED,
     "held": HELD, "passed down": PASSED_DOWN,
@@ -130,7 +149,7 @@ RULES = {
     "a choice for each team": MIXED,
     "a rule for each team": OTHER_CRITIC, "nothing comes down": NOTHING_DOWN,
     "single-step backpropagation": SINGLE_CHAIN, "single-step sweeps": SINGLE_SWEEPS,
-    **SKIPPED, "layers that differ": DIFFERENT, **TWO_VALUES,
+    **SKIPPED, "layers that differ": DIFFERENT, **TWO_VALUES, **WEIGHT_MAX,
 }
 ALL = RULES | FLAT_CHOICES | {
     "asynchronous, two gaussian outputs": [make_layers((3, 5, 2), family="gaussian", schedule="ticks", settle_steps=3)],

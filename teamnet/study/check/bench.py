@@ -9,7 +9,7 @@ import numpy as np
 
 from teamnet.dataflow.layers import LayerSpec
 from teamnet.rules.rule import Rule
-from teamnet.spec.presets import preset
+from teamnet.spec.presets import preset_of_rule
 from teamnet.spec.resolve import Interface, build_teams, fit_depth
 from teamnet.team.executor import Executor
 from teamnet.team.local import LocalExecutor
@@ -32,8 +32,8 @@ class CheckFailed(Exception):
 def teams_of(rule: Rule, kind: str) -> list[list[LayerSpec]]:
     """Small teams for a kind of task, two parallel environments each."""
     task, interface = TASKS[kind]
-    spec = fit_depth(replace(preset(task), hidden=_HIDDEN, num_envs=_ROWS), interface)
-    return [[replace(layer, rule=rule) for layer in team] for team in build_teams(spec, interface)]
+    spec = replace(preset_of_rule(type(rule), task), rule=rule, hidden=_HIDDEN, num_envs=_ROWS)
+    return build_teams(fit_depth(spec, interface), interface)
 
 
 def local(teams: Teams, grain: str = "layer", *, interpret: bool = False) -> LocalExecutor:

@@ -34,10 +34,10 @@ _LEAST = 1e-8
 """Seconds below the resolution of a clock."""
 _REPEATS, _SECONDS = 3, 0.8
 """Timings of a run, and the approximate seconds of each."""
-_WIDE_SAMPLES = 9
+_WIDE_SAMPLES = 4
 _SIZES, _ROWS = (25, 100, 400), (1, 16)
 """Of the runs of a user's rule: percent of the hidden neurons, and environments."""
-_CACHES = 1e3, 1e9
+_CACHES = 2e6, 1e9
 """Bounds of the size of the caches, in bytes."""
 
 
@@ -58,8 +58,14 @@ LOCAL = (
 )
 """Runs in this process, from which the costs of operations are fitted."""
 MIDDLE = endless(_MAP, (1024, 512))
-WIDE = tuple(endless(method, (2048, 1024)) for method in (_MAP, "tuned", _BACKPROP, _ASYNCHRONOUS))
-"""Runs on Ray whose arrays are some fifty megabytes, too large for any cache."""
+WIDE = tuple(
+    endless(method, hidden, rows) for method in (_MAP, "tuned", _BACKPROP, _ASYNCHRONOUS)
+    for hidden, rows in (((2048, 1024), 1), ((512, 512), 16))
+)
+"""Runs on Ray whose arrays are too large for the caches, with few and with many environments.
+
+Only together do they tell what an operation takes for each product from what it takes to read each weight.
+"""
 
 
 def measure_operations(cpus: int, say: Callable[[str], None]) -> Machine:
