@@ -19,6 +19,7 @@ COMMANDS = {
     "paper": ("studies:paper", "all tasks, methods and seeds beside the published numbers"),
     "ablation": ("studies:ablation", "variants that communicate less: what each learns and sends in a step"),
     "sweep": ("sweep_command:sweep", "try values of a task's spec and see what matters"),
+    "gradients": ("gradients_command:gradients", "how good each rule's update is, beside the true gradient"),
     "plan": ("plan_command:plan", "predict a run on a described cluster before anything is started"),
     "scale": ("scale_command:scale", "strong and weak scaling, measured and predicted"),
     "report": ("report_command:report", "one page about all runs in some folders"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import tyro
 
@@ -18,17 +18,18 @@ def paper(arguments: list[str]) -> int:
     """``teamnet paper [options]``."""
 
     def options(
-        out: Path = Path("runs/paper"), tasks: tuple[str, ...] = (), methods: tuple[str, ...] = (), seeds: int = 10,
-        first_seed: int = 0, quick: bool = False, address: str = "", cpus: int | None = None,
-        report_only: bool = False, docs: Path | None = None, recorded: Path | None = None,
+        of: Literal["map", "weight-max"] = "map", out: Path = Path("runs/paper"), tasks: tuple[str, ...] = (),
+        methods: tuple[str, ...] = (), seeds: int = 10, first_seed: int = 0, quick: bool = False, address: str = "",
+        cpus: int | None = None, report_only: bool = False, docs: Path | None = None, recorded: Path | None = None,
     ) -> int:
         """Train the paper's tasks by every method over many seeds, and compare the results with the published numbers.
 
         Finished runs are not done again. OUT gets results.md, results.jsonl, figures/ and runs/.
 
         Args:
+            of: the paper: map (arXiv 2010.07893), or weight-max (arXiv 2010.09770), in the folder "weight-max" of OUT.
             out: the study's folder.
-            tasks: cartpole, acrobot, lunarlander, mountaincar, multiplexer, regression; all if left out.
+            tasks: cartpole, acrobot, lunarlander, mountaincar, multiplexer, regression; all of the paper if left out.
             methods: which ones, and rules of your own (FILE.py); without it every rule of this package, but no baseline
                 of another library.
             seeds: runs of each task by each method.
@@ -40,14 +41,20 @@ def paper(arguments: list[str]) -> int:
             docs: a folder that gets a copy of the report with its figures.
             recorded: the folder of an earlier report; what its results.jsonl has counts as finished.
         """
+        from teamnet.rules.map_propagation import MapPropagation
+        from teamnet.rules.weight_max import WeightMaximisation
         from teamnet.spec.check import check_folder
         from teamnet.study.experiment.study import Study
         from teamnet.study.experiment.tasks import TASKS
         from teamnet.study.experiment.workflow import Choice, run_study
         from teamnet.study.paper.methods import PAPER
+        from teamnet.study.weight_max.methods import TASKS as TASKS_OF_WEIGHT_MAX
+        from teamnet.study.weight_max.methods import WEIGHT_MAX
 
         check_folder("out", out)
-        experiment, methods = PAPER.with_rules(methods)
+        if of == WeightMaximisation.name:
+            out, tasks = out / of, tasks or TASKS_OF_WEIGHT_MAX
+        experiment, methods = (PAPER if of == MapPropagation.name else WEIGHT_MAX).with_rules(methods)
         study = Study(out, experiment)
         if quick:
             study = Study(out / "quick", experiment, {name: task.quick for name, task in TASKS.items()})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from teamnet.rules.loading import find_rule
@@ -26,6 +26,7 @@ class Method:
         usual: whether it is run by default.
         base: the preset, or a rule of a user's own; the preset of the method's name if left out.
         changes: values of the run's spec that differ from the preset's.
+        lengths_of: the preset whose number of episodes its runs have; empty for its own.
         algorithm: of Stable-Baselines3; empty for a team.
     """
 
@@ -36,13 +37,15 @@ class Method:
     usual: bool = True
     base: str = ""
     changes: Mapping[str, Any] = field(default_factory=dict)
+    lengths_of: str = ""
     algorithm: str = ""
 
     def spec(self, task: str, seed: int) -> RunSpec | BaselineSpec:
         """The spec of its run on a task."""
         if self.algorithm:
             return BaselineSpec(task, self.algorithm, seed, preset(task).episodes)
-        return changed(preset(task, self.base or self.name), seed=seed, **self.changes)
+        spec = changed(preset(task, self.base or self.name), seed=seed, **self.changes)
+        return replace(spec, episodes=preset(task, self.lengths_of).episodes) if self.lengths_of else spec
 
 
 def method_of_rule(reference: str) -> Method:

@@ -43,7 +43,7 @@ TASKS = {
         StudyTask("acrobot", "Acrobot-v1", -120.0, 200),
         StudyTask("lunarlander", "LunarLander-v3", 200.0, 300),
         StudyTask("mountaincar", "MountainCarContinuous-v0", 90.0, 80),
-        StudyTask("multiplexer", "Multiplexer, 5 address bits", None, 768_000),
+        StudyTask("multiplexer", "Multiplexer", None, 768_000),
         StudyTask("regression", "Regression", None, 512_000, negative_error=True),
     )
 }

@@ -6,6 +6,7 @@ from teamnet.rules.asynchronous import AsynchronousMapPropagation
 from teamnet.rules.backpropagation import Backpropagation
 from teamnet.rules.map_propagation import MapPropagation
 from teamnet.rules.reinforce import Reinforce
+from teamnet.rules.weight_max import WeightMaximisation
 from teamnet.spec.presets import ENVIRONMENTS
 from teamnet.study.experiment.method import Method
 from teamnet.study.experiment.study import Experiment
@@ -21,6 +22,10 @@ METHODS: dict[str, Method] = {
         Method("frugal", "MAP propagation, tuned, frugal", compared_with=MapPropagation.name),
         Method(Backpropagation.name, "backpropagation", compared_with=Backpropagation.name),
         Method(AsynchronousMapPropagation.name, "asynchronous MAP", _CONTROL, AsynchronousMapPropagation.name),
+        Method(
+            WeightMaximisation.name, "weight maximisation", ("cartpole", "acrobot", "lunarlander"),
+            lengths_of=MapPropagation.name,
+        ),
         Method(Reinforce.name, "REINFORCE, all units", compared_with=Reinforce.name),
         Method("reinforce-part", "REINFORCE, part exploring", _CONTROL, "reinforce-part"),
         Method("sb3-a2c", "A2C (Stable-Baselines3)", _CONTROL, usual=False, algorithm="a2c"),

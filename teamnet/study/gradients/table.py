@@ -1,0 +1,63 @@
+"""The records of ``teamnet gradients`` as a table and a figure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from teamnet.study.experiment.figure import COLOURS, as_png, new_figure
+from teamnet.study.experiment.table import markdown, shown
+
+Row = Mapping[str, Any]
+_HEADER = ("hidden", "units", "method", "layer", "cosine", "length", "bias", "noise", "samples to 0.9")
+
+
+def gradients_table(rows: Sequence[Row]) -> str:
+    """A Markdown table, a line for each layer of each method, and what the columns mean."""
+    lines = [
+        [
+            row["hidden"], row["units"], f"`{row['method']}`", row["layer"], shown(row["cosine"], "{:.3f}"),
+            shown(row["length"], "{:.3g}"), shown(row["bias"], "{:.3g}"), shown(row["noise"], "{:,.3g}"),
+            shown(row["samples"], "{:,.0f}"),
+        ]
+        for row in rows
+    ]
+    exact = all(row["exact"] for row in rows)
+    source = "exact, by enumeration" if exact else "the mean of REINFORCE where it cannot be enumerated"
+    return (
+        f"{markdown(_HEADER, lines)}\n\ncosine: of the mean update and the gradient of the expected reward ({source}). "
+        "length: of the mean update, as a multiple of the gradient's. bias: their distance, as a share of the "
+        "gradient's length. noise: the variance of one sample's update over the squared length of the mean update. "
+        "samples to 0.9: the mean of how many samples' updates has that cosine; a dash where none has, or where the "
+        "mean update cannot be told from 0."
+    )
+
+
+def draw_gradients(rows: Sequence[Row]) -> bytes:
+    """A PNG file of cosine, noise and samples, over the depth of the teams, or over the layers of a single one."""
+    types = list(dict.fromkeys(row["units"] for row in rows))
+    teams = list(dict.fromkeys(row["hidden"] for row in rows))
+    deep = len(teams) > 1
+    measures = (("cosine", "linear"), ("noise", "log"), ("samples", "log"))
+    figure, panels = new_figure(len(measures) * len(types), len(measures), 4.0, 3.2)
+    for line, units in enumerate(types):
+        methods = list(dict.fromkeys(row["method"] for row in rows if row["units"] == units))
+        for place, (measure, scale) in enumerate(measures):
+            axes = panels[line, place]
+            for number, method in enumerate(methods):
+                found = [
+                    row for row in rows
+                    if row["units"] == units and row["method"] == method and (row["layer"] == "all") == deep
+                ]
+                names = [row["hidden"] if deep else row["layer"] for row in found]
+                values = [math.nan if row[measure] is None else row[measure] for row in found]
+                axes.plot(names, values, "o-", color=COLOURS[number % len(COLOURS)], label=method)
+            axes.set(
+                yscale=scale, xlabel="hidden layers" if deep else "layer", title=f"{units}: {_TITLES[measure]}",
+            )
+        panels[line, 0].legend(frameon=False, fontsize="small")
+    return as_png(figure)
+
+
+_TITLES = {"cosine": "cosine with the gradient", "noise": "noise of one sample", "samples": "samples to cosine 0.9"}

@@ -1,0 +1,1 @@
+"""``teamnet paper --of weight-max``: weight maximisation, compared with its published numbers."""
