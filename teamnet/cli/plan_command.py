@@ -30,7 +30,7 @@ class Planning:
         node_memory: bytes of each.
         shared_cpus: all nodes are on one machine, as network namespaces are.
         reserved_cpus: CPUs that each node reports to Ray, if these are not its cores.
-        machine: the file of a calibration; made by one, which takes about six minutes, if it is not there.
+        machine: the file of a calibration; made by one, which takes about seven minutes, if it is not there.
         calibrate: calibrate anew.
         json: print one JSON object on the last line of the standard output.
     """

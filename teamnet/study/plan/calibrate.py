@@ -64,7 +64,7 @@ class Measured:
 
 
 def calibrate(cluster: Cluster, address: str, say: Callable[[str], None]) -> Machine:
-    """Measure this machine, in about six minutes; nothing else should run on it meanwhile.
+    """Measure this machine, in about seven minutes; nothing else should run on it meanwhile.
 
     Args:
         cluster: the nodes. With two or more, the cost of a message at its two ends is measured too; otherwise the usual
