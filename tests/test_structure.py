@@ -49,7 +49,7 @@ def test_imports_point_one_way():
 def test_only_the_dataflow_derives_who_reads_and_writes():
     """Nothing else asks a rule for its slots and steps, or goes from a layer to its neighbours, but for weights."""
     weights = {"units/streams.py", "units/unit.py", "team/state.py"}
-    others = {"training/policy.py", "study/reference.py", "team/rule_check.py"}  # NumPy forms, and what is no chain
+    others = {"training/policy.py", "study/reference.py"}  # NumPy forms
     asked, neighbours = set(), set()
     for path in MODULES:
         place = str(path.relative_to(PACKAGE))

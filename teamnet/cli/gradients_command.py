@@ -14,20 +14,22 @@ def gradients(arguments: list[str]) -> int:
     """``teamnet gradients [options]``."""
 
     def options(
-        methods: tuple[str, ...] = ("reinforce", "map", "tuned", "frugal", "backprop", "weight-max"),
-        hidden: tuple[str, ...] = ("8-6",), units: tuple[str, ...] = ("gaussian", "bernoulli"), address_bits: int = 2,
+        methods: tuple[str, ...] = (), hidden: tuple[str, ...] = ("8-6",),
+        units: tuple[str, ...] = ("gaussian", "bernoulli"), address_bits: int = 2,
         samples: int = 200_000, seed: int = 0, run: str = "", out: Path = Path("runs/gradients"),
         overwrite: bool = False, json: bool = False,
     ) -> int:
         """Compare each rule's update with the gradient of the expected reward, layer by layer, on the multiplexer.
 
         The mean update of each layer has a direction, a length and a variance. The gradient is exact, by enumeration,
-        for teams of at most 14 Bernoulli units and 12 inputs; else it is the mean of REINFORCE, over as many samples
-        as that needs. Started again with the same arguments, it measures what is missing.
+        for teams of at most 14 Bernoulli units and 12 inputs; else it is the mean of REINFORCE, or for Gaussian units
+        of backpropagation through the sample, over as many other samples as that needs. Started again with the same
+        arguments, it measures what is missing.
 
         Args:
-            methods: presets, whose rules are compared on the same teams, and rules of your own (FILE.py). Each is
-                measured on the units that it can train; backpropagation goes through the sample.
+            methods: presets, whose rules are compared on the same teams, and rules of your own (FILE.py); if left out,
+                a preset of each rule and schedule of this package. Each is measured on the units that it can train;
+                backpropagation goes through the sample.
             hidden: neurons of the hidden layers of each team, such as 8-6 or 8-8-8.
             units: gaussian, bernoulli.
             address_bits: of the multiplexer.
@@ -40,8 +42,9 @@ def gradients(arguments: list[str]) -> int:
         """
         from teamnet.study.gradients.session import Question, run_gradients
         from teamnet.study.gradients.table import gradients_table
+        from teamnet.study.gradients.team import usual_methods
 
-        question = Question(methods, hidden, units, address_bits, samples, seed, run)
+        question = Question(methods or usual_methods(), hidden, units, address_bits, samples, seed, run)
         rows = run_gradients(question, out=out, overwrite=overwrite, say=say)
         print(json_format.dumps(rows) if json else f"{gradients_table(rows)}\n\nwritten to {out}")
         return 0

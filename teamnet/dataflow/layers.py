@@ -173,6 +173,11 @@ class LayerSpec:
         return self.number == self.depth
 
     @property
+    def is_chained(self) -> bool:
+        """Whether the layer reads the one below and nothing else."""
+        return self.sources == (self.number - 1,)
+
+    @property
     def only_reader(self) -> Reader | None:
         """The layer that reads this one, if there is exactly one."""
         return self.readers[0] if len(self.readers) == 1 else None

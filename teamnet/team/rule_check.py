@@ -45,7 +45,7 @@ def check_rules(teams: Teams, *, compiled: bool = True) -> None:
     users = [layer for team in teams for layer in team if not type(layer.rule).__module__.startswith("teamnet.")]
     differing = [
         layer for team in teams for layer in team
-        if layer.sources != (layer.number - 1,) or layer.rule != team[-1].rule
+        if not layer.is_chained or layer.rule != team[-1].rule
     ]
     if not users and not differing:
         return

@@ -28,7 +28,7 @@ def can_enumerate(layers: Sequence[LayerSpec]) -> bool:
     return (
         all(layer.unit_type.lowest is not None for layer in hidden) and layers[-1].unit_type.one_agent
         and sum(layer.size for layer in hidden) <= MOST_NEURONS and layers[0].fan_in <= MOST_INPUTS
-        and all(layer.sources == (layer.number - 1,) for layer in layers)
+        and all(layer.is_chained for layer in layers)
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -24,7 +25,7 @@ def gradients_table(rows: Sequence[Row]) -> str:
         for row in rows
     ]
     exact = all(row["exact"] for row in rows)
-    source = "exact, by enumeration" if exact else "the mean of REINFORCE where it cannot be enumerated"
+    source = "exact, by enumeration" if exact else "where it cannot be enumerated, the mean of an unbiased rule"
     return (
         f"{markdown(_HEADER, lines)}\n\ncosine: of the mean update and the gradient of the expected reward ({source}). "
         "length: of the mean update, as a multiple of the gradient's. bias: their distance, as a share of the "
@@ -39,22 +40,24 @@ def draw_gradients(rows: Sequence[Row]) -> bytes:
     types = list(dict.fromkeys(row["units"] for row in rows))
     teams = list(dict.fromkeys(row["hidden"] for row in rows))
     deep = len(teams) > 1
+    colours = dict(zip(dict.fromkeys(row["method"] for row in rows), itertools.cycle(COLOURS), strict=False))
     measures = (("cosine", "linear"), ("noise", "log"), ("samples", "log"))
     figure, panels = new_figure(len(measures) * len(types), len(measures), 4.0, 3.2)
     for line, units in enumerate(types):
         methods = list(dict.fromkeys(row["method"] for row in rows if row["units"] == units))
         for place, (measure, scale) in enumerate(measures):
             axes = panels[line, place]
-            for number, method in enumerate(methods):
+            for method in methods:
                 found = [
                     row for row in rows
                     if row["units"] == units and row["method"] == method and (row["layer"] == "all") == deep
                 ]
-                names = [row["hidden"] if deep else row["layer"] for row in found]
+                names = [str(len(row["hidden"].split("-"))) if deep else row["layer"] for row in found]
                 values = [math.nan if row[measure] is None else row[measure] for row in found]
-                axes.plot(names, values, "o-", color=COLOURS[number % len(COLOURS)], label=method)
+                axes.plot(names, values, "o-", color=colours[method], label=method)
             axes.set(
                 yscale=scale, xlabel="hidden layers" if deep else "layer", title=f"{units}: {_TITLES[measure]}",
+                **({"ylim": (0.0, 1.05)} if measure == "cosine" else {}),
             )
         panels[line, 0].legend(frameon=False, fontsize="small")
     return as_png(figure)

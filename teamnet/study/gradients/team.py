@@ -11,11 +11,12 @@ import numpy as np
 
 from teamnet.dataflow.layers import LayerSpec
 from teamnet.errors import SpecError
+from teamnet.rules.backpropagation import Backpropagation
 from teamnet.rules.reinforce import Reinforce
 from teamnet.rules.rule import Rule
 from teamnet.spec.check import check_run
 from teamnet.spec.files import from_plain
-from teamnet.spec.presets import preset, published
+from teamnet.spec.presets import METHODS, preset, published
 from teamnet.spec.resolve import build_teams, fit_depth
 from teamnet.spec.run import RunSpec
 from teamnet.study.gradients.enumeration import can_enumerate, exact_gradient
@@ -79,6 +80,16 @@ def rule_of(method: str) -> Rule:
     return preset(TASK, method).rule
 
 
+def usual_methods() -> tuple[str, ...]:
+    """A preset for each rule and schedule that can train a team of the task alone."""
+    found: dict[Rule, str] = {}
+    for method in METHODS:
+        rule = rule_of(method)
+        if not rule.in_all_teams:
+            found.setdefault(rule, method)
+    return tuple(found.values())
+
+
 def trains(rule: Rule, layers: Sequence[LayerSpec]) -> bool:
     """Whether a rule can train a team's hidden units, in a task of one step."""
     return all(layer.family in rule.hidden_types for layer in layers[:-1]) and not rule.in_all_teams
@@ -97,19 +108,23 @@ def parameters_in(layers: Sequence[LayerSpec], state: dict[str, np.ndarray]) -> 
 
 
 def gradient_of(spec: RunSpec, layers: Sequence[LayerSpec], parameters: Parameters, samples: int) -> list[Moments]:
-    """The gradient of the expected reward: exact by enumeration where that is possible, else the mean of REINFORCE.
+    """The gradient of the expected reward: exact by enumeration where that is possible, else a mean over samples.
+
+    Both REINFORCE and, for Gaussian hidden units, backpropagation through the sample have the gradient as their mean;
+    the latter takes fewer samples.
 
     Args:
         spec: of the team.
         layers: of the team.
         parameters: of each layer.
-        samples: how many REINFORCE begins with; four times as many until its error is small enough.
+        samples: how many there are at first; four times as many until the error is small enough.
     """
     if can_enumerate(layers):
         observations, rewards = every_sample(spec, layers[0].fan_in)
         gradient = exact_gradient(layers, parameters, observations, rewards)[1]
         return [Moments(array, 0.0, 1) for array in gradient]
-    task, learners = make_single_step_task(spec), with_rule(layers, Reinforce())
+    smooth = all(layer.family == "gaussian" for layer in layers[:-1])
+    task, learners = make_single_step_task(spec), with_rule(layers, Backpropagation() if smooth else Reinforce())
     while True:
         found = measure_updates(learners, parameters, task, -(-samples // spec.num_envs), spec.seed + 1)
         squared = sum(float((layer.mean**2).sum()) - layer.error for layer in found)
