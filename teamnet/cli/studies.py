@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import tyro
 
 from teamnet.cli.terminal import say
+from teamnet.spec.run import USUAL_RULE
 from teamnet.team.address import cluster_address
+from teamnet.values import check_choice
 
 if TYPE_CHECKING:
     from teamnet.study.experiment.workflow import Outcome
@@ -18,7 +20,7 @@ def paper(arguments: list[str]) -> int:
     """``teamnet paper [options]``."""
 
     def options(
-        of: Literal["map", "weight-max"] = "map", out: Path = Path("runs/paper"), tasks: tuple[str, ...] = (),
+        of: str = USUAL_RULE, out: Path = Path("runs/paper"), tasks: tuple[str, ...] = (),
         methods: tuple[str, ...] = (), seeds: int = 10, first_seed: int = 0, quick: bool = False, address: str = "",
         cpus: int | None = None, report_only: bool = False, docs: Path | None = None, recorded: Path | None = None,
     ) -> int:
@@ -52,9 +54,11 @@ def paper(arguments: list[str]) -> int:
         from teamnet.study.weight_max.methods import WEIGHT_MAX
 
         check_folder("out", out)
+        papers = {MapPropagation.name: PAPER, WeightMaximisation.name: WEIGHT_MAX}
+        check_choice("of", of, tuple(papers))
         if of == WeightMaximisation.name:
             out, tasks = out / of, tasks or TASKS_OF_WEIGHT_MAX
-        experiment, methods = (PAPER if of == MapPropagation.name else WEIGHT_MAX).with_rules(methods)
+        experiment, methods = papers[of].with_rules(methods)
         study = Study(out, experiment)
         if quick:
             study = Study(out / "quick", experiment, {name: task.quick for name, task in TASKS.items()})
