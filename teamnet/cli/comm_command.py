@@ -30,8 +30,8 @@ def comm(arguments: list[str]) -> int:
 
         Args:
             task: a preset's name.
-            methods: presets: map, tuned, frugal, map-async, backprop, reinforce, reinforce-part; and rules of your
-                own (FILE.py); all presets that fit the task if left out, but for the last.
+            methods: presets, such as map, tuned, frugal, backprop or weight-max, and rules of your own (FILE.py); if
+                left out, the first preset of each rule and schedule that fits the task.
             grains: layer, block:K, neuron.
             transports: board, ray.
             placements: pack, spread, by-team, by-layer, or maps.
@@ -51,13 +51,14 @@ def comm(arguments: list[str]) -> int:
             trace: leave one step of each configuration in OUT in Chrome's trace format, for ui.perfetto.dev.
             json: print the results as one JSON list on the last line of the standard output.
         """
-        from teamnet.study.communication.grid import Grid, usual_methods
+        from teamnet.spec.distinct import distinct_presets
+        from teamnet.study.communication.grid import Grid
         from teamnet.study.communication.session import run_grid
         from teamnet.study.communication.table import comm_table
         from teamnet.study.rates import Precision
 
         steps = tuple(settle_steps) or (None,)
-        grid = Grid(methods or usual_methods(task), grains, transports, placements, batches, hidden, steps)
+        grid = Grid(methods or distinct_presets(task), grains, transports, placements, batches, hidden, steps)
         launch = LaunchSpec(backend, address=address, link_latency=link_latency, link_bandwidth=link_bandwidth)
         rows, failed = run_grid(
             task, grid, launch, Precision(seconds, repeats), cross=cross, out=out, trace=trace, overwrite=overwrite,

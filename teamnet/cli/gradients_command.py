@@ -40,11 +40,12 @@ def gradients(arguments: list[str]) -> int:
             overwrite: replace the results of an earlier call in OUT.
             json: print the results as one JSON list on the last line of the standard output.
         """
+        from teamnet.spec.distinct import distinct_presets
         from teamnet.study.gradients.session import Question, run_gradients
         from teamnet.study.gradients.table import gradients_table
-        from teamnet.study.gradients.team import usual_methods
+        from teamnet.study.gradients.team import TASK
 
-        question = Question(methods or usual_methods(), hidden, units, address_bits, samples, seed, run)
+        question = Question(methods or distinct_presets(TASK), hidden, units, address_bits, samples, seed, run)
         rows = run_gradients(question, out=out, overwrite=overwrite, say=say)
         print(json_format.dumps(rows) if json else f"{gradients_table(rows)}\n\nwritten to {out}")
         return 0

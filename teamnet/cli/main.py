@@ -18,6 +18,7 @@ COMMANDS = {
     "comm": ("comm_command:comm", "measure what units send to each other, and how long they wait"),
     "paper": ("studies:paper", "all tasks, methods and seeds beside the published numbers"),
     "ablation": ("studies:ablation", "variants that communicate less: what each learns and sends in a step"),
+    "depth": ("studies:depth", "teams of one to six hidden layers by every rule"),
     "sweep": ("sweep_command:sweep", "try values of a task's spec and see what matters"),
     "gradients": ("gradients_command:gradients", "how good each rule's update is, beside the true gradient"),
     "plan": ("plan_command:plan", "predict a run on a described cluster before anything is started"),

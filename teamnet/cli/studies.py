@@ -118,6 +118,44 @@ def ablation(arguments: list[str]) -> int:
     return tyro.cli(options, prog="teamnet ablation", args=arguments)
 
 
+def depth(arguments: list[str]) -> int:
+    """``teamnet depth [options]``."""
+
+    def options(
+        out: Path = Path("runs/depth"), tasks: tuple[str, ...] = (), methods: tuple[str, ...] = (), seeds: int = 10,
+        first_seed: int = 0, address: str = "", cpus: int | None = None, report_only: bool = False,
+        docs: Path | None = None, recorded: Path | None = None,
+    ) -> int:
+        """Train teams of one to six hidden layers by every rule over many seeds: which depth each rule still learns.
+
+        Finished runs are not done again. OUT gets results.md, results.jsonl, figures/ and runs/.
+
+        Args:
+            out: the study's folder.
+            tasks: cartpole (300 episodes), multiplexer (half a million samples); both if left out.
+            methods: a preset and a number of hidden layers, such as map-3; all if left out.
+            seeds: runs of each task by each method.
+            first_seed: the first seed.
+            address: of a Ray cluster; $RAY_ADDRESS, or a private one on this machine, if left out.
+            cpus: how many runs at the same time; as many as there are CPUs if left out.
+            report_only: start nothing, write the report over what is finished.
+            docs: a folder that gets a copy of the report with its figures.
+            recorded: the folder of an earlier report; what its results.jsonl has counts as finished.
+        """
+        from teamnet.study.depth.experiment import DEPTH
+        from teamnet.study.depth.methods import LENGTHS
+        from teamnet.study.experiment.study import Study
+        from teamnet.study.experiment.workflow import Choice, run_study
+
+        outcome = run_study(
+            Study(out, DEPTH, LENGTHS), Choice(tasks or tuple(LENGTHS), methods, seeds, first_seed),
+            address=cluster_address(address), cpus=cpus, report_only=report_only, docs=docs, recorded=recorded,
+        )
+        return _report(outcome)
+
+    return tyro.cli(options, prog="teamnet depth", args=arguments)
+
+
 def _report(outcome: Outcome) -> int:
     """Print how a study ended; returns the exit code."""
     print(f"{len(outcome.done)} runs done, {len(outcome.results)} finished in all; report: {outcome.report}")

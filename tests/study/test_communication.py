@@ -10,9 +10,10 @@ import pytest
 
 from teamnet.errors import ResourceError
 from teamnet.spec.change import changed
+from teamnet.spec.distinct import distinct_presets
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec
-from teamnet.study.communication.grid import Configuration, Grid, usual_methods
+from teamnet.study.communication.grid import Configuration, Grid
 from teamnet.study.communication.measure import waiting_share
 from teamnet.study.communication.trace import chrome_trace
 from teamnet.training.run import Run
@@ -143,8 +144,8 @@ def test_results_are_replaced_only_if_that_is_asked_for_and_nothing_else_is(
 
 
 def test_tasks_of_one_step_have_the_methods_that_fit_them():
-    assert "map-async" in usual_methods("acrobot")
-    assert usual_methods("multiplexer") == ("map", "tuned", "frugal", "backprop", "reinforce")
+    assert "map-async" in distinct_presets("acrobot")
+    assert distinct_presets("multiplexer") == ("map", "tuned", "frugal", "backprop", "reinforce", "weight-max")
 
 
 def test_the_share_of_waiting_is_of_all_units_time():

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, replace
 
 from teamnet.errors import SpecError
 from teamnet.spec.change import changed
-from teamnet.spec.check import check_run, whole_numbers
-from teamnet.spec.presets import METHODS, preset
+from teamnet.spec.check import whole_numbers
+from teamnet.spec.presets import preset
 from teamnet.spec.run import USUAL_RULE, LaunchSpec, RunSpec
 from teamnet.study.rates import ENDLESS
 
@@ -81,19 +81,6 @@ class Grid:
         return [first, *(
             replace(first, **{name: value}) for name, values in factors.items() for value in values[1:]
         )]
-
-
-def usual_methods(task: str) -> tuple[str, ...]:
-    """The presets that are compared on a task unless others are named."""
-    return tuple(name for name in tuple(METHODS)[:-1] if _fits(preset(task, name)))
-
-
-def _fits(spec: RunSpec) -> bool:
-    try:
-        check_run(spec)
-    except SpecError:
-        return False
-    return True
 
 
 def label(configuration: Configuration, others: Sequence[Configuration]) -> str:

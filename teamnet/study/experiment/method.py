@@ -26,6 +26,7 @@ class Method:
         usual: whether it is run by default.
         base: the preset, or a rule of a user's own; the preset of the method's name if left out.
         changes: values of the run's spec that differ from the preset's.
+        changes_on: more of them, on single tasks.
         lengths_of: the preset whose number of episodes its runs have; empty for its own.
         algorithm: of Stable-Baselines3; empty for a team.
     """
@@ -37,6 +38,7 @@ class Method:
     usual: bool = True
     base: str = ""
     changes: Mapping[str, Any] = field(default_factory=dict)
+    changes_on: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     lengths_of: str = ""
     algorithm: str = ""
 
@@ -44,7 +46,8 @@ class Method:
         """The spec of its run on a task."""
         if self.algorithm:
             return BaselineSpec(task, self.algorithm, seed, preset(task).episodes)
-        spec = changed(preset(task, self.base or self.name), seed=seed, **self.changes)
+        changes = {**self.changes, **self.changes_on.get(task, {})}
+        spec = changed(preset(task, self.base or self.name), seed=seed, **changes)
         return replace(spec, episodes=preset(task, self.lengths_of).episodes) if self.lengths_of else spec
 
 

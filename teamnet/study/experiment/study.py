@@ -33,6 +33,7 @@ class Experiment:
         template: of the report, below :mod:`teamnet.study`.
         published: the published numbers, by task and method.
         remarks: published values without mean, deviation and number of runs; they are shown, not tested.
+        extras: what the template uses beside what all have, by name.
     """
 
     command: str
@@ -40,6 +41,7 @@ class Experiment:
     template: str
     published: Mapping[str, Mapping[str, Published]] = field(default_factory=dict)
     remarks: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    extras: Mapping[str, object] = field(default_factory=dict)
 
     def with_rules(self, names: Sequence[str]) -> tuple[Experiment, tuple[str, ...]]:
         """The experiment with methods for rules of a user's own, and the names of all requested methods.

@@ -17,9 +17,10 @@ from teamnet.study.experiment.results import Result
 from teamnet.study.experiment.table import markdown
 from teamnet.study.experiment.tasks import StudyTask
 from teamnet.study.interfaces import INTERFACES
-from teamnet.team.ledger import ACTIVATION, EDGES, ERROR, GATE, Ledger, Traffic, expected_traffic
+from teamnet.team.ledger import ACTION, CONTROL, OBSERVATION, TD_ERROR, Ledger, Traffic, expected_traffic
 from teamnet.team.partition import divide_all
 
+_COORDINATORS = OBSERVATION, ACTION, TD_ERROR, CONTROL
 _TICKS = (1_000, 3_000, 10_000, 30_000, 100_000)
 
 
@@ -47,13 +48,13 @@ def _measured(ledger: Ledger, results: Sequence[Result]) -> Ledger:
     measured = [result.said for result in results if result.said]
     if not measured:
         return ledger
-    means = {kind: np.mean([sent[kind] for sent in measured], axis=0) for kind in EDGES}
+    means = {kind: np.mean([sent[kind] for sent in measured], axis=0) for kind in ledger.edges}
     return replace(ledger, edges={kind: Traffic(*(round(value) for value in mean)) for kind, mean in means.items()})
 
 
 def messages_between_units(ledger: Ledger) -> int:
-    """Activations, error activations and gates: all but messages to and from the coordinator."""
-    return sum(ledger.edges[kind].messages for kind in (ACTIVATION, ERROR, GATE))
+    """All but messages to and from the coordinator: activations, errors, gates, and what a rule adds."""
+    return sum(traffic.messages for kind, traffic in ledger.edges.items() if kind not in _COORDINATORS)
 
 
 def ledger_table(found: Mapping[str, Ledger]) -> str:

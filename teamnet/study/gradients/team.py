@@ -16,7 +16,7 @@ from teamnet.rules.reinforce import Reinforce
 from teamnet.rules.rule import Rule
 from teamnet.spec.check import check_run
 from teamnet.spec.files import from_plain
-from teamnet.spec.presets import METHODS, preset, published
+from teamnet.spec.presets import preset, published
 from teamnet.spec.resolve import build_teams, fit_depth
 from teamnet.spec.run import RunSpec
 from teamnet.study.gradients.enumeration import can_enumerate, exact_gradient
@@ -78,16 +78,6 @@ def with_rule(layers: Sequence[LayerSpec], rule: Rule) -> list[LayerSpec]:
 def rule_of(method: str) -> Rule:
     """The rule of a preset, or one of a user's own."""
     return preset(TASK, method).rule
-
-
-def usual_methods() -> tuple[str, ...]:
-    """A preset for each rule and schedule that can train a team of the task alone."""
-    found: dict[Rule, str] = {}
-    for method in METHODS:
-        rule = rule_of(method)
-        if not rule.in_all_teams:
-            found.setdefault(rule, method)
-    return tuple(found.values())
 
 
 def trains(rule: Rule, layers: Sequence[LayerSpec]) -> bool:

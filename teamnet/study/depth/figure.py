@@ -1,0 +1,50 @@
+"""Average return over depth: a table and a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from teamnet.study.depth.methods import DEPTHS, PRESETS, name_of
+from teamnet.study.experiment.cells import Cells
+from teamnet.study.experiment.figure import COLOURS, as_png, new_figure
+from teamnet.study.experiment.statistics import Spread
+from teamnet.study.experiment.summary_tables import mean_and_std
+from teamnet.study.experiment.table import ABSENT, markdown
+from teamnet.study.experiment.tasks import StudyTask
+
+
+def _of(cells: Cells, task: StudyTask) -> Iterator[tuple[str, dict[int, Spread]]]:
+    """The average returns of each preset by depth."""
+    for base in PRESETS:
+        found = {depth: cells.spread_of(task.name, name_of(base, depth)) for depth in DEPTHS}
+        known = {depth: spread for depth, spread in found.items() if spread}
+        if known:
+            yield base, known
+
+
+def depth_table(cells: Cells, task: StudyTask) -> str:
+    """A line for each preset, a column for each number of hidden layers."""
+    rows = [
+        [f"`{base}`", *(mean_and_std(found[depth], task) if depth in found else ABSENT for depth in DEPTHS)]
+        for base, found in _of(cells, task)
+    ]
+    return markdown(["", *map(str, DEPTHS)], rows)
+
+
+def draw_depth(cells: Cells) -> bytes | None:
+    """A PNG file, a panel for each task: average return over hidden layers, with the 95 % interval of the mean."""
+    if not cells.tasks:
+        return None
+    figure, panels = new_figure(len(cells.tasks), 2, 5.5, 4.0)
+    colours = dict(zip(PRESETS, COLOURS, strict=False))
+    for axes, task in zip(panels.flat, cells.tasks, strict=False):
+        for base, found in _of(cells, task):
+            depths, spreads = list(found), list(found.values())
+            axes.fill_between(
+                depths, [each.low for each in spreads], [each.high for each in spreads], color=colours[base],
+                alpha=0.15, linewidth=0,
+            )
+            axes.plot(depths, [each.mean for each in spreads], "o-", color=colours[base], label=base)
+        axes.set(title=task.title, xlabel="hidden layers", ylabel="average return", xticks=list(DEPTHS))
+    panels[0, 0].legend(frameon=False, fontsize="small")
+    return as_png(figure)
