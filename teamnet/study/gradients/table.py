@@ -46,19 +46,22 @@ def draw_gradients(rows: Sequence[Row]) -> bytes:
     for line, units in enumerate(types):
         methods = list(dict.fromkeys(row["method"] for row in rows if row["units"] == units))
         for place, (measure, scale) in enumerate(measures):
-            axes = panels[line, place]
+            axes, ticks = panels[line, place], set[int]()
             for method in methods:
                 found = [
                     row for row in rows
                     if row["units"] == units and row["method"] == method and (row["layer"] == "all") == deep
                 ]
-                names = [str(len(row["hidden"].split("-"))) if deep else row["layer"] for row in found]
+                places = [len(row["hidden"].split("-")) if deep else int(row["layer"]) for row in found]
                 values = [math.nan if row[measure] is None else row[measure] for row in found]
-                axes.plot(names, values, "o-", color=colours[method], label=method)
+                axes.plot(places, values, "o-", color=colours[method], label=method)
+                ticks.update(places)
             axes.set(
                 yscale=scale, xlabel="hidden layers" if deep else "layer", title=f"{units}: {_TITLES[measure]}",
-                **({"ylim": (0.0, 1.05)} if measure == "cosine" else {}),
+                xticks=sorted(ticks),
             )
+            if measure == "cosine":
+                axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
         panels[line, 0].legend(frameon=False, fontsize="small")
     return as_png(figure)
 
