@@ -105,6 +105,14 @@ class WeightMaximisation(TraceRule):
         "reward": PrivateArray(("rows", "size"), kept=True), "trace": TRACES,
     })
 
+    def check(self, run: Any, *, single_step: bool) -> None:
+        """See :meth:`teamnet.rules.rule.Rule.check`."""
+        if run.actor is None:
+            raise SpecError(
+                "rule", expected="a task in which a team acts", found=run.task,
+                remedy="Use another rule, such as backprop: weight maximisation trains no critic.",
+            )
+
     @property
     def adam_epsilon(self) -> float:
         """See :attr:`teamnet.rules.rule.Rule.adam_epsilon`; as in the official code."""

@@ -50,7 +50,7 @@ def test_a_name_is_that_of_an_environment_or_is_refused():
         task.close()
         return name
 
-    @cases(600)
+    @cases(1000)
     @given((near(KNOWN, ANY) | st.text(ANY, max_size=9)).map(lambda name: name if "-v" in name else f"{name}-v1"))
     def check(name: str):
         made, error = obey(lambda: make(name), [name])

@@ -84,7 +84,7 @@ def test_the_report_holds_what_the_metrics_say(study: Study):
         assert row[4] == "never (0 of 2)"
         assert row[6] == row[2]
         rewards = np.array(_returns(study, "multiplexer", method))
-        row = table_row(report, "Multiplexer, 5 address bits", f"`{method}`")
+        row = table_row(report, "Multiplexer", f"`{method}`")
         assert row[2] == f"{rewards.mean():.3f} ({rewards.mean(axis=1).std(ddof=1):.3f})"
         assert row[5] == f"{rewards[:, -1].mean():.3f} ({rewards[:, -1].std(ddof=1):.3f})"
     lines = [json.loads(line) for line in (study.folder / "results.jsonl").read_text().splitlines()]

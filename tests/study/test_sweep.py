@@ -162,13 +162,15 @@ OTHER = {
     "rule": "reinforce", "function": "tanh", "schedule": "sweeps", "signal": "reward", "hidden": (8, 4),
     "layers": ("1:function=tanh",),
     "free_running": True, "feedback": "random", "message_dtype": "int8", "error_feedback": True,
-    "td_error": "passed-down",
+    "td_error": "passed-down", "early_reward": True,
 }
 """Another value for fields that are not plain numbers."""
 
 
-SET_OTHERWISE = {"task", "seed", "episodes", "env_steps", "actor.free_running", "critic.free_running"}
-"""What the sweep sets itself, and what all teams have in common."""
+SET_OTHERWISE = {
+    "task", "seed", "episodes", "env_steps", "actor.free_running", "critic.free_running", "critic.early_reward",
+}
+"""What the sweep sets itself, what all teams have in common, and what no critic has."""
 
 
 @pytest.mark.parametrize("path", sorted(set(known_fields(MapPropagation)) - SET_OTHERWISE))
@@ -182,6 +184,8 @@ def test_every_field_can_be_varied_and_nothing_else_changes(path: str):
         spec = changed(spec, message_dtype="bfloat16")
     elif name in ("free_running", "acting_steps"):
         spec = changed(spec, rule="map-async")
+    elif name == "early_reward":
+        spec = preset("cartpole", "weight-max")
     elif name == "td_error":
         spec = changed(spec, schedule="sweeps")
     elif name == "signal":

@@ -93,6 +93,9 @@ def test_what_it_cannot_train_is_refused():
     with pytest.raises(SpecError, match="bernoulli"):
         check_run(replace(spec, layers=()))
     assert spec.critic is not None
+    with pytest.raises(SpecError) as caught:
+        check_run(preset("regression", "weight-max"))
+    assert caught.value.where == "rule"
     critic = make_layers(
         (4, 8, 1), team="critic", family="gaussian", schedule="weight-max", hidden_types=("bernoulli",)
     )

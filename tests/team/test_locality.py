@@ -30,7 +30,7 @@ def test_a_unit_is_handed_its_neighbours_slots_and_no_others(teams):
         allowed = {board.start + board.offset(key) for key in flow.slots if key[1:] in near}
         readers = [reader.number for reader in layer.readers]
         neighbours = [("activation", source) for source in layer.sources]
-        neighbours += [(kind, reader) for kind in ("error", "entropy_error") for reader in readers]
+        neighbours += [(kind, reader) for kind in ("error", "entropy_error", "reward") for reader in readers]
         for kind, number in (*neighbours, ("gate", layer.depth)):
             if (kind, team, number) in flow.slots:
                 allowed.add(board.start + board.offset((kind, team, number)))
