@@ -30,8 +30,9 @@ class Choice:
     """Where the other options' usual values come from.
 
     Args:
-        preset: map, map-async, backprop, reinforce, reinforce-part, tuned or frugal; without it, what --rule names.
-        rule: map, map-async, reinforce or backprop, or a rule of your own: FILE.py, FILE.py:Class or module:Class.
+        preset: map, tuned, frugal, map-async, backprop, reinforce, weight-max, ...; without it, what --rule names.
+        rule: map, map-async, reinforce, backprop or weight-max, or one of your own: FILE.py, FILE.py:Class or
+            module:Class.
     """
 
     preset: str = ""

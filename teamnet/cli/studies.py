@@ -29,7 +29,8 @@ def paper(arguments: list[str]) -> int:
         Finished runs are not done again. OUT gets results.md, results.jsonl, figures/ and runs/.
 
         Args:
-            of: the paper: map (arXiv 2010.07893), or weight-max (arXiv 2010.09770), in the folder "weight-max" of OUT.
+            of: the paper: map (arXiv 2010.07893), or weight-max (arXiv 2010.09770), in the folder "weight-max" of OUT
+                and DOCS.
             out: the study's folder.
             tasks: cartpole, acrobot, lunarlander, mountaincar, multiplexer, regression; all of the paper if left out.
             methods: which ones, and rules of your own (FILE.py); without it every rule of this package, but no baseline
@@ -57,7 +58,7 @@ def paper(arguments: list[str]) -> int:
         papers = {MapPropagation.name: PAPER, WeightMaximisation.name: WEIGHT_MAX}
         check_choice("of", of, tuple(papers))
         if of == WeightMaximisation.name:
-            out, tasks = out / of, tasks or TASKS_OF_WEIGHT_MAX
+            out, docs, tasks = out / of, docs / of if docs else None, tasks or TASKS_OF_WEIGHT_MAX
         experiment, methods = papers[of].with_rules(methods)
         study = Study(out, experiment)
         if quick:

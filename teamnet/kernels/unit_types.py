@@ -75,6 +75,8 @@ UNIT_TYPES: Mapping[str, UnitType] = MappingProxyType({
 """All unit types by name."""
 HIDDEN_TYPES = tuple(name for name, kind in UNIT_TYPES.items() if not kind.one_agent)
 """The types that hidden units can have."""
+POLICY_TYPES = tuple(name for name, kind in UNIT_TYPES.items() if kind.one_agent)
+"""The types that an output which chooses an action can have."""
 
 
 @kernel

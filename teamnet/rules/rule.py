@@ -13,7 +13,7 @@ import numpy as np
 from teamnet.dataflow.layers import LayerSpec
 from teamnet.dataflow.ports import Draft, SlotSpec
 from teamnet.kernels.compile import Kernel, kernel
-from teamnet.kernels.unit_types import HIDDEN_TYPES, UnitTypeName
+from teamnet.kernels.unit_types import HIDDEN_TYPES, POLICY_TYPES, UnitTypeName
 from teamnet.kernels.user_file import Source, found_class, source_of
 
 Unit = Any
@@ -114,6 +114,8 @@ class Rule:
             public = not name.startswith("_") and name not in (*_OF_CLASSES, *annotated)
             if public and isinstance(value, int | float | str):
                 raise TypeError(f"setting {name!r} needs its type: {name}: {type(value).__name__} = {value!r}")
+        if cls.policy_type not in POLICY_TYPES:
+            raise TypeError(f"policy_type is {cls.policy_type!r}; known are {', '.join(POLICY_TYPES)}")
         for name, array in vars(cls).get("private", {}).items():
             for extent in array.shape:
                 if extent not in _EXTENTS and not isinstance(extent, int):

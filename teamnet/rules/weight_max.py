@@ -87,8 +87,8 @@ class WeightMaximisation(TraceRule):
     """Weight maximisation, for the team that acts; hidden units are Bernoulli.
 
     Args:
-        early_reward: send rewards of the weights before the update, so that no layer waits for the update of another
-            (not as published).
+        early_reward: compute the rewards that are sent down from the weights before their update, so that no layer
+            waits for the update of another (not as published).
     """
 
     name = "weight-max"
@@ -127,7 +127,8 @@ class WeightMaximisation(TraceRule):
             )
         if layer.is_first:
             return []
-        return [SlotSpec("reward", carries=(trace_mask.slot,)), SlotSpec("error", carried_by="reward")]
+        errors = SlotSpec("error", exact=layer.single_step, carried_by="reward")  # traced there before they are sent
+        return [SlotSpec("reward", carries=(trace_mask.slot,)), errors]
 
     def steps(self, layer: LayerSpec) -> Iterator[Draft]:
         """In tasks of many steps the TD error is about the action before, so that units learn before they trace."""

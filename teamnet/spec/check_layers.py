@@ -33,15 +33,15 @@ def check_layers(spec: RunSpec) -> None:
                     remedy="Leave the function out: the unit type determines the mean.",
                 )
             if not isinstance(run.rule, UnreadRule):
-                _check_rule(run, own, where, hidden=number < depth)
+                _check_rule(run, own, where, name, hidden=number < depth)
 
 
-def _check_rule(run: RunSpec, own: LayerOptions, where: str, *, hidden: bool) -> None:
+def _check_rule(run: RunSpec, own: LayerOptions, where: str, team: str, *, hidden: bool) -> None:
     rule = run.rule
     if hidden and own.units not in rule.hidden_types:
         raise SpecError(
             where, expected=f"units that {reference_of(type(rule))} can train: {', '.join(rule.hidden_types)}",
-            found=own.units, remedy=f"Use --layers hidden:units={rule.hidden_types[0]}, or another rule.",
+            found=own.units, remedy=f"Use --layers {team}.hidden:units={rule.hidden_types[0]}, or another rule.",
         )
     if own.reads and not rule.allows_skips:
         raise SpecError(

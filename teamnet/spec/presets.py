@@ -92,7 +92,8 @@ def preset(task: str, method: str = USUAL_RULE) -> RunSpec:
 def preset_of_rule(rule: type[Rule], task: str) -> RunSpec:
     """What the first preset of a rule makes of a task, which may have values for the rule's settings too."""
     make = next(iter(rule.presets.values()), replace)
-    return make(replace(published(task), rule=rule()))
+    spec = make(replace(published(task), rule=rule()))
+    return spec if type(spec.rule) is rule else replace(spec, rule=rule())  # a preset that was inherited names another
 
 
 def presets_of(spec: RunSpec) -> list[RunSpec]:

@@ -138,6 +138,9 @@ WEIGHT_MAX = {
     "weight maximisation, skips": [_maximising((3, 9, 6, 5, 2), sources=SKIPS)],
     "weight maximisation, no hidden": [_maximising((3, 2))],
     "single-step weight maximisation": [_maximising((5, 9, 6, 2), rows=7, single_step=True)],
+    "single-step weight maximisation, rounded": [
+        _maximising((5, 9, 6, 2), rows=7, single_step=True, message_dtype="bfloat16")
+    ],
     "single-step weight maximisation, early": [
         _maximising((5, 9, 6, 2), rows=7, single_step=True, early_reward=True)
     ],

@@ -22,8 +22,11 @@ PRESETS = distinct_presets("cartpole")
 """One of each rule and schedule."""
 
 
+_FIT = {task: distinct_presets(task) for task in LENGTHS}
+
+
 def _method(base: str, depth: int) -> Method:
-    tasks = tuple(task for task in LENGTHS if base in distinct_presets(task))
+    tasks = tuple(task for task, fit in _FIT.items() if base in fit)
     return Method(
         name_of(base, depth), f"{base}, {depth} hidden", tasks, base=base, changes={"hidden": (_NEURONS,) * depth},
         changes_on={"multiplexer": _MULTIPLEXER},

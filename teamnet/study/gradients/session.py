@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,10 @@ def run_gradients(
         TeamnetError: a value or the folder is refused, or a rule does not update by Adam.
     """
     teams = list(_teams(question))
-    tried = [(team, method) for team in teams for method in question.methods if trains(rule_of(method), team.layers)]
+    tried = [
+        (team, method) for team in teams for method in question.methods
+        if trains(rule_of(method), team.spec, team.layers)
+    ]
     if not tried:
         raise SpecError(
             "methods", expected="a rule that can train these units", found=", ".join(question.methods),
@@ -134,7 +137,8 @@ def _teams(question: Question) -> Iterator[_Team]:
 def _compared(team: _Team, method: str, gradient: Sequence[Moments], question: Question) -> Iterator[dict[str, Any]]:
     layers = with_rule(team.layers, rule_of(method))
     batches = -(-question.samples // ROWS)
-    updates = measure_updates(layers, team.parameters, make_single_step_task(team.spec), batches, question.seed)
+    task = make_single_step_task(replace(team.spec, seed=question.seed))
+    updates = measure_updates(layers, team.parameters, task, batches, question.seed)
     for number, (update, true) in enumerate(zip(updates, gradient, strict=True), 1):
         yield {"layer": str(number), **asdict(quality(update, true))}
     yield {"layer": "all", **asdict(quality(joined(updates), joined(list(gradient))))}

@@ -36,10 +36,14 @@ def gradients_table(rows: Sequence[Row]) -> str:
 
 
 def draw_gradients(rows: Sequence[Row]) -> bytes:
-    """A PNG file of cosine, noise and samples, over the depth of the teams, or over the layers of a single one."""
+    """A PNG file of cosine, noise and samples: over the depth of the teams, or over the layers of the first one.
+
+    The latter if there are several of the same depth, or only one.
+    """
     types = list(dict.fromkeys(row["units"] for row in rows))
     teams = list(dict.fromkeys(row["hidden"] for row in rows))
-    deep = len(teams) > 1
+    depths = [len(team.split("-")) for team in teams]
+    deep = len(teams) > 1 and len(set(depths)) == len(depths)
     colours = dict(zip(dict.fromkeys(row["method"] for row in rows), itertools.cycle(COLOURS), strict=False))
     measures = (("cosine", "linear"), ("noise", "log"), ("samples", "log"))
     figure, panels = new_figure(len(measures) * len(types), len(measures), 4.0, 3.2)
@@ -51,6 +55,7 @@ def draw_gradients(rows: Sequence[Row]) -> bytes:
                 found = [
                     row for row in rows
                     if row["units"] == units and row["method"] == method and (row["layer"] == "all") == deep
+                    and (deep or row["hidden"] == teams[0])
                 ]
                 places = [len(row["hidden"].split("-")) if deep else int(row["layer"]) for row in found]
                 values = [math.nan if row[measure] is None else row[measure] for row in found]

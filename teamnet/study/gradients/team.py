@@ -32,6 +32,8 @@ UNITS = ("gaussian", "bernoulli")
 _PRECISION = 0.05
 """The standard error of the gradient, as a share of its length, below which sampling ends."""
 _MOST_SAMPLES = 16_000_000
+_OTHER_NOISE = 2**40
+"""Added to a seed for noise that the updates do not have."""
 
 
 def spec_of_team(hidden: Sequence[int], units: str, address_bits: int, rows: int, seed: int) -> RunSpec:
@@ -56,18 +58,21 @@ def spec_of_run(folder: Path, rows: int) -> tuple[RunSpec, Parameters]:
     spec = from_plain(RunSpec, about["spec"], execute=False)
     if spec.task != TASK:
         raise SpecError("run", expected=f"a run of the {TASK}", found=spec.task, remedy="Give another folder.")
-    spec = replace(spec, rule=Reinforce(), num_envs=rows)
+    spec = replace(spec, num_envs=rows)
     return spec, parameters_in(layers_of(spec), state)
 
 
 def layers_of(spec: RunSpec) -> list[LayerSpec]:
-    """The layers of the team, with learning rates of 0 and units that always explore."""
+    """The layers of the team, with learning rates of 0, units that always explore, and REINFORCE as their rule.
+
+    The output is of the type that the run's own rule has.
+    """
     spec = fit_depth(spec, make_single_step_task(spec).interface)
     if spec.actor is None:
         raise SpecError("actor", expected="a team that acts", found="none", remedy="Use another run.")
     still = (0.0,) * len(spec.actor.rates)
-    spec = replace(spec, exploration=1.0, actor=replace(spec.actor, rule=None, rates=still, final_rates=still))
-    return build_teams(spec, make_single_step_task(spec).interface)[0]
+    spec = replace(spec, exploration=1.0, actor=replace(spec.actor, exploration=None, rates=still, final_rates=still))
+    return with_rule(build_teams(spec, make_single_step_task(spec).interface)[0], Reinforce())
 
 
 def with_rule(layers: Sequence[LayerSpec], rule: Rule) -> list[LayerSpec]:
@@ -80,9 +85,19 @@ def rule_of(method: str) -> Rule:
     return preset(TASK, method).rule
 
 
-def trains(rule: Rule, layers: Sequence[LayerSpec]) -> bool:
-    """Whether a rule can train a team's hidden units, in a task of one step."""
-    return all(layer.family in rule.hidden_types for layer in layers[:-1]) and not rule.in_all_teams
+def trains(rule: Rule, spec: RunSpec, layers: Sequence[LayerSpec]) -> bool:
+    """Whether a rule can train the types of a team's hidden units.
+
+    Raises:
+        SpecError: it cannot train tasks of one step at all, or changes weights beside its updates.
+    """
+    rule.check(replace(spec, rule=rule), single_step=True)
+    if rule.decay_of_weights:
+        raise SpecError(
+            "weight_decay", expected="0", found=str(rule.decay_of_weights),
+            remedy="Leave it out: the parameters must stay as they are while their updates are measured.",
+        )
+    return all(layer.family in rule.hidden_types for layer in layers[:-1])
 
 
 def initial_parameters(layers: Sequence[LayerSpec], seed: int) -> Parameters:
@@ -115,8 +130,9 @@ def gradient_of(spec: RunSpec, layers: Sequence[LayerSpec], parameters: Paramete
         return [Moments(array, 0.0, 1) for array in gradient]
     smooth = all(layer.family == "gaussian" for layer in layers[:-1])
     task, learners = make_single_step_task(spec), with_rule(layers, Backpropagation() if smooth else Reinforce())
+    task.draw_from(spec.seed)  # other observations than those of the updates
     while True:
-        found = measure_updates(learners, parameters, task, -(-samples // spec.num_envs), spec.seed + 1)
+        found = measure_updates(learners, parameters, task, -(-samples // spec.num_envs), _OTHER_NOISE + spec.seed)
         squared = sum(float((layer.mean**2).sum()) - layer.error for layer in found)
         if sum(layer.error for layer in found) <= _PRECISION**2 * squared or samples >= _MOST_SAMPLES:
             return found

@@ -83,7 +83,7 @@ def measure_updates(
             squares[place] += float((away * (update - mean[place])).sum())
     if not any(array.any() for array in before):
         raise SpecError(
-            "rules", expected="a rule that updates by Adam", found=type(layers[0].rule).__name__,
+            "methods", expected="a rule that updates by Adam", found=type(layers[0].rule).__name__,
             remedy="Let it use teamnet.operations.adam: the update is read from Adam's running mean.",
         )
     rows = layers[0].rows

@@ -22,7 +22,7 @@ from teamnet.spec.change import changed
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.study.plan.machine import Cost, Machine, amounts
-from teamnet.study.plan.predict import environment_seconds
+from teamnet.study.plan.predict import environment_seconds, teams_of
 from teamnet.study.rates import ENDLESS, median_rate, rate, timings
 from teamnet.team.resources import unit_bytes
 from teamnet.training.run import Run
@@ -79,11 +79,14 @@ def measure_operations(cpus: int, say: Callable[[str], None]) -> Machine:
 
 
 def with_own_rule(machine: Machine, spec: RunSpec, say: Callable[[str], None]) -> Machine:
-    """The machine with measured costs of the operations of a user's rule, which calibration does not include.
+    """The machine with measured costs of the operations of a rule that calibration does not include.
 
-    Their costs where the caches are too small are not measured: there, predictions are too fast.
+    That is a user's rule, or one of this package of which not every operation has been timed. Their costs where the
+    caches are too small are not measured: there, predictions are too fast.
     """
-    if is_built_in(type(spec.rule)):
+    flow = Dataflow(teams_of(spec))
+    used = {step.operation for group in flow.layers for step in flow.steps[group]}
+    if is_built_in(type(spec.rule)) and used <= machine.operations.keys():
         return machine
     runs = [
         replace(

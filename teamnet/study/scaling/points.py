@@ -73,7 +73,7 @@ def points_of(
     if factor == "nodes":
         return [_on_nodes(number, base, cluster, launch) for number in numbers]
     if factor == "batch":
-        return [Point(str(number), replace(base, batches=number), cluster, launch) for number in numbers]
+        return [Point(str(number), replace(base, batches=number * base.batches), cluster, launch) for number in numbers]
     if not base.sizes:
         raise SpecError("hidden", expected="a hidden layer to scale", found="none", remedy="Give --hidden 64-32.")
     points = []

@@ -45,7 +45,7 @@ def over_one_process(rows: Sequence[Row], kind: str) -> list[float | None]:
 def turning_point(rows: Sequence[Row]) -> str | None:
     """The value after which more of the factor lowers the predicted speed-up; ``None`` if none does."""
     gains = [gain or 0.0 for gain in speed_up(rows, "predicted")]
-    best = max(range(len(gains)), key=gains.__getitem__)
+    best = max(range(len(gains)), key=lambda place: (round(gains[place], 6), place))
     return None if best == len(gains) - 1 else rows[best]["value"]
 
 
