@@ -16,6 +16,7 @@ from teamnet.kernels.user_file import source_of
 from teamnet.rules.loading import find_rule
 from teamnet.rules.registry import built_in_rules
 from teamnet.rules.weight_max import WeightMaximisation
+from teamnet.spec.presets import preset_of_rule
 from teamnet.team.call_executor import CallExecutor, CallWorker
 from teamnet.team.ledger import expected_traffic
 from teamnet.team.local import LocalExecutor
@@ -211,6 +212,7 @@ class Mine({kind.__name__}):
     teams = teams_of(rule)
     check_rules(teams[:1] if kind is WeightMaximisation else teams)  # which trains no critic
     assert rule.settings().keys() - kind().settings().keys() == {"weight"}
+    assert type(preset_of_rule(type(rule), "cartpole").rule) is type(rule), "and not the rule whose presets it has"
 
 
 def test_a_rule_travels_with_its_file(tmp_path: Path):

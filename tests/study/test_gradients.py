@@ -196,6 +196,8 @@ def test_the_parameters_of_a_run_are_measured(capsys: pytest.CaptureFixture[str]
     )
     spec, parameters = spec_of_run(tmp_path / "run", 128)
     assert (spec.hidden, [array.shape for array in parameters]) == ((3,), [(4, 3), (4, 2)])
+    layers = layers_of(spec)
+    assert (layers[-1].family, type(layers[0].rule)) == ("reference", Reinforce), "the run's policy"
     out, _ = run_command(
         capsys, "gradients", "--run", tmp_path / "run", "--methods", "reinforce", "weight-max", "--samples", 2000,
         "--out", tmp_path / "out", "--json",
@@ -208,7 +210,8 @@ def test_the_parameters_of_a_run_are_measured(capsys: pytest.CaptureFixture[str]
 @pytest.mark.parametrize(("arguments", "field"), [
     (("--units", "binary"), "units"), (("--hidden", "8-x"), "hidden"), (("--samples", 10), "samples"),
     (("--address-bits", 9), "address_bits"), (("--methods", "mapp"), "preset"),
-    (("--methods", "weight-max", "--units", "gaussian"), "methods"), (("--out", "/proc/nowhere"), "out"),
+    (("--methods", "weight-max", "--units", "gaussian"), "methods"),
+    (("--methods", "map", "map-async"), "rule"), (("--out", "/proc/nowhere"), "out"),
 ])
 def test_refusals(capsys: pytest.CaptureFixture[str], tmp_path: Path, arguments: tuple[object, ...], field: str):
     _, err = run_command(capsys, "gradients", "--out", tmp_path / "out", *arguments, code=2)
