@@ -25,8 +25,8 @@ def baselines(arguments: list[str]) -> int:
 
         Args:
             tasks: cartpole, acrobot, lunarlander, mountaincar.
-            algorithms: a2c, ppo, presets of ours (map, tuned, backprop, map-async, reinforce, reinforce-part), and
-                rules of your own (FILE.py).
+            algorithms: a2c, ppo, presets of ours, such as map, tuned, backprop or weight-max, and rules of your own
+                (FILE.py).
             seeds: how many runs of each.
             first_seed: seed of the first one; the others follow.
             until: end a run when its 100-episode mean return reaches this; all episodes are run without it.

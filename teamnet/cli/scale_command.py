@@ -38,8 +38,7 @@ def scale(arguments: list[str]) -> int:
                 work).
             task: a preset's name.
             values: grains for actors, else numbers: cores, nodes, multiples of the hidden layers or the batch, layers.
-            method: the preset: map, tuned, frugal, map-async, backprop, reinforce or reinforce-part; or a rule of your
-                own (FILE.py).
+            method: a preset, such as map, tuned, frugal, backprop or weight-max; or a rule of your own (FILE.py).
             hidden: neurons of the hidden layers from below, such as 64-32.
             batch: parallel environments, as a multiple of the preset's; scaled by the factor batch.
             grain: what one unit is: layer, block:K or neuron.

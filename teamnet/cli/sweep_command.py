@@ -35,8 +35,8 @@ def sweep(arguments: list[str]) -> int:
             seeds: runs in each trial, whose mean counts.
             episodes: of each run; the preset's end if left out.
             seed: of the values that are tried and of the first run.
-            preset: whose values are varied: map, tuned, frugal, backprop, map-async, reinforce, reinforce-part; or a
-                rule of your own (FILE.py).
+            preset: whose values are varied, such as map, tuned, frugal, backprop or weight-max; or a rule of your own
+                (FILE.py).
             out: gets trials.jsonl and sweep.png, on several nodes a folder that all of them share; runs/sweep-TASK if
                 left out.
             overwrite: replace the sweep that OUT has, instead of doing the trials that it misses.
