@@ -52,7 +52,7 @@ def write_report(study: Study, recorded: Recorded) -> tuple[Path, list[Result]]:
     text = render(
         study.experiment.template, cells=cells, lengths=study.lengths, base=BASE, failures=study.failures(),
         tables=summary_tables, traffic=traffic, save=save, draw=draw, describe=curves.describe_figure,
-        provenance=describe(study.experiment.command, invocations, seconds, len(results)),
+        command=study.experiment.command, provenance=describe(study.experiment.command, invocations, seconds, len(results)),
         **study.experiment.extras,
     )
     study.files.write(REPORT, text.encode())

@@ -138,7 +138,7 @@ def _check_files(study: Study, docs: Path | None, tasks: Sequence[str], todo: Se
     Raises:
         SpecError: naming the file.
     """
-    figures = [f"figures/{name}.png" for name in (*dict.fromkeys(tasks), "communication", "front", "depth")]
+    figures = [f"figures/{name}.png" for name in (*dict.fromkeys(tasks), "communication", "front", "frontier", "depth")]
     for files, option in ((study.files, "out"), (docs_files(docs) if docs is not None else None, "docs")):
         if files:
             check_folder(option, files.folder)

@@ -10,6 +10,7 @@ from teamnet.rules.weight_max import WeightMaximisation
 from teamnet.spec.presets import ENVIRONMENTS
 from teamnet.study.experiment.method import Method
 from teamnet.study.experiment.study import Experiment
+from teamnet.study.paper import summary
 from teamnet.study.paper.published import PUBLISHED, PUBLISHED_REMARKS
 
 _CONTROL = tuple(ENVIRONMENTS)
@@ -34,4 +35,6 @@ METHODS: dict[str, Method] = {
 }
 """In the order in which they are reported."""
 
-PAPER = Experiment("paper", METHODS, "paper/report.md.j2", PUBLISHED, PUBLISHED_REMARKS)
+PAPER = Experiment(
+    "paper", METHODS, "paper/report.md.j2", PUBLISHED, PUBLISHED_REMARKS, extras={"summary": summary}
+)
