@@ -38,6 +38,7 @@ def write_report(study: Study, recorded: Recorded) -> tuple[Path, list[Result]]:
     write_results(study, results)
     write_invocations(study.files, [*recorded.invocations, *read_invocations(study.folder)])
     invocations, seconds = read_invocations(study.folder), sum(result.seconds for result in results)
+    command = study.experiment.command
 
     def save(name: str, picture: bytes | None) -> bool:
         """Write a figure, if there is one; returns whether there is."""
@@ -52,7 +53,7 @@ def write_report(study: Study, recorded: Recorded) -> tuple[Path, list[Result]]:
     text = render(
         study.experiment.template, cells=cells, lengths=study.lengths, base=BASE, failures=study.failures(),
         tables=summary_tables, traffic=traffic, save=save, draw=draw, describe=curves.describe_figure,
-        command=study.experiment.command, provenance=describe(study.experiment.command, invocations, seconds, len(results)),
+        command=command, provenance=describe(command, invocations, seconds, len(results)),
         **study.experiment.extras,
     )
     study.files.write(REPORT, text.encode())

@@ -11,7 +11,7 @@ from teamnet.rules.reinforce import Reinforce
 from teamnet.study.experiment.cells import BASE, Cells
 from teamnet.study.experiment.figure import COLOURS, as_png, new_figure
 from teamnet.study.experiment.summary_tables import number
-from teamnet.study.experiment.table import ABSENT, markdown, shown
+from teamnet.study.experiment.table import markdown, shown
 from teamnet.study.experiment.tasks import StudyTask
 from teamnet.study.experiment.traffic import ledgers
 
@@ -108,8 +108,7 @@ def summary_table(cells: Cells, members: Sequence[Summary]) -> str:
 
 
 def draw_frontier(cells: Cells, members: Sequence[Summary]) -> bytes | None:
-    """A PNG file, score against bytes, exchanges and seconds, a panel each; ``None`` where one of them is unknown for all."""
-    drawn = [each for each in members if each.score is not None]
+    """A PNG file, score against bytes, exchanges and seconds; ``None`` where one of these is unknown for all."""
     quantities = [
         (name, label, [each for each in members if getattr(each, name) is not None])
         for name, label in (
