@@ -23,6 +23,7 @@ COMMANDS = {
     "gradients": ("gradients_command:gradients", "how good each rule's update is, beside the true gradient"),
     "plan": ("plan_command:plan", "predict a run on a described cluster before anything is started"),
     "scale": ("scale_command:scale", "strong and weak scaling, measured and predicted"),
+    "compare": ("compare_command:compare", "two sets of runs, grids or benchmarks side by side"),
     "report": ("report_command:report", "one page about all runs in some folders"),
     "baselines": ("baselines_command:baselines", "compare with Stable-Baselines3"),
 }

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from teamnet.errors import SpecError
 from teamnet.spec.presets import preset
 from teamnet.spec.resolve import build_teams
 from teamnet.spec.run import LaunchSpec
@@ -55,27 +53,12 @@ def test_references_are_of_the_task_and_the_size_of_their_cases():
     assert [name for name, case in cases(100).items() if case.against == "local"] == ["ray-two", "ray-512", "ray-deep"]
 
 
-def test_a_call_is_compared_with_an_earlier_one(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_a_ratio_is_of_the_rate_and_its_reference(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
     quick = replace(cases(20)["local"], spec=replace(preset("cartpole"), hidden=(3,)), launch=LaunchSpec("local"))
     monkeypatch.setattr(command, "cases", lambda steps: {"local": quick})
     assert bench(1, 20, ("local",), json=True) == 0
     row = json.loads(capsys.readouterr().out)
     assert row["ratio"] == pytest.approx(row["rate"] / row["reference"])
-    for factor, code in ((1e-3, 0), (1e3, 1)):
-        (tmp_path / "earlier").write_text(json.dumps({**row, "ratio": row["ratio"] * factor}) + "\n")
-        assert bench(1, 20, ("local",), compare=tmp_path / "earlier") == code
-        assert f"{row['ratio'] * factor:.2f}x" in capsys.readouterr().out
 
-
-@pytest.mark.parametrize("content", [
-    None, "", "no json", "[1]", '{"ratio": 1.0}', '{"name": "ray-two", "ratio": 2.0}',
-    '{"name": "local", "ratio": "x"}',
-])
-def test_a_file_that_is_no_earlier_call_is_refused(content: str | None, tmp_path: Path):
-    if content is not None:
-        (tmp_path / "earlier").write_text(content)
-    with pytest.raises(SpecError) as refusal:
-        bench(1, 20, ("local",), compare=tmp_path / "earlier")
-    assert refusal.value.where == "compare"

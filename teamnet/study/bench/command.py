@@ -1,15 +1,11 @@
-"""The benchmark's table, and its comparison with an earlier one."""
+"""The benchmark's table."""
 
 from __future__ import annotations
 
 import json as json_format
 import sys
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any
 
-from teamnet.errors import SpecError
 from teamnet.rules.map_propagation import MapPropagation
 from teamnet.study.bench.cases import cases
 from teamnet.study.bench.measure import Result, ledger_cost, measure
@@ -17,15 +13,14 @@ from teamnet.study.snapshots import EVERY, snapshot_cost
 from teamnet.values import check_choice, check_count
 
 _LEDGER, _SNAPSHOTS = "ledger", "snapshots"
-_LEAST = 0.9
-"""The share of an earlier ratio below which a configuration counts as slower."""
 
 
 def bench(
-    repeats: int = 5, steps: int = 5000, only: tuple[str, ...] = (), neuron: bool = False,
-    compare: Path | None = None, json: bool = False,
+    repeats: int = 5, steps: int = 5000, only: tuple[str, ...] = (), neuron: bool = False, json: bool = False
 ) -> int:
     """Measure speed and memory, each compared with plain NumPy, or with one process, timed in the same run.
+
+    ``teamnet compare`` shows two outputs of --json side by side.
 
     Args:
         repeats: how often each configuration and its reference are timed.
@@ -34,12 +29,10 @@ def bench(
             ray-layer-busy, ray-recomputed, ray-frugal, ray-block, ray-calls, ray-neuron, ray-two, ray-512, ray-deep,
             ledger, snapshots); all but ray-neuron if left out.
         neuron: also measure neuron granularity, which needs 13 GiB and some minutes.
-        compare: a file with the output of an earlier call with --json; exits with 1 if a ratio is more than a tenth
-            worse.
         json: print one JSON object a line instead of a table.
 
     Raises:
-        SpecError: a name is not known, a number is too small, or the file of an earlier call cannot be read.
+        SpecError: a name is not known, or a number is too small.
     """
     check_count("repeats", repeats, 1)
     check_count("steps", steps, 1)
@@ -47,10 +40,8 @@ def bench(
     chosen = only or (*(name for name, case in known.items() if neuron or case.usual), _LEDGER, _SNAPSHOTS)
     for name in chosen:
         check_choice("only", name, (*known, _LEDGER, _SNAPSHOTS))
-    earlier = _read(compare, chosen) if compare else {}
     if not json:
         print(_HEADER)
-    slower = []
     for name in chosen:
         print(f"measuring {name}", file=sys.stderr)
         if name == _LEDGER:
@@ -59,25 +50,20 @@ def bench(
             _show_snapshots(repeats, as_json=json)
         else:
             result = measure(name, known[name], repeats)
-            before = earlier.get(name)
-            print(json_format.dumps(asdict(result)) if json else _line(result, before), flush=True)
-            if before is not None and result.ratio < _LEAST * before:
-                slower.append(f"{name} {result.ratio:.3g}, before {before:.3g}")
-    if slower:
-        print(f"slower than before by more than a tenth: {'; '.join(slower)}", file=sys.stderr)
-    return int(bool(slower))
+            print(json_format.dumps(asdict(result)) if json else _line(result), flush=True)
+    return 0
 
 
 _HEADER = (
-    f"{'configuration':26} {'actors':>6} {'steps/s':>9} {'reference':>9}       {'ratio':>7} {'before':>7} {'start':>7} "
+    f"{'configuration':26} {'actors':>6} {'steps/s':>9} {'reference':>9}       {'ratio':>7} {'start':>7} "
     f"{'memory':>9} {'growth':>8}"
 )
 
 
-def _line(result: Result, before: float | None) -> str:
+def _line(result: Result) -> str:
     return (
         f"{result.title:26} {result.actors:6} {result.rate:9,.1f} {result.reference:9,.1f} {result.against:5} "
-        f"{result.ratio:6.2f}x {'' if before is None else f'{before:.2f}x':>7} {result.startup_seconds:5.1f} s "
+        f"{result.ratio:6.2f}x {result.startup_seconds:5.1f} s "
         f"{result.megabytes:6.0f} MB {result.growth:5.1f} MB"
     )
 
@@ -97,23 +83,3 @@ def _show_snapshots(repeats: int, *, as_json: bool) -> None:
         )
         print(plain if as_json else shown, flush=True)
 
-
-def _read(path: Path, chosen: Sequence[str]) -> Mapping[str, float]:
-    """The ratios of an earlier call by name.
-
-    Raises:
-        SpecError: the file has no such lines, or none of the chosen configurations.
-    """
-    try:
-        rows: list[Any] = [json_format.loads(line) for line in path.read_text().splitlines() if line.strip()]
-        found = {row["name"]: float(row["ratio"]) for row in rows if dict(row).get("ratio") is not None}
-        missing = [name for name in chosen if name not in (*found, _LEDGER, _SNAPSHOTS)]
-        if not set(found) & set(chosen):
-            raise ValueError(f"none of {', '.join(missing)}")
-    except (OSError, ValueError, TypeError, LookupError) as error:
-        raise SpecError(
-            "compare", expected="the output of teamnet bench --json", found=str(error), remedy="Give such a file."
-        ) from None
-    if missing:
-        print(f"not in {path}, so not compared: {', '.join(missing)}", file=sys.stderr)
-    return found

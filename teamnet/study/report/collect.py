@@ -31,6 +31,7 @@ class FoundRun:
         name: its folder, relative to the requested folder.
         label: the method of a study's folder, else its rule and schedule.
         summary, spec: the objects of ``summary.json`` and of ``spec.json``.
+        returns: of each episode, or of each hundred batches of a task of one step; float64 ``(lines,)``.
         curve: of the mean return of the last 100 episodes (of a task of one step, the mean reward of 100 batches) by
             environment step.
     """
@@ -39,6 +40,7 @@ class FoundRun:
     label: str
     summary: Mapping[str, Any]
     spec: Mapping[str, Any]
+    returns: np.ndarray
     curve: Curve
 
     @property
@@ -130,11 +132,11 @@ def _read_run(files: RunFiles, summary: Mapping[str, Any], folder: Path, root: P
     _ = summary["mean_return"], spec["task"]
     steps = np.array([line["env_steps"] for line in files.lines], float)
     returns = np.array([line["return"] for line in files.lines], float)
-    if spec["task"] not in SINGLE_STEP_TASKS:  # whose lines are means of many samples already
-        returns = running_mean(returns)
+    # the lines of a task of one step are means of many samples already
+    smooth = returns if spec["task"] in SINGLE_STEP_TASKS else running_mean(returns)
     relative = folder.relative_to(root)
     name = str(relative) if relative.parts else folder.name
-    run = FoundRun(name, _label(folder, summary, spec), summary, spec, Curve(steps, returns).thinned(_POINTS))
+    run = FoundRun(name, _label(folder, summary, spec), summary, spec, returns, Curve(steps, smooth).thinned(_POINTS))
     if ledger := run.ledger:  # fail here, where the file is known, and not while its figure is drawn
         _ = [float(traffic["bytes_per_step"]) for traffic in (ledger["total"], *ledger["edges"].values())]
         _ = [(unit["name"], unit["computed"], unit["published"], unit["waited"]) for unit in ledger["units"]]

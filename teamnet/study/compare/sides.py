@@ -1,0 +1,92 @@
+"""The two sides of a comparison: what a folder of runs or a file of benchmarks holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from teamnet.errors import SpecError
+from teamnet.study.communication.table import labels
+from teamnet.study.experiment.records import Record, read_records
+from teamnet.study.report.collect import FoundRun, collect
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side.
+
+    Args:
+        name: its path, as given.
+        runs: the finished runs by task.
+        grid, scaling, bench: the records of communication grids, of scaling experiments and of ``teamnet bench
+            --json``, by what identifies each.
+        unread: what could not be read, and why.
+    """
+
+    name: str
+    runs: Mapping[str, list[FoundRun]] = field(default_factory=dict)
+    grid: Mapping[str, Record] = field(default_factory=dict)
+    scaling: Mapping[str, Record] = field(default_factory=dict)
+    bench: Mapping[str, Record] = field(default_factory=dict)
+    unread: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_side(path: Path) -> Side:
+    """Read a folder, with all folders below it, or the output of ``teamnet bench --json``.
+
+    Raises:
+        SpecError: there is nothing to compare.
+        CheckpointError: the file of a benchmark is damaged.
+    """
+    if path.is_file():
+        rows = {str(row["name"]): row for row in read_records(path) if row.get("ratio") is not None and "name" in row}
+        if not rows:
+            raise SpecError(
+                "sides", expected="a folder of runs, or the output of teamnet bench --json", found=str(path),
+                remedy="Give such a file.",
+            )
+        return Side(str(path), bench=rows)
+    found = collect([path])
+    runs: dict[str, list[FoundRun]] = {}
+    for run in found.runs:
+        runs.setdefault(str(run.spec["task"]), []).append(run)
+    grid = {
+        f"{rows[0]['task']} {label}": row
+        for rows in found.grids.values() for label, row in zip(labels(rows), rows, strict=True)
+    }
+    scaling = {
+        f"{row['task']} {row['factor']} {row['value']}": row for rows in found.scalings.values() for row in rows
+    }
+    return Side(str(path), runs, grid, scaling, unread=found.unreadable)
+
+
+def spec_of(side: Side, task: str) -> dict[str, Any]:
+    """The values of the spec that all runs of a task share, by name, such as ``actor.rates``; without the seed.
+
+    Raises:
+        SpecError: the runs differ in more than their seeds.
+    """
+    specs = [_flat(run.spec) for run in side.runs[task]]
+    for spec in specs:
+        spec.pop("seed", None)
+    first = specs[0]
+    different = sorted({name for spec in specs for name in {**spec, **first} if spec.get(name) != first.get(name)})
+    if different:
+        raise SpecError(
+            "sides", expected=f"runs of {task} that differ in their seeds alone",
+            found=f"several values of {', '.join(different[:5])} below {side.name}",
+            remedy="Give the folder of one method, such as runs/paper/runs/cartpole/map.",
+        )
+    return first
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            found |= _flat(value, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = value
+    return found
