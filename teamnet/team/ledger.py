@@ -50,6 +50,7 @@ class Ledger:
         steps: of the whole batch of environments, since this process started or resumed the run.
         exchanges: sequential exchanges on the critical path of a step; ``None`` without a common tick.
         edges: by kind.
+        flows: by the layers of the writer and of the reader, and by kind.
         same_node, between_nodes: by link.
         relay: traffic of the links between nodes: ``messages``, ``bytes`` with their headers, and ``writes``.
         units: the average step of each unit: ``name``, ``node``, and seconds ``computed``, ``published``, ``waited``,
@@ -62,6 +63,7 @@ class Ledger:
     steps: int
     exchanges: int | None
     edges: Mapping[str, Traffic]
+    flows: Mapping[tuple[Group, Group, str], Traffic]
     same_node: Traffic
     between_nodes: Traffic
     relay: Mapping[str, int]
@@ -94,12 +96,25 @@ class Ledger:
         return {
             "steps": self.steps, "exchanges_per_step": self.exchanges, "total": show(self.total),
             "edges": {kind: show(traffic) for kind, traffic in self.edges.items()},
+            "flows": [
+                {
+                    "from": layer_name(writer), "to": layer_name(reader), "kind": kind,
+                    "messages_per_step": round(traffic.messages / steps, 3),
+                    "bytes_per_step": round(traffic.bytes / steps, 1),
+                }
+                for (writer, reader, kind), traffic in self.flows.items()
+            ],
             "links": {
                 "same_node": show(self.same_node), "between_nodes": show(self.between_nodes), "relay": dict(self.relay),
             },
             "straggler": self.straggler, "late_wakeups": self.late_wakeups,
             "units": [dict(unit) for unit in self.units],
         }
+
+
+def layer_name(group: Group) -> str:
+    """A layer in a ledger, such as ``actor 1``; ``coordinator`` for that."""
+    return "coordinator" if group == COORDINATOR else f"{group[0]} {group[1]}"
 
 
 def expected_traffic(flow: Dataflow, units: Sequence[UnitSpec], nodes: Sequence[int] | None = None) -> Ledger:
@@ -121,6 +136,8 @@ def expected_traffic(flow: Dataflow, units: Sequence[UnitSpec], nodes: Sequence[
 
 class _Message(NamedTuple):
     kind: str
+    writer: Group
+    reader: Group
     source: int
     readers: Mapping[int, int]
     traffic: Traffic
@@ -145,14 +162,17 @@ def count_traffic(
     """
     kinds = dict.fromkeys((*EDGES, *(slot.edge for slot in flow.slots.values())))
     edges = {kind: Traffic() for kind in kinds}
+    flows: dict[tuple[Group, Group, str], Traffic] = {}
     same = between = Traffic()
-    for kind, source, readers, traffic in _messages(flow, units, nodes, counts, steps, pauses):
+    for kind, writer, reader, source, readers, traffic in _messages(flow, units, nodes, counts, steps, pauses):
         local_readers, all_readers = readers.get(source, 0), sum(readers.values())
         edges[kind] = edges[kind].plus(traffic, all_readers)
+        if traffic.bytes and all_readers:
+            flows[writer, reader, kind] = flows.get((writer, reader, kind), Traffic()).plus(traffic, all_readers)
         same = same.plus(traffic, local_readers)
         between = between.plus(traffic, all_readers - local_readers)
     return Ledger(
-        steps, None if free_running else exchanges_per_step(flow), edges, same, between, relay,
+        steps, None if free_running else exchanges_per_step(flow), edges, flows, same, between, relay,
         [_times(unit, node, count.times) for unit, node, count in zip(units, nodes, counts, strict=True)],
         late_wakeups,
     )
@@ -164,8 +184,9 @@ def _messages(
     members: dict[Group, list[int]] = {}
     for number, unit in enumerate(units):
         members.setdefault(unit.layer.group, []).append(number)
-    for node in nodes:
-        yield _Message(CONTROL, COORDINATOR_NODE, {node: 1}, Traffic(pauses, pauses * NUMBER_BYTES))
+    for unit, node in zip(units, nodes, strict=True):
+        sent = Traffic(pauses, pauses * NUMBER_BYTES)
+        yield _Message(CONTROL, COORDINATOR, unit.layer.group, COORDINATOR_NODE, {node: 1}, sent)
     for slot in flow.published():
         for group in flow.readers(slot.key):
             parts = [part for part in (slot, *flow.carried_with(slot)) if part.key in flow.taken(slot.key, group)]
@@ -173,14 +194,15 @@ def _messages(
             if slot.writer == COORDINATOR:
                 for place, part in enumerate(parts):
                     traffic = Traffic(steps * (place == 0), steps * NUMBER_BYTES * part.numbers)
-                    yield _Message(part.edge, COORDINATOR_NODE, reading, traffic)
+                    yield _Message(part.edge, COORDINATOR, group, COORDINATOR_NODE, reading, traffic)
                 continue
             for number in members[slot.writer]:
                 readers = reading - Counter([nodes[number]] if group == slot.writer else [])
                 sent = steps if group == COORDINATOR else counts[number].sent[slot.kind]
                 for place, part in enumerate(parts):
                     messages, size = _traffic(part, slot, units[number], counts[number], sent)
-                    yield _Message(part.edge, nodes[number], readers, Traffic(messages * (place == 0), size))
+                    sent_here = Traffic(messages * (place == 0), size)
+                    yield _Message(part.edge, slot.writer, group, nodes[number], readers, sent_here)
 
 
 def _traffic(part: Slot, slot: Slot, unit: UnitSpec, counts: Counts, sent: int) -> Traffic:

@@ -29,14 +29,29 @@ _QUIET = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--enable-logging=stderr",
     "--virtual-time-budget=10000", "--allow-file-access-from-files",
 )
-_HEIGHT = 3600
+_HEIGHT = 4200
+CHARTS = 9
+"""Learning, two of the return, edges, a network, times, two of scaling, and the plan."""
 _PROBE = """
 <script>
 addEventListener("load", () => setTimeout(() => {
-  const drawn = [...document.querySelectorAll(".figure")].filter(its => its.querySelector(".main-svg"));
+  const drawn = [...document.querySelectorAll(".view")].filter(its => its.querySelector("svg.marks"));
   document.body.dataset.drawn = drawn.length;
   document.body.dataset.wide = document.documentElement.scrollWidth;
-  document.body.dataset.figures = Math.max(...drawn.map(its => its.querySelector(".main-svg").clientWidth));
+  const filling = [...document.querySelectorAll(".chart:not(.wide) svg.marks")];
+  document.body.dataset.figures = Math.max(...filling.map(its => its.clientWidth));
+  const filter = document.getElementById("filter"), rows = () => document.querySelectorAll("#runs-table tbody tr");
+  for (const box of [0, 1]) rows()[box].querySelector("input").click();
+  document.body.dataset.differ = document.querySelectorAll("#comparison .differs").length;
+  const columns = [...document.querySelectorAll("#runs-table th button")];
+  const order = columns.find(its => its.textContent === "bytes per step");
+  order.click();
+  document.body.dataset.first = rows()[0].textContent.includes("frugal") ? 1 : 0;
+  order.click();
+  document.body.dataset.last = rows()[1].textContent.includes("frugal") ? 1 : 0;
+  filter.value = "frugal cartpole";
+  filter.dispatchEvent(new Event("input"));
+  document.body.dataset.found = rows().length;
   if (parent !== window) parent.document.body.dataset.frame = JSON.stringify(document.body.dataset);
 }, 3000));
 </script>
@@ -55,8 +70,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     with pytest.raises(SystemExit):
         main(["report", str(folder), "--out", str(folder / "report.html")])
-    probed = (folder / "report.html").read_text().replace("</body>", _PROBE)
-    (folder / "probed.html").write_text(probed)
+    page, _, end = (folder / "report.html").read_text().rpartition("</body>")  # the scripts have the word too
+    (folder / "probed.html").write_text(page + _PROBE + end)
     return folder / "probed.html"
 
 
@@ -72,19 +87,21 @@ def _browse(page: Path, folder: Path, width: int, *more: str) -> subprocess.Comp
 
 
 def _data(dom: str) -> dict[str, int]:
-    body = re.search(r"<body([^>]*)>", dom)
+    body = re.search(r"<body([^>]*data-[^>]*)>", dom)
     assert body
     text = body.group(1).replace("&quot;", '"')
-    return {name: int(value) for name, value in re.findall(r'"?(?:data-)?(drawn|wide|figures)"?[=:]"?(\d+)', text)}
+    return {name: int(value) for name, value in re.findall(r'"?(?:data-)?([a-z]+)"?[=:]"?(\d+)', text)}
 
 
 def test_every_figure_is_drawn_without_a_word_on_the_console(page: Path, tmp_path: Path):
     done = _browse(page, tmp_path, 1280, "--dump-dom")
     assert [line for line in done.stderr.splitlines() if "CONSOLE" in line] == []
     data = _data(done.stdout)
-    assert data["drawn"] == 6
+    assert data["drawn"] == CHARTS
     assert data["wide"] <= 1280
     assert data["figures"] > 900
+    # frugal changes the schedule, the settle steps, and four rates
+    assert (data["differ"], data["first"], data["last"], data["found"]) == (6, 1, 1, 1)
 
 
 def test_at_400_pixels_nothing_is_wider_than_the_page(page: Path, tmp_path: Path):
@@ -93,7 +110,7 @@ def test_at_400_pixels_nothing_is_wider_than_the_page(page: Path, tmp_path: Path
     done = _browse(frame, tmp_path, 800, "--dump-dom")
     assert [line for line in done.stderr.splitlines() if "CONSOLE" in line] == []
     data = _data(done.stdout)
-    assert data["drawn"] == 6
+    assert data["drawn"] == CHARTS
     assert data["wide"] <= 400
     assert 300 < data["figures"] <= 400
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from collections.abc import Callable
@@ -16,8 +15,11 @@ from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec
 from teamnet.study.communication.grid import Grid
 from teamnet.study.communication.session import run_grid
+from teamnet.study.experiment.results import Curve
 from teamnet.study.kept_run import content_of_run, keep_run
 from teamnet.study.rates import Precision
+from teamnet.study.report.charts.learning import mean_curve
+from teamnet.study.report.collect import FoundRun
 from teamnet.study.scaling.session import run_scaling
 from teamnet.training.saving import Saving
 from teamnet.training.session import train
@@ -45,41 +47,96 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return its
 
 
-def _figures(page: str) -> list[dict]:
-    return [json.loads(its) for its in re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', page, re.S)]
+def _charts(page: str) -> dict[str, list[dict]]:
+    """The specs of the charts of each section, by its title."""
+    sections = re.findall(r"<section><h2>(.*?)</h2>(.*?)</section>", page, re.S)
+    return {
+        title: [json.loads(spec) for spec in re.findall(r'<script type="application/json"[^>]*>(.*?)</s', text, re.S)]
+        for title, text in sections
+    }
 
 
-def _numbers(values: dict) -> np.ndarray:
-    """An array as Plotly writes it."""
-    return np.frombuffer(base64.b64decode(values["bdata"]), values["dtype"])
+def _values(chart: dict) -> list[dict]:
+    return chart["data"]["values"]
+
+
+ROUNDED = 1e-4
+"""The relative error of numbers with five digits."""
 
 
 def test_the_page_holds_what_the_folders_hold(capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path):
     out, _ = run_command(capsys, "report", folder, "--out", tmp_path / "page.html")
     assert out.startswith("2 runs, 1 grids, 1 scalings, 0 not finished, 0 unreadable; page: ")
     page = (tmp_path / "page.html").read_text()
-    titles = re.findall(r"<section><h2>(.*?)</h2>", page)
-    assert titles[:2] == ["Learning: cartpole", "Return against communication: cartpole"]
-    learning, front, edges, times, grid, scaling, plan = _figures(page)
-    for line, name in zip(learning["data"], ("frugal <b>", "map <b>"), strict=True):
-        lines = [json.loads(its) for its in (folder / name / "metrics.jsonl").read_text().splitlines()]
-        assert line["text"] == name
-        np.testing.assert_array_equal(_numbers(line["x"]), [its["env_steps"] for its in lines])
-        np.testing.assert_allclose(_numbers(line["y"])[-1], np.mean([its["return"] for its in lines][-100:]))
-    summaries = [json.loads((folder / name / "summary.json").read_text()) for name in ("frugal <b>", "map <b>")]
-    totals = [its["communication"]["total"] for its in summaries]
-    assert [its["x"] for its in front["data"]] == [[its["bytes_per_step"]] for its in totals]
-    assert {its["name"] for its in edges["data"]} >= {"activation", "error", "td_error"}
-    assert len(times["data"][0]["x"]) == 6
+    charts = _charts(page)
+    assert list(charts)[:2] == ["Learning: cartpole", "Return against communication: cartpole"]
+    names = "frugal <b>", "map <b>"
+    summaries = {name: json.loads((folder / name / "summary.json").read_text()) for name in names}
+    (learning,) = charts["Learning: cartpole"]
+    for name in names:
+        lines = [json.loads(line) for line in (folder / name / "metrics.jsonl").read_text().splitlines()]
+        points = [row for row in _values(learning) if row["run"] == name]
+        assert [row["steps"] for row in points] == [line["env_steps"] for line in lines]
+        assert points[-1]["value"] == pytest.approx(np.mean([line["return"] for line in lines][-100:]), rel=ROUNDED)
+    by_bytes, by_exchanges = charts["Return against communication: cartpole"]
+    ledgers = [summary["communication"] for summary in summaries.values()]
+    sizes = [ledger["total"]["bytes_per_step"] for ledger in ledgers]
+    assert [row["amount"] for row in _values(by_bytes)] == pytest.approx(sizes, rel=ROUNDED)
+    assert [row["amount"] for row in _values(by_exchanges)] == [ledger["exchanges_per_step"] for ledger in ledgers]
+    (edges,) = charts["Bytes of a step: cartpole"]
+    assert sum(row["value"] for row in _values(edges)) == pytest.approx(sum(sizes), rel=ROUNDED)
+    networks = charts["Networks"]
+    assert len(networks) == 2
+    for chart, ledger in zip(networks, ledgers, strict=True):
+        assert sum(row["bytes"] for row in _values(chart)) == pytest.approx(ledger["total"]["bytes_per_step"], rel=1e-3)
+        units = chart["layer"][2]["data"]["values"]
+        assert len(units) == 6
     rows = [json.loads(line) for line in (folder / "grid/comm.jsonl").read_text().splitlines()]
-    assert grid["data"][0]["x"] == [row["env_steps_per_second"] for row in rows][::-1]
+    (rates, _), = (charts[title] for title in charts if title.startswith("Communication grid"))
+    assert [row["value"] for row in _values(rates)] == pytest.approx(
+        [row["env_steps_per_second"] for row in rows], rel=ROUNDED
+    )
     points = [json.loads(line) for line in (folder / "scale/scale.jsonl").read_text().splitlines()]
-    speed = [its["measured"] / points[0]["measured"] for its in points]
-    assert scaling["data"][0]["y"] == pytest.approx(speed)
-    assert plan["data"][0]["x"] == [its["measured"] for its in points]
-    assert plan["data"][0]["y"] == [its["predicted"] for its in points]
-    for summary in summaries:
+    (speed, _), = (charts[title] for title in charts if title.startswith("Scaling"))
+    gains = [row["gain"] for row in _values(speed) if row["kind"] == "measured"]
+    assert gains == pytest.approx([row["measured"] / points[0]["measured"] for row in points], rel=ROUNDED)
+    (plan,) = charts["Plan against measurement"]
+    for kind in ("measured", "predicted"):
+        assert [row[kind] for row in _values(plan)] == pytest.approx([row[kind] for row in points], rel=ROUNDED)
+    for summary in summaries.values():
         assert summary["digest"][:8] in page
+    without_data = re.sub(r'<script type="application/json".*?</script>', "", page, flags=re.S)
+    assert len(without_data) < 1_500_000
+
+
+def test_a_mean_and_its_band_by_hand(generator: np.random.Generator):
+    positions, values = np.arange(1.0, 11.0), generator.normal(size=(3, 10))
+    runs = [
+        FoundRun(f"seed-{n}", "map", {}, {}, row, Curve(positions[: 10 - n], row[: 10 - n]))
+        for n, row in enumerate(values)
+    ]
+    found = list(mean_curve("map", runs))
+    assert (found[0]["steps"], found[-1]["steps"]) == (1, 8), "to the end of the shortest run"
+    assert found[-1]["mean"] == pytest.approx(values[:, 7].mean())
+    for row in found:
+        assert row["low"] <= row["mean"] <= row["high"]
+    assert found[0]["low"] >= values[:, 0].min()
+
+
+def test_a_trace_is_drawn_as_a_timeline(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    events = [
+        {"name": "thread_name", "ph": "M", "pid": 0, "tid": 1, "args": {"name": "actor layer 1 neurons 0-4"}},
+        {"name": "predict", "cat": "compute", "ph": "X", "ts": 1.0, "dur": 2.5, "pid": 0, "tid": 1},
+        {"name": "activation", "cat": "message", "ph": "s", "ts": 3.0, "pid": 0, "tid": 1, "id": 1},
+    ]
+    (tmp_path / "trace-1.json").write_text(json.dumps({"traceEvents": events}))
+    (tmp_path / "trace-2.json").write_text("{}")
+    out, err = run_command(capsys, "report", tmp_path, "--out", tmp_path / "page.html")
+    assert "1 unreadable" in out
+    assert "trace-2.json" in err
+    (chart,) = _charts((tmp_path / "page.html").read_text())["Timelines"]
+    (bar,) = _values(chart)
+    assert (bar["unit"], bar["begin"], bar["end"]) == ("actor layer 1 neurons 0-4 (node 0)", 1.0, 3.5)
 
 
 def test_the_page_needs_no_network_and_names_do_not_become_markup(
@@ -87,7 +144,7 @@ def test_the_page_needs_no_network_and_names_do_not_become_markup(
 ):
     run_command(capsys, "report", folder, "--out", tmp_path / "page.html")
     own = re.sub(r"<script>.*?</script>", "", (tmp_path / "page.html").read_text(), flags=re.S)
-    assert not re.search(r"""(src|href)=["'](?!data:)""", own)
+    assert not re.search(r"""(src|href)=["'](?!data:|#)""", own)
     assert "map &lt;b&gt;" in own
     assert "<b>" not in re.sub(r"<script type.*?</script>", "", own, flags=re.S)
 
@@ -188,7 +245,8 @@ def test_lines_of_a_task_of_one_step_are_means_already(
     keep_run(tmp_path / "regression", content_of_run(about["spec"] | regression, lines, summary | regression))
     run_command(capsys, "report", tmp_path, "--out", tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
-    np.testing.assert_array_equal(_numbers(_figures(page)[0]["data"][0]["y"]), [n - 10.0 for n in range(1, 10)])
+    (learning,) = _charts(page)["Learning: regression"]
+    assert [row["value"] for row in _values(learning)] == [n - 10.0 for n in range(1, 10)]
     assert "Reward, mean of 100 batches." in page
 
 
@@ -205,9 +263,9 @@ def test_refusals(capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str,
     assert not (tmp_path / "page.html").exists()
 
 
-def test_without_plotly_it_says_what_to_install(
+def test_without_the_scripts_it_says_what_to_install(
     capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setitem(__import__("sys").modules, "plotly.offline", None)
+    monkeypatch.setitem(__import__("sys").modules, "vl_convert", None)
     _, err = run_command(capsys, "report", folder, "--out", tmp_path / "page.html", code=2)
-    assert "report: expected Plotly; found it is not installed. Run: pip install 'teamnet[report]'" in err
+    assert "report: expected vl-convert-python; found it is not installed" in err

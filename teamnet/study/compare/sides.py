@@ -11,6 +11,7 @@ from teamnet.errors import SpecError
 from teamnet.study.communication.table import labels
 from teamnet.study.experiment.records import Record, read_records
 from teamnet.study.report.collect import FoundRun, collect
+from teamnet.study.report.flat import flat
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def spec_of(side: Side, task: str) -> dict[str, Any]:
     Raises:
         SpecError: the runs differ in more than their seeds.
     """
-    specs = [_flat(run.spec) for run in side.runs[task]]
+    specs = [flat(run.spec) for run in side.runs[task]]
     for spec in specs:
         spec.pop("seed", None)
     first = specs[0]
@@ -81,12 +82,3 @@ def spec_of(side: Side, task: str) -> dict[str, Any]:
         )
     return first
 
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            found |= _flat(value, f"{prefix}{name}.")
-        else:
-            found[f"{prefix}{name}"] = value
-    return found

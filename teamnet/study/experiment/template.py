@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import textwrap
-from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 _COLUMNS = 120
 
@@ -21,9 +20,8 @@ def render(name: str, **values: Any) -> str:
         values: by the names that the template uses.
     """
     environment = Environment(
-        undefined=StrictUndefined, autoescape=name.endswith(".html.j2"), trim_blocks=True, lstrip_blocks=True,
-        keep_trailing_newline=True,
+        loader=PackageLoader("teamnet", "study"), undefined=StrictUndefined, autoescape=name.endswith(".html.j2"),
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
     )
     environment.filters["fill"] = lambda text: textwrap.fill(" ".join(text.split()), _COLUMNS, break_on_hyphens=False)
-    text = (files("teamnet.study") / name).read_text(encoding="utf-8")
-    return environment.from_string(text).render(values)
+    return environment.get_template(name).render(values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,7 @@ from teamnet.study.scaling.table import scaling_table
 from teamnet.training.learning_curve import running_mean
 from teamnet.training.run_files import SPEC, SUMMARY, RunFiles, read_run_files
 
-_POINTS = 400
+_POINTS = 200
 """Points of a curve on the page."""
 
 
@@ -57,6 +58,7 @@ class Found:
         runs: those that are finished.
         unfinished: the progress of the others, by folder.
         grids, scalings: the records of communication grids and of scaling experiments, by folder.
+        traces: of a step, in Chrome's format, by path.
         unreadable: why a file could not be read, by its path.
     """
 
@@ -64,12 +66,13 @@ class Found:
     unfinished: dict[str, str] = field(default_factory=dict)
     grids: dict[str, list[Record]] = field(default_factory=dict)
     scalings: dict[str, list[Record]] = field(default_factory=dict)
+    traces: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     unreadable: dict[str, str] = field(default_factory=dict)
 
     @property
     def empty(self) -> bool:
         """Whether nothing could be read."""
-        return not (self.runs or self.unfinished or self.grids or self.scalings)
+        return not (self.runs or self.unfinished or self.grids or self.scalings or self.traces)
 
 
 def collect(folders: Sequence[Path]) -> Found:
@@ -89,6 +92,8 @@ def collect(folders: Sequence[Path]) -> Found:
         ):
             for path in sorted(folder.rglob(name)):
                 _try(found, path, lambda path=path, records=records, table=table: _take_records(records, path, table))
+        for path in sorted(folder.rglob("trace*.json")):
+            _try(found, path, lambda path=path, folder=folder: _take_trace(found, path, folder))
     if found.empty and not found.unreadable:
         raise _refusal("a spec.json, comm.jsonl or scale.jsonl somewhere below", "none")
     return found
@@ -118,6 +123,15 @@ def _take_records(records: dict[str, list[Record]], path: Path, table: Callable[
     records[str(path.parent)] = rows
 
 
+def _take_trace(found: Found, path: Path, root: Path) -> None:
+    trace = json.loads(path.read_bytes())
+    for event in trace["traceEvents"]:  # fail here, where the file is known, and not while its figure is drawn
+        _ = event["ph"], event["name"], event["pid"], event["tid"]
+        if event["ph"] == "X":
+            _ = event["cat"], float(event["ts"]) + float(event["dur"])
+    found.traces[str(path.relative_to(root))] = trace
+
+
 def _take_run(found: Found, folder: Path, root: Path) -> None:
     """Read a run whose files belong together: one with a summary of all its metrics is finished."""
     files = read_run_files(folder)
@@ -140,6 +154,8 @@ def _read_run(files: RunFiles, summary: Mapping[str, Any], folder: Path, root: P
     if ledger := run.ledger:  # fail here, where the file is known, and not while its figure is drawn
         _ = [float(traffic["bytes_per_step"]) for traffic in (ledger["total"], *ledger["edges"].values())]
         _ = [(unit["name"], unit["computed"], unit["published"], unit["waited"]) for unit in ledger["units"]]
+        flows = ledger.get("flows", ())
+        _ = [(flow["from"], flow["to"], flow["kind"], float(flow["bytes_per_step"])) for flow in flows]
     return run
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,34 +11,36 @@ from teamnet.errors import ResourceError
 from teamnet.spec.check import check_folder
 from teamnet.study.experiment.template import render
 from teamnet.study.report.collect import Found
+from teamnet.study.report.headline import headline
+from teamnet.study.report.run_table import run_rows
+from teamnet.study.report.sections import by_task, sections
 from teamnet.training.owned_files import OwnedFiles
 from teamnet.training.run_files import check_writable, make_folder
-
-_COLUMNS = ("task", "rule", "seed", "backend", "grain", "env_steps", "episodes", "mean_return", "env_steps_per_second")
 
 
 def check_page(path: Path) -> None:
     """Check that :func:`write_page` can write the page, before any run is read.
 
     Raises:
-        ResourceError: Plotly is not installed.
+        ResourceError: vl-convert-python, which has the scripts of Vega-Lite, is not installed.
         SpecError: the path cannot be written to, or is a file that is not a page of teamnet.
     """
-    _import_plotly()
+    _import_vega()
     check_folder("out", path)
     check_writable(path.parent)
     OwnedFiles(path.parent, "report").check([path.name])
 
 
-def _import_plotly() -> Callable[[], str]:
-    """The function that returns Plotly's script."""
+def _import_vega() -> Callable[..., str]:
+    """The function that returns the scripts of Vega, Vega-Lite and Vega-Embed."""
     try:
-        from plotly.offline import get_plotlyjs
+        from vl_convert import javascript_bundle
     except ImportError:
         raise ResourceError(
-            "report", expected="Plotly", found="it is not installed", remedy="Run: pip install 'teamnet[report]'"
+            "report", expected="vl-convert-python", found="it is not installed",
+            remedy="Run: pip install 'teamnet[report]'",
         ) from None
-    return get_plotlyjs
+    return javascript_bundle
 
 
 def write_page(found: Found, path: Path) -> None:
@@ -47,15 +50,14 @@ def write_page(found: Found, path: Path) -> None:
         ResourceError, SpecError: as for :func:`check_page`.
     """
     check_page(path)
-    from teamnet.study.report.figures import sections
-
     page = render(
-        "report/page.html.j2", found=found, sections=sections(found), columns=_COLUMNS, show=_show,
-        plotly=_import_plotly()(),
+        "report/page.html.j2", found=found, sections=sections(found), headline=headline(by_task(found.runs)),
+        runs=run_rows(found.runs), as_script=_as_script, vega=_import_vega()(),
     )
     make_folder(path.parent)
     OwnedFiles(path.parent, "report").write(path.name, page.encode())
 
 
-def _show(value: Any) -> str:
-    return "-" if value is None else f"{value:,.2f}" if isinstance(value, float) else str(value)
+def _as_script(values: Any) -> str:
+    """JSON as the content of a script element, whose end it must not contain."""
+    return json.dumps(values, separators=(",", ":"), allow_nan=False, default=float).replace("</", "<\\/")
