@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any, Literal
 
 from teamnet.cli.options import ask_for_task, parse_run_options
 from teamnet.cli.terminal import say
-from teamnet.spec.run import LaunchSpec
+from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.study.plan.cluster import Cluster
 from teamnet.study.plan.machine import Machine
 from teamnet.team.address import cluster_address
 from teamnet.team.limits import processors
+from teamnet.values import check_count
 
 _PURPOSE = (
     "Predict steps a second, bytes, memory and start-up of a run before anything is started.\n\n"
     "The options of train describe the run; --link-latency and --link-bandwidth are those of the links between nodes."
 )
+
+_SECONDS, _REPEATS = 2.0, 3
+"""Of the timings of a candidate."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,11 @@ class Planning:
         reserved_cpus: CPUs that each node reports to Ray, if these are not its cores.
         machine: the file of a calibration; made by one, which takes about seven minutes, if it is not there.
         calibrate: calibrate anew.
+        best: search for the fastest run, or that with the fewest bytes, over what --vary names.
+        vary: what the search tries: backend, grain, placement, nodes and feedback change no result; schedule,
+            message_dtype and batch do. All if left out.
+        objective: of the search: steps (most steps/s) or bytes (fewest bytes for a step of an environment).
+        verify: how many of the best candidates are run and measured, on --address or on this machine.
         json: print one JSON object on the last line of the standard output.
     """
 
@@ -42,6 +54,10 @@ class Planning:
     reserved_cpus: int = 0
     machine: Path = Path("runs/machine.json")
     calibrate: bool = False
+    best: bool = False
+    vary: tuple[str, ...] = ()
+    objective: Literal["steps", "bytes"] = "steps"
+    verify: int = 0
     json: bool = False
 
 
@@ -56,6 +72,8 @@ def plan(arguments: list[str]) -> int:
     cluster = cluster_of(planning, launch)
     lay_out(spec, launch, cluster)
     machine = with_own_rule(machine_of(planning.machine, cluster, launch, anew=planning.calibrate), spec, say)
+    if planning.best:
+        return _search(spec, launch, machine, cluster, planning, arguments)
     prediction = predict(spec, launch, machine, cluster).as_plain()
     if planning.json:
         print(json.dumps(prediction))
@@ -63,6 +81,54 @@ def plan(arguments: list[str]) -> int:
     for name, value in prediction.items():
         print(f"{name:22} {_show(name, value)}")
     return 0
+
+
+def _search(
+    spec: RunSpec, launch: LaunchSpec, machine: Machine, cluster: Cluster, planning: Planning, arguments: list[str]
+) -> int:
+    from teamnet.study.plan.candidates_table import as_plain, candidates_table
+    from teamnet.study.plan.search import FACTORS, candidates, front, measured, ranked
+
+    check_count("verify", planning.verify, 0)
+    found = candidates(spec, launch, machine, cluster, planning.vary or FACTORS)
+    shown = front(found)
+    best = ranked(found, planning.objective)
+    checked = []
+    for number, each in enumerate(best[:planning.verify], 1):
+        say(f"measuring {number} of {planning.verify}: {train_command(arguments, each.options)}")
+        checked.append(measured(each, _SECONDS, _REPEATS))
+    if planning.json:
+        print(json.dumps({
+            "candidates": len(found), "front": [as_plain(each) for each in shown],
+            "verified": [as_plain(each) for each in checked],
+        }))
+        return 0
+    same = [each for each in best if each.same_results]
+    print(f"{len(found)} candidates; those that no other beats in both steps/s and bytes:\n")
+    print("\n".join(candidates_table(shown)))
+    if checked:
+        print("\nmeasured:\n")
+        print("\n".join(candidates_table(checked)))
+    print(f"\nbest: {train_command(arguments, best[0].options)}")
+    if not best[0].same_results:
+        print(f"best with the same results: {train_command(arguments, same[0].options)}")
+    return 0
+
+
+def train_command(arguments: Sequence[str], options: Mapping[str, Any]) -> str:
+    """The command of a candidate: the arguments of ``plan`` without those of planning, with other options."""
+    left_out = {f"--{field.name.replace('_', '-')}" for field in fields(Planning)} | {
+        f"--{name.replace('_', '-')}" for name in options
+    }
+    kept: list[str] = []
+    keep = True
+    for argument in arguments:
+        if argument.startswith("--"):
+            keep = argument.split("=")[0].replace("--no-", "--") not in left_out
+        if keep:
+            kept.append(argument)
+    more = [f"--{name.replace('_', '-')} {value}" for name, value in options.items() if name != "nodes"]
+    return " ".join(["teamnet train", shlex.join(kept), *more])
 
 
 def _show(name: str, value: float | None) -> str:

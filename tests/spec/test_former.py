@@ -35,6 +35,8 @@ def test_a_former_spec_is_the_same_run(name: str):
         "changed values": {"send_threshold": 0.02},
     }
     expected = changed(preset("cartpole"), **values[name]) if name in values else preset(task, method)
+    if name == "mountaincar tuned":  # had longer traces
+        expected = changed(expected, actor={"trace_lambda": 0.97}, critic={"trace_lambda": 0.97})
     found = from_plain(RunSpec, FORMER[name])
     assert found == expected
     assert from_plain(RunSpec, to_plain(found)) == expected

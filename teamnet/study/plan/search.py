@@ -1,0 +1,178 @@
+"""``teamnet plan --best``: which launch, schedule, message dtype and batch make the most of a cluster."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from teamnet.errors import TeamnetError
+from teamnet.kernels.constants import MESSAGE_DTYPES
+from teamnet.rules.map_propagation import MapPropagation
+from teamnet.spec.change import changed
+from teamnet.spec.run import LaunchSpec, RunSpec
+from teamnet.study.experiment.traffic import pareto
+from teamnet.study.plan.cluster import Cluster
+from teamnet.study.plan.machine import Machine
+from teamnet.study.plan.predict import Prediction, environment_seconds, predict
+from teamnet.study.rates import ENDLESS, median_rate, timings
+from teamnet.training.run import Run
+from teamnet.values import check_choice
+
+SAME, OTHER = ("backend", "grain", "placement", "nodes", "feedback"), ("schedule", "message_dtype", "batch")
+"""Factors that change no bit of a run's result, and factors that do."""
+FACTORS = SAME + OTHER
+_BLOCKS = (64, 32, 16, 8)
+_PLACEMENTS = ("pack", "by-team", "by-layer", "spread")
+_BATCHES = (1, 4, 16)
+_SCHEDULES: tuple[dict[str, Any], ...] = (
+    {"schedule": "sweeps", "settle_steps": 2}, {"schedule": "descents", "settle_steps": 2},
+)
+_MOST_UNITS = 4_096
+"""Units of a candidate; finer granularities are left out."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One candidate.
+
+    Args:
+        spec, launch: the run.
+        cluster: the nodes that it may use.
+        options: of ``teamnet train``, where they differ from those of the request.
+        same_results: whether its results are those of the request, bit for bit.
+        prediction: of the run.
+        measured: environment steps a second; ``None`` if it was not measured.
+    """
+
+    spec: RunSpec
+    launch: LaunchSpec
+    cluster: Cluster
+    options: Mapping[str, Any]
+    same_results: bool
+    prediction: Prediction
+    measured: float | None = None
+
+    @property
+    def bytes_per_env_step(self) -> float:
+        """Bytes for one step of one environment, so that batches can be compared."""
+        return self.prediction.bytes_per_step / self.spec.num_envs
+
+
+def candidates(
+    spec: RunSpec, launch: LaunchSpec, machine: Machine, cluster: Cluster, factors: Sequence[str],
+    environment: Callable[[RunSpec], float] = environment_seconds,
+) -> list[Candidate]:
+    """Predictions of all combinations of the factors that the cluster can hold; the request itself is the first.
+
+    Args:
+        spec, launch: the request.
+        machine: the costs of every node.
+        cluster: the nodes.
+        factors: some of ``FACTORS``; the others stay as requested.
+        environment: seconds of a step of all environments of a run.
+
+    Raises:
+        SpecError: a factor is unknown.
+        TeamnetError: the request itself would be refused.
+    """
+    for name in factors:
+        check_choice("vary", name, FACTORS)
+    seconds: dict[int, float] = {}
+
+    def predicted(spec: RunSpec, launch: LaunchSpec, cluster: Cluster) -> Prediction:
+        if spec.num_envs not in seconds:
+            seconds[spec.num_envs] = environment(spec)
+        return predict(spec, launch, machine, cluster, seconds[spec.num_envs])
+
+    found = [Candidate(spec, launch, cluster, {}, True, predicted(spec, launch, cluster))]
+    for options in _combinations(spec, launch, cluster, factors):
+        other, other_launch, nodes = _apply(spec, launch, options)
+        its_cluster = replace(cluster, nodes=nodes or cluster.nodes)
+        try:
+            prediction = predicted(other, other_launch, its_cluster)
+        except TeamnetError:  # it does not fit the cluster, or the factors do not fit each other
+            continue
+        if prediction.memory <= cluster.memory:
+            same = not any(name in options for name in ("schedule", "message_dtype", "num_envs"))
+            found.append(Candidate(other, other_launch, its_cluster, options, same, prediction))
+    return found
+
+
+def _combinations(
+    spec: RunSpec, launch: LaunchSpec, cluster: Cluster, factors: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    """The options of each combination but the request itself, without repetitions that change nothing."""
+    values = {name: list(_values(name, spec, launch, cluster)) if name in factors else [{}] for name in FACTORS}
+    for parts in itertools.product(*values.values()):
+        options = {name: value for part in parts for name, value in part.items()}
+        local = options.get("backend", launch.backend) == "local"
+        nodes = 1 if local else options.get("nodes", cluster.nodes)
+        needless = (local and {"grain", "placement", "nodes", "feedback"} & options.keys()) or (
+            nodes == 1 and "placement" in options
+        )
+        if options and not needless:
+            yield options
+
+
+def _values(name: str, spec: RunSpec, launch: LaunchSpec, cluster: Cluster) -> Iterator[dict[str, Any]]:
+    yield {}  # as requested
+    if name == "backend":
+        yield {"backend": "ray" if launch.backend == "local" else "local"}
+    elif name == "grain":
+        widest = max(spec.hidden, default=1)
+        blocks = [size for size in _BLOCKS if size < widest and sum(spec.hidden) // size < _MOST_UNITS]
+        grains = ["layer", *(f"block:{size}" for size in blocks)]
+        yield from ({"grain": grain} for grain in grains if grain != launch.grain)
+    elif name == "placement" and cluster.nodes > 1:
+        yield from ({"placement": placement} for placement in _PLACEMENTS if placement != launch.placement)
+    elif name == "nodes":
+        counts = {min(2**power, cluster.nodes) for power in range(cluster.nodes.bit_length())}
+        yield from ({"nodes": count} for count in sorted(counts - {cluster.nodes}))
+    elif name == "feedback" and isinstance(spec.rule, MapPropagation) and spec.rule.can_recompute:
+        yield {"feedback": "recomputed"}
+    elif name == "schedule" and isinstance(spec.rule, MapPropagation):
+        yield from (values for values in _SCHEDULES if values["schedule"] != spec.rule.schedule)
+    elif name == "message_dtype":
+        yield from ({name: dtype} for dtype in MESSAGE_DTYPES if dtype != spec.messages.message_dtype)
+    elif name == "batch":
+        yield from ({"num_envs": factor * spec.num_envs} for factor in _BATCHES[1:])
+
+
+_OF_LAUNCH = ("backend", "grain", "placement")
+
+
+def _apply(spec: RunSpec, launch: LaunchSpec, options: Mapping[str, Any]) -> tuple[RunSpec, LaunchSpec, int | None]:
+    of_launch = {name: value for name, value in options.items() if name in _OF_LAUNCH}
+    of_spec = {name: value for name, value in options.items() if name not in (*_OF_LAUNCH, "nodes")}
+    return changed(spec, **of_spec), replace(launch, **of_launch), options.get("nodes")
+
+
+def front(found: Sequence[Candidate]) -> list[Candidate]:
+    """The candidates for which no other makes as many steps/s with as few bytes, the fastest first."""
+    points = {(each.bytes_per_env_step, each.prediction.env_steps_per_second): each for each in reversed(found)}
+    return [points[point] for point in reversed(pareto(list(points)))]
+
+
+def ranked(found: Sequence[Candidate], objective: str) -> list[Candidate]:
+    """The candidates from the best on: by steps/s and then by bytes (``steps``), or the other way round (``bytes``)."""
+
+    def key(each: Candidate) -> tuple[float, float]:
+        rate, size = -each.prediction.env_steps_per_second, each.bytes_per_env_step
+        return (rate, size) if objective == "steps" else (size, rate)
+
+    return sorted(found, key=key)
+
+
+def measured(candidate: Candidate, seconds: float, repeats: int) -> Candidate:
+    """The candidate with its measured rate.
+
+    Raises:
+        TeamnetError: the run failed.
+    """
+    run = Run(replace(candidate.spec, env_steps=ENDLESS, episodes=None), candidate.launch)
+    try:
+        return replace(candidate, measured=median_rate(timings(run, seconds, repeats)))
+    finally:
+        run.close()

@@ -1,0 +1,104 @@
+"""The search for the best candidate, against brute force and cases whose best is known."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from teamnet.cli.plan_command import train_command
+from teamnet.errors import SpecError
+from teamnet.spec.run import LaunchSpec
+from teamnet.study.plan.cluster import Cluster
+from teamnet.study.plan.machine import save_machine
+from teamnet.study.plan.search import FACTORS, SAME, Candidate, candidates, front, ranked
+from tests.commands import run_command
+from tests.study.test_plan import ENVIRONMENT, USUAL, WORKING, small
+
+
+def _search(cluster: Cluster, *factors: str, launch: LaunchSpec | None = None) -> list[Candidate]:
+    return candidates(small(), launch or LaunchSpec(), USUAL, cluster, factors, lambda spec: ENVIRONMENT)
+
+
+def test_the_front_is_what_no_other_candidate_beats():
+    found = _search(Cluster(2, 2, link_latency=1e-4), *FACTORS)
+    shown = front(found)
+
+    def point(each: Candidate) -> tuple[float, float]:
+        return each.prediction.env_steps_per_second, each.bytes_per_env_step
+
+    expected = {
+        point(each) for each in found
+        if not any(a >= point(each)[0] and b <= point(each)[1] and (a, b) != point(each) for a, b in map(point, found))
+    }
+    assert {point(each) for each in shown} == expected
+    rates = [rate for rate, _ in map(point, shown)]
+    assert rates == sorted(rates, reverse=True)
+    assert ranked(found, "steps")[0] is not None
+    assert point(ranked(found, "steps")[0]) == max(map(point, found), key=lambda its: (its[0], -its[1]))
+    assert point(ranked(found, "bytes")[0])[1] == min(size for _, size in map(point, found))
+
+
+def test_results_are_the_same_exactly_where_only_the_launch_changes():
+    for each in _search(Cluster(2, 2), *FACTORS):
+        assert each.same_results == (each.spec.num_envs == 1 and each.spec.messages == small().messages and (
+            getattr(each.spec.rule, "schedule", "") == "jacobi"
+        ))
+
+
+def test_on_slow_links_a_team_stays_on_one_node():
+    slow = Cluster(2, 8, link_latency=0.1)
+    best = ranked(_search(slow, "placement", launch=LaunchSpec(placement="by-layer")), "steps")[0]
+    assert best.options["placement"] in ("pack", "by-team")
+    assert ranked(_search(slow, "nodes", launch=LaunchSpec(placement="spread")), "steps")[0].prediction.nodes == 1
+
+
+def test_where_communication_is_free_and_cores_are_many_finer_grains_win():
+    wide = replace(small(), hidden=(256, 256))
+    found = candidates(wide, LaunchSpec(), WORKING, Cluster(1, 64), ("grain",), lambda spec: ENVIRONMENT)
+    assert ranked(found, "steps")[0].options == {"grain": "block:8"}
+
+
+def test_what_does_not_fit_in_memory_is_left_out():
+    enough = _search(Cluster(1, 2), "grain")
+    needed = sorted(each.prediction.memory for each in enough)
+    fewer = _search(Cluster(1, 2, memory=needed[0]), "grain")
+    assert {each.prediction.memory for each in fewer[1:]} <= {needed[0]}
+    assert len(fewer) < len(enough) + 1
+
+
+def test_factors_that_are_not_named_stay():
+    for each in _search(Cluster(2, 2), "schedule"):
+        assert each.launch == LaunchSpec()
+        assert set(each.options) <= {"schedule", "settle_steps"}
+    with pytest.raises(SpecError) as refusal:
+        _search(Cluster(), "schedules")
+    assert refusal.value.where == "vary"
+
+
+def test_the_command_of_a_candidate_is_one_that_train_takes():
+    given = shlex.split("cartpole --hidden 8 4 --nodes 2 --grain layer --best --vary grain nodes --json --seed=3")
+    options = {"grain": "block:8", "nodes": 1, "settle_steps": 2}
+    assert train_command(given, options) == (
+        "teamnet train cartpole --hidden 8 4 --seed=3 --grain block:8 --settle-steps 2"
+    )
+
+
+def test_the_best_are_measured(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("teamnet.cli.plan_command._SECONDS", 0.05)
+    save_machine(USUAL, tmp_path / "machine.json")
+    command = (
+        "plan", "cartpole", "--machine", tmp_path / "machine.json", "--hidden", "8", "4", "--backend", "local",
+        "--best", "--vary", "schedule", "message_dtype", "--verify", "2",
+    )
+    out, _ = run_command(capsys, *command, "--json")
+    result = json.loads(out.splitlines()[-1])
+    assert result["candidates"] == 12
+    assert len(result["verified"]) == 2
+    assert all(each["measured"] > 0 for each in result["verified"])
+    out, _ = run_command(capsys, *command[:-2], "--objective", "bytes")
+    assert "best: teamnet train cartpole --hidden 8 4 --backend local --schedule" in out
+    assert set(SAME) < set(FACTORS)
