@@ -10,11 +10,15 @@ from teamnet.spec.check import check_run
 from teamnet.spec.resolve import build_teams, fit_depth
 from teamnet.spec.run import RunSpec
 from teamnet.study.depth.experiment import DEPTH
+from teamnet.study.depth.figure import deepest
 from teamnet.study.depth.methods import DEPTHS, LENGTHS, METHODS, PRESETS, name_of
+from teamnet.study.experiment.execute import execute
 from teamnet.study.experiment.recorded import Recorded
 from teamnet.study.experiment.report import write_report
+from teamnet.study.experiment.statistics import Spread
 from teamnet.study.experiment.study import Study
 from teamnet.study.interfaces import INTERFACES
+from teamnet.study.kept_run import keep_run
 from teamnet.training.single_step import make_single_step_task
 from tests.commands import run_command
 from tests.study.studies import made_up_run, table_row
@@ -46,9 +50,28 @@ def test_the_report_has_a_column_for_each_depth(tmp_path: Path):
         made_up_run(study, "cartpole", "reinforce-2", seed, [10.0, 20.0, 30.0])
     text = write_report(study, Recorded())[0].read_text()
     row = table_row(text, "CartPole-v1", "`map`")
-    assert row[1:] == ["200.17 (0.24)", "-", "-", "500.17 (0.24)", "-", "-"]
+    assert row[1:] == ["200.17 (0.24)", "-", "-", "500.17 (0.24)", "-", "-", "0"], "no half of it with one layer"
+    assert "- CartPole-v1: up to 2 by `reinforce`; up to 0 by `map`" in text
     assert table_row(text, "CartPole-v1", "`reinforce`")[1:3] == ["-", "20.00 (0.00)"]
     assert (tmp_path / "figures/depth.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_deepest_that_keeps_half_by_hand():
+    def spreads(*means: float) -> dict[int, Spread]:
+        return {depth: Spread(1, mean, 0.0, mean, mean) for depth, mean in enumerate(means, 1)}
+
+    assert [deepest(spreads(*means)) for means in ((4, 2, 1), (1, 4, 4), (4, 3, 2), (4, 1, 4))] == [2, 0, 3, 1]
+
+
+def test_a_run_of_another_depth_is_one_of_the_study(tmp_path: Path):
+    """Its spec as the run records it has a value for each layer, which presets have not."""
+    study = Study(tmp_path, DEPTH, {"cartpole": 2})
+    for method in ("map-1", "weight-max-4"):
+        run = study.run("cartpole", method, 0)
+        assert isinstance(run.spec, RunSpec)
+        keep_run(run.folder, execute(run.spec))
+    text = write_report(study, Recorded())[0].read_text()
+    assert "from 2 finished runs" in text
 
 
 def test_the_command_refuses_what_it_does_not_know(capsys: pytest.CaptureFixture[str], tmp_path: Path):

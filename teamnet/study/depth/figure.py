@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from teamnet.study.depth.methods import DEPTHS, PRESETS, name_of
 from teamnet.study.experiment.cells import Cells
@@ -22,13 +22,35 @@ def _of(cells: Cells, task: StudyTask) -> Iterator[tuple[str, dict[int, Spread]]
             yield base, known
 
 
+def deepest(found: Mapping[int, Spread]) -> int:
+    """The most hidden layers up to which every depth keeps half of the highest average return."""
+    best, kept = max(spread.mean for spread in found.values()), 0
+    for depth in sorted(found):
+        if found[depth].mean < best / 2:
+            break
+        kept = depth
+    return kept
+
+
+def answer(cells: Cells, task: StudyTask) -> str:
+    """The depth that each preset still learns."""
+    kept: dict[int, list[str]] = {}
+    for base, found in _of(cells, task):
+        kept.setdefault(deepest(found), []).append(f"`{base}`")
+    parts = [f"up to {depth} by {', '.join(kept[depth])}" for depth in sorted(kept, reverse=True)]
+    return "; ".join(parts)
+
+
 def depth_table(cells: Cells, task: StudyTask) -> str:
-    """A line for each preset, a column for each number of hidden layers."""
+    """A line for each preset, a column for each number of hidden layers, and the deepest that keeps half."""
     rows = [
-        [f"`{base}`", *(mean_and_std(found[depth], task) if depth in found else ABSENT for depth in DEPTHS)]
+        [
+            f"`{base}`", *(mean_and_std(found[depth], task) if depth in found else ABSENT for depth in DEPTHS),
+            str(deepest(found)),
+        ]
         for base, found in _of(cells, task)
     ]
-    return markdown(["", *map(str, DEPTHS)], rows)
+    return markdown(["", *map(str, DEPTHS), "half kept up to"], rows)
 
 
 def draw_depth(cells: Cells) -> bytes | None:
@@ -46,5 +68,6 @@ def draw_depth(cells: Cells) -> bytes | None:
             )
             axes.plot(depths, [each.mean for each in spreads], "o-", color=colours[base], label=base)
         axes.set(title=task.title, xlabel="hidden layers", ylabel="average return", xticks=list(DEPTHS))
-    panels[0, 0].legend(frameon=False, fontsize="small")
+    named = dict(zip(*reversed(panels[0, 0].get_legend_handles_labels()), strict=True))
+    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=len(PRESETS), frameon=False)
     return as_png(figure)

@@ -9,9 +9,11 @@ from typing import Any
 from teamnet.rules.loading import find_rule
 from teamnet.spec.change import changed
 from teamnet.spec.presets import preset
+from teamnet.spec.resolve import fit_depth
 from teamnet.spec.run import RunSpec
 from teamnet.study.baselines import BaselineSpec
 from teamnet.study.experiment.tasks import TASKS
+from teamnet.study.interfaces import INTERFACES
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,13 @@ class Method:
     algorithm: str = ""
 
     def spec(self, task: str, seed: int) -> RunSpec | BaselineSpec:
-        """The spec of its run on a task."""
+        """The spec of its run on a task, as the run will record it: with a value for each of its layers."""
         if self.algorithm:
             return BaselineSpec(task, self.algorithm, seed, preset(task).episodes)
         changes = {**self.changes, **self.changes_on.get(task, {})}
         spec = changed(preset(task, self.base or self.name), seed=seed, **changes)
-        return replace(spec, episodes=preset(task, self.lengths_of).episodes) if self.lengths_of else spec
+        spec = replace(spec, episodes=preset(task, self.lengths_of).episodes) if self.lengths_of else spec
+        return fit_depth(spec, INTERFACES[task])
 
 
 def method_of_rule(reference: str) -> Method:
