@@ -37,8 +37,9 @@ class Planning:
         node_memory: bytes of each.
         shared_cpus: all nodes are on one machine, as network namespaces are.
         reserved_cpus: CPUs that each node reports to Ray, if these are not its cores.
-        machine: the file of a calibration; made by one, which takes about seven minutes, if it is not there.
-        calibrate: calibrate anew.
+        machine: the file of a calibration; that of this machine in the user's cache if left out. What it lacks is
+            measured, in some 25 seconds.
+        calibrate: calibrate in full, which takes about seven minutes and halves the error of predictions.
         best: search for the fastest run, or that with the fewest bytes, over what --vary names.
         vary: what the search tries: backend, grain, placement, nodes and feedback change no result; schedule,
             message_dtype and batch do. All if left out.
@@ -52,7 +53,7 @@ class Planning:
     node_memory: int = 64 << 30
     shared_cpus: bool = False
     reserved_cpus: int = 0
-    machine: Path = Path("runs/machine.json")
+    machine: Path | None = None
     calibrate: bool = False
     best: bool = False
     vary: tuple[str, ...] = ()
@@ -66,12 +67,12 @@ def plan(arguments: list[str]) -> int:
     if not arguments or arguments[0].startswith("-"):
         return ask_for_task("plan", arguments)
     spec, launch, planning = parse_run_options("plan", _PURPOSE, Planning, arguments[0], arguments[1:])
-    from teamnet.study.plan.operations import with_own_rule
+    from teamnet.study.plan.machine import uncertainty
     from teamnet.study.plan.predict import lay_out, predict
 
     cluster = cluster_of(planning, launch)
     lay_out(spec, launch, cluster)
-    machine = with_own_rule(machine_of(planning.machine, cluster, launch, anew=planning.calibrate), spec, say)
+    machine = machine_of(planning.machine, cluster, spec, launch, full=planning.calibrate)
     if planning.best:
         return _search(spec, launch, machine, cluster, planning, arguments)
     prediction = predict(spec, launch, machine, cluster).as_plain()
@@ -80,7 +81,12 @@ def plan(arguments: list[str]) -> int:
         return 0
     for name, value in prediction.items():
         print(f"{name:22} {_show(name, value)}")
+    print(f"{'uncertainty':22} about {100 * uncertainty(machine):.0f} % ({_kind(machine)} calibration)")
     return 0
+
+
+def _kind(machine: Machine) -> str:
+    return "full" if machine.full else "quick; --calibrate measures more in seven minutes, a"
 
 
 def _search(
@@ -145,17 +151,36 @@ def cluster_of(planning: Planning, launch: LaunchSpec) -> Cluster:
     )
 
 
-def machine_of(path: Path, cluster: Cluster, launch: LaunchSpec, *, anew: bool) -> Machine:
-    """The calibrated machine, calibrated now if that has not been done.
+def machine_of(path: Path | None, cluster: Cluster, spec: RunSpec, launch: LaunchSpec, *, full: bool) -> Machine:
+    """The machine with all costs that the prediction of a run needs; what has not been measured is measured now.
+
+    Args:
+        path: of the calibration; that of this machine in the user's cache if ``None``.
+        cluster, spec, launch: the run.
+        full: calibrate in full first.
 
     Raises:
         SpecError: the file is none that calibration wrote.
+        TeamnetError: a run of the calibration failed.
     """
-    from teamnet.study.plan.calibrate import calibrate
+    from teamnet.study.plan.calibrate import calibrate, with_needed
     from teamnet.study.plan.machine import check_place, load_machine, save_machine
+    from teamnet.study.plan.operations import new_machine
+    from teamnet.study.plan.origin import this_machine, usual_path
 
-    if anew or not path.exists():
-        check_place(path)
-        say(f"calibrating this machine for {path}; nothing else should run on it")
-        save_machine(calibrate(cluster, cluster_address(launch.address), say), path)
-    return load_machine(path)
+    place = path or usual_path()
+    address = cluster_address(launch.address)
+    check_place(place)
+    if full:
+        say(f"calibrating this machine for {place}, about seven minutes; nothing else should run on it")
+        known = calibrate(cluster, address, say)
+        save_machine(known, place)
+    else:
+        known = load_machine(place) if place.exists() else new_machine()
+    different = known.origin.differences(this_machine())
+    if different:
+        say(f"note: {place} was calibrated elsewhere, or with other versions than here: {'; '.join(different)}")
+    machine = with_needed(known, spec, launch, address, say)
+    if machine is not known and not different:  # costs of two machines must not be mixed in a file
+        save_machine(machine, place)
+    return machine

@@ -24,7 +24,7 @@ def scale(arguments: list[str]) -> int:
         grain: str = "layer", transport: str = "board", placement: str = "pack", seconds: float = 0.8, repeats: int = 3,
         measure: bool = True, backend: str = "ray", address: str = "", nodes: int = 1, cpus: int | None = None,
         node_memory: int = 64 << 30, shared_cpus: bool = False, reserved_cpus: int = 0, link_latency: float = 0.0,
-        link_bandwidth: float = 0.0, machine: Path = Path("runs/machine.json"), out: Path = Path("runs/scale"),
+        link_bandwidth: float = 0.0, machine: Path | None = None, out: Path = Path("runs/scale"),
         overwrite: bool = False, json: bool = False,
     ) -> int:
         """Scale a run over one factor: what more actors, nodes or work bring, and where communication costs more.
@@ -57,13 +57,13 @@ def scale(arguments: list[str]) -> int:
             reserved_cpus: CPUs that each node reports to Ray, if these are not its cores.
             link_latency: seconds by which a link between two nodes is late, emulated where it is measured.
             link_bandwidth: bytes per second of a link between two nodes.
-            machine: the file of a calibration; made by one, if it is not there.
+            machine: the file of a calibration; that of this machine in the user's cache if left out. What it lacks is
+                measured.
             out: gets scale.jsonl, scale.md and scale.png.
             overwrite: replace the results of an earlier call in OUT.
             json: print the points as one JSON list on the last line of the standard output.
         """
         from teamnet.study.communication.grid import Configuration
-        from teamnet.study.plan.operations import with_own_rule
         from teamnet.study.rates import Precision
         from teamnet.study.scaling.points import points_of
         from teamnet.study.scaling.session import run_scaling
@@ -77,7 +77,7 @@ def scale(arguments: list[str]) -> int:
         points = points_of(factor, values, base, cluster, launch)
 
         def calibrated() -> Machine:
-            return with_own_rule(machine_of(machine, cluster, launch, anew=False), base.specs(task, launch)[0], say)
+            return machine_of(machine, cluster, *base.specs(task, launch), full=False)
 
         rows, failed = run_scaling(
             task, factor, points, calibrated, precision, measured=measure, out=out, overwrite=overwrite, say=say

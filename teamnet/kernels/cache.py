@@ -60,6 +60,17 @@ def cache_folder() -> Path:
     raise _no_room("neither is writable")
 
 
+def user_folder() -> Path:
+    """The first folder of teamnet for files of the user that can be written to, above the folders for object code.
+
+    Raises:
+        ResourceError: there is none.
+    """
+    for folder in filter(_writable, (base / "teamnet" for base in _bases())):
+        return folder
+    raise _no_room("neither is writable")
+
+
 def object_code(name: str, compiled: Callable[[], Code]) -> Code:
     """The object code called ``name`` from the cache; if it is missing, ``compiled`` produces it and it is cached.
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from teamnet.cli.main import main
 from teamnet.rules.registry import built_in_rules
-from teamnet.study.plan.machine import Cost, Machine, save_machine
+from teamnet.study.plan.machine import PARTS, Cost, Machine, save_machine
+from teamnet.study.plan.origin import this_machine
 from tests.hostile.names import near
 
 Arguments = list[str]
@@ -86,5 +87,6 @@ def save_some_machine(path: Path) -> None:
     """A calibration in which everything takes a microsecond."""
     costs: dict[str, Any] = dict.fromkeys(Machine.__dataclass_fields__, 1e-6)
     operations = {name: Cost(1e-6) for kind in built_in_rules().values() for name in kind().operations()}
-    costs |= {"cpus": 2, "operations": operations, "far": {}, "cache": 1, "memory": 1, "memory_actor": 1}
+    costs |= {"origin": this_machine(), "full": True, "parts": PARTS}
+    costs |= {"operations": operations, "far": {}, "cache": 1, "memory": 1, "memory_actor": 1}
     save_machine(Machine(**costs), path)

@@ -147,6 +147,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         patch.setattr("teamnet.team.ray_tasks.run_jobs", run_jobs)
         patch.setattr("teamnet.team.ray_sweep.run_trials", run_trials)
         patch.setattr("teamnet.study.plan.calibrate.calibrate", lambda *given: load_machine(world.machine))
+        patch.setattr("teamnet.study.plan.calibrate.with_needed", lambda *given: load_machine(world.machine))
         patch.delenv("RAY_ADDRESS", raising=False)
         assert _COMMANDS["train"](world, world.runs / "trained", False) == 0
         assert world.paper(world.runs / "study", None) == 0

@@ -17,8 +17,9 @@ from teamnet.spec.resolve import fit_depth
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.study.interfaces import interface_of
 from teamnet.study.paper.methods import PAPER
-from teamnet.study.plan.machine import Cost, Machine, save_machine
-from teamnet.study.plan.operations import with_own_rule
+from teamnet.study.plan.calibrate import with_needed
+from teamnet.study.plan.machine import PARTS, Cost, Machine, save_machine
+from teamnet.study.plan.origin import this_machine
 from teamnet.study.sweep.session import SweepSpec
 from teamnet.training.session import train
 from tests.commands import run_command
@@ -121,7 +122,8 @@ def _machine() -> Machine:
     names = {name for rule in built_in_rules().values() for name in rule().operations()}
     costs = dict.fromkeys((name for name in Machine.__dataclass_fields__), 1e-6)
     return Machine(**{  # type: ignore[arg-type]
-        **costs, "cpus": 2, "operations": dict.fromkeys(names, SLOW), "far": dict.fromkeys(names, SLOW), "cache": 1,
+        **costs, "origin": this_machine(), "full": True, "parts": PARTS,
+        "operations": dict.fromkeys(names, SLOW), "far": dict.fromkeys(names, SLOW), "cache": 1,
         "memory": 0, "memory_actor": 0,
     })
 
@@ -129,7 +131,7 @@ def _machine() -> Machine:
 def test_its_operations_are_measured_for_predictions(plain: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     """Also those that are called as an operation of this package, whose cost is another one."""
     machine, said = _machine(), list[str]()
-    assert with_own_rule(machine, preset("cartpole"), said.append) is machine
+    assert with_needed(machine, preset("cartpole"), LaunchSpec("local"), "", said.append) is machine
     save_machine(machine, tmp_path / "machine.json")
     command = ("plan", "cartpole", "--rule", plain, "--machine", tmp_path / "machine.json", "--backend", "local")
     out, _ = run_command(capsys, *command, "--json")

@@ -24,10 +24,11 @@ from teamnet.spec.change import changed
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.study.plan.build import build_world, working_set
-from teamnet.study.plan.calibrate import GUESS, Measured, fit_simulated
+from teamnet.study.plan.calibrate import Measured, fit_simulated, with_needed
 from teamnet.study.plan.cluster import Cluster
-from teamnet.study.plan.machine import Cost, Machine, amounts, load_machine, save_machine
-from teamnet.study.plan.operations import Lap, fit_cost, fit_far
+from teamnet.study.plan.machine import PARTS, WAITING, Cost, Machine, amounts, load_machine, save_machine
+from teamnet.study.plan.operations import GUESS, Lap, fit_cost, fit_far, new_machine
+from teamnet.study.plan.origin import Origin, this_machine, usual_path
 from teamnet.study.plan.predict import board_seconds, local_seconds, places, predict, teams_of
 from teamnet.study.plan.simulation import simulate
 from teamnet.team.ledger import expected_traffic
@@ -38,7 +39,8 @@ from tests.commands import run_command
 OPERATIONS = sorted({name for rule in built_in_rules().values() for name in rule().operations()})
 WORK = Cost(fixed=1e-6, inputs=1e-9, outputs=2e-9, weights=3e-9, values=4e-9)
 FREE = Machine(
-    cpus=1, operations=dict.fromkeys(OPERATIONS, Cost()), far={}, cache=0, turn=0.0, coordinator=0.0, cold=0.0,
+    origin=Origin("any", 1, {}), full=True, parts=PARTS,
+    operations=dict.fromkeys(OPERATIONS, Cost()), far={}, cache=0, turn=0.0, coordinator=0.0, cold=0.0,
     jitter=0.0, switch=0.0, idle=0.0, sleep=0.0, look=0.0, publish=0.0, wake=0.0, send=0.0, receive=0.0, call=0.0,
     startup=0.0, startup_actor=0.0, memory=0, memory_actor=0,
 )
@@ -48,6 +50,7 @@ USUAL = replace(
     WORKING, cold=3e-7, switch=1e-6, idle=2e-5, sleep=1.5e-5, look=2e-7, publish=3e-7, wake=5e-6, send=1e-5,
     receive=1e-5, turn=5e-8, call=1e-3, startup=4.0, startup_actor=0.5, memory=700 << 20, memory_actor=60 << 20,
 )
+HERE = replace(USUAL, origin=this_machine())
 METHODS = ("map", "tuned", "frugal", "backprop", "map-async", "reinforce")
 ENVIRONMENT = 2e-5
 
@@ -296,7 +299,8 @@ def test_a_machine_is_kept_and_read_again(tmp_path: Path):
 
 @pytest.mark.parametrize("damage", [
     lambda its: its.pop("switch"), lambda its: its.update(more=1.0), lambda its: its.update(idle=-1.0),
-    lambda its: its.update(look=float("inf")), lambda its: its.update(cpus=0), lambda its: its.update(operations=3),
+    lambda its: its.update(look=float("inf")), lambda its: its["origin"].update(cores=0),
+    lambda its: its.update(parts=["more"]), lambda its: its.update(full=1), lambda its: its.update(operations=3),
     lambda its: its.update(operations={"act": [1.0]}) or its.update(wake="soon"),
 ])
 def test_a_damaged_machine_is_refused(tmp_path: Path, damage: object):
@@ -318,7 +322,10 @@ def test_a_calibration_replaces_only_a_calibration(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     calls: list[str] = []
-    monkeypatch.setattr("teamnet.study.plan.calibrate.calibrate", lambda *given: calls.append("calibrated") or USUAL)
+    monkeypatch.setattr("teamnet.study.plan.calibrate.calibrate", lambda *given: calls.append("full") or HERE)
+    monkeypatch.setattr("teamnet.study.plan.calibrate.with_needed", lambda known, *given: (
+        known if known.parts else calls.append("quick") or HERE
+    ))
     path = tmp_path / "runs/machine.json"
     common = ("plan", "cartpole", "--machine", path)
     run_command(capsys, *common, "--step-size", 5, code=2)
@@ -327,11 +334,58 @@ def test_a_calibration_replaces_only_a_calibration(
     run_command(capsys, *common)
     run_command(capsys, *common)
     run_command(capsys, *common, "--calibrate")
-    assert calls == 2 * ["calibrated"]
+    assert calls == ["quick", "full"]
     path.write_text("mine")
     for more in ((), ("--calibrate",)):
         run_command(capsys, *common, *more, code=2)
     assert (len(calls), path.read_text()) == (2, "mine")
+
+
+def test_a_calibration_is_kept_for_this_machine_and_these_versions(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("TEAMNET_CACHE", str(tmp_path))
+    calls: list[str] = []
+    monkeypatch.setattr("teamnet.study.plan.calibrate.with_needed", lambda known, *given: (
+        known if known.parts else calls.append("quick") or replace(HERE, full=False)
+    ))
+    for _ in range(2):
+        out, _ = run_command(capsys, "plan", "cartpole", "--hidden", "3")
+    assert calls == ["quick"]
+    assert "about 35 %" in out
+    path = usual_path()
+    assert path.is_relative_to(tmp_path)
+    monkeypatch.setattr("teamnet.study.plan.origin.version", lambda name: "0.0.1")
+    run_command(capsys, "plan", "cartpole", "--hidden", "3")
+    assert calls == ["quick", "quick"], "with other versions it is another machine"
+    foreign = path.read_bytes()
+    _, err = run_command(capsys, "plan", "cartpole", "--hidden", "3", "--machine", path)
+    assert "note:" in err
+    assert "numba" in err
+    assert path.read_bytes() == foreign
+
+
+def test_what_a_prediction_lacks_is_measured_and_nothing_else():
+    spec, said = small("tuned"), list[str]()
+    assert with_needed(HERE, spec, LaunchSpec(), "", said.append) is HERE
+    assert said == []
+    found = with_needed(new_machine(), spec, LaunchSpec("local"), "", said.append)
+    assert said == [f"operations, {n} of 6" for n in range(1, 7)]
+    assert set(found.operations) < set(OPERATIONS)
+    flow = Dataflow(teams_of(spec))
+    assert {step.operation for group in flow.layers for step in flow.steps[group]} == found.operations.keys()
+    assert with_needed(found, spec, LaunchSpec("local"), "", said.append) is found
+    assert found.coordinator + found.turn > 0
+    assert WAITING not in found.parts, "one process does not wait"
+
+
+def test_arrays_beyond_the_caches_are_looked_at_where_a_run_has_them():
+    spec, said = replace(preset("cartpole", "backprop"), hidden=(512, 256)), list[str]()
+    slow = replace(new_machine(), operations=dict.fromkeys(OPERATIONS, Cost(fixed=1e-9)), cache=1 << 20)
+    found = with_needed(slow, spec, LaunchSpec("local"), "", said.append)
+    assert said == ["arrays beyond the caches"]
+    seconds_of_step = seconds(spec, LaunchSpec("local"), found, Cluster())
+    assert seconds_of_step > 1e-4, "the factor makes up for costs that are far too small"
 
 
 def test_the_command_prints_the_prediction(capsys: pytest.CaptureFixture[str], tmp_path: Path):

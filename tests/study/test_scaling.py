@@ -31,7 +31,7 @@ from teamnet.team.cores import only_cores, usable_cores
 from teamnet.training.owned_files import OwnedFiles
 from tests.commands import run_command
 from tests.study.folders import contents
-from tests.study.test_plan import USUAL, small, teams_of
+from tests.study.test_plan import HERE, USUAL, small, teams_of
 
 BASE = Configuration("tuned", hidden="6-4")
 
@@ -131,7 +131,7 @@ def test_work_is_synapses_and_biases():
 
 
 def test_the_command_measures_predicts_and_keeps(capsys: pytest.CaptureFixture[str], tmp_path: Path):
-    save_machine(USUAL, tmp_path / "machine.json")
+    save_machine(HERE, tmp_path / "machine.json")
     common = ("--machine", tmp_path / "machine.json", "--out", tmp_path / "out", "--backend", "local")
     asked = (
         "scale", "width", "--values", 1, 2, *common, "--hidden", "6-4", "--seconds", 0.01, "--repeats", 1, "--method",
@@ -189,7 +189,7 @@ def test_nothing_is_calibrated_before_all_is_checked(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     calls: list[str] = []
-    monkeypatch.setattr("teamnet.study.plan.calibrate.calibrate", lambda *given: calls.append("calibrated") or USUAL)
+    monkeypatch.setattr("teamnet.study.plan.calibrate.with_needed", lambda *given: calls.append("calibrated") or USUAL)
     (tmp_path / "out").mkdir()
     (tmp_path / "out/scale.md").write_text("mine")
     common = ("--machine", tmp_path / "machines/machine.json", "--out", tmp_path / "out", "--backend", "local")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import OptimizeResult, minimize, nnls
@@ -17,21 +18,45 @@ from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.study.memory import session_bytes
 from teamnet.study.plan.build import build_world, costs_of
 from teamnet.study.plan.cluster import Cluster
-from teamnet.study.plan.machine import Machine
-from teamnet.study.plan.operations import endless, measure_operations, measure_wide, usual_rate
+from teamnet.study.plan.machine import CALLS, PARTS, WAITING, WIDE, Machine
+from teamnet.study.plan.operations import (
+    GUESS,
+    QUICK,
+    RELAY_GUESS,
+    USUAL,
+    endless,
+    is_large,
+    measure_large,
+    measure_operations,
+    measure_operations_of,
+    measure_wide,
+    missing_operations,
+    new_machine,
+    usual_rate,
+)
 from teamnet.study.plan.predict import board_seconds, environment_seconds, places, steps_of
-from teamnet.study.rates import rate
+from teamnet.study.rates import ENDLESS, Precision, rate
 from teamnet.team.resources import ACTOR_BYTES, RAY_BYTES
 from teamnet.training.run import Run
 
 _MAP, _BACKPROP = MapPropagation.name, Backpropagation.name
 _CALL_STEPS = 15
-GUESS = {"switch": 1e-6, "idle": 2e-5, "sleep": 1.5e-5, "look": 2e-7, "publish": 2e-7, "wake": 5e-6}
-_RELAY_GUESS = {"send": 1e-5, "receive": 1e-5}
+_QUICK_HIDDEN, _QUICK_GRAIN = (64, 32), "block:16"
+"""Of the runs from which a quick calibration fits the costs of waiting."""
 _PRIOR_WEIGHT = 0.003
 """The weight of a guess relative to a run: a cost that the runs do not determine keeps its guess."""
-_STRIDE, _TRIALS, _RESTARTS = 0.5, 200, 3
-"""The search for costs: the initial step in natural logarithms, the most evaluations, and the restarts."""
+_STRIDE = 0.5
+"""The initial step of a search for costs, in natural logarithms."""
+
+
+class Effort(NamedTuple):
+    """How thoroughly costs are searched for: the most evaluations of a search, and how often it is started again."""
+
+    trials: int
+    restarts: int
+
+
+THOROUGH, _BRIEF = Effort(200, 3), Effort(60, 0)
 
 
 ON_RAY = (
@@ -64,7 +89,7 @@ class Measured:
 
 
 def calibrate(cluster: Cluster, address: str, say: Callable[[str], None]) -> Machine:
-    """Measure this machine, in about seven minutes; nothing else should run on it meanwhile.
+    """Measure this machine in full, in about seven minutes; nothing else should run on it meanwhile.
 
     Args:
         cluster: the nodes. With two or more, the cost of a message at its two ends is measured too; otherwise the usual
@@ -75,25 +100,52 @@ def calibrate(cluster: Cluster, address: str, say: Callable[[str], None]) -> Mac
     Raises:
         TeamnetError: a run failed.
     """
-    machine = replace(measure_operations(cluster.cpus, say), **GUESS, **_RELAY_GUESS)
-    machine = _measure_waiting(machine, address, say)
-    machine = _measure_calls(machine, address, say)
-    machine = measure_wide(machine, address, say)
-    return machine if cluster.nodes == 1 else _measure_links(machine, cluster, address, say)
+    machine = measure_operations(new_machine(), say)
+    machine = _measure_waiting(machine, ON_RAY, address, USUAL, say)
+    machine = measure_wide(_measure_calls(machine, address, say), address, say)
+    parts: tuple[str, ...] = (WAITING, CALLS, WIDE)
+    if cluster.nodes > 1:
+        machine, parts = _measure_links(machine, cluster, address, say), PARTS
+    return replace(machine, full=True, parts=parts)
+
+
+def with_needed(
+    machine: Machine, spec: RunSpec, launch: LaunchSpec, address: str, say: Callable[[str], None]
+) -> Machine:
+    """The machine with all that the prediction of a run needs; what it lacks is measured, in some 25 seconds at most.
+
+    Raises:
+        TeamnetError: a run failed.
+    """
+    if missing_operations(machine, spec):
+        machine = measure_operations_of(machine, spec, say)
+    if is_large(machine, spec):
+        machine = measure_large(machine, spec, say)
+    if launch.backend == "local":
+        return machine
+    if launch.transport == "ray" and CALLS not in machine.parts:
+        machine = _measure_calls(machine, address, say)
+        machine = replace(machine, parts=(*machine.parts, CALLS))
+    if launch.transport == "board" and WAITING not in machine.parts:
+        of_rule = replace(spec, hidden=_QUICK_HIDDEN, num_envs=1, env_steps=ENDLESS, episodes=None)
+        runs = [(of_rule, LaunchSpec()), (of_rule, LaunchSpec(grain=_QUICK_GRAIN))]
+        machine = _measure_waiting(machine, runs, address, QUICK, say)
+        machine = replace(machine, parts=(*machine.parts, WAITING))
+    return machine
 
 
 def _measure_links(machine: Machine, cluster: Cluster, address: str, say: Callable[[str], None]) -> Machine:
     found = []
     for number, (spec, launch) in enumerate(BETWEEN_NODES, 1):
         say(f"links between nodes, {number} of {len(BETWEEN_NODES)}")
-        found.append(_measure(spec, replace(launch, address=address)))
-    return fit_simulated(machine, found, _RELAY_GUESS, cluster)
+        found.append(_measure(spec, replace(launch, address=address), USUAL))
+    return fit_simulated(machine, found, RELAY_GUESS, cluster)
 
 
-def _measure(spec: RunSpec, launch: LaunchSpec) -> Measured:
+def _measure(spec: RunSpec, launch: LaunchSpec, precision: Precision) -> Measured:
     run = Run(spec, launch)
     try:
-        speed = usual_rate(run)
+        speed = usual_rate(run, precision)
         computed = sum(float(unit["computed"] or 0.0) for unit in run.ledger().units)
         return Measured(
             run.teams, run.units, launch, environment_seconds(spec), spec.num_envs / speed, computed,
@@ -103,23 +155,30 @@ def _measure(spec: RunSpec, launch: LaunchSpec) -> Measured:
         run.close()
 
 
-def _measure_waiting(machine: Machine, address: str, say: Callable[[str], None]) -> Machine:
+def _measure_waiting(
+    machine: Machine, runs: Sequence[tuple[RunSpec, LaunchSpec]], address: str, precision: Precision,
+    say: Callable[[str], None],
+) -> Machine:
     found = []
-    for number, (spec, launch) in enumerate(ON_RAY, 1):
-        say(f"actors on boards, {number} of {len(ON_RAY)}")
-        found.append(_measure(spec, replace(launch, address=address)))
+    for number, (spec, launch) in enumerate(runs, 1):
+        say(f"actors on boards, {number} of {len(runs)}")
+        found.append(_measure(spec, replace(launch, address=address), precision))
     later = [(run.computed - _computed(machine, run)) / steps_of(run.teams, run.units) for run in found if run.computed]
     machine = replace(machine, cold=max(0.0, statistics.median(later)) if later else 0.0)
     actors = np.array([len(run.units) for run in found], float)
     memory, memory_actor = _line(actors, [run.memory for run in found])
     startups = [run.startup_seconds for run in found[1:]]  # the first may have compiled
-    base, per_actor = _line(np.ceil(actors[1:] / machine.cpus), startups)
+    base, per_actor = _line(np.ceil(actors[1:] / machine.origin.cores), startups)
+    if len(startups) == 1:  # one start tells no line
+        per_actor = machine.startup_actor
+        base = max(0.0, startups[0] - per_actor * float(np.ceil(actors[1] / machine.origin.cores)))
     if address:  # its processes do not descend from this one
         memory, memory_actor = RAY_BYTES, ACTOR_BYTES
     machine = replace(
         machine, memory=int(memory), memory_actor=int(memory_actor), startup=base, startup_actor=per_actor
     )
-    return fit_simulated(machine, found, GUESS, Cluster(1, machine.cpus))
+    effort = THOROUGH if precision == USUAL else _BRIEF
+    return fit_simulated(machine, found, GUESS, Cluster(1, machine.origin.cores), effort)
 
 
 def _line(positions: np.ndarray, values: Sequence[float]) -> tuple[float, float]:
@@ -134,7 +193,7 @@ def _computed(machine: Machine, run: Measured) -> float:
 
 
 def fit_simulated(
-    machine: Machine, found: Sequence[Measured], guess: Mapping[str, float], cluster: Cluster
+    machine: Machine, found: Sequence[Measured], guess: Mapping[str, float], cluster: Cluster, effort: Effort = THOROUGH
 ) -> Machine:
     """Fit the costs that have a guess so that the ratios of simulated to measured rates are nearest to 1."""
     names, start = tuple(guess), np.log(list(guess.values()))
@@ -158,10 +217,11 @@ def fit_simulated(
 
     def search(begin: np.ndarray) -> OptimizeResult:  # the objective is not continuous: no gradient
         simplex = np.vstack([begin, begin + _STRIDE * np.eye(len(begin))])
-        return minimize(miss, begin, method="Nelder-Mead", options={"initial_simplex": simplex, "maxfev": _TRIALS})
+        options = {"initial_simplex": simplex, "maxfev": effort.trials}
+        return minimize(miss, begin, method="Nelder-Mead", options=options)
 
     generator = np.random.default_rng(0)
-    begins = [start, *(start + generator.normal(0.0, _STRIDE, (_RESTARTS, len(start))))]
+    begins = [start, *(start + generator.normal(0.0, _STRIDE, (effort.restarts, len(start))))]
     return with_costs(min((search(begin) for begin in begins), key=lambda result: result.fun).x)
 
 

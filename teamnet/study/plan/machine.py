@@ -12,6 +12,7 @@ from typing import NamedTuple
 from teamnet.dataflow.layers import UnitSpec
 from teamnet.errors import SpecError
 from teamnet.spec.check import check_folder
+from teamnet.study.plan.origin import Origin
 from teamnet.training.owned_files import OwnedFiles
 from teamnet.training.run_files import check_writable
 
@@ -30,6 +31,11 @@ class Cost(NamedTuple):
     values: float = 0.0
 
 
+PARTS = WAITING, CALLS, WIDE, LINKS = "waiting", "calls", "wide", "links"
+"""Parts of a calibration beside the operations: waiting and waking, actor calls, arrays beyond the caches, and sending
+between nodes."""
+
+
 def amounts(unit: UnitSpec) -> Cost:
     """The numbers of products, weights and values that a unit processes in an operation."""
     layer, values = unit.layer, float(unit.layer.rows * unit.size)
@@ -42,8 +48,13 @@ def amounts(unit: UnitSpec) -> Cost:
 class Machine:
     """One machine; all times in seconds.
 
+    A quick calibration measures what the first predictions need, and later ones add what they lack; a full one
+    measures everything, with more runs. Costs of parts that were not measured are guesses, or 0.
+
     Args:
-        cpus: cores.
+        origin: the processor and the versions that it was calibrated with.
+        full: whether the calibration was a full one.
+        parts: what has been measured: some of ``PARTS``.
         operations: the cost of each operation of a unit in one process.
         far: its cost where nearly all arrays of a node are read from memory, because the caches are too small.
         cache: bytes of a node's arrays of which its caches hold half.
@@ -63,7 +74,9 @@ class Machine:
         memory, memory_actor: bytes of Ray and the coordinator, and of an actor's process.
     """
 
-    cpus: int
+    origin: Origin
+    full: bool
+    parts: tuple[str, ...]
     operations: Mapping[str, Cost]
     far: Mapping[str, Cost]
     cache: int
@@ -110,6 +123,14 @@ def _dot(costs: Cost, amount: Cost) -> float:
     return sum(cost * count for cost, count in zip(costs, amount, strict=True))
 
 
+_UNCERTAINTY = {True: 0.2, False: 0.35}
+
+
+def uncertainty(machine: Machine) -> float:
+    """The median error of predicted rates, as a share, after a full and after a quick calibration."""
+    return _UNCERTAINTY[machine.full]
+
+
 def check_place(path: Path) -> None:
     """Refuse a file that calibration could not write, before calibration starts.
 
@@ -135,6 +156,9 @@ def _owned(path: Path) -> OwnedFiles:
     return OwnedFiles(path.parent, "machine", "machine")
 
 
+_NO_NUMBERS = ("operations", "far", "origin", "full", "parts")
+
+
 def load_machine(path: Path) -> Machine:
     """Read the result of a calibration.
 
@@ -144,11 +168,13 @@ def load_machine(path: Path) -> Machine:
     try:
         read = json.loads(path.read_text())
         values = {field.name: read.pop(field.name) for field in fields(Machine)}
-        numbers = [value for name, value in values.items() if name not in ("operations", "far")]
+        values["origin"], values["parts"] = Origin(**values["origin"]), tuple(values["parts"])
+        numbers = [value for name, value in values.items() if name not in _NO_NUMBERS]
         for table in ("operations", "far"):
             values[table] = {name: Cost(*map(float, costs)) for name, costs in values[table].items()}
             numbers += [value for costs in values[table].values() for value in costs]
-        if read or not all(math.isfinite(value) and value >= 0.0 for value in numbers) or values["cpus"] < 1:
+        known = set(values["parts"]) <= set(PARTS) and isinstance(values["full"], bool)
+        if read or not known or not all(math.isfinite(value) and value >= 0.0 for value in numbers):
             raise ValueError("it has other fields, or numbers that are not times")
         return Machine(**values)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

@@ -22,23 +22,35 @@ from teamnet.spec.change import changed
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.study.plan.machine import Cost, Machine, amounts
-from teamnet.study.plan.predict import environment_seconds, teams_of
-from teamnet.study.rates import ENDLESS, median_rate, rate, timings
-from teamnet.team.resources import unit_bytes
+from teamnet.study.plan.origin import this_machine
+from teamnet.study.plan.predict import environment_seconds, local_seconds, teams_of
+from teamnet.study.rates import ENDLESS, Precision, median_rate, rate, timings
+from teamnet.team.partition import divide_all
+from teamnet.team.resources import ACTOR_BYTES, RAY_BYTES, array_bytes, unit_bytes
 from teamnet.training.run import Run
 
 _MAP, _ASYNCHRONOUS, _BACKPROP = MapPropagation.name, AsynchronousMapPropagation.name, Backpropagation.name
-_SAMPLES = 15
+_SAMPLES, _QUICK_SAMPLES = 15, 5
 """Timed steps of which the median is taken."""
 _LEAST = 1e-8
 """Seconds below the resolution of a clock."""
-_REPEATS, _SECONDS = 3, 0.8
-"""Timings of a run, and the approximate seconds of each."""
+USUAL, QUICK = Precision(0.8, 3), Precision(0.25, 2)
+"""Timings of a run in a full calibration and in a quick one."""
 _WIDE_SAMPLES = 4
-_SIZES, _ROWS = (25, 100, 400), (1, 16)
-"""Of the runs of a user's rule: percent of the hidden neurons, and environments."""
+_SIZES, _ROWS = (25, 100, 400), (1, 8)
+"""Of the runs of a single rule: percent of the hidden neurons, and environments."""
+_LARGE, _LARGE_STEPS = 4 << 20, 3
+"""Bytes of arrays from which on a quick calibration looks at memory, and the steps that it times then."""
+_USUAL_CACHE = 32 << 20
+"""Bytes of caches that a quick calibration assumes."""
+_MOST_NEURONS = 512
+"""Of a layer of those runs, whose arrays the caches hold."""
 _CACHES = 2e6, 1e9
 """Bounds of the size of the caches, in bytes."""
+GUESS = {"switch": 1e-6, "idle": 2e-5, "sleep": 1.5e-5, "look": 2e-7, "publish": 2e-7, "wake": 5e-6}
+RELAY_GUESS = {"send": 1e-5, "receive": 1e-5}
+START_GUESS = {"startup": 4.0, "startup_actor": 0.5}
+""":class:`Machine`'s costs of waiting, of links and of starting, before they are measured."""
 
 
 def endless(method: str, hidden: tuple[int, ...] = (64, 32), num_envs: int = 1, task: str = "cartpole") -> RunSpec:
@@ -68,39 +80,90 @@ Only together do they tell what an operation takes for each product from what it
 """
 
 
-def measure_operations(cpus: int, say: Callable[[str], None]) -> Machine:
-    """A machine of ``cpus`` cores with the costs of computation measured here; all other costs are 0."""
-    operations, between, jitter = _measure(LOCAL, say)
+def new_machine() -> Machine:
+    """The machine before anything was measured: guesses for what waiting and sending cost, else 0."""
     costs: dict[str, Any] = dict.fromkeys((field.name for field in fields(Machine)), 0.0) | {
-        "cpus": cpus, "operations": operations, "far": {}, "cache": 0, "memory": 0, "memory_actor": 0,
+        "origin": this_machine(), "full": False, "parts": (), "operations": {}, "far": {}, "cache": 0,
+        "memory": RAY_BYTES, "memory_actor": ACTOR_BYTES, **GUESS, **RELAY_GUESS, **START_GUESS,
     }
-    costs |= {"turn": between.values, "coordinator": between.fixed, "jitter": jitter}
     return Machine(**costs)
 
 
-def with_own_rule(machine: Machine, spec: RunSpec, say: Callable[[str], None]) -> Machine:
-    """The machine with measured costs of the operations of a rule that calibration does not include.
+def measure_operations(machine: Machine, say: Callable[[str], None]) -> Machine:
+    """The machine with the costs of computation of all rules of this package."""
+    return _with_operations(machine, LOCAL, USUAL, say)
 
-    That is a user's rule, or one of this package of which not every operation has been timed. Their costs where the
-    caches are too small are not measured: there, predictions are too fast.
-    """
+
+def missing_operations(machine: Machine, spec: RunSpec) -> bool:
+    """Whether a run has operations that were never measured; those of a user's rule are always measured anew."""
     flow = Dataflow(teams_of(spec))
     used = {step.operation for group in flow.layers for step in flow.steps[group]}
-    if is_built_in(type(spec.rule)) and used <= machine.operations.keys():
-        return machine
+    return not (is_built_in(type(spec.rule)) and used <= machine.operations.keys())
+
+
+def measure_operations_of(machine: Machine, spec: RunSpec, say: Callable[[str], None]) -> Machine:
+    """The machine with the costs of the operations of a run, from short runs of smaller and larger teams."""
     runs = [
         replace(
-            spec, hidden=tuple(max(1, size * percent // 100) for size in spec.hidden), num_envs=rows,
-            env_steps=ENDLESS, episodes=None,
+            spec, hidden=tuple(min(_MOST_NEURONS, max(1, size * percent // 100)) for size in spec.hidden),
+            num_envs=rows, env_steps=ENDLESS, episodes=None,
         )
         for percent in _SIZES for rows in _ROWS
     ]
-    measured = _measure(runs, say)[0]
-    far = {name: cost for name, cost in machine.far.items() if name not in measured}
-    return replace(machine, operations={**machine.operations, **measured}, far=far)
+    found = _with_operations(machine, runs, QUICK, say)
+    return replace(found, far={
+        name: cost for name, cost in machine.far.items() if found.operations[name] == machine.operations.get(name)
+    })
 
 
-def _measure(specs: Sequence[RunSpec], say: Callable[[str], None]) -> tuple[dict[str, Cost], Cost, float]:
+def is_large(machine: Machine, spec: RunSpec) -> bool:
+    """Whether a run has more arrays than caches hold, and operations whose costs there were never measured."""
+    teams = teams_of(spec)
+    flow = Dataflow(teams)
+    used = {step.operation for group in flow.layers for step in flow.steps[group]}
+    return array_bytes(teams) > _LARGE and not used <= machine.far.keys()
+
+
+def measure_large(machine: Machine, spec: RunSpec, say: Callable[[str], None]) -> Machine:
+    """The machine with the costs of the operations of a run where the caches are too small.
+
+    They are those in the caches times one factor, with which a run in one process is predicted as it was measured.
+    """
+    say("arrays beyond the caches")
+    teams = teams_of(spec)
+    units, held = divide_all(teams, "layer", spec.seed), array_bytes(teams)
+    run = Run(replace(spec, env_steps=ENDLESS, episodes=None), LaunchSpec(backend="local"))
+    try:
+        rate(run, spec.num_envs)
+        seconds = spec.num_envs / rate(run, _LARGE_STEPS * spec.num_envs)
+    finally:
+        run.close()
+    near = local_seconds(teams, units, replace(machine, far={}))
+    rest = local_seconds(teams, units, replace(machine, far={}, operations=dict.fromkeys(machine.operations, Cost())))
+    work = seconds - environment_seconds(spec) - rest
+    cache = machine.cache or _USUAL_CACHE
+    cached = cache / (cache + held)
+    factor = max(1.0, (work / max(_LEAST, near - rest) - cached) / (1.0 - cached))
+    steps = Dataflow(teams).steps
+    names = {step.operation for unit in units for step in steps[unit.layer.group]}
+    far = {name: Cost(*(factor * cost for cost in machine.operations[name])) for name in names}
+    return replace(machine, far={**machine.far, **far}, cache=cache)
+
+
+def _with_operations(
+    machine: Machine, specs: Sequence[RunSpec], precision: Precision, say: Callable[[str], None]
+) -> Machine:
+    operations, between, jitter = _measure(specs, precision, say)
+    first = not machine.operations
+    return replace(
+        machine, operations={**machine.operations, **operations},
+        **({"turn": between.values, "coordinator": between.fixed, "jitter": jitter} if first else {}),
+    )
+
+
+def _measure(
+    specs: Sequence[RunSpec], precision: Precision, say: Callable[[str], None]
+) -> tuple[dict[str, Cost], Cost, float]:
     """The cost of each operation, the cost between operations, and the spread of their times."""
     rows: dict[str, list[tuple[Cost, float]]] = {}
     rest, spreads = [], []
@@ -108,12 +171,12 @@ def _measure(specs: Sequence[RunSpec], say: Callable[[str], None]) -> tuple[dict
         say(f"operations, {number} of {len(specs)}")
         run = Run(spec, LaunchSpec(backend="local"))
         try:
-            taken, spread = take_times(run)
+            taken, spread = take_times(run, _SAMPLES if precision == USUAL else _QUICK_SAMPLES)
             spreads += spread
             for timing in taken:
                 rows.setdefault(timing.operation, []).append((amounts(timing.unit), timing.seconds))
             turns, work = len(taken), sum(timing.seconds for timing in taken)
-            step = spec.num_envs / usual_rate(run)
+            step = spec.num_envs / usual_rate(run, precision)
             rest.append((Cost(fixed=1.0, values=turns), max(1e-9, step - work - environment_seconds(spec))))
         finally:
             run.close()
@@ -130,9 +193,9 @@ def fit_cost(rows: Sequence[tuple[Cost, float]]) -> Cost:
     return Cost(*(float(cost) for cost in solution / scale))
 
 
-def usual_rate(run: Run) -> float:
+def usual_rate(run: Run, precision: Precision = USUAL) -> float:
     """The median rate of timings that are long enough for the pause at the end of each to be negligible."""
-    return median_rate(timings(run, _SECONDS, _REPEATS))
+    return median_rate(timings(run, precision.seconds, precision.repeats))
 
 
 class Lap(NamedTuple):
@@ -163,7 +226,7 @@ def take_times(run: Run, count: int = _SAMPLES) -> tuple[list[Lap], list[float]]
 
 
 def measure_wide(machine: Machine, address: str, say: Callable[[str], None]) -> Machine:
-    """The machine with the costs of operations where the caches are too small."""
+    """The machine with the costs of operations of all rules of this package where the caches are too small."""
     taken: list[list[Lap]] = []
     for number, spec in enumerate((MIDDLE, *WIDE), 1):
         say(f"wide layers, {number} of {1 + len(WIDE)}")
