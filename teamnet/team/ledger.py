@@ -22,6 +22,7 @@ from teamnet.units.layout import TIMES
 from teamnet.units.unit import Counts
 
 COORDINATOR_NODE = 0
+COORDINATOR_NAME = "coordinator"
 OBSERVATION, ACTIVATION, ERROR, ACTION, TD_ERROR, GATE, CONTROL = EDGES = (
     "observation", "activation", "error", "action", "td_error", "gate", "control"
 )
@@ -113,8 +114,8 @@ class Ledger:
 
 
 def layer_name(group: Group) -> str:
-    """A layer in a ledger, such as ``actor 1``; ``coordinator`` for that."""
-    return "coordinator" if group == COORDINATOR else f"{group[0]} {group[1]}"
+    """A layer in a ledger, such as ``actor 1``, or the coordinator."""
+    return COORDINATOR_NAME if group == COORDINATOR else f"{group[0]} {group[1]}"
 
 
 def expected_traffic(flow: Dataflow, units: Sequence[UnitSpec], nodes: Sequence[int] | None = None) -> Ledger:

@@ -19,7 +19,7 @@ from teamnet.study.experiment.results import Curve
 from teamnet.study.kept_run import content_of_run, keep_run
 from teamnet.study.rates import Precision
 from teamnet.study.report.charts.learning import mean_curve
-from teamnet.study.report.collect import FoundRun
+from teamnet.study.report.found import FoundRun
 from teamnet.study.scaling.session import run_scaling
 from teamnet.training.saving import Saving
 from teamnet.training.session import train

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from teamnet.study.experiment.statistics import Spread, holm, spread, welch
-from teamnet.study.report.collect import FoundRun
+from teamnet.study.report.found import FoundRun
 
 PARTS = ("first quarter", "second quarter", "third quarter", "last quarter")
 """Of the episodes of a run."""

@@ -10,8 +10,9 @@ from typing import Any
 from teamnet.errors import SpecError
 from teamnet.study.communication.table import labels
 from teamnet.study.experiment.records import Record, read_records
-from teamnet.study.report.collect import FoundRun, collect
+from teamnet.study.report.collect import collect
 from teamnet.study.report.flat import flat
+from teamnet.study.report.found import FoundRun
 
 
 @dataclass(frozen=True)

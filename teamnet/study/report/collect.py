@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,63 +15,14 @@ from teamnet.spec.run import SINGLE_STEP_TASKS, USUAL_RULE
 from teamnet.study.communication.table import comm_table
 from teamnet.study.experiment.records import Record, read_records
 from teamnet.study.experiment.results import Curve
+from teamnet.study.report.charts.network import draw_network
+from teamnet.study.report.found import Found, FoundRun
 from teamnet.study.scaling.table import scaling_table
 from teamnet.training.learning_curve import running_mean
 from teamnet.training.run_files import SPEC, SUMMARY, RunFiles, read_run_files
 
 _POINTS = 200
 """Points of a curve on the page."""
-
-
-@dataclass(frozen=True)
-class FoundRun:
-    """One finished run.
-
-    Args:
-        name: its folder, relative to the requested folder.
-        label: the method of a study's folder, else its rule and schedule.
-        summary, spec: the objects of ``summary.json`` and of ``spec.json``.
-        returns: of each episode, or of each hundred batches of a task of one step; float64 ``(lines,)``.
-        curve: of the mean return of the last 100 episodes (of a task of one step, the mean reward of 100 batches) by
-            environment step.
-    """
-
-    name: str
-    label: str
-    summary: Mapping[str, Any]
-    spec: Mapping[str, Any]
-    returns: np.ndarray
-    curve: Curve
-
-    @property
-    def ledger(self) -> Mapping[str, Any]:
-        """The traffic of a step; empty if it was not counted."""
-        return self.summary.get("communication") or {}
-
-
-@dataclass
-class Found:
-    """The results of a search.
-
-    Args:
-        runs: those that are finished.
-        unfinished: the progress of the others, by folder.
-        grids, scalings: the records of communication grids and of scaling experiments, by folder.
-        traces: of a step, in Chrome's format, by path.
-        unreadable: why a file could not be read, by its path.
-    """
-
-    runs: list[FoundRun] = field(default_factory=list)
-    unfinished: dict[str, str] = field(default_factory=dict)
-    grids: dict[str, list[Record]] = field(default_factory=dict)
-    scalings: dict[str, list[Record]] = field(default_factory=dict)
-    traces: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    unreadable: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def empty(self) -> bool:
-        """Whether nothing could be read."""
-        return not (self.runs or self.unfinished or self.grids or self.scalings or self.traces)
 
 
 def collect(folders: Sequence[Path]) -> Found:
@@ -153,9 +103,10 @@ def _read_run(files: RunFiles, summary: Mapping[str, Any], folder: Path, root: P
     run = FoundRun(name, _label(folder, summary, spec), summary, spec, returns, Curve(steps, smooth).thinned(_POINTS))
     if ledger := run.ledger:  # fail here, where the file is known, and not while its figure is drawn
         _ = [float(traffic["bytes_per_step"]) for traffic in (ledger["total"], *ledger["edges"].values())]
+        _ = float(ledger["exchanges_per_step"] or 0.0)
         _ = [(unit["name"], unit["computed"], unit["published"], unit["waited"]) for unit in ledger["units"]]
-        flows = ledger.get("flows", ())
-        _ = [(flow["from"], flow["to"], flow["kind"], float(flow["bytes_per_step"])) for flow in flows]
+        if ledger.get("flows"):
+            draw_network(run)
     return run
 
 

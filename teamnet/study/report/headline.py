@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from teamnet.study.report.collect import FoundRun
+from teamnet.study.report.found import FoundRun
 
 
 class Number(NamedTuple):

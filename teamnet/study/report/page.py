@@ -10,7 +10,7 @@ from typing import Any
 from teamnet.errors import ResourceError
 from teamnet.spec.check import check_folder
 from teamnet.study.experiment.template import render
-from teamnet.study.report.collect import Found
+from teamnet.study.report.found import Found
 from teamnet.study.report.headline import headline
 from teamnet.study.report.run_table import run_rows
 from teamnet.study.report.sections import by_task, sections

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from teamnet.study.report.collect import FoundRun
 from teamnet.study.report.flat import flat
+from teamnet.study.report.found import FoundRun
 
 COLUMNS = ("task", "rule", "seed", "backend", "grain", "env_steps", "episodes", "mean_return", "env_steps_per_second")
 _TRAFFIC = ("messages_per_step", "bytes_per_step")

@@ -8,7 +8,7 @@ from teamnet.study.report.charts.frontier import counted, edges, frontier
 from teamnet.study.report.charts.learning import learning
 from teamnet.study.report.charts.network import network, times
 from teamnet.study.report.charts.timeline import timeline
-from teamnet.study.report.collect import Found, FoundRun
+from teamnet.study.report.found import Found, FoundRun
 
 
 def by_task(runs: list[FoundRun]) -> dict[str, dict[str, list[FoundRun]]]:

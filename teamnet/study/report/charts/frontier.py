@@ -10,7 +10,7 @@ from teamnet.study.experiment.statistics import spread
 from teamnet.study.experiment.traffic import pareto
 from teamnet.study.report.charts.chart import Chart, Section, bars, coloured, number, spec
 from teamnet.study.report.charts.learning import Methods
-from teamnet.study.report.collect import FoundRun
+from teamnet.study.report.found import FoundRun
 
 
 def frontier(task: str, methods: Methods) -> Section:

@@ -10,7 +10,7 @@ import numpy as np
 from teamnet.spec.run import SINGLE_STEP_TASKS
 from teamnet.study.experiment.statistics import interval_of_mean
 from teamnet.study.report.charts.chart import Chart, Section, choice, coloured, faded, number, spec
-from teamnet.study.report.collect import FoundRun
+from teamnet.study.report.found import FoundRun
 
 _POINTS = 120
 """Of a mean."""

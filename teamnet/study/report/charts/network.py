@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from teamnet.study.report.charts.chart import COLOURS, Chart, Section, bars, coloured, spec
-from teamnet.study.report.collect import FoundRun
+from teamnet.study.report.found import FoundRun
+from teamnet.team.ledger import COORDINATOR_NAME
 
-_COORDINATOR = "coordinator"
 _UNIT = re.compile(r"(?P<team>\w+) layer (?P<number>\d+) neurons (?P<first>\d+)-(?P<last>\d+)")
 _MOST_UNITS = 24
 """Units of a layer that are drawn; the number of the others is in its label."""
@@ -28,7 +28,7 @@ def network(runs: Mapping[str, FoundRun]) -> Section:
         "A layer is a column of units. Edges are labelled with the bytes of a step, and as wide as their square root. "
         "A unit is the darker the more of its time it waits; in one process no unit waits."
     )
-    return Section("Networks", text, [Chart(name, _draw(run)) for name, run in runs.items()], choose=True)
+    return Section("Networks", text, [Chart(name, draw_network(run)) for name, run in runs.items()], choose=True)
 
 
 def times(runs: Mapping[str, FoundRun]) -> Section:
@@ -48,7 +48,8 @@ def _times(name: str, units: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return bars(f"Microseconds of a step of each unit of {name}", rows, "microseconds a step", _TIMES)
 
 
-def _draw(run: FoundRun) -> dict[str, Any]:
+def draw_network(run: FoundRun) -> dict[str, Any]:
+    """The network of one run."""
     units = list(_units(run.ledger["units"]))
     teams = list(dict.fromkeys(unit["team"] for unit in units))
     rows = {team: float(len(teams) - 1 - place) for place, team in enumerate(teams)}
@@ -94,7 +95,7 @@ def _draw(run: FoundRun) -> dict[str, Any]:
     }
     sizes = {
         "transform": [
-            {"filter": f"datum.from != '{_COORDINATOR}' && datum.to != '{_COORDINATOR}'"},
+            {"filter": f"datum.from != '{COORDINATOR_NAME}' && datum.to != '{COORDINATOR_NAME}'"},
             {"calculate": "(datum.x + datum.x2) / 2", "as": "middle"},
         ],
         "mark": {"type": "text", "fontSize": 10},
@@ -145,14 +146,13 @@ def _edges(flows: Sequence[Mapping[str, Any]], rows: Mapping[str, float], depth:
     between: dict[frozenset[str], int] = {}
     for flow in flows:
         ends = frozenset((flow["from"], flow["to"]))
-        number = 0 if _COORDINATOR in ends else between.get(ends, 0)
+        number = 0 if COORDINATOR_NAME in ends else between.get(ends, 0)
         between[ends] = number + 1
-        team = next(name.split()[0] for name in (flow["from"], flow["to"]) if name != _COORDINATOR)
         down = _APART * number
         begin, end = (_place(name, flow, rows, depth, at_end) for at_end, name in enumerate((flow["from"], flow["to"])))
         yield {
             "from": flow["from"], "to": flow["to"], "kind": flow["kind"], "messages": flow["messages_per_step"],
-            "bytes": flow["bytes_per_step"], "team": team, "x": begin[0], "y": begin[1] - down, "x2": end[0],
+            "bytes": flow["bytes_per_step"], "x": begin[0], "y": begin[1] - down, "x2": end[0],
             "y2": end[1] - down,
         }
 
@@ -161,7 +161,7 @@ def _place(
     name: str, flow: Mapping[str, Any], rows: Mapping[str, float], depth: int, at_end: int
 ) -> tuple[float, float]:
     """Where a layer is, or the coordinator: on the left for observations, on the right for actions, else above."""
-    if name != _COORDINATOR:
+    if name != COORDINATOR_NAME:
         team, layer = name.split()
         return float(layer), rows[team]
     other = flow["from"] if at_end else flow["to"]
