@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 
 from teamnet.cli.terminal import say
+from teamnet.spec.presets import check_method
 from teamnet.spec.run import LaunchSpec
 
 
@@ -57,6 +58,8 @@ def comm(arguments: list[str]) -> int:
         from teamnet.study.communication.table import comm_table
         from teamnet.study.rates import Precision
 
+        for name in methods:
+            check_method("methods", name)
         steps = tuple(settle_steps) or (None,)
         grid = Grid(methods or distinct_presets(task), grains, transports, placements, batches, hidden, steps)
         launch = LaunchSpec(backend, address=address, link_latency=link_latency, link_bandwidth=link_bandwidth)

@@ -10,6 +10,7 @@ import tyro
 
 from teamnet.cli.plan_command import Planning, cluster_of, machine_of
 from teamnet.cli.terminal import say
+from teamnet.spec.presets import check_method
 from teamnet.spec.run import USUAL_RULE, LaunchSpec
 from teamnet.study.plan.machine import Machine
 from teamnet.values import check_count
@@ -73,6 +74,7 @@ def scale(arguments: list[str]) -> int:
         launch = LaunchSpec(backend, address=address, link_latency=link_latency, link_bandwidth=link_bandwidth)
         cluster = cluster_of(Planning(nodes, cpus, node_memory, shared_cpus, reserved_cpus), launch)
         check_count("batch", batch, 1)
+        check_method("method", method)
         base = Configuration(method, grain, transport, placement, batch, hidden)
         points = points_of(factor, values, base, cluster, launch)
 

@@ -73,6 +73,20 @@ def method_of(rule: str) -> str:
     return next(iter(kind.presets)) if name in built_in_rules() else name
 
 
+def check_method(option: str, method: str) -> None:
+    """Refuse what is neither a preset nor looks like a rule of a user's own.
+
+    Args:
+        option: that gave it, for the message.
+        method: its name.
+
+    Raises:
+        SpecError: naming the option.
+    """
+    if not (isinstance(method, str) and is_reference(method)):
+        check_choice(option, method, tuple(METHODS))
+
+
 def preset(task: str, method: str = USUAL_RULE) -> RunSpec:
     """The spec of a preset, or for a Gymnasium id the hyperparameters of CartPole for 500 episodes.
 
@@ -83,10 +97,8 @@ def preset(task: str, method: str = USUAL_RULE) -> RunSpec:
     Raises:
         SpecError: the task is neither a preset nor looks like a Gymnasium id, or the method is unknown.
     """
-    if isinstance(method, str) and method not in METHODS and is_reference(method):
-        return preset_of_rule(find_rule(method), task)
-    check_choice("preset", method, tuple(METHODS))
-    return METHODS[method](published(task))
+    check_method("preset", method)
+    return METHODS[method](published(task)) if method in METHODS else preset_of_rule(find_rule(method), task)
 
 
 def preset_of_rule(rule: type[Rule], task: str) -> RunSpec:

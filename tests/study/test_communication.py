@@ -54,7 +54,7 @@ def test_the_report_says_what_was_measured(capsys: pytest.CaptureFixture[str], t
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--methods", "map", "tund"), "preset: expected one of map, .*Did you mean 'tuned'?"),
+        (("--methods", "map", "tund"), "methods: expected one of map, .*Did you mean 'tuned'?"),
         (("--grains", "block:0"), "grain: expected "),
         (("--placements", "nowhere"), "placement: expected "),
         (("--hidden", "6x4"), "hidden: expected whole numbers from 1, in digits; found '6x4'"),

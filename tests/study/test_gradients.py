@@ -209,7 +209,7 @@ def test_the_parameters_of_a_run_are_measured(capsys: pytest.CaptureFixture[str]
 
 @pytest.mark.parametrize(("arguments", "field"), [
     (("--units", "binary"), "units"), (("--hidden", "8-x"), "hidden"), (("--samples", 10), "samples"),
-    (("--address-bits", 9), "address_bits"), (("--methods", "mapp"), "preset"),
+    (("--address-bits", 9), "address_bits"), (("--methods", "mapp"), "methods"),
     (("--methods", "weight-max", "--units", "gaussian"), "methods"),
     (("--methods", "map", "map-async"), "rule"), (("--out", "/proc/nowhere"), "out"),
 ])

@@ -172,7 +172,7 @@ def test_the_command_measures_predicts_and_keeps(capsys: pytest.CaptureFixture[s
     (("actors", "--values", "block:x"), "grain: expected layer"),
     (("cores", "--values", "0"), "cores: expected whole numbers from 1"),
     (("cores", "--nodes", "2"), "factor: expected one that can vary on a cluster; found cores"),
-    (("width", "--method", "tund"), "preset: expected one of map"),
+    (("width", "--method", "tund"), "method: expected one of map"),
     (("width", "--out", "/proc/nowhere"), "out: expected a folder that can be "),
     (("width", "--out", ""), "out: expected a name"),
     (("width", "--machine", ""), "machine: expected "),

@@ -10,6 +10,7 @@ from typing import Any
 from teamnet.dataflow.layers import LayerSpec
 from teamnet.errors import SpecError
 from teamnet.spec.check import whole_numbers
+from teamnet.spec.presets import check_method
 from teamnet.spec.run import RunSpec
 from teamnet.study.experiment.records import Record, Records, Settings
 from teamnet.study.gradients.enumeration import can_enumerate
@@ -85,6 +86,8 @@ def run_gradients(
     Raises:
         TeamnetError: a value or the folder is refused, or a rule does not update by Adam.
     """
+    for name in question.methods:
+        check_method("methods", name)
     teams = list(_teams(question))
     tried = [
         (team, method) for team in teams for method in question.methods
