@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 from teamnet.dataflow.layers import LayerSpec
 from teamnet.dataflow.ports import Draft, SlotSpec, carried_beside, inputs, step
 from teamnet.dataflow.slots import Read
+from teamnet.errors import SpecError
 from teamnet.kernels.compile import kernel
 from teamnet.kernels.memory import flat
 from teamnet.kernels.unit_types import CATEGORICAL
@@ -54,6 +55,11 @@ class Backpropagation(ErrorsDown):
         """See :meth:`teamnet.rules.rule.Rule.check`."""
         super().check(run, single_step=single_step)
         check_number("entropy", self.entropy, "0 or more", self.entropy >= 0, "Use 0 for no regularisation.")
+        if self.entropy and self.policy_type != "categorical":
+            raise SpecError(
+                "entropy", expected="0 with this rule's policy", found=f"{self.entropy} with {self.policy_type}",
+                remedy="Only the entropy of a categorical policy is known.",
+            )
 
     def in_team(self, *, policy: bool) -> Backpropagation:
         """See :meth:`teamnet.rules.rule.Rule.in_team`; only a categorical policy has an entropy here."""

@@ -16,7 +16,9 @@ from teamnet.kernels.user_file import source_of
 from teamnet.rules.loading import find_rule
 from teamnet.rules.registry import built_in_rules
 from teamnet.rules.weight_max import WeightMaximisation
-from teamnet.spec.presets import preset_of_rule
+from teamnet.spec.change import changed
+from teamnet.spec.check import check_run
+from teamnet.spec.presets import preset, preset_of_rule
 from teamnet.team.call_executor import CallExecutor, CallWorker
 from teamnet.team.ledger import expected_traffic
 from teamnet.team.local import LocalExecutor
@@ -213,6 +215,22 @@ class Mine({kind.__name__}):
     check_rules(teams[:1] if kind is WeightMaximisation else teams)  # which trains no critic
     assert rule.settings().keys() - kind().settings().keys() == {"weight"}
     assert type(preset_of_rule(type(rule), "cartpole").rule) is type(rule), "and not the rule whose presets it has"
+
+
+def test_entropy_of_a_policy_whose_entropy_is_not_known_is_refused(tmp_path: Path):
+    text = """from teamnet.rules.backpropagation import Backpropagation
+
+
+class Mine(Backpropagation):
+    \"\"\"With another policy.\"\"\"
+
+    policy_type = "reference"
+"""
+    rule = rule_of(text, tmp_path)
+    check_run(changed(preset("cartpole"), rule=rule()))
+    with pytest.raises(SpecError) as refusal:
+        check_run(changed(preset("cartpole"), rule=rule(entropy=0.01)))
+    assert refusal.value.where == "entropy"
 
 
 def test_a_rule_travels_with_its_file(tmp_path: Path):
