@@ -34,7 +34,7 @@ def compare(arguments: list[str]) -> int:
 
         if threshold is not None:
             check_number("threshold", threshold, "0 or more", threshold >= 0.0, "Give a share, such as 0.1.")
-        sides = read_side(before), read_side(after)
+        sides = read_side(before, "before"), read_side(after, "after")
         for path, reason in {**sides[0].unread, **sides[1].unread}.items():
             say(f"could not be read: {path}: {reason}")
         lines, worse = compare_sides(*sides, threshold)

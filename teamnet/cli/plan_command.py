@@ -5,24 +5,31 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from teamnet.cli.former import with_present_names
 from teamnet.cli.options import ask_for_task, parse_run_options
 from teamnet.cli.terminal import say
+from teamnet.dataflow.graph import Dataflow
+from teamnet.errors import SpecError
+from teamnet.rules.registry import is_built_in
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.study.plan.cluster import Cluster
+from teamnet.study.plan.factors import FACTORS
 from teamnet.study.plan.machine import Machine
 from teamnet.team.address import cluster_address
 from teamnet.team.limits import processors
-from teamnet.values import check_count
+from teamnet.values import check_choice, check_count
 
 _PURPOSE = (
     "Predict steps a second, bytes, memory and start-up of a run before anything is started.\n\n"
     "The options of train describe the run; --link-latency and --link-bandwidth are those of the links between nodes."
 )
 
+_LINKS = "link_latency", "link_bandwidth"
+"""Options that describe the cluster here, and make an emulated link slower for train."""
 _SECONDS, _REPEATS = 2.0, 3
 """Of the timings of a candidate."""
 
@@ -70,67 +77,84 @@ def plan(arguments: list[str]) -> int:
     from teamnet.study.plan.machine import uncertainty
     from teamnet.study.plan.predict import lay_out, predict
 
+    _check(planning)
     cluster = cluster_of(planning, launch)
-    lay_out(spec, launch, cluster)
-    machine = machine_of(planning.machine, cluster, spec, launch, full=planning.calibrate)
+    teams, _, _ = lay_out(spec, launch, cluster)
     if planning.best:
-        return _search(spec, launch, machine, cluster, planning, arguments)
+        return _search(spec, launch, cluster, planning, arguments)
+    machine = machine_of(planning.machine, cluster, [(spec, launch)], full=planning.calibrate)
     prediction = predict(spec, launch, machine, cluster).as_plain()
     if planning.json:
         print(json.dumps(prediction))
         return 0
     for name, value in prediction.items():
         print(f"{name:22} {_show(name, value)}")
-    print(f"{'uncertainty':22} about {100 * uncertainty(machine):.0f} % ({_kind(machine)} calibration)")
+    flow = Dataflow(teams)
+    error = uncertainty(machine, {step.operation for group in flow.layers for step in flow.steps[group]})
+    print(f"{'uncertainty':22} about {100 * error:.0f} %{'' if machine.full else ' (20 % after plan --calibrate)'}")
     return 0
 
 
-def _kind(machine: Machine) -> str:
-    return "full" if machine.full else "quick; --calibrate measures more in seven minutes, a"
+def _check(planning: Planning) -> None:
+    """Refuse options of the search before anything is measured.
+
+    Raises:
+        SpecError: naming the option.
+    """
+    check_count("verify", planning.verify, 0)
+    for name in planning.vary:
+        check_choice("vary", name, FACTORS)
+    for name in ("vary", "verify"):
+        if getattr(planning, name) and not planning.best:
+            raise SpecError(
+                name, expected="a search, --best", found="none", remedy="Give --best too, or leave it out."
+            )
 
 
 def _search(
-    spec: RunSpec, launch: LaunchSpec, machine: Machine, cluster: Cluster, planning: Planning, arguments: list[str]
+    spec: RunSpec, launch: LaunchSpec, cluster: Cluster, planning: Planning, arguments: list[str]
 ) -> int:
     from teamnet.study.plan.candidates_table import as_plain, candidates_table
-    from teamnet.study.plan.search import FACTORS, candidates, front, measured, ranked
+    from teamnet.study.plan.search import candidates, front, kinds_of_run, measured, ranked
 
-    check_count("verify", planning.verify, 0)
-    found = candidates(spec, launch, machine, cluster, planning.vary or FACTORS)
-    shown = front(found)
-    best = ranked(found, planning.objective)
+    factors = planning.vary or FACTORS
+    machine = machine_of(planning.machine, cluster, kinds_of_run(spec, launch, factors), full=planning.calibrate)
+    found = candidates(spec, launch, machine, cluster, factors)
+    shown, best = front(found), ranked(found, planning.objective)
     checked = []
     for number, each in enumerate(best[:planning.verify], 1):
-        say(f"measuring {number} of {planning.verify}: {train_command(arguments, each.options)}")
+        say(f"measuring {number} of {min(planning.verify, len(best))}: {train_command(arguments, each.options)}")
         checked.append(measured(each, _SECONDS, _REPEATS))
+    if checked and planning.objective == "steps":  # a measurement is better than a prediction
+        best = sorted(checked, key=lambda each: -(each.measured or 0.0)) + best[len(checked):]
+    same = next(each for each in best if each.same_results)
     if planning.json:
         print(json.dumps({
             "candidates": len(found), "front": [as_plain(each) for each in shown],
-            "verified": [as_plain(each) for each in checked],
+            "verified": [as_plain(each) for each in checked], "best": as_plain(best[0]),
+            "command": train_command(arguments, best[0].options),
         }))
         return 0
-    same = [each for each in best if each.same_results]
     print(f"{len(found)} candidates; those that no other beats in both steps/s and bytes:\n")
     print("\n".join(candidates_table(shown)))
     if checked:
         print("\nmeasured:\n")
         print("\n".join(candidates_table(checked)))
     print(f"\nbest: {train_command(arguments, best[0].options)}")
-    if not best[0].same_results:
-        print(f"best with the same results: {train_command(arguments, same[0].options)}")
+    if same is not best[0]:
+        print(f"best with the same results: {train_command(arguments, same.options)}")
     return 0
 
 
 def train_command(arguments: Sequence[str], options: Mapping[str, Any]) -> str:
     """The command of a candidate: the arguments of ``plan`` without those of planning, with other options."""
-    left_out = {f"--{field.name.replace('_', '-')}" for field in fields(Planning)} | {
-        f"--{name.replace('_', '-')}" for name in options
-    }
+    names = (*(field.name for field in fields(Planning)), *_LINKS, *options)
+    left_out = {f"--{name.replace('_', '-')}" for name in names}
     kept: list[str] = []
     keep = True
-    for argument in arguments:
+    for argument in with_present_names(arguments):
         if argument.startswith("--"):
-            keep = argument.split("=")[0].replace("--no-", "--") not in left_out
+            keep = argument.split("=")[0].replace("_", "-").replace("--no-", "--") not in left_out
         if keep:
             kept.append(argument)
     more = [f"--{name.replace('_', '-')} {value}" for name, value in options.items() if name != "nodes"]
@@ -151,12 +175,15 @@ def cluster_of(planning: Planning, launch: LaunchSpec) -> Cluster:
     )
 
 
-def machine_of(path: Path | None, cluster: Cluster, spec: RunSpec, launch: LaunchSpec, *, full: bool) -> Machine:
-    """The machine with all costs that the prediction of a run needs; what has not been measured is measured now.
+def machine_of(
+    path: Path | None, cluster: Cluster, runs: Sequence[tuple[RunSpec, LaunchSpec]], *, full: bool
+) -> Machine:
+    """The machine with all costs that predictions of some runs need; what has not been measured is measured now.
 
     Args:
         path: of the calibration; that of this machine in the user's cache if ``None``.
-        cluster, spec, launch: the run.
+        cluster: the nodes.
+        runs: those to be predicted, all of one rule.
         full: calibrate in full first.
 
     Raises:
@@ -169,8 +196,9 @@ def machine_of(path: Path | None, cluster: Cluster, spec: RunSpec, launch: Launc
     from teamnet.study.plan.origin import this_machine, usual_path
 
     place = path or usual_path()
-    address = cluster_address(launch.address)
-    check_place(place)
+    address = cluster_address(runs[0][1].address)
+    if full or not place.exists():
+        check_place(place)
     if full:
         say(f"calibrating this machine for {place}, about seven minutes; nothing else should run on it")
         known = calibrate(cluster, address, say)
@@ -180,7 +208,9 @@ def machine_of(path: Path | None, cluster: Cluster, spec: RunSpec, launch: Launc
     different = known.origin.differences(this_machine())
     if different:
         say(f"note: {place} was calibrated elsewhere, or with other versions than here: {'; '.join(different)}")
-    machine = with_needed(known, spec, launch, address, say)
+    machine = with_needed(known, runs, address, say)
     if machine is not known and not different:  # costs of two machines must not be mixed in a file
-        save_machine(machine, place)
+        own = not is_built_in(type(runs[0][0].rule))  # whose costs are measured anew each time
+        of_package = replace(machine, operations=known.operations, far=known.far, quick=known.quick)
+        save_machine(of_package if own else machine, place)
     return machine

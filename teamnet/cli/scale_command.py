@@ -79,7 +79,8 @@ def scale(arguments: list[str]) -> int:
         points = points_of(factor, values, base, cluster, launch)
 
         def calibrated() -> Machine:
-            return machine_of(machine, cluster, *base.specs(task, launch), full=False)
+            runs = [point.configuration.specs(task, point.launch) for point in points]
+            return machine_of(machine, cluster, runs, full=False)
 
         rows, failed = run_scaling(
             task, factor, points, calibrated, precision, measured=measure, out=out, overwrite=overwrite, say=say

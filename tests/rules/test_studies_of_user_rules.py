@@ -122,7 +122,7 @@ def _machine() -> Machine:
     names = {name for rule in built_in_rules().values() for name in rule().operations()}
     costs = dict.fromkeys((name for name in Machine.__dataclass_fields__), 1e-6)
     return Machine(**{  # type: ignore[arg-type]
-        **costs, "origin": this_machine(), "full": True, "parts": PARTS,
+        **costs, "origin": this_machine(), "full": True, "parts": PARTS, "quick": (),
         "operations": dict.fromkeys(names, SLOW), "far": dict.fromkeys(names, SLOW), "cache": 1,
         "memory": 0, "memory_actor": 0,
     })
@@ -131,7 +131,7 @@ def _machine() -> Machine:
 def test_its_operations_are_measured_for_predictions(plain: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     """Also those that are called as an operation of this package, whose cost is another one."""
     machine, said = _machine(), list[str]()
-    assert with_needed(machine, preset("cartpole"), LaunchSpec("local"), "", said.append) is machine
+    assert with_needed(machine, [(preset("cartpole"), LaunchSpec("local"))], "", said.append) is machine
     save_machine(machine, tmp_path / "machine.json")
     command = ("plan", "cartpole", "--rule", plain, "--machine", tmp_path / "machine.json", "--backend", "local")
     out, _ = run_command(capsys, *command, "--json")

@@ -22,6 +22,8 @@ from teamnet.study.compare.sides import read_side, spec_of
 from teamnet.study.experiment.statistics import holm
 from teamnet.study.kept_run import content_of_run, keep_run
 from teamnet.study.rates import Precision
+from teamnet.training.saving import Saving
+from teamnet.training.session import train
 from tests.commands import run_command
 
 
@@ -53,7 +55,7 @@ def sides(tmp_path: Path, generator: np.random.Generator) -> tuple[Path, Path, d
 
 def test_returns_are_tested_as_by_scipy(sides: tuple[Path, Path, dict[str, np.ndarray]]):
     before, after, returns = sides
-    found = returns_of(read_side(before).runs["cartpole"], read_side(after).runs["cartpole"])
+    found = returns_of(read_side(before, "before").runs["cartpole"], read_side(after, "after").runs["cartpole"])
     parts = [slice(None), *(slice(10 * n, 10 * n + 10) for n in range(4))]
     expected = [
         stats.ttest_ind(*(returns[name][:, part].mean(axis=1) for name in "AB"), equal_var=False).pvalue
@@ -94,10 +96,25 @@ def test_what_is_worse_by_more_than_the_threshold_makes_the_exit_code_1(
     assert "last quarter" in err, "backwards the returns of the last quarter are lower beyond chance"
 
 
+def test_returns_of_single_runs_are_not_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    for name, value in (("A", 100.0), ("B", 1.0)):
+        _keep(tmp_path / name, preset("cartpole"), np.full(8, value))
+    out, _ = run_command(capsys, "compare", tmp_path / "A", tmp_path / "B", "--threshold", 0.1)
+    assert "-99.00" in out
+
+
+def test_runs_without_an_episode_have_no_return(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    spec = replace(preset("cartpole"), hidden=(3,), env_steps=3, episodes=None)
+    train(spec, LaunchSpec("local"), tmp_path / "A", saving=Saving(10**9))
+    out, _ = run_command(capsys, "compare", tmp_path / "A", tmp_path / "A")
+    assert "bytes a step" in out
+    run_command(capsys, "report", tmp_path, "--out", tmp_path / "page.html")
+
+
 def test_runs_of_several_specs_on_a_side_are_refused(sides: tuple[Path, Path, dict[str, np.ndarray]]):
     with pytest.raises(SpecError) as refusal:
-        spec_of(read_side(sides[0].parent), "cartpole")
-    assert refusal.value.where == "sides"
+        spec_of(read_side(sides[0].parent, "before"), "cartpole")
+    assert refusal.value.where == "before"
 
 
 def test_grids_are_compared_by_configuration(tmp_path: Path):
@@ -110,8 +127,10 @@ def test_grids_are_compared_by_configuration(tmp_path: Path):
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     rows[1]["ledger"]["total"]["bytes_per_step"] *= 2
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    found = compare_sides(read_side(tmp_path / "A"), read_side(tmp_path / "B"), 0.5)
-    assert [line.split(":")[0] for line in found.worse if "bytes" in line] == ["cartpole tuned, bytes a step"]
+    found = compare_sides(read_side(tmp_path / "A", "before"), read_side(tmp_path / "B", "after"), 0.5)
+    assert [line.split(":")[0] for line in found.worse if "bytes" in line] == [
+        "cartpole, tuned, layer, board, pack, 1, 5-4, bytes a step"
+    ]
 
 
 def test_benchmarks_are_compared_by_their_ratios(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

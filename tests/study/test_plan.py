@@ -39,7 +39,7 @@ from tests.commands import run_command
 OPERATIONS = sorted({name for rule in built_in_rules().values() for name in rule().operations()})
 WORK = Cost(fixed=1e-6, inputs=1e-9, outputs=2e-9, weights=3e-9, values=4e-9)
 FREE = Machine(
-    origin=Origin("any", 1, {}), full=True, parts=PARTS,
+    origin=Origin("any", 1, {}), full=True, parts=PARTS, quick=(),
     operations=dict.fromkeys(OPERATIONS, Cost()), far={}, cache=0, turn=0.0, coordinator=0.0, cold=0.0,
     jitter=0.0, switch=0.0, idle=0.0, sleep=0.0, look=0.0, publish=0.0, wake=0.0, send=0.0, receive=0.0, call=0.0,
     startup=0.0, startup_actor=0.0, memory=0, memory_actor=0,
@@ -367,14 +367,14 @@ def test_a_calibration_is_kept_for_this_machine_and_these_versions(
 
 def test_what_a_prediction_lacks_is_measured_and_nothing_else():
     spec, said = small("tuned"), list[str]()
-    assert with_needed(HERE, spec, LaunchSpec(), "", said.append) is HERE
+    assert with_needed(HERE, [(spec, LaunchSpec())], "", said.append) is HERE
     assert said == []
-    found = with_needed(new_machine(), spec, LaunchSpec("local"), "", said.append)
+    found = with_needed(new_machine(), [(spec, LaunchSpec("local"))], "", said.append)
     assert said == [f"operations, {n} of 6" for n in range(1, 7)]
     assert set(found.operations) < set(OPERATIONS)
     flow = Dataflow(teams_of(spec))
     assert {step.operation for group in flow.layers for step in flow.steps[group]} == found.operations.keys()
-    assert with_needed(found, spec, LaunchSpec("local"), "", said.append) is found
+    assert with_needed(found, [(spec, LaunchSpec("local"))], "", said.append) is found
     assert found.coordinator + found.turn > 0
     assert WAITING not in found.parts, "one process does not wait"
 
@@ -382,7 +382,7 @@ def test_what_a_prediction_lacks_is_measured_and_nothing_else():
 def test_arrays_beyond_the_caches_are_looked_at_where_a_run_has_them():
     spec, said = replace(preset("cartpole", "backprop"), hidden=(512, 256)), list[str]()
     slow = replace(new_machine(), operations=dict.fromkeys(OPERATIONS, Cost(fixed=1e-9)), cache=1 << 20)
-    found = with_needed(slow, spec, LaunchSpec("local"), "", said.append)
+    found = with_needed(slow, [(spec, LaunchSpec("local"))], "", said.append)
     assert said == ["arrays beyond the caches"]
     seconds_of_step = seconds(spec, LaunchSpec("local"), found, Cluster())
     assert seconds_of_step > 1e-4, "the factor makes up for costs that are far too small"

@@ -10,13 +10,17 @@ from pathlib import Path
 import pytest
 
 from teamnet.cli.plan_command import train_command
+from teamnet.dataflow.graph import Dataflow
 from teamnet.errors import SpecError
-from teamnet.spec.run import LaunchSpec
+from teamnet.spec.change import changed
+from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.study.plan.cluster import Cluster
+from teamnet.study.plan.factors import FACTORS, SAME
 from teamnet.study.plan.machine import save_machine
-from teamnet.study.plan.search import FACTORS, SAME, Candidate, candidates, front, ranked
+from teamnet.study.plan.predict import teams_of
+from teamnet.study.plan.search import Candidate, candidates, front, kinds_of_run, ranked
 from tests.commands import run_command
-from tests.study.test_plan import ENVIRONMENT, USUAL, WORKING, small
+from tests.study.test_plan import ENVIRONMENT, HERE, USUAL, WORKING, small
 
 
 def _search(cluster: Cluster, *factors: str, launch: LaunchSpec | None = None) -> list[Candidate]:
@@ -79,17 +83,42 @@ def test_factors_that_are_not_named_stay():
     assert refusal.value.where == "vary"
 
 
+def test_what_is_measured_has_all_operations_of_the_candidates():
+    runs = kinds_of_run(small(), LaunchSpec("local"), FACTORS)
+    assert [(run.rule.schedule, run.rule.feedback) for run, _ in runs] == [
+        ("jacobi", "mirror"), ("jacobi", "recomputed"), ("sweeps", "mirror"), ("descents", "mirror"),
+    ]
+    assert {launch.backend for _, launch in runs} == {"ray"}, "whose waiting is measured then"
+    known = {operation_of for run, _ in runs for operation_of in _operations(run)}
+    machine = replace(USUAL, operations={name: USUAL.operations[name] for name in known})
+    found = candidates(small(), LaunchSpec("local"), machine, Cluster(), FACTORS, lambda spec: ENVIRONMENT)
+    assert {each.options.get("schedule") for each in found} == {None, "sweeps", "descents"}
+
+
+def _operations(spec: RunSpec) -> set[str]:
+    flow = Dataflow(teams_of(spec))
+    return {step.operation for group in flow.layers for step in flow.steps[group]}
+
+
+def test_the_grain_of_scaled_messages_changes_results():
+    spec = changed(small(), message_dtype="int8")
+    for each in candidates(spec, LaunchSpec(), USUAL, Cluster(), ("grain", "backend"), lambda spec: ENVIRONMENT):
+        assert each.same_results == ("grain" not in each.options)
+
+
 def test_the_command_of_a_candidate_is_one_that_train_takes():
-    given = shlex.split("cartpole --hidden 8 4 --nodes 2 --grain layer --best --vary grain nodes --json --seed=3")
-    options = {"grain": "block:8", "nodes": 1, "settle_steps": 2}
+    given = shlex.split(
+        "cartpole --hidden 8 4 --nodes 2 --grain layer --best --vary grain nodes --json --seed=3 "
+        "--node_memory 5 --link-latency 1e-4 --wire float32")
+    options = {"grain": "block:8", "nodes": 1, "settle_steps": 2, "message_dtype": "int8"}
     assert train_command(given, options) == (
-        "teamnet train cartpole --hidden 8 4 --seed=3 --grain block:8 --settle-steps 2"
+        "teamnet train cartpole --hidden 8 4 --seed=3 --grain block:8 --settle-steps 2 --message-dtype int8"
     )
 
 
 def test_the_best_are_measured(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("teamnet.cli.plan_command._SECONDS", 0.05)
-    save_machine(USUAL, tmp_path / "machine.json")
+    save_machine(HERE, tmp_path / "machine.json")
     command = (
         "plan", "cartpole", "--machine", tmp_path / "machine.json", "--hidden", "8", "4", "--backend", "local",
         "--best", "--vary", "schedule", "message_dtype", "--verify", "2",
@@ -99,6 +128,9 @@ def test_the_best_are_measured(capsys: pytest.CaptureFixture[str], tmp_path: Pat
     assert result["candidates"] == 12
     assert len(result["verified"]) == 2
     assert all(each["measured"] > 0 for each in result["verified"])
+    assert result["best"]["measured"] == max(each["measured"] for each in result["verified"])
+    assert result["command"].startswith("teamnet train cartpole --hidden 8 4 --backend local")
+    run_command(capsys, *command[:-6], "--verify", 1, code=2)
     out, _ = run_command(capsys, *command[:-2], "--objective", "bytes")
     assert "best: teamnet train cartpole --hidden 8 4 --backend local --schedule" in out
     assert set(SAME) < set(FACTORS)

@@ -24,6 +24,7 @@ class Quantity:
         before, after: over the runs of each side; ``None`` where no run has it.
         better: whether more or less of it is better; 0 where neither is.
         p: of Welch's test, adjusted by Holm for the returns of this task; ``None`` where it was not tested.
+        is_return: whether it is a return, whose difference is tested, and not a cost.
     """
 
     name: str
@@ -31,18 +32,19 @@ class Quantity:
     after: Spread | None
     better: int = 0
     p: float | None = None
+    is_return: bool = False
 
     @property
     def ratio(self) -> float | None:
         """``after / before``; ``None`` where it has no meaning, as for returns."""
-        if self.p is not None or not self.before or not self.after or self.before.mean <= 0.0:
+        if self.is_return or not self.before or not self.after or self.before.mean <= 0.0:
             return None
         return self.after.mean / self.before.mean
 
 
 def returns_of(before: Sequence[FoundRun], after: Sequence[FoundRun]) -> list[Quantity]:
     """The average return over all episodes and over each quarter of them, with Welch's test of each difference."""
-    pairs = [("average return", _spread(before, _average), _spread(after, _average))]
+    pairs = [("average return", _spread(before, _mean_return), _spread(after, _mean_return))]
     for number, part in enumerate(PARTS):
         def of_part(run: FoundRun, number: int = number) -> float | None:
             return _average_of_part(run, number)
@@ -51,7 +53,7 @@ def returns_of(before: Sequence[FoundRun], after: Sequence[FoundRun]) -> list[Qu
     tests = [welch(one, other) if one and other else None for _, one, other in pairs]
     adjusted = iter(holm([p for p in tests if p is not None]))
     return [
-        Quantity(name, one, other, MORE, None if p is None else next(adjusted))
+        Quantity(name, one, other, MORE, None if p is None else next(adjusted), is_return=True)
         for (name, one, other), p in zip(pairs, tests, strict=True)
     ]
 
@@ -80,8 +82,8 @@ def _costs(runs: Sequence[FoundRun]) -> Iterator[tuple[str, int, Value]]:
         yield f"{time}, s a step", 0, lambda run, time=time: _time(run, time)
 
 
-def _average(run: FoundRun) -> float:
-    return float(run.summary["mean_return"])
+def _mean_return(run: FoundRun) -> float | None:
+    return run.mean_return
 
 
 def _average_of_part(run: FoundRun, number: int) -> float | None:

@@ -40,7 +40,7 @@ def compare_sides(before: Side, after: Side, threshold: float | None) -> Compare
             parts.append(_compare_records(title, shared, numbers, threshold))
     if not parts:
         raise SpecError(
-            "sides", expected="two that have a task, a configuration or a benchmark in common", found="none",
+            "after", expected="a task, a configuration or a benchmark that the other side has too", found="none",
             remedy="Give two folders of runs, of comm or of scale, or two outputs of teamnet bench --json.",
         )
     lines = [line for part in parts for line in ("", *part.lines)]
@@ -99,8 +99,9 @@ def _number(value: float | None) -> str:
 
 
 def _is_worse(each: Quantity, threshold: float | None) -> bool:
-    if threshold is not None and each.p is not None and each.before and each.after:
-        return each.p < LEVEL and each.better * (each.after.mean - each.before.mean) < 0.0
+    if each.is_return:
+        tested = threshold is not None and each.p is not None and each.before and each.after
+        return bool(tested) and each.p < LEVEL and each.after.mean < each.before.mean  # type: ignore[union-attr,operator]
     return _exceeds(each.ratio, each.better, threshold)
 
 

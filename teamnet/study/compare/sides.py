@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from teamnet.errors import SpecError
-from teamnet.study.communication.table import labels
+from teamnet.study.communication.grid import Configuration
 from teamnet.study.experiment.records import Record, read_records
 from teamnet.study.report.collect import collect
 from teamnet.study.report.flat import flat
@@ -21,6 +21,7 @@ class Side:
 
     Args:
         name: its path, as given.
+        option: of the command line, ``before`` or ``after``.
         runs: the finished runs by task.
         grid, scaling, bench: the records of communication grids, of scaling experiments and of ``teamnet bench
             --json``, by what identifies each.
@@ -28,6 +29,7 @@ class Side:
     """
 
     name: str
+    option: str
     runs: Mapping[str, list[FoundRun]] = field(default_factory=dict)
     grid: Mapping[str, Record] = field(default_factory=dict)
     scaling: Mapping[str, Record] = field(default_factory=dict)
@@ -35,7 +37,7 @@ class Side:
     unread: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_side(path: Path) -> Side:
+def read_side(path: Path, option: str) -> Side:
     """Read a folder, with all folders below it, or the output of ``teamnet bench --json``.
 
     Raises:
@@ -46,22 +48,30 @@ def read_side(path: Path) -> Side:
         rows = {str(row["name"]): row for row in read_records(path) if row.get("ratio") is not None and "name" in row}
         if not rows:
             raise SpecError(
-                "sides", expected="a folder of runs, or the output of teamnet bench --json", found=str(path),
+                option, expected="a folder of runs, or the output of teamnet bench --json", found=str(path),
                 remedy="Give such a file.",
             )
-        return Side(str(path), bench=rows)
+        return Side(str(path), option, bench=rows)
+    if not path.is_dir():
+        raise SpecError(
+            option, expected="a folder, or a file", found=str(path),
+            remedy="Give what train, paper, comm, scale or bench --json wrote.",
+        )
     found = collect([path])
     runs: dict[str, list[FoundRun]] = {}
     for run in found.runs:
         runs.setdefault(str(run.spec["task"]), []).append(run)
-    grid = {
-        f"{rows[0]['task']} {label}": row
-        for rows in found.grids.values() for label, row in zip(labels(rows), rows, strict=True)
-    }
+    grid = {_key(row): row for rows in found.grids.values() for row in rows}
     scaling = {
-        f"{row['task']} {row['factor']} {row['value']}": row for rows in found.scalings.values() for row in rows
+        f"{_key(row)}, {row['factor']} {row['value']}": row for rows in found.scalings.values() for row in rows
     }
-    return Side(str(path), runs, grid, scaling, unread=found.unreadable)
+    return Side(str(path), option, runs, grid, scaling, unread=found.unreadable)
+
+
+def _key(row: Record) -> str:
+    """The task and the whole configuration of a record, whatever else its experiment had."""
+    names = [each.name for each in fields(Configuration)]
+    return ", ".join(str(row[name]) for name in ("task", *names) if row[name] is not None)
 
 
 def spec_of(side: Side, task: str) -> dict[str, Any]:
@@ -77,7 +87,7 @@ def spec_of(side: Side, task: str) -> dict[str, Any]:
     different = sorted({name for spec in specs for name in {**spec, **first} if spec.get(name) != first.get(name)})
     if different:
         raise SpecError(
-            "sides", expected=f"runs of {task} that differ in their seeds alone",
+            side.option, expected=f"runs of {task} that differ in their seeds alone",
             found=f"several values of {', '.join(different[:5])} below {side.name}",
             remedy="Give the folder of one method, such as runs/paper/runs/cartpole/map.",
         )

@@ -25,8 +25,8 @@ def _of(cells: Cells, task: StudyTask) -> Iterator[tuple[str, dict[int, Spread]]
 def deepest(found: Mapping[int, Spread]) -> int:
     """The most hidden layers up to which every depth keeps half of the highest average return."""
     best, kept = max(spread.mean for spread in found.values()), 0
-    for depth in sorted(found):
-        if found[depth].mean < best / 2:
+    for depth in DEPTHS:
+        if depth not in found or found[depth].mean < best / 2:
             break
         kept = depth
     return kept
@@ -68,6 +68,7 @@ def draw_depth(cells: Cells) -> bytes | None:
             )
             axes.plot(depths, [each.mean for each in spreads], "o-", color=colours[base], label=base)
         axes.set(title=task.title, xlabel="hidden layers", ylabel="average return", xticks=list(DEPTHS))
-    named = dict(zip(*reversed(panels[0, 0].get_legend_handles_labels()), strict=True))
+    drawn = [zip(*reversed(axes.get_legend_handles_labels()), strict=True) for axes in panels.flat]
+    named = {name: handle for pairs in drawn for name, handle in pairs}
     figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=len(PRESETS), frameon=False)
     return as_png(figure)

@@ -14,6 +14,7 @@ from teamnet.dataflow.graph import Dataflow
 from teamnet.dataflow.layers import LayerSpec, UnitSpec
 from teamnet.rules.backpropagation import Backpropagation
 from teamnet.rules.map_propagation import MapPropagation
+from teamnet.rules.registry import is_built_in
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.study.memory import session_bytes
 from teamnet.study.plan.build import build_world, costs_of
@@ -110,28 +111,44 @@ def calibrate(cluster: Cluster, address: str, say: Callable[[str], None]) -> Mac
 
 
 def with_needed(
-    machine: Machine, spec: RunSpec, launch: LaunchSpec, address: str, say: Callable[[str], None]
+    machine: Machine, runs: Sequence[tuple[RunSpec, LaunchSpec]], address: str, say: Callable[[str], None]
 ) -> Machine:
-    """The machine with all that the prediction of a run needs; what it lacks is measured, in some 25 seconds at most.
+    """The machine with all that predictions of some runs need; what it lacks is measured.
+
+    That takes some 25 seconds for the first run on Ray, and 5 for each further rule or schedule. Operations of a user's
+    rule are measured anew by each call, and replace those of this package that it uses.
 
     Raises:
         TeamnetError: a run failed.
     """
-    if missing_operations(machine, spec):
-        machine = measure_operations_of(machine, spec, say)
-    if is_large(machine, spec):
-        machine = measure_large(machine, spec, say)
-    if launch.backend == "local":
-        return machine
-    if launch.transport == "ray" and CALLS not in machine.parts:
-        machine = _measure_calls(machine, address, say)
-        machine = replace(machine, parts=(*machine.parts, CALLS))
-    if launch.transport == "board" and WAITING not in machine.parts:
-        of_rule = replace(spec, hidden=_QUICK_HIDDEN, num_envs=1, env_steps=ENDLESS, episodes=None)
-        runs = [(of_rule, LaunchSpec()), (of_rule, LaunchSpec(grain=_QUICK_GRAIN))]
-        machine = _measure_waiting(machine, runs, address, QUICK, say)
-        machine = replace(machine, parts=(*machine.parts, WAITING))
+    own: set[type] = set()
+    for spec, launch in runs:
+        kind = type(spec.rule)
+        if missing_operations(machine, spec) and kind not in own:
+            machine = measure_operations_of(machine, spec, say)
+            own |= set() if is_built_in(kind) else {kind}
+        if is_large(machine, spec):
+            machine = measure_large(machine, spec, say)
+        if launch.backend != "local":
+            machine = _with_part(machine, spec, launch, address, say)
     return machine
+
+
+def _with_part(
+    machine: Machine, spec: RunSpec, launch: LaunchSpec, address: str, say: Callable[[str], None]
+) -> Machine:
+    """The machine with the costs of the run's transport."""
+    part = CALLS if launch.transport == "ray" else WAITING
+    if part in machine.parts:
+        return machine
+    if part == CALLS:
+        machine = _measure_calls(machine, address, say)
+    else:
+        hidden = _QUICK_HIDDEN if len(spec.hidden) == 2 else tuple(min(64, size) for size in spec.hidden)
+        small = replace(spec, hidden=hidden, num_envs=1, env_steps=ENDLESS, episodes=None)
+        runs = [(small, LaunchSpec()), (small, LaunchSpec(grain=_QUICK_GRAIN))]
+        machine = _measure_waiting(machine, runs, address, QUICK, say)
+    return replace(machine, parts=(*machine.parts, part))
 
 
 def _measure_links(machine: Machine, cluster: Cluster, address: str, say: Callable[[str], None]) -> Machine:

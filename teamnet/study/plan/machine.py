@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import NamedTuple
@@ -55,6 +55,7 @@ class Machine:
         origin: the processor and the versions that it was calibrated with.
         full: whether the calibration was a full one.
         parts: what has been measured: some of ``PARTS``.
+        quick: the operations that a quick calibration has measured.
         operations: the cost of each operation of a unit in one process.
         far: its cost where nearly all arrays of a node are read from memory, because the caches are too small.
         cache: bytes of a node's arrays of which its caches hold half.
@@ -77,6 +78,7 @@ class Machine:
     origin: Origin
     full: bool
     parts: tuple[str, ...]
+    quick: tuple[str, ...]
     operations: Mapping[str, Cost]
     far: Mapping[str, Cost]
     cache: int
@@ -123,12 +125,12 @@ def _dot(costs: Cost, amount: Cost) -> float:
     return sum(cost * count for cost, count in zip(costs, amount, strict=True))
 
 
-_UNCERTAINTY = {True: 0.2, False: 0.35}
+_OF_FULL, _OF_QUICK = 0.2, 0.35
 
 
-def uncertainty(machine: Machine) -> float:
-    """The median error of predicted rates, as a share, after a full and after a quick calibration."""
-    return _UNCERTAINTY[machine.full]
+def uncertainty(machine: Machine, operations: Iterable[str]) -> float:
+    """The median error of the predicted rates of runs with these operations, as a share."""
+    return _OF_FULL if machine.full and not {*operations} & {*machine.quick} else _OF_QUICK
 
 
 def check_place(path: Path) -> None:
@@ -156,7 +158,7 @@ def _owned(path: Path) -> OwnedFiles:
     return OwnedFiles(path.parent, "machine", "machine")
 
 
-_NO_NUMBERS = ("operations", "far", "origin", "full", "parts")
+_NO_NUMBERS = ("operations", "far", "origin", "full", "parts", "quick")
 
 
 def load_machine(path: Path) -> Machine:
@@ -168,7 +170,8 @@ def load_machine(path: Path) -> Machine:
     try:
         read = json.loads(path.read_text())
         values = {field.name: read.pop(field.name) for field in fields(Machine)}
-        values["origin"], values["parts"] = Origin(**values["origin"]), tuple(values["parts"])
+        values["origin"] = Origin(**values["origin"])
+        values["parts"], values["quick"] = tuple(values["parts"]), tuple(values["quick"])
         numbers = [value for name, value in values.items() if name not in _NO_NUMBERS]
         for table in ("operations", "far"):
             values[table] = {name: Cost(*map(float, costs)) for name, costs in values[table].items()}

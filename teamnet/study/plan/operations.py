@@ -41,6 +41,8 @@ _SIZES, _ROWS = (25, 100, 400), (1, 8)
 """Of the runs of a single rule: percent of the hidden neurons, and environments."""
 _LARGE, _LARGE_STEPS = 4 << 20, 3
 """Bytes of arrays from which on a quick calibration looks at memory, and the steps that it times then."""
+_LARGEST = 64 << 20
+"""Bytes of the arrays of that run at most."""
 _USUAL_CACHE = 32 << 20
 """Bytes of caches that a quick calibration assumes."""
 _MOST_NEURONS = 512
@@ -83,7 +85,7 @@ Only together do they tell what an operation takes for each product from what it
 def new_machine() -> Machine:
     """The machine before anything was measured: guesses for what waiting and sending cost, else 0."""
     costs: dict[str, Any] = dict.fromkeys((field.name for field in fields(Machine)), 0.0) | {
-        "origin": this_machine(), "full": False, "parts": (), "operations": {}, "far": {}, "cache": 0,
+        "origin": this_machine(), "full": False, "parts": (), "quick": (), "operations": {}, "far": {}, "cache": 0,
         "memory": RAY_BYTES, "memory_actor": ACTOR_BYTES, **GUESS, **RELAY_GUESS, **START_GUESS,
     }
     return Machine(**costs)
@@ -111,9 +113,16 @@ def measure_operations_of(machine: Machine, spec: RunSpec, say: Callable[[str], 
         for percent in _SIZES for rows in _ROWS
     ]
     found = _with_operations(machine, runs, QUICK, say)
-    return replace(found, far={
-        name: cost for name, cost in machine.far.items() if found.operations[name] == machine.operations.get(name)
-    })
+    if is_built_in(type(spec.rule)):  # those that are known were measured as well or better
+        new = found.operations.keys() - machine.operations.keys()
+        return replace(
+            found, operations={**found.operations, **machine.operations}, quick=tuple(sorted({*machine.quick, *new}))
+        )
+    used = {name for name, cost in found.operations.items() if cost != machine.operations.get(name)}
+    return replace(
+        found, far={name: cost for name, cost in machine.far.items() if name not in used},
+        quick=tuple(sorted({*machine.quick, *used})),
+    )
 
 
 def is_large(machine: Machine, spec: RunSpec) -> bool:
@@ -127,9 +136,12 @@ def is_large(machine: Machine, spec: RunSpec) -> bool:
 def measure_large(machine: Machine, spec: RunSpec, say: Callable[[str], None]) -> Machine:
     """The machine with the costs of the operations of a run where the caches are too small.
 
-    They are those in the caches times one factor, with which a run in one process is predicted as it was measured.
+    They are those in the caches times one factor, with which a run in one process is predicted as it was measured. Of a
+    run of more than 64 MiB of arrays one with fewer neurons is measured.
     """
     say("arrays beyond the caches")
+    while array_bytes(teams_of(spec)) > _LARGEST and max(spec.hidden, default=1) > 1:
+        spec = replace(spec, hidden=tuple(max(1, size * 2 // 3) for size in spec.hidden))
     teams = teams_of(spec)
     units, held = divide_all(teams, "layer", spec.seed), array_bytes(teams)
     run = Run(replace(spec, env_steps=ENDLESS, episodes=None), LaunchSpec(backend="local"))

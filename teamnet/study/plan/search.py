@@ -14,15 +14,13 @@ from teamnet.spec.change import changed
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.study.experiment.traffic import pareto
 from teamnet.study.plan.cluster import Cluster
+from teamnet.study.plan.factors import FACTORS
 from teamnet.study.plan.machine import Machine
-from teamnet.study.plan.predict import Prediction, environment_seconds, predict
+from teamnet.study.plan.predict import Prediction, environment_seconds, lay_out, predict
 from teamnet.study.rates import ENDLESS, median_rate, timings
 from teamnet.training.run import Run
 from teamnet.values import check_choice
 
-SAME, OTHER = ("backend", "grain", "placement", "nodes", "feedback"), ("schedule", "message_dtype", "batch")
-"""Factors that change no bit of a run's result, and factors that do."""
-FACTORS = SAME + OTHER
 _BLOCKS = (64, 32, 16, 8)
 _PLACEMENTS = ("pack", "by-team", "by-layer", "spread")
 _BATCHES = (1, 4, 16)
@@ -91,13 +89,32 @@ def candidates(
         other, other_launch, nodes = _apply(spec, launch, options)
         its_cluster = replace(cluster, nodes=nodes or cluster.nodes)
         try:
-            prediction = predicted(other, other_launch, its_cluster)
+            lay_out(other, other_launch, its_cluster)
         except TeamnetError:  # it does not fit the cluster, or the factors do not fit each other
             continue
+        prediction = predicted(other, other_launch, its_cluster)
         if prediction.memory <= cluster.memory:
-            same = not any(name in options for name in ("schedule", "message_dtype", "num_envs"))
+            changes = {"schedule", "message_dtype", "num_envs"} | ({"grain"} if _has_scales(spec) else set())
+            same = not changes & options.keys()
             found.append(Candidate(other, other_launch, its_cluster, options, same, prediction))
     return found
+
+
+def kinds_of_run(spec: RunSpec, launch: LaunchSpec, factors: Sequence[str]) -> list[tuple[RunSpec, LaunchSpec]]:
+    """Runs that together have all operations and all costs of waiting of the candidates."""
+    on_ray = replace(launch, backend="ray") if "backend" in factors else launch
+    rules: dict[Any, RunSpec] = {}
+    for schedule in _values("schedule", spec, launch, Cluster()) if "schedule" in factors else [{}]:
+        other = changed(spec, **schedule)
+        for feedback in _values("feedback", other, launch, Cluster()) if "feedback" in factors else [{}]:
+            variant = changed(other, **feedback)
+            rules.setdefault(variant.rule, variant)
+    return [(each, on_ray) for each in rules.values()]
+
+
+def _has_scales(spec: RunSpec) -> bool:
+    """Whether messages have a scale, which depends on the neurons that share a message."""
+    return spec.messages.message_dtype == "int8"
 
 
 def _combinations(
@@ -171,7 +188,8 @@ def measured(candidate: Candidate, seconds: float, repeats: int) -> Candidate:
     Raises:
         TeamnetError: the run failed.
     """
-    run = Run(replace(candidate.spec, env_steps=ENDLESS, episodes=None), candidate.launch)
+    launch = replace(candidate.launch, link_latency=0.0, link_bandwidth=0.0)  # the links are there, not emulated
+    run = Run(replace(candidate.spec, env_steps=ENDLESS, episodes=None), launch)
     try:
         return replace(candidate, measured=median_rate(timings(run, seconds, repeats)))
     finally:

@@ -33,17 +33,18 @@ def collect(folders: Sequence[Path]) -> Found:
     """
     found = Found()
     for folder in folders:
+        root = folder if len(folders) == 1 else folder.parent  # names of two folders must differ
         if not folder.is_dir():
             raise _refusal("a folder of runs", str(folder))
         for path in sorted({path.parent for name in (SPEC, SUMMARY) for path in folder.rglob(name)}):
-            _try(found, path, lambda path=path, folder=folder: _take_run(found, path, folder))
+            _try(found, path, lambda path=path, root=root: _take_run(found, path, root))
         for name, records, table in (
             ("comm.jsonl", found.grids, comm_table), ("scale.jsonl", found.scalings, scaling_table)
         ):
             for path in sorted(folder.rglob(name)):
                 _try(found, path, lambda path=path, records=records, table=table: _take_records(records, path, table))
         for path in sorted(folder.rglob("trace*.json")):
-            _try(found, path, lambda path=path, folder=folder: _take_trace(found, path, folder))
+            _try(found, path, lambda path=path, root=root: _take_trace(found, path, root))
     if found.empty and not found.unreadable:
         raise _refusal("a spec.json, comm.jsonl or scale.jsonl somewhere below", "none")
     return found
@@ -77,6 +78,8 @@ def _take_trace(found: Found, path: Path, root: Path) -> None:
     trace = json.loads(path.read_bytes())
     for event in trace["traceEvents"]:  # fail here, where the file is known, and not while its figure is drawn
         _ = event["ph"], event["name"], event["pid"], event["tid"]
+        if event["ph"] == "M":
+            _ = event["args"]["name"]
         if event["ph"] == "X":
             _ = event["cat"], float(event["ts"]) + float(event["dur"])
     found.traces[str(path.relative_to(root))] = trace

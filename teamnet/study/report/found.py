@@ -33,6 +33,12 @@ class FoundRun:
     curve: Curve
 
     @property
+    def mean_return(self) -> float | None:
+        """Over all episodes; ``None`` if none had ended."""
+        value = self.summary["mean_return"]
+        return None if value is None else float(value)
+
+    @property
     def ledger(self) -> Mapping[str, Any]:
         """The traffic of a step; empty if it was not counted."""
         return self.summary.get("communication") or {}

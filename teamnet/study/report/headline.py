@@ -23,7 +23,12 @@ def headline(tasks: Mapping[str, Mapping[str, Sequence[FoundRun]]]) -> dict[str,
 
 
 def _numbers(methods: Mapping[str, Sequence[FoundRun]]) -> Iterator[Number]:
-    returns = {name: [float(run.summary["mean_return"]) for run in runs] for name, runs in methods.items()}
+    returns = {
+        name: found for name, every in methods.items()
+        if (found := [value for run in every if (value := run.mean_return) is not None])
+    }
+    if not returns:
+        return
     best = max(returns, key=lambda name: statistics.mean(returns[name]))
     values = returns[best]
     spread = f" ± {statistics.stdev(values):,.2f}" if len(values) > 1 else ""

@@ -59,5 +59,5 @@ def write_page(found: Found, path: Path) -> None:
 
 
 def _as_script(values: Any) -> str:
-    """JSON as the content of a script element, whose end it must not contain."""
-    return json.dumps(values, separators=(",", ":"), allow_nan=False, default=float).replace("</", "<\\/")
+    """JSON as the content of a script element, without any character that begins markup."""
+    return json.dumps(values, separators=(",", ":"), allow_nan=False, default=float).replace("<", "\\u003c")

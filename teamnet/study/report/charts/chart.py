@@ -81,11 +81,6 @@ def coloured(name: str, domain: Sequence[str]) -> Spec:
     return category(name, scale={"domain": list(domain), "range": colours})
 
 
-def tooltip(**titles: str) -> list[Spec]:
-    """What is shown of a datum under the pointer, by field; numbers have separators."""
-    return [{"field": name, "title": title} for name, title in titles.items()]
-
-
 def choice(name: str, field: str) -> list[Spec]:
     """A parameter: a click on a value in the legend shows it alone, with shift several."""
     return [{"name": name, "select": {"type": "point", "fields": [field]}, "bind": "legend"}]

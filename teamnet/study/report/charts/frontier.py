@@ -34,7 +34,7 @@ def _against(task: str, methods: Methods, quantity: str, title: str) -> dict[str
     rows = []
     for name, runs in methods.items():
         amounts = [amount for run in runs if (amount := _amount(run, quantity))]
-        found = spread([float(run.summary["mean_return"]) for run in runs], name)
+        found = spread([value for run in runs if (value := run.mean_return) is not None], name)
         if amounts and found:
             rows.append({
                 "method": name, "amount": statistics.mean(amounts), "mean": found.mean, "low": found.low,
