@@ -58,7 +58,7 @@ class Backpropagation(ErrorsDown):
         if self.entropy and self.policy_type != "categorical":
             raise SpecError(
                 "entropy", expected="0 with this rule's policy", found=f"{self.entropy} with {self.policy_type}",
-                remedy="Only the entropy of a categorical policy is known.",
+                remedy="Use 0: only the entropy of a categorical policy is known.",
             )
 
     def in_team(self, *, policy: bool) -> Backpropagation:
