@@ -370,7 +370,7 @@ def test_what_a_prediction_lacks_is_measured_and_nothing_else():
     assert with_needed(HERE, [(spec, LaunchSpec())], "", said.append) is HERE
     assert said == []
     found = with_needed(new_machine(), [(spec, LaunchSpec("local"))], "", said.append)
-    assert said == [f"operations, {n} of 6" for n in range(1, 7)]
+    assert said == [f"operations, {n} of 4" for n in range(1, 5)]
     assert set(found.operations) < set(OPERATIONS)
     flow = Dataflow(teams_of(spec))
     assert {step.operation for group in flow.layers for step in flow.steps[group]} == found.operations.keys()

@@ -37,9 +37,9 @@ _LEAST = 1e-8
 USUAL, QUICK = Precision(0.8, 3), Precision(0.25, 2)
 """Timings of a run in a full calibration and in a quick one."""
 _WIDE_SAMPLES = 4
-_SIZES, _ROWS = (25, 100, 400), (1, 8)
+_SHAPES = (25, 1), (100, 8), (400, 1), (400, 8)
 """Of the runs of a single rule: percent of the hidden neurons, and environments."""
-_LARGE, _LARGE_STEPS = 4 << 20, 3
+_LARGE, _LARGE_STEPS = 4 << 20, 10
 """Bytes of arrays from which on a quick calibration looks at memory, and the steps that it times then."""
 _LARGEST = 64 << 20
 """Bytes of the arrays of that run at most."""
@@ -110,7 +110,7 @@ def measure_operations_of(machine: Machine, spec: RunSpec, say: Callable[[str], 
             spec, hidden=tuple(min(_MOST_NEURONS, max(1, size * percent // 100)) for size in spec.hidden),
             num_envs=rows, env_steps=ENDLESS, episodes=None,
         )
-        for percent in _SIZES for rows in _ROWS
+        for percent, rows in _SHAPES
     ]
     found = _with_operations(machine, runs, QUICK, say)
     if is_built_in(type(spec.rule)):  # those that are known were measured as well or better
@@ -146,7 +146,7 @@ def measure_large(machine: Machine, spec: RunSpec, say: Callable[[str], None]) -
     units, held = divide_all(teams, "layer", spec.seed), array_bytes(teams)
     run = Run(replace(spec, env_steps=ENDLESS, episodes=None), LaunchSpec(backend="local"))
     try:
-        rate(run, spec.num_envs)
+        rate(run, _LARGE_STEPS * spec.num_envs)  # the first steps are slower, as their arrays are new
         seconds = spec.num_envs / rate(run, _LARGE_STEPS * spec.num_envs)
     finally:
         run.close()
