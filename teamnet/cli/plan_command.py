@@ -12,7 +12,6 @@ from typing import Any, Literal
 from teamnet.cli.former import with_present_names
 from teamnet.cli.options import ask_for_task, parse_run_options
 from teamnet.cli.terminal import say
-from teamnet.dataflow.graph import Dataflow
 from teamnet.errors import SpecError
 from teamnet.rules.registry import is_built_in
 from teamnet.spec.run import LaunchSpec, RunSpec
@@ -75,7 +74,7 @@ def plan(arguments: list[str]) -> int:
         return ask_for_task("plan", arguments)
     spec, launch, planning = parse_run_options("plan", _PURPOSE, Planning, arguments[0], arguments[1:])
     from teamnet.study.plan.machine import uncertainty
-    from teamnet.study.plan.predict import lay_out, predict
+    from teamnet.study.plan.predict import lay_out, operations_of, predict
 
     _check(planning)
     cluster = cluster_of(planning, launch)
@@ -89,8 +88,7 @@ def plan(arguments: list[str]) -> int:
         return 0
     for name, value in prediction.items():
         print(f"{name:22} {_show(name, value)}")
-    flow = Dataflow(teams)
-    error = uncertainty(machine, {step.operation for group in flow.layers for step in flow.steps[group]})
+    error = uncertainty(machine, operations_of(teams))
     print(f"{'uncertainty':22} about {100 * error:.0f} %{'' if machine.full else ' (20 % after plan --calibrate)'}")
     return 0
 

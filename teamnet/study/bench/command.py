@@ -82,4 +82,3 @@ def _show_snapshots(repeats: int, *, as_json: bool) -> None:
             f"{100 * cost.stopped:.1f} % or {cost.seconds:.4f} s"
         )
         print(plain if as_json else shown, flush=True)
-

@@ -44,7 +44,7 @@ class Quantity:
 
 def returns_of(before: Sequence[FoundRun], after: Sequence[FoundRun]) -> list[Quantity]:
     """The average return over all episodes and over each quarter of them, with Welch's test of each difference."""
-    pairs = [("average return", _spread(before, _mean_return), _spread(after, _mean_return))]
+    pairs = [("average return", *(_spread(runs, lambda run: run.mean_return) for runs in (before, after)))]
     for number, part in enumerate(PARTS):
         def of_part(run: FoundRun, number: int = number) -> float | None:
             return _average_of_part(run, number)
@@ -80,10 +80,6 @@ def _costs(runs: Sequence[FoundRun]) -> Iterator[tuple[str, int, Value]]:
         yield f"  {kind}, bytes", 0, lambda run, kind=kind: _edge(run, kind)
     for time in ("computed", "published", "waited"):
         yield f"{time}, s a step", 0, lambda run, time=time: _time(run, time)
-
-
-def _mean_return(run: FoundRun) -> float | None:
-    return run.mean_return
 
 
 def _average_of_part(run: FoundRun, number: int) -> float | None:

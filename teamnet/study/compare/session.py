@@ -72,9 +72,9 @@ def _plain(spec: Mapping[str, Any], name: str) -> str:
     if name not in spec:
         return ABSENT
     value = spec[name]
-    return " ".join(f"{each:.6g}" if isinstance(each, float) else str(each) for each in value) if isinstance(
-        value, list
-    ) else str(value)
+    if not isinstance(value, list):
+        return str(value)
+    return " ".join(f"{each:.6g}" if isinstance(each, float) else str(each) for each in value)
 
 
 def _return_line(each: Quantity) -> list[str]:
@@ -100,8 +100,9 @@ def _number(value: float | None) -> str:
 
 def _is_worse(each: Quantity, threshold: float | None) -> bool:
     if each.is_return:
-        tested = threshold is not None and each.p is not None and each.before and each.after
-        return bool(tested) and each.p < LEVEL and each.after.mean < each.before.mean  # type: ignore[union-attr,operator]
+        if threshold is None or each.p is None or not each.before or not each.after:
+            return False
+        return each.p < LEVEL and each.after.mean < each.before.mean
     return _exceeds(each.ratio, each.better, threshold)
 
 

@@ -23,7 +23,7 @@ from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.study.plan.machine import Cost, Machine, amounts
 from teamnet.study.plan.origin import this_machine
-from teamnet.study.plan.predict import environment_seconds, local_seconds, teams_of
+from teamnet.study.plan.predict import environment_seconds, local_seconds, operations_of, teams_of
 from teamnet.study.rates import ENDLESS, Precision, median_rate, rate, timings
 from teamnet.team.partition import divide_all
 from teamnet.team.resources import ACTOR_BYTES, RAY_BYTES, array_bytes, unit_bytes
@@ -98,9 +98,7 @@ def measure_operations(machine: Machine, say: Callable[[str], None]) -> Machine:
 
 def missing_operations(machine: Machine, spec: RunSpec) -> bool:
     """Whether a run has operations that were never measured; those of a user's rule are always measured anew."""
-    flow = Dataflow(teams_of(spec))
-    used = {step.operation for group in flow.layers for step in flow.steps[group]}
-    return not (is_built_in(type(spec.rule)) and used <= machine.operations.keys())
+    return not (is_built_in(type(spec.rule)) and operations_of(teams_of(spec)) <= machine.operations.keys())
 
 
 def measure_operations_of(machine: Machine, spec: RunSpec, say: Callable[[str], None]) -> Machine:
@@ -128,9 +126,7 @@ def measure_operations_of(machine: Machine, spec: RunSpec, say: Callable[[str], 
 def is_large(machine: Machine, spec: RunSpec) -> bool:
     """Whether a run has more arrays than caches hold, and operations whose costs there were never measured."""
     teams = teams_of(spec)
-    flow = Dataflow(teams)
-    used = {step.operation for group in flow.layers for step in flow.steps[group]}
-    return array_bytes(teams) > _LARGE and not used <= machine.far.keys()
+    return array_bytes(teams) > _LARGE and not operations_of(teams) <= machine.far.keys()
 
 
 def measure_large(machine: Machine, spec: RunSpec, say: Callable[[str], None]) -> Machine:
@@ -156,9 +152,7 @@ def measure_large(machine: Machine, spec: RunSpec, say: Callable[[str], None]) -
     cache = machine.cache or _USUAL_CACHE
     cached = cache / (cache + held)
     factor = max(1.0, (work / max(_LEAST, near - rest) - cached) / (1.0 - cached))
-    steps = Dataflow(teams).steps
-    names = {step.operation for unit in units for step in steps[unit.layer.group]}
-    far = {name: Cost(*(factor * cost for cost in machine.operations[name])) for name in names}
+    far = {name: Cost(*(factor * cost for cost in machine.operations[name])) for name in operations_of(teams)}
     return replace(machine, far={**machine.far, **far}, cache=cache)
 
 

@@ -170,6 +170,12 @@ def local_seconds(teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec
     return machine.coordinator + steps_of(teams, units) * machine.turn + work
 
 
+def operations_of(teams: Sequence[Sequence[LayerSpec]]) -> set[str]:
+    """The operations of all units in an environment step."""
+    flow = Dataflow(teams)
+    return {step.operation for group in flow.layers for step in flow.steps[group]}
+
+
 def steps_of(teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec]) -> int:
     """Steps of all units in an environment step."""
     steps = Dataflow(teams).steps
