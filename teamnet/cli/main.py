@@ -21,6 +21,7 @@ COMMANDS = {
     "depth": ("studies:depth", "teams of one to six hidden layers by every rule"),
     "sweep": ("sweep_command:sweep", "try values of a task's spec and see what matters"),
     "gradients": ("gradients_command:gradients", "how good each rule's update is, beside the true gradient"),
+    "probe": ("probe_command:probe", "measure the nodes and links of a cluster"),
     "plan": ("plan_command:plan", "predict a run on a described cluster before anything is started"),
     "scale": ("scale_command:scale", "strong and weak scaling, measured and predicted"),
     "compare": ("compare_command:compare", "two sets of runs, grids or benchmarks side by side"),

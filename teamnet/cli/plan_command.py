@@ -18,6 +18,7 @@ from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.study.plan.cluster import Cluster
 from teamnet.study.plan.factors import FACTORS
 from teamnet.study.plan.machine import Machine
+from teamnet.study.probe.figures import load_probe
 from teamnet.team.address import cluster_address
 from teamnet.team.limits import processors
 from teamnet.values import check_choice, check_count
@@ -38,7 +39,8 @@ class Planning:
     """Which cluster.
 
     Args:
-        nodes: machines, among which the placement chooses.
+        nodes: machines, among which the placement chooses; all that were probed, or 1, if left out.
+        probe: what teamnet probe has measured on the cluster: cores, speed and links of each node.
         cpus: cores of each; those of this machine that this process may use, if left out.
         node_memory: bytes of each.
         shared_cpus: all nodes are on one machine, as network namespaces are.
@@ -54,7 +56,8 @@ class Planning:
         json: print one JSON object on the last line of the standard output.
     """
 
-    nodes: int = 1
+    nodes: int | None = None
+    probe: Path | None = None
     cpus: int | None = None
     node_memory: int = 64 << 30
     shared_cpus: bool = False
@@ -166,10 +169,20 @@ def _show(name: str, value: float | None) -> str:
 
 
 def cluster_of(planning: Planning, launch: LaunchSpec) -> Cluster:
-    """The described cluster."""
+    """The described cluster.
+
+    Raises:
+        SpecError: a value is out of range, or a probe is not one or does not go with other options.
+    """
+    probe = load_probe(planning.probe) if planning.probe else None
+    if probe:
+        for name, given in (("cpus", planning.cpus), *((name, getattr(launch, name)) for name in _LINKS)):
+            if given:
+                raise SpecError(name, expected="none beside --probe", found=str(given), remedy="Leave it out.")
     return Cluster(
-        planning.nodes, planning.cpus or processors(), planning.node_memory, launch.link_latency,
-        launch.link_bandwidth, planning.shared_cpus, planning.reserved_cpus,
+        planning.nodes or (len(probe.nodes) if probe else 1), planning.cpus or processors(), planning.node_memory,
+        launch.link_latency, launch.link_bandwidth, planning.shared_cpus or bool(probe and probe.shared_cpus),
+        planning.reserved_cpus, probe,
     )
 
 

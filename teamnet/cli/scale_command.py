@@ -23,7 +23,8 @@ def scale(arguments: list[str]) -> int:
         factor: Annotated[str, tyro.conf.Positional], task: Annotated[str, tyro.conf.Positional] = "cartpole",
         values: tuple[str, ...] = (), method: str = USUAL_RULE, hidden: str = "64-32", batch: int = 1,
         grain: str = "layer", transport: str = "board", placement: str = "pack", seconds: float = 0.8, repeats: int = 3,
-        measure: bool = True, backend: str = "ray", address: str = "", nodes: int = 1, cpus: int | None = None,
+        measure: bool = True, backend: str = "ray", address: str = "", nodes: int | None = None,
+        probe: Path | None = None, cpus: int | None = None,
         node_memory: int = 64 << 30, shared_cpus: bool = False, reserved_cpus: int = 0, link_latency: float = 0.0,
         link_bandwidth: float = 0.0, machine: Path | None = None, out: Path = Path("runs/scale"),
         overwrite: bool = False, json: bool = False,
@@ -51,7 +52,9 @@ def scale(arguments: list[str]) -> int:
             measure: start runs; with --no-measure all is predicted.
             backend: ray or local.
             address: of a Ray cluster; $RAY_ADDRESS, or a private one on this machine, if left out.
-            nodes: of the cluster; where nodes are scaled, 1 and all of them can be measured.
+            nodes: of the cluster, those that were probed if left out; where nodes are scaled, 1 and all of them can be
+                measured.
+            probe: what teamnet probe has measured on the cluster; it replaces cpus, link_latency and link_bandwidth.
             cpus: cores of each node; those of this machine if left out.
             node_memory: bytes of each.
             shared_cpus: all nodes are on one machine, as network namespaces are.
@@ -72,7 +75,7 @@ def scale(arguments: list[str]) -> int:
 
         precision = Precision(seconds, repeats)
         launch = LaunchSpec(backend, address=address, link_latency=link_latency, link_bandwidth=link_bandwidth)
-        cluster = cluster_of(Planning(nodes, cpus, node_memory, shared_cpus, reserved_cpus), launch)
+        cluster = cluster_of(Planning(nodes, probe, cpus, node_memory, shared_cpus, reserved_cpus), launch)
         check_count("batch", batch, 1)
         check_method("method", method)
         base = Configuration(method, grain, transport, placement, batch, hidden)

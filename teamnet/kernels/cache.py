@@ -22,7 +22,7 @@ import llvmlite.binding as llvm
 from teamnet.errors import ResourceError
 
 _PACKAGE = Path(__file__).resolve().parent.parent
-_COMPILED_FOLDERS = ("kernels", "dataflow", "units", "board", "team")
+_COMPILED_FOLDERS = ("kernels", "dataflow", "units", "board", "team", "study/probe")
 _MARKS = b"teamnet.kernels.compile", b"teamnet.kernels.view", b"\nFREE_STEPS = "
 """Text in the source of each module that is compiled, defines a record for compiled code, or numbers its steps."""
 _DIGEST_BYTES = 32

@@ -28,6 +28,29 @@ def usable_cores(root: Path = Path("/"), allowed: set[int] | None = None) -> lis
     return sorted(found.values(), key=lambda number: (_numa_node(root, number), number))
 
 
+def pairs_of_cores(root: Path = Path("/"), allowed: set[int] | None = None) -> dict[str, tuple[int, int]]:
+    """A pair of processors that this process may use, for each way in which two processes can be near each other.
+
+    Args:
+        root, allowed: see :func:`usable_cores`.
+
+    Returns:
+        The pairs for ``one core`` and, where there are such processors, ``two threads of a core``, ``two cores`` (of a
+        socket) and ``two sockets``.
+    """
+    allowed = os.sched_getaffinity(0) if allowed is None else allowed
+    cores = usable_cores(root, allowed)
+    first = cores[0]
+    pairs = {"one core": (first, first)}
+    threads = [number for number in _siblings(root, first) if number != first and number in allowed]
+    near = [number for number in cores[1:] if _socket(root, number) == _socket(root, first)]
+    far = [number for number in cores[1:] if number not in near]
+    for place, others in (("two threads of a core", threads), ("two cores", near), ("two sockets", far)):
+        if others:
+            pairs[place] = first, others[0]
+    return pairs
+
+
 @contextmanager
 def only_cores(count: int) -> Iterator[None]:
     """Let this thread, and the processes that it starts, use only the first ``count`` cores, all if it is 0."""
@@ -47,6 +70,15 @@ def _siblings(root: Path, number: int) -> tuple[int, ...]:
         return tuple(_listed(path.read_text())) or (number,)
     except (OSError, ValueError):
         return (number,)
+
+
+def _socket(root: Path, number: int) -> int:
+    """The socket of a processor; 0 where the system does not report it."""
+    path = root / f"sys/devices/system/cpu/cpu{number}/topology/physical_package_id"
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        return 0
 
 
 def _numa_node(root: Path, number: int) -> int:

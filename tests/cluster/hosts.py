@@ -5,6 +5,7 @@ They need root and ``ip``. Everything is removed at the end, whatever happens in
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
@@ -13,9 +14,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+
+from tests.cluster.delayed_links import MTU
 
 PORT = 6379
 BIN = Path(sys.executable).parent
@@ -34,13 +38,16 @@ class Hosts:
         count: how many.
         cpus: that each of them says it has.
         joined: whether to start a Ray node on each.
+        seconds: by which a packet from one host, a row, to another one, a column, is late; ``None`` for a bridge.
     """
 
-    def __init__(self, count: int, cpus: int = 4, *, joined: bool = True) -> None:
+    def __init__(
+        self, count: int, cpus: int = 4, *, joined: bool = True, seconds: Sequence[Sequence[float]] | None = None
+    ) -> None:
         self.count, key = count, secrets.token_bytes(2)
         self.addresses = [f"10.{64 + key[0] % 64}.{key[1]}.{number + 1}" for number in range(count)]
         self.address = f"{self.addresses[0]}:{PORT}"
-        self._cpus, self._joined = cpus, joined
+        self._cpus, self._joined, self._seconds = cpus, joined, seconds
         self._name = f"tn{key.hex()}"
         self._open = ExitStack()
         self.folder = Path(tempfile.mkdtemp(prefix="teamnet-hosts-", dir="/tmp"))  # short: it holds sockets
@@ -66,9 +73,12 @@ class Hosts:
 
         self._open.callback(shutil.rmtree, self.folder, ignore_errors=True)
         ensure_token(self.environment)
-        _ip("link", "add", self._name, "type", "bridge")
-        self._open.callback(_ip, "link", "del", self._name)
-        _ip("link", "set", self._name, "up")
+        if self._seconds is None:
+            _ip("link", "add", self._name, "type", "bridge")
+            self._open.callback(_ip, "link", "del", self._name)
+            _ip("link", "set", self._name, "up")
+        else:
+            self._start_forwarding(self._seconds)
         for number, address in enumerate(self.addresses):
             self._add_host(number, address)
         self._open.callback(self._end_nodes)
@@ -80,11 +90,26 @@ class Hosts:
         name, inner, outer = self.namespace(number), f"{self._name}i{number}", f"{self._name}o{number}"
         _ip("netns", "add", name)
         self._open.callback(_ip, "netns", "del", name)
-        _ip("link", "add", outer, "type", "veth", "peer", "name", inner, "netns", name)
-        _ip("link", "set", outer, "master", self._name, "up")
+        if self._seconds is None:
+            _ip("link", "add", outer, "type", "veth", "peer", "name", inner, "netns", name)
+            _ip("link", "set", outer, "master", self._name, "up")
+        else:
+            _ip("link", "set", inner, "netns", name, "mtu", str(MTU))
         _ip("-n", name, "link", "set", "lo", "up")
         _ip("-n", name, "address", "add", f"{address}/24", "dev", inner)
         _ip("-n", name, "link", "set", inner, "up")
+
+    def _start_forwarding(self, seconds: Sequence[Sequence[float]]) -> None:
+        devices = [f"{self._name}i{number}" for number in range(self.count)]
+        settings = {"devices": devices, "addresses": self.addresses, "seconds": seconds}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.cluster.delayed_links", json.dumps(settings)], stdout=subprocess.PIPE,
+            text=True,
+        )
+        self._open.callback(process.wait)
+        self._open.callback(process.kill)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
 
     def namespace(self, number: int) -> str:
         """The name of a host's network namespace."""

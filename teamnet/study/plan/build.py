@@ -81,7 +81,8 @@ def build_world(
         **_chain("readers", "read", readers),
         **_chain("targets", "target", [sorted(routes.readers(slot)) for slot in published]), size=size,
         pool=np.array(pool), cores=np.cumsum([0, *cores]).astype(np.int64),
-        costs=costs_of(machine, cluster),
+        latency=cluster.latencies(), byte_seconds=cluster.byte_seconds(), slowness=cluster.slowness(),
+        costs=costs_of(machine),
     )
 
 
@@ -94,12 +95,11 @@ def working_set(units: Sequence[UnitSpec], nodes: Sequence[int], cluster: Cluste
     return max(held.values())
 
 
-def costs_of(machine: Machine, cluster: Cluster) -> np.ndarray:
+def costs_of(machine: Machine) -> np.ndarray:
     """The costs that all processes and messages share, in the order of ``costs`` in :class:`SimulationInput`."""
     return np.array([
-        machine.switch, machine.idle, machine.wake, machine.send, machine.receive, cluster.link_latency,
-        1.0 / cluster.link_bandwidth if cluster.link_bandwidth else 0.0, machine.publish, machine.look, machine.sleep,
-        machine.jitter,
+        machine.switch, machine.idle, machine.wake, machine.send, machine.receive, machine.publish, machine.look,
+        machine.sleep, machine.jitter,
     ])
 
 

@@ -225,7 +225,7 @@ def fit_simulated(
         return replace(machine, **dict(zip(names, np.exp(logarithms).tolist(), strict=True)))
 
     def miss(logarithms: np.ndarray) -> float:
-        costs = costs_of(with_costs(logarithms), cluster)
+        costs = costs_of(with_costs(logarithms))
         ratios = np.log([
             board_seconds(inputs._replace(costs=costs)) / run.seconds
             for inputs, run in zip(simulations, found, strict=True)

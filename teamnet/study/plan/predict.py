@@ -109,11 +109,12 @@ def predict(
     actors = 0 if local else len(units)
     remote = len(set(nodes) - {0})  # each has an actor that manages its board
     started = actors + remote if cluster.shared_cpus else max(nodes.count(node) + (node > 0) for node in {0, *nodes})
+    cores = cluster.cores_of(0)
     return Prediction(
         actors=actors, nodes=len(set(nodes) | {0}), env_steps_per_second=spec.num_envs / seconds,
         messages_per_step=total.messages, bytes_per_step=total.bytes, bytes_between_nodes=between.bytes,
         exchanges_per_step=ledger.exchanges, memory=_memory(teams, units, nodes, machine, local=local),
-        startup_seconds=0.0 if local else machine.startup + machine.startup_actor * math.ceil(started / cluster.cpus),
+        startup_seconds=0.0 if local else machine.startup + machine.startup_actor * math.ceil(started / cores),
     )
 
 

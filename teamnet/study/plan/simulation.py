@@ -6,14 +6,10 @@ learning: it has processes that repeat activities, slots that they publish in an
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable
-from typing import Any
-
-import numba
 import numpy as np
 
 from teamnet.kernels.constants import YIELDS
+from teamnet.study.plan.events import compiled, no_events, pop, push
 from teamnet.study.plan.simulation_input import SimulationInput
 from teamnet.study.plan.state import NO_TASK, first_state
 
@@ -24,23 +20,14 @@ _ASLEEP, _LOOKING, _BUSY = range(3)
 """A process that cannot continue queries its slots a few times and yields its core in between; then it sleeps."""
 
 
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Inlined, because passing so many arrays would take longer than the work of most of these functions."""
-    compiler: Any = numba.njit  # its overloads do not name these options
-    try:
-        return compiler(function, cache=True, forceinline=True)
-    except RuntimeError:  # Numba has no folder for its cache
-        return compiler(function, forceinline=True)
-
-
-@_compiled
-def _tell(heap, state, time, kind, subject):
-    """Put an event on the heap; events of the same time are processed in the order in which they were put there."""
+@compiled
+def _tell(events, state, time, kind, subject):
+    """Add an event; events of the same time are processed in the order in which they were added."""
     state.counts[0] += 1
-    heapq.heappush(heap, (time, state.counts[0], kind, subject))
+    push(events, time, state.counts[0], kind, subject)
 
 
-@_compiled
+@compiled
 def _until_worked(inputs, state, process):
     """Seconds of a process's next activity and of its publications.
 
@@ -49,26 +36,27 @@ def _until_worked(inputs, state, process):
     """
     activity = inputs.first[process] + state.place[process]
     state.counts[2] = (state.counts[2] * 1103515245 + 12345) & 0x7FFFFFFF  # a linear congruential generator
-    varied = 1.0 + inputs.costs[10] * (state.counts[2] / 0x3FFFFFFF - 1.0)
-    return inputs.seconds[activity] * varied + (inputs.shown[activity + 1] - inputs.shown[activity]) * inputs.costs[7]
+    varied = 1.0 + inputs.costs[8] * (state.counts[2] / 0x3FFFFFFF - 1.0)
+    work = inputs.seconds[activity] * inputs.slowness[inputs.node[process]] * varied
+    return work + (inputs.shown[activity + 1] - inputs.shown[activity]) * inputs.costs[5]
 
 
-@_compiled
-def _begin(heap, inputs, state, time, task, was_idle):
+@compiled
+def _begin(events, inputs, state, time, task, was_idle):
     """A process, or the task that sends or receives a message, gets a core."""
     time += inputs.costs[0] + (inputs.costs[1] if was_idle else 0.0)
     processes = len(inputs.node)
     if task < processes and state.doing[task] == _LOOKING:
-        _tell(heap, state, time, LOOKS, task)
+        _tell(events, state, time, LOOKS, task)
     elif task < processes:
-        _tell(heap, state, time + inputs.costs[9] + _until_worked(inputs, state, task), WORKED, task)
+        _tell(events, state, time + inputs.costs[7] + _until_worked(inputs, state, task), WORKED, task)
     elif (task - processes) % 2 == 0:
-        _tell(heap, state, time + inputs.costs[3], SENT, (task - processes) // 2)
+        _tell(events, state, time + inputs.costs[3], SENT, (task - processes) // 2)
     else:
-        _tell(heap, state, time + inputs.costs[4], RECEIVED, (task - processes) // 2)
+        _tell(events, state, time + inputs.costs[4], RECEIVED, (task - processes) // 2)
 
 
-@_compiled
+@compiled
 def _queue(state, core, task):
     """Append a task to the queue of a core."""
     state.core[task] = core
@@ -80,8 +68,8 @@ def _queue(state, core, task):
     state.tail[core] = task
 
 
-@_compiled
-def _ask(heap, inputs, state, time, node, task):
+@compiled
+def _ask(events, inputs, state, time, node, task):
     """Take a free core of a node, the task's last core if that is free; if none is free, queue for the last core."""
     pool = inputs.pool[node]
     first, count = inputs.cores[pool], inputs.cores[pool + 1] - inputs.cores[pool]
@@ -93,13 +81,13 @@ def _ask(heap, inputs, state, time, node, task):
         if state.free[core] != 0:
             state.free[core] = 0
             state.core[task] = core
-            _begin(heap, inputs, state, time, task, True)
+            _begin(events, inputs, state, time, task, True)
             return
     _queue(state, home, task)
 
 
-@_compiled
-def _leave(heap, inputs, state, time, core):
+@compiled
+def _leave(events, inputs, state, time, core):
     """Release a core to the task that has queued longest for it, or else for another core of the node."""
     pool = state.pool[core]
     first, count = inputs.cores[pool], inputs.cores[pool + 1] - inputs.cores[pool]
@@ -109,12 +97,12 @@ def _leave(heap, inputs, state, time, core):
         if task != NO_TASK:
             state.head[other] = state.next[task]
             state.core[task] = core
-            _begin(heap, inputs, state, time, task, False)
+            _begin(events, inputs, state, time, task, False)
             return
     state.free[core] = 1
 
 
-@_compiled
+@compiled
 def _satisfied(inputs, state, process):
     """Whether all publications that a process's next activity needs have arrived."""
     activity = inputs.first[process] + state.place[process]
@@ -125,8 +113,8 @@ def _satisfied(inputs, state, process):
     return True
 
 
-@_compiled
-def _wake(heap, inputs, state, time, slot, node):
+@compiled
+def _wake(events, inputs, state, time, slot, node):
     """Wake the processes that wait for a slot at a node, one after the other; returns their number."""
     woken = 0
     index = slot * len(inputs.pool) + node
@@ -135,12 +123,12 @@ def _wake(heap, inputs, state, time, slot, node):
         if state.doing[process] == _ASLEEP and _satisfied(inputs, state, process):
             state.doing[process] = _BUSY
             woken += 1
-            _tell(heap, state, time + woken * inputs.costs[2], READY, process)
+            _tell(events, state, time + woken * inputs.costs[2], READY, process)
     return woken
 
 
-@_compiled
-def _complete(heap, inputs, state, time, slot, node, publication):
+@compiled
+def _complete(events, inputs, state, time, slot, node, publication):
     """A part of a slot has arrived at a node; returns the number of processes woken."""
     if inputs.parts[slot] == 1:
         state.word[slot, node] = max(state.word[slot, node], publication)  # publications may complete out of order
@@ -149,11 +137,11 @@ def _complete(heap, inputs, state, time, slot, node, publication):
         if state.arrived[slot, node] % inputs.parts[slot] != 0:
             return 0
         state.word[slot, node] = state.arrived[slot, node] // inputs.parts[slot] * inputs.every[slot]
-    return _wake(heap, inputs, state, time, slot, node)
+    return _wake(events, inputs, state, time, slot, node)
 
 
-@_compiled
-def _publish(heap, inputs, state, time, process, slot):
+@compiled
+def _publish(events, inputs, state, time, process, slot):
     """Publish in a slot: the last of a node's writers completes its part there, which is then sent to other nodes."""
     node = inputs.node[process]
     state.written[slot, node] += 1
@@ -162,7 +150,7 @@ def _publish(heap, inputs, state, time, process, slot):
     publication = state.written[slot, node] // inputs.writers[slot, node]
     if inputs.parts[slot] > 1 and publication % inputs.every[slot] != 0:
         return 0
-    woken = _complete(heap, inputs, state, time, slot, node, publication)
+    woken = _complete(events, inputs, state, time, slot, node, publication)
     if publication % inputs.every[slot] != 0:
         return woken
     for number in range(inputs.target[slot], inputs.target[slot + 1]):
@@ -175,88 +163,86 @@ def _publish(heap, inputs, state, time, process, slot):
             state.message[message] = slot, node, target, publication
             task = len(inputs.node) + 2 * message
             state.core[task] = state.core[task + 1] = NO_TASK
-            _ask(heap, inputs, state, time, node, task)
+            _ask(events, inputs, state, time, node, task)
             woken += 1
     return woken
 
 
-@_compiled
-def _work(heap, inputs, state, time, process):
+@compiled
+def _work(events, inputs, state, time, process):
     """A process has finished an activity: it publishes, and wakes the processes that wait for it."""
     activity = inputs.first[process] + state.place[process]
     woken = 0
     for number in range(inputs.shown[activity], inputs.shown[activity + 1]):
-        woken += _publish(heap, inputs, state, time, process, inputs.shows[number])
+        woken += _publish(events, inputs, state, time, process, inputs.shows[number])
     state.place[process] += 1
     if state.place[process] == inputs.length[process]:
         state.place[process] = 0
         state.step[process] += 1
-    _tell(heap, state, time + woken * inputs.costs[2], GOES_ON, process)
+    _tell(events, state, time + woken * inputs.costs[2], GOES_ON, process)
 
 
-@_compiled
-def _query(heap, inputs, state, time, process):
+@compiled
+def _query(events, inputs, state, time, process):
     """A process continues with its next activity if it can, else it yields its core or, after some queries, sleeps."""
     core = state.core[process]
     if _satisfied(inputs, state, process):
         state.doing[process], state.looks[process] = _BUSY, 0
-        _tell(heap, state, time + _until_worked(inputs, state, process), WORKED, process)
+        _tell(events, state, time + _until_worked(inputs, state, process), WORKED, process)
     elif state.looks[process] == YIELDS:
         state.doing[process], state.looks[process] = _ASLEEP, 0
-        _leave(heap, inputs, state, time, core)
+        _leave(events, inputs, state, time, core)
     else:
         state.doing[process] = _LOOKING
         state.looks[process] += 1
         if state.head[core] == NO_TASK:
-            _tell(heap, state, time + inputs.costs[8], LOOKS, process)
+            _tell(events, state, time + inputs.costs[6], LOOKS, process)
         else:
             _queue(state, core, process)
-            _leave(heap, inputs, state, time, core)
+            _leave(events, inputs, state, time, core)
 
 
-@_compiled
-def _carry(heap, inputs, state, time, kind, message):
+@compiled
+def _carry(events, inputs, state, time, kind, message):
     """A message has been sent, has arrived, or has been received."""
     slot, source, target, publication = state.message[message]
     if kind == SENT:
-        departure = max(time, state.outwards[source]) + inputs.size[slot, source] * inputs.costs[6]
+        departure = max(time, state.outwards[source]) + inputs.size[slot, source] * inputs.byte_seconds[source, target]
         state.outwards[source] = departure
-        _tell(heap, state, departure + inputs.costs[5], ARRIVED, message)
-        _leave(heap, inputs, state, time, state.core[len(inputs.node) + 2 * message])
+        _tell(events, state, departure + inputs.latency[source, target], ARRIVED, message)
+        _leave(events, inputs, state, time, state.core[len(inputs.node) + 2 * message])
     elif kind == ARRIVED:
-        _ask(heap, inputs, state, time, target, len(inputs.node) + 2 * message + 1)
+        _ask(events, inputs, state, time, target, len(inputs.node) + 2 * message + 1)
     else:
         state.unused[state.counts[1]] = message
         state.counts[1] += 1
-        woken = _complete(heap, inputs, state, time, slot, target, publication)
+        woken = _complete(events, inputs, state, time, slot, target, publication)
         core = state.core[len(inputs.node) + 2 * message + 1]
-        _tell(heap, state, time + woken * inputs.costs[2], LEAVES, core)
+        _tell(events, state, time + woken * inputs.costs[2], LEAVES, core)
 
 
-@_compiled
-def _step_times(inputs, state, steps):
-    """The times at which process 0 has finished each of its first ``steps`` steps."""
-    times = np.full(steps, np.nan)
-    heap = [(0.0, 0, READY, 0)]
+@compiled
+def _run(events, inputs, state, times):
+    """Fill in the times at which process 0 has finished each of its first steps."""
+    push(events, 0.0, 0, READY, 0)
     state.doing[0] = _BUSY
-    while len(heap) > 0:
-        time, _, kind, subject = heapq.heappop(heap)
+    while events.pending[0] > 0:
+        time, kind, subject = pop(events)
         if kind == READY:
-            _ask(heap, inputs, state, time, inputs.node[subject], subject)
+            _ask(events, inputs, state, time, inputs.node[subject], subject)
         elif kind == WORKED:
             before = state.step[0]
-            _work(heap, inputs, state, time, subject)
+            _work(events, inputs, state, time, subject)
             if subject == 0 and state.step[0] > before:
                 times[before] = time
-                if before + 1 == steps:
+                if before + 1 == len(times):
                     break
         elif kind in (GOES_ON, LOOKS):
-            _query(heap, inputs, state, time, subject)
+            _query(events, inputs, state, time, subject)
         elif kind == LEAVES:
-            _leave(heap, inputs, state, time, subject)
+            _leave(events, inputs, state, time, subject)
         else:
-            _carry(heap, inputs, state, time, kind, subject)
-    return times
+            _carry(events, inputs, state, time, kind, subject)
 
 
 def simulate(inputs: SimulationInput, steps: int) -> np.ndarray:
@@ -264,4 +250,7 @@ def simulate(inputs: SimulationInput, steps: int) -> np.ndarray:
 
     The time of a step that never ends, because processes wait for each other, is NaN.
     """
-    return _step_times(inputs, first_state(inputs), steps)
+    state, times = first_state(inputs), np.full(steps, np.nan)
+    room = 2 * len(inputs.node) + len(state.free) + len(state.unused)  # a process or a message has one event, or two
+    _run(no_events(room), inputs, state, times)
+    return times

@@ -22,9 +22,11 @@ class SimulationInput(NamedTuple):
         targets, target: nodes that read a slot, and where those of each slot begin; int64.
         size: bytes that a node writes in a slot at once; float64 ``(slots, nodes)``.
         pool, cores: of each node its set of cores, and where the cores of each set begin; int64.
-        costs: seconds to ``switch``, of an ``idle`` core, to ``wake``, ``send``, ``receive``, of ``latency``,
-            of a byte, to ``publish``, to ``look`` again, and to ``sleep``, and the share by which activities vary;
-            float64 ``(11,)``.
+        latency, byte_seconds: of a message, and of a byte of it, from each node to each other; float64
+            ``(nodes, nodes)``, seconds.
+        slowness: how many times longer an activity takes at a node; float64 ``(nodes,)``.
+        costs: seconds to ``switch``, of an ``idle`` core, to ``wake``, ``send``, ``receive``, ``publish``, to ``look``
+            again, and to ``sleep``, and the share by which activities vary; float64 ``(9,)``.
     """
 
     first: np.ndarray
@@ -46,4 +48,7 @@ class SimulationInput(NamedTuple):
     size: np.ndarray
     pool: np.ndarray
     cores: np.ndarray
+    latency: np.ndarray
+    byte_seconds: np.ndarray
+    slowness: np.ndarray
     costs: np.ndarray
