@@ -49,7 +49,7 @@ def comm(arguments: list[str]) -> int:
             link_bandwidth: bytes per second of an emulated link in each direction.
             out: gets comm.jsonl, comm.md and comm.png.
             overwrite: replace the results of an earlier call in OUT.
-            trace: leave one step of each configuration in OUT in Chrome's trace format, for ui.perfetto.dev.
+            trace: leave 30 steps of each configuration in OUT in Chrome's trace format, for ui.perfetto.dev.
             json: print the results as one JSON list on the last line of the standard output.
         """
         from teamnet.spec.distinct import distinct_presets

@@ -16,6 +16,7 @@ COMMANDS = {
     "verify": ("commands:verify", "replay a golden file of the official code"),
     "bench": ("commands:bench", "measure speed and memory beside plain NumPy"),
     "comm": ("comm_command:comm", "measure what units send to each other, and how long they wait"),
+    "trace": ("trace_command:trace", "what a run does in some steps, and what they spend their time on"),
     "paper": ("studies:paper", "all tasks, methods and seeds beside the published numbers"),
     "ablation": ("studies:ablation", "variants that communicate less: what each learns and sends in a step"),
     "depth": ("studies:depth", "teams of one to six hidden layers by every rule"),

@@ -153,15 +153,15 @@ class BoardExecutor:
                 self._nodes.check()  # units of a node whose host is lost do not receive the abort
                 begun, aborted, patience = time.monotonic(), True, executor.PATIENCE
 
-    def _query(self, method: str) -> list[Any]:
+    def _query(self, method: str, *arguments: Any) -> list[Any]:
         """The result of a method of every unit once it has finished the step; the workers stay in their calls."""
-        self._asked = self._pool.call_beside("look", [(method, self._step)] * self._pool.size)
+        self._asked = self._pool.call_beside("look", [(method, self._step, *arguments)] * self._pool.size)
         self._wait_for(self._asked)
         found = self._pool.results(self._asked)
         self._asked = []
-        if any(result is None for result in found):
+        if not all(finished for finished, _ in found):
             self._look_after_workers(aborted=True)
-        return found
+        return [result for _, result in found]
 
     def snapshot(self) -> list[Snapshot]:
         """See :class:`teamnet.team.executor.Executor`."""
@@ -183,6 +183,10 @@ class BoardExecutor:
     def timestamps(self) -> list[np.ndarray]:
         """See :class:`teamnet.team.executor.Executor`."""
         return self._query("timestamps")
+
+    def time_all(self, kept: int) -> None:
+        """See :class:`teamnet.team.executor.Executor`."""
+        self._query("time_all", kept)
 
     def pinning(self) -> str:
         """See :class:`teamnet.team.executor.Executor`."""

@@ -83,6 +83,10 @@ class CallWorker:
         """See :meth:`teamnet.units.unit.Unit.timestamps`."""
         return self._unit.timestamps()
 
+    def time_all(self, kept: int) -> None:
+        """See :meth:`teamnet.units.unit.Unit.time_all`."""
+        self._unit.time_all(kept)
+
     def restore(self, own: Snapshot, above: Snapshot) -> None:
         """See :meth:`teamnet.units.unit.Unit.restore`."""
         self._noise_left = 0
@@ -179,6 +183,10 @@ class CallExecutor:
     def timestamps(self) -> list[np.ndarray]:
         """See :class:`teamnet.team.executor.Executor`."""
         return self._pool.results(self._pool.call("timestamps", [()] * self._pool.size))
+
+    def time_all(self, kept: int) -> None:
+        """See :class:`teamnet.team.executor.Executor`."""
+        self._pool.results(self._pool.call("time_all", [(kept,)] * self._pool.size))
 
     def restore(self, snapshots: Sequence[tuple[Snapshot, Snapshot]], step: int) -> None:
         """See :class:`teamnet.team.executor.Executor`."""

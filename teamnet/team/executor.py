@@ -80,6 +80,10 @@ class Executor(Protocol):
         """Every unit's :meth:`teamnet.units.unit.Unit.timestamps`."""
         ...
 
+    def time_all(self, kept: int) -> None:
+        """Call every unit's :meth:`teamnet.units.unit.Unit.time_all`."""
+        ...
+
     def restore(self, snapshots: Sequence[tuple[Snapshot, Snapshot]], step: int) -> None:
         """Restore the state of every unit before ``step``: its own part, and its outgoing synapses above."""
         ...

@@ -63,9 +63,9 @@ class FreeExecutor(BoardExecutor):
         self._wait_until_rested()
         super().pause()
 
-    def _query(self, method: str) -> list[Any]:
+    def _query(self, method: str, *arguments: Any) -> list[Any]:
         self.pause()
-        return super()._query(method)
+        return super()._query(method, *arguments)
 
     def restore(self, snapshots: Sequence[tuple[Snapshot, Snapshot]], step: int) -> None:
         """See :class:`teamnet.team.executor.Executor`."""

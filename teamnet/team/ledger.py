@@ -59,6 +59,8 @@ class Ledger:
             the cost of waking up and of the memory. The last three are ``None`` where no unit waits, as in one process,
             and all four where no step was timed: in very short runs, and without a common tick.
         late_wakeups: how often a sleeper was not woken by a publication, and saw it only when it looked again.
+        step_times: seconds of a step: ``median``, ``p90``, ``p99``, ``worst`` and the number ``worst_step`` of that;
+            ``None`` if there was none, or where only traffic is expected.
     """
 
     steps: int
@@ -70,6 +72,7 @@ class Ledger:
     relay: Mapping[str, int]
     units: Sequence[Mapping[str, Any]]
     late_wakeups: int = 0
+    step_times: Mapping[str, Any] | None = None
 
     @property
     def total(self) -> Traffic:
@@ -108,7 +111,7 @@ class Ledger:
             "links": {
                 "same_node": show(self.same_node), "between_nodes": show(self.between_nodes), "relay": dict(self.relay),
             },
-            "straggler": self.straggler, "late_wakeups": self.late_wakeups,
+            "straggler": self.straggler, "late_wakeups": self.late_wakeups, "step_times": self.step_times,
             "units": [dict(unit) for unit in self.units],
         }
 

@@ -111,6 +111,11 @@ class LocalExecutor:
         """See :class:`teamnet.team.executor.Executor`."""
         return [unit.timestamps() for unit in self.units]
 
+    def time_all(self, kept: int) -> None:
+        """See :class:`teamnet.team.executor.Executor`."""
+        for unit in self.units:
+            unit.time_all(kept)
+
     def restore(self, snapshots: Sequence[tuple[Snapshot, Snapshot]], step: int) -> None:
         """See :class:`teamnet.team.executor.Executor`."""
         self._noise_left = 0

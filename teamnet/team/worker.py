@@ -93,20 +93,20 @@ class BoardWorker:
         """The tick counts of the rule that the kernel needs."""
         return ()
 
-    def look(self, what: str, step: int) -> Any:
+    def look(self, what: str, step: int, *arguments: Any) -> tuple[bool, Any]:
         """Call the method ``what`` of the unit, such as ``snapshot``, once it has finished ``step`` steps in all.
 
         It is called concurrently with :meth:`run`. The caller must not send the next observation meanwhile: the unit
-        then waits and changes nothing. Returns the method's result, or ``None`` if the run is aborted before.
+        then waits and changes nothing. Returns whether it finished before the run was aborted, and the method's result.
         """
         assert self._board, "it is attached before it runs"
         control = self._board.control
         while not self._has_finished(step):
             if control[0]:
-                return None
+                return False, None
             time.sleep(_NAP)
         with self._drawing:  # the next call of run may have started already
-            return getattr(self._unit, what)()
+            return True, getattr(self._unit, what)(*arguments)
 
     def _has_finished(self, step: int) -> bool:
         return int(self._unit.record["finished"][0]) == step % 2**32

@@ -10,7 +10,9 @@ that fails there does not continue. The environment's part can be undone: the ne
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Sequence
+from time import monotonic_ns
 
 import numpy as np
 
@@ -19,6 +21,7 @@ from teamnet.errors import Diverged, StepInterrupted, TeamnetError
 from teamnet.kernels.native import native
 from teamnet.spec.run import RunSpec
 from teamnet.team.executor import Executor, OutputReader
+from teamnet.training.step_times import StepTimes
 from teamnet.training.task import Episode, Task
 
 
@@ -43,6 +46,9 @@ class Coordinator:
         self._reader = OutputReader(executor.board)
         critic = len(teams) - 1 if teams[-1][-1].gated else None
         self._has_actor = not teams[0][-1].gated
+        self.times = StepTimes()
+        self._marks: deque[tuple[int, ...]] = deque(maxlen=0)
+        self._units_marks = 0, 0, 0, 0
         self._delta = np.zeros(spec.num_envs)
         self.previous_value = np.zeros(spec.num_envs)
         if not self._single_step:
@@ -69,9 +75,13 @@ class Coordinator:
             StepInterrupted: an earlier call was ended inside the units' part of a step.
             TeamnetError: see :class:`teamnet.team.executor.Executor` and :class:`teamnet.training.task.Task`.
         """
+        begun = monotonic_ns()
         while not self._ended and not until():
             self.finish_step()
             between_steps()
+            ended = monotonic_ns()
+            self.times.add(ended - begun, self.step - 1)
+            begun = ended
         ended, self._ended = self._ended, []
         return ended
 
@@ -96,6 +106,7 @@ class Coordinator:
             self._ended += self.task.step(self._action)
             self._action = None
             self.step += 1
+            self._marks.append((*self._units_marks, monotonic_ns()))
 
     def check_whole(self) -> None:
         """Refuse a team, or a task, that is inside a step.
@@ -110,16 +121,42 @@ class Coordinator:
     def _do_units(self) -> None:
         """The units' part of a step: after it, only the environment's answer is missing."""
         executor, outcome = self.executor, self.task.outcome
+        begun = monotonic_ns()
         executor.act(outcome.observation, outcome.keep)
+        acted = monotonic_ns()
         if self._single_step:
             self._ended += self.task.step(self._output())
+            rewarded = monotonic_ns()
             executor.learn(outcome.reward)
+            learned = monotonic_ns()
             self.task.begin()
             self.step += 1
+            self._marks.append((begun, acted, rewarded, learned, monotonic_ns()))
         else:
             self._find_td_error()
+            decided = monotonic_ns()
             executor.learn(self._delta)
             self._action = self._output()
+            self._units_marks = begun, acted, decided, monotonic_ns()
+
+    def keep_timestamps(self, kept: int) -> None:
+        """Keep the coordinator's timestamps of the newest ``kept`` steps."""
+        self._marks = deque(maxlen=kept)
+
+    def timestamps(self) -> np.ndarray:
+        """When each step of the coordinator began to wait, could begin, was done, and was published.
+
+        Returns:
+            int64 ``(kept, 3, 4)`` for the steps of :data:`teamnet.dataflow.slots.COORDINATOR` in the dataflow, as
+            :meth:`teamnet.units.unit.Unit.timestamps` has them for a unit's.
+        """
+        return np.array([self._phases(*marks) for marks in self._marks], np.int64).reshape(-1, 3, 4)
+
+    def _phases(self, begun: int, acted: int, decided: int, learned: int, ended: int) -> list[list[int]]:
+        give = [begun] * 4
+        if self._single_step:  # the environment's answer, then the TD error and the next observation
+            return [give, [begun, acted, decided, decided], [decided, decided, learned, ended]]
+        return [give, [begun, acted, decided, learned], [learned, learned, ended, ended]]
 
     def keep_episodes(self, ended: list[Episode]) -> None:
         """Have the next call of :meth:`advance` return these episodes, which are not recorded yet."""

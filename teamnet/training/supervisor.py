@@ -20,6 +20,7 @@ from teamnet.training.run import Run
 from teamnet.training.run_files import write_spec, write_summary
 from teamnet.training.saving import Saving
 from teamnet.training.tensorboard import TensorBoardEvents
+from teamnet.training.trace_request import answer
 from teamnet.training.writer import Writer
 
 _SHOWN_EVERY = 0.2
@@ -135,6 +136,8 @@ class Supervisor:
                     time.perf_counter() >= show_at or run.task.env_steps >= save_at
                 )
             )
+            if self._out and not run.done:
+                episodes += answer(self._out, run)
             for observer in self._observers:
                 observer.episodes(episodes)
             self._progress.show()

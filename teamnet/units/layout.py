@@ -58,7 +58,7 @@ STEP = View("step", _kinds("i", "operation", "reads", "read_count", "joins", "wr
 BASE: Kinds = {
     **_kinds(
         "i", "finished", "step", "rows", "size", "perform", "steps", "step_count", "control", "timed_mask",
-        "timestamps", "first_layer", "last_layer", "gated", "learned", "noted", "seen", *TIMES,
+        "timestamps", "timestamps_kept", "first_layer", "last_layer", "gated", "learned", "noted", "seen", *TIMES,
     ),
     "activation": ("rows", "size"), "mean": ("rows", "size"),
 }
@@ -67,10 +67,10 @@ UNIT = View("unit", BASE)
 
 It begins with the number of ``finished`` environment steps, modulo 2**32, for other threads that read it during a run.
 ``perform`` is the address of the compiled operations of its rule, ``control`` that of the control line, and
-``timestamps`` that of ``step_count`` times four int64: the clock at the phases of each step, in the newest environment
-step that was timed. One in ``timed_mask + 1`` is timed, none if that is 0. In a free-running team, ``learned`` is the
-number of the observation whose TD error was last learned from, ``noted`` that of the last one for which the unit has
-recorded its neighbours' publications, and ``seen`` that of the one before.
+``timestamps`` that of ``step_count`` times four int64 for each of the ``timestamps_kept`` newest environment steps that
+were timed: the clock at the phases of each step. One in ``timed_mask + 1`` is timed, none if that is 0. In a
+free-running team, ``learned`` is the number of the observation whose TD error was last learned from, ``noted`` that of
+the last one for which the unit has recorded its neighbours' publications, and ``seen`` that of the one before.
 """
 
 _SYNAPSES: Kinds = {

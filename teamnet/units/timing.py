@@ -21,13 +21,14 @@ def clock(unit):
 
 @kernel
 def note(unit, number, begun, ready, done, ended):
-    """Add the duration of step ``number`` to the unit's times, and store its timestamps for a trace."""
-    if not is_timed(unit):
+    """Add the duration of step ``number`` to the unit's times, and keep its timestamps."""
+    if begun == 0 or not is_timed(unit):  # it may have been told while it waited
         return
     unit.waited += ready - begun
     unit.computed += done - ready
     unit.published += ended - done
-    times = integers(unit.timestamps + 32 * number, 4)
+    kept = unit.timed_steps % unit.timestamps_kept
+    times = integers(unit.timestamps + 32 * (kept * unit.step_count + number), 4)
     times[0], times[1], times[2], times[3] = begun, ready, done, ended
 
 

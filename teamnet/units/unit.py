@@ -70,7 +70,7 @@ class Unit:
             self._arrays["outgoing.value"][:] = initial_feedback(layer, spec.seed)[spec.start : spec.stop].T
         self._tables: list[np.ndarray] = []
         self._own: dict[str, np.ndarray] = {}
-        self._timestamps = np.zeros((0, 4), np.int64)
+        self._timestamps = np.zeros((1, 0, 4), np.int64)
 
     @property
     def address(self) -> int:
@@ -160,11 +160,10 @@ class Unit:
             record["operation"], record["reads"], record["read_count"] = operation, reads.ctypes.data, len(reads)
             record["joins"] = np.count_nonzero(reads["part_count"])
             record["writes"], record["write_count"] = writes.ctypes.data, len(writes)
-        self._timestamps = np.zeros((len(steps), 4), np.int64)
         self._fill(self.record, {
             "steps": table.ctypes.data, "step_count": len(steps), "control": addresses.control,
-            "timestamps": self._timestamps.ctypes.data,
         })
+        self._keep_timestamps(1, len(steps))
 
     def step_address(self, number: int) -> int:
         """The address of the record of a step."""
@@ -216,12 +215,25 @@ class Unit:
         return Counts(sent, silent, held, {name: int(self.record[name][0]) for name in TIMES})
 
     def timestamps(self) -> np.ndarray:
-        """When each step of the newest timed environment step began to wait, could begin, was done, was published.
+        """When each step of the newest timed environment steps began to wait, could begin, was done, was published.
 
         Returns:
-            int64 ``(steps, 4)``, nanoseconds of this machine's monotonic clock.
+            int64 ``(timed, steps, 4)``, nanoseconds of this machine's monotonic clock; ``timed`` is 1, or after
+            :meth:`time_all` what that was told, if as many steps were timed since. The newest is the last.
         """
-        return self._timestamps.copy()
+        timed = int(self.record["timed_steps"][0])
+        newest = np.arange(max(0, timed - len(self._timestamps)), timed)
+        return self._timestamps[newest % len(self._timestamps)]
+
+    def time_all(self, kept: int) -> None:
+        """Time every environment step from now on, and keep the timestamps of the newest ``kept``; 0 for as usual."""
+        steps = self._timestamps.shape[1]
+        self._fill(self.record, {"timed_mask": 0 if kept else TIMED_EVERY - 1, **dict.fromkeys(TIMES, 0)})
+        self._keep_timestamps(kept or 1, steps)
+
+    def _keep_timestamps(self, kept: int, steps: int) -> None:
+        self._timestamps = np.zeros((kept, steps, 4), np.int64)
+        self._fill(self.record, {"timestamps": self._timestamps.ctypes.data, "timestamps_kept": kept})
 
     def snapshot(self) -> Snapshot:
         """The unit's whole state between two steps; mirrored synapses are left out, as the layer above has them."""

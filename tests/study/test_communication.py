@@ -1,22 +1,16 @@
-"""The grid of configurations, what it reports, and the trace of a step."""
+"""The grid of configurations, and what it reports."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from teamnet.errors import ResourceError
-from teamnet.spec.change import changed
 from teamnet.spec.distinct import distinct_presets
-from teamnet.spec.presets import preset
-from teamnet.spec.run import LaunchSpec
 from teamnet.study.communication.grid import Configuration, Grid
 from teamnet.study.communication.measure import waiting_share
-from teamnet.study.communication.trace import chrome_trace
-from teamnet.training.run import Run
 from tests.commands import run_command
 from tests.study.folders import contents
 
@@ -39,13 +33,20 @@ def test_the_report_says_what_was_measured(capsys: pytest.CaptureFixture[str], t
     rows = [json.loads(line) for line in (tmp_path / "comm.jsonl").read_text().splitlines()]
     assert [(row["methods"], row["batches"]) for row in rows] == [("map", 1), ("frugal", 1), ("map", 3)]
     assert out.startswith((tmp_path / "comm.md").read_text().split("\n\n")[1].rstrip())
-    table = [[cell.strip() for cell in line.strip("|").split("|")] for line in out.splitlines() if line.startswith("|")]
+    first, second = ([line for line in part.splitlines() if line.startswith("|")] for part in out.split("\n\n")[:2])
+    table, times = (
+        [[cell.strip() for cell in line.strip("|").split("|")] for line in part] for part in (first, second)
+    )
     assert [line[0] for line in table[2:]] == ["map, batch x1", "frugal, batch x1", "map, batch x3"]
     for line, row, exchanges, messages in zip(table[2:], rows, (45, 10, 45), (180, 28, 180), strict=True):
         assert line[3:5] == [str(exchanges), str(messages)]
         assert line[2] == f"{row['env_steps_per_second']:,.0f}"
         assert row["ledger"]["steps"] >= 2, "a warm-up and a timing"
     assert int(table[4][5].replace(",", "")) == 3 * int(table[2][5].replace(",", ""))
+    for line, row in zip(times[2:], rows, strict=True):
+        assert line[0] == table[2 + rows.index(row)][0]
+        assert sum(loss["share"] for loss in row["losses"]["critical_path"]) == pytest.approx(1.0)
+        assert line[1] == f"{1e6 * row['ledger']['step_times']['median']:,.0f}"
     assert (tmp_path / "comm.png").read_bytes().startswith(b"\x89PNG")
     assert len(list(tmp_path.glob("trace-*.json"))) == 3
     assert "3 of 3: map, batch x3" in err
@@ -152,30 +153,3 @@ def test_the_share_of_waiting_is_of_all_units_time():
     units = [{"computed": 1.0, "published": 1.0, "waited": 2.0}, {"computed": 1.0, "published": 1.0, "waited": 6.0}]
     assert waiting_share(units) == pytest.approx(8 / 12)
     assert waiting_share([{"computed": 1.0, "published": None, "waited": None}]) is None
-
-
-@pytest.mark.usefixtures("shared_ray")
-@pytest.mark.parametrize("launch", [LaunchSpec("local"), LaunchSpec(), LaunchSpec(transport="ray")])
-def test_a_trace_has_every_phase_of_a_step_and_no_message_comes_before_it_is_sent(launch: LaunchSpec):
-    run = Run(changed(preset("cartpole"), hidden=(6, 4), settle_steps=2, env_steps=70, episodes=None), launch)
-    while not run.done:
-        run.advance()
-    timestamps, units, steps = run.timestamps(), run.units, run.flow.steps
-    trace = json.loads(json.dumps(chrome_trace(run.flow, units, [0] * len(units), timestamps)))
-    run.close()
-    events = trace["traceEvents"]
-    names = {event["tid"]: event["args"]["name"] for event in events if event["name"] == "thread_name"}
-    assert list(names.values()) == [unit.name for unit in units]
-    for row, (unit, its) in enumerate(zip(units, timestamps, strict=True)):
-        assert np.all(np.diff(its.ravel()) >= 0), "a unit does one thing after the other"
-        computed = [event for event in events if event.get("tid") == row and event.get("cat") == "compute"]
-        assert [event["name"] for event in computed] == [step.operation for step in steps[unit.layer.group]]
-    arrows: dict[int, list[float]] = {}
-    for event in events:
-        if event.get("cat") == "message":
-            arrows.setdefault(event["id"], []).append(event["ts"])
-    sent = sum(key[1] != "" and key[1:] != unit.layer.group
-               for unit in units for step in steps[unit.layer.group] for key, _ in step.awaited)
-    assert len(arrows) == sent > 20
-    assert all(len(its) == 2 and its[0] <= its[1] for its in arrows.values())
-    assert min(event["ts"] for event in events if event["ph"] == "X") >= 0

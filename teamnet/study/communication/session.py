@@ -14,10 +14,10 @@ from teamnet.study.communication.grid import Grid, label
 from teamnet.study.communication.measure import measure
 from teamnet.study.communication.table import comm_table, draw_comm
 from teamnet.study.communication.trace import chrome_trace
+from teamnet.study.communication.waits import Participants
 from teamnet.study.experiment.records import Record, Records, Settings
 from teamnet.study.rates import Precision
 from teamnet.training.launch import check_specs
-from teamnet.training.run import Run
 
 
 def run_grid(
@@ -33,7 +33,7 @@ def run_grid(
         precision: of the timings.
         cross: whether to measure all combinations.
         out: gets ``comm.json`` (the settings), ``comm.jsonl``, ``comm.md``, ``comm.png`` and traces.
-        trace: whether to write one step of each configuration in Chrome's trace format.
+        trace: whether to write some steps of each configuration in Chrome's trace format.
         overwrite: whether to replace the results of an earlier call; they stay until there are new ones. Without it,
             the same call measures what is missing.
         say: called with progress messages.
@@ -66,7 +66,7 @@ def run_grid(
         try:
             row = measure(
                 task, configuration, launch, precision,
-                inspect=lambda run, steps=steps: steps.append(_trace_of(run)) if trace else None,
+                inspect=lambda participants, steps=steps: steps.append(_trace_of(participants)) if trace else None,
             )
         except TeamnetError as error:
             errors.append(error)
@@ -82,6 +82,5 @@ def run_grid(
     return records.rows, len(errors)
 
 
-def _trace_of(run: Run) -> bytes:
-    nodes = [unit["node"] for unit in run.ledger().units]
-    return json.dumps(chrome_trace(run.flow, run.units, nodes, run.timestamps())).encode()
+def _trace_of(participants: Participants) -> bytes:
+    return json.dumps(chrome_trace(participants)).encode()

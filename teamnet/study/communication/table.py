@@ -15,6 +15,11 @@ _HEADER = (
     "configuration", "actors", "steps/s", "exchanges a step", "messages a step", "bytes a step", "between nodes",
     "waiting", "bottleneck",
 )
+_TIMES = (
+    "configuration", "step, us (median)", "90 %", "99 %", "longest", "environment, us", "hidden", "critical path"
+)
+_MOST = 3
+"""Parts of the critical path that are named."""
 
 
 def labels(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -34,7 +39,25 @@ def comm_table(rows: Sequence[Mapping[str, Any]]) -> str:
             f"{total['messages_per_step']:,.0f}", f"{total['bytes_per_step']:,.0f}",
             f"{between['bytes_per_step']:,.0f}", percent(row["waiting"]), ledger["straggler"] or ABSENT,
         ])
-    return "\n\n".join(filter(None, (markdown(_HEADER, lines), disturbance(rows))))
+    return "\n\n".join(filter(None, (markdown(_HEADER, lines), _times(rows), disturbance(rows))))
+
+
+def _times(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A Markdown table: the distribution of the times of the steps, and what the critical path spends most on."""
+    lines = []
+    for name, row in zip(labels(rows), rows, strict=True):
+        times, losses = row["ledger"]["step_times"] or {}, row["losses"] or {}
+        most = [f"{loss['name']} ({loss['kind']}) {percent(loss['share'])}" for loss in losses.get("critical_path", [])]
+        lines.append([
+            name, *(_microseconds(times.get(each)) for each in ("median", "p90", "p99", "worst")),
+            _microseconds(losses.get("environment_seconds")), percent(losses.get("environment_hidden")),
+            "; ".join(most[:_MOST]) or ABSENT,
+        ])
+    return markdown(_TIMES, lines)
+
+
+def _microseconds(seconds: float | None) -> str:
+    return shown(None if seconds is None else 1e6 * seconds, "{:,.0f}")
 
 
 def draw_comm(rows: Sequence[Mapping[str, Any]], title: str) -> bytes:
