@@ -74,7 +74,7 @@ def resume(arguments: list[str]) -> int:
     def options(
         folder: Folder, env_steps: int | None = None, episodes: int | None = None, backend: str | None = None,
         transport: str | None = None, grain: str | None = None, address: str | None = None,
-        placement: str | None = None, pin: str | None = None, wait: float | None = None,
+        placement: str | None = None, max_nodes: int | None = None, pin: str | None = None, wait: float | None = None,
         link_latency: float | None = None, link_bandwidth: float | None = None, env_patience: float | None = None,
         save_every: int = 50_000, keep: int = 2, recoveries: int = 10, replay_check: bool = True, json: bool = False,
     ) -> tuple[dict[str, Any], bool, Path, bool]:
@@ -89,6 +89,7 @@ def resume(arguments: list[str]) -> int:
             grain: another grain.
             address: another cluster.
             placement: other nodes of it.
+            max_nodes: how many of them; 0 for all.
             pin: other processors of each node: auto, none, or a map.
             wait: seconds to wait until the cluster can hold the run.
             link_latency: another latency of an emulated link, in seconds.
@@ -104,8 +105,8 @@ def resume(arguments: list[str]) -> int:
 
         places = {
             "backend": backend, "transport": transport, "grain": grain, "address": address, "placement": placement,
-            "pin": pin, "wait": wait, "link_latency": link_latency, "link_bandwidth": link_bandwidth,
-            "env_patience": env_patience,
+            "max_nodes": max_nodes, "pin": pin, "wait": wait, "link_latency": link_latency,
+            "link_bandwidth": link_bandwidth, "env_patience": env_patience,
         }
         changes = {name: value for name, value in places.items() if value is not None}
         summary, interrupted = resume_training(

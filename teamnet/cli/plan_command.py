@@ -158,7 +158,7 @@ def train_command(arguments: Sequence[str], options: Mapping[str, Any]) -> str:
             keep = argument.split("=")[0].replace("_", "-").replace("--no-", "--") not in left_out
         if keep:
             kept.append(argument)
-    more = [f"--{name.replace('_', '-')} {value}" for name, value in options.items() if name != "nodes"]
+    more = [f"--{name.replace('_', '-')} {value}" for name, value in options.items()]
     return " ".join(["teamnet train", shlex.join(kept), *more])
 
 

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import json as json_format
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from teamnet.cli.plan_command import Planning, cluster_of, machine_of
 from teamnet.cli.terminal import say
+from teamnet.errors import SpecError
 from teamnet.spec.presets import check_method
 from teamnet.spec.run import USUAL_RULE, LaunchSpec
 from teamnet.study.plan.machine import Machine
+from teamnet.team.address import cluster_address
 from teamnet.values import check_count
+
+if TYPE_CHECKING:
+    from teamnet.study.plan.cluster import Cluster
+    from teamnet.study.scaling.points import Point
+
+_CLUSTER = "cluster"
 
 
 def scale(arguments: list[str]) -> int:
@@ -36,8 +45,9 @@ def scale(arguments: list[str]) -> int:
         Started again with the same arguments, it does the points that are missing.
 
         Args:
-            factor: actors, cores and nodes (strong scaling: the same work), width, depth and batch (weak scaling: more
-                work).
+            factor: actors, cores and nodes (strong scaling: the same work), width, depth, batch and weak-nodes (weak
+                scaling: more work; weak-nodes has as many times the environments as nodes); or cluster: probe a running
+                cluster, do both nodes and weak-nodes, and write a report.
             task: a preset's name.
             values: grains for actors, else numbers: cores, nodes, multiples of the hidden layers or the batch, layers.
             method: a preset, such as map, tuned, frugal, backprop or weight-max; or a rule of your own (FILE.py).
@@ -63,7 +73,7 @@ def scale(arguments: list[str]) -> int:
             link_bandwidth: bytes per second of a link between two nodes.
             machine: the file of a calibration; that of this machine in the user's cache if left out. What it lacks is
                 measured.
-            out: gets scale.jsonl, scale.md and scale.png.
+            out: gets scale.jsonl, scale.md and scale.png; with cluster, folders with these, the probe and report.html.
             overwrite: replace the results of an earlier call in OUT.
             json: print the points as one JSON list on the last line of the standard output.
         """
@@ -74,19 +84,40 @@ def scale(arguments: list[str]) -> int:
         from teamnet.study.scaling.table import scaling_table
 
         precision = Precision(seconds, repeats)
-        launch = LaunchSpec(backend, address=address, link_latency=link_latency, link_bandwidth=link_bandwidth)
-        cluster = cluster_of(Planning(nodes, probe, cpus, node_memory, shared_cpus, reserved_cpus), launch)
+        launch = LaunchSpec(
+            backend, address=cluster_address(address) if backend == "ray" else "", link_latency=link_latency,
+            link_bandwidth=link_bandwidth,
+        )
         check_count("batch", batch, 1)
         check_method("method", method)
         base = Configuration(method, grain, transport, placement, batch, hidden)
-        points = points_of(factor, values, base, cluster, launch)
 
-        def calibrated() -> Machine:
+        def described(probe: Path | None) -> Cluster:
+            return cluster_of(Planning(nodes, probe, cpus, node_memory, shared_cpus, reserved_cpus), launch)
+
+        def calibrated(cluster: Cluster, points: Sequence[Point]) -> Machine:
             runs = [point.configuration.specs(task, point.launch) for point in points]
             return machine_of(machine, cluster, runs, full=False)
 
+        if factor == _CLUSTER:
+            if not launch.address:
+                raise SpecError(
+                    "address", expected="a running Ray cluster", found="none",
+                    remedy="Give --address, or scale over cores or actors of this machine.",
+                )
+            from teamnet.study.scaling.cluster import scale_cluster
+
+            report, failed = scale_cluster(
+                task, base, launch, precision, describe=described, calibrated=calibrated, out=out, overwrite=overwrite,
+                say=say,
+            )
+            print(f"{report}\n\nwritten to {out}")
+            return int(failed > 0)
+        cluster = described(probe)
+        points = points_of(factor, values, base, cluster, launch)
         rows, failed = run_scaling(
-            task, factor, points, calibrated, precision, measured=measure, out=out, overwrite=overwrite, say=say
+            task, factor, points, lambda: calibrated(cluster, points), precision, measured=measure, out=out,
+            overwrite=overwrite, say=say,
         )
         print(json_format.dumps(rows) if json else f"{scaling_table(rows)}\n\nwritten to {out}")
         return int(failed > 0)

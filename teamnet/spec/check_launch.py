@@ -5,7 +5,7 @@ from __future__ import annotations
 from teamnet.errors import SpecError, shown
 from teamnet.spec.files import check_types
 from teamnet.spec.run import LaunchSpec, RunSpec
-from teamnet.values import check_choice, check_number
+from teamnet.values import check_choice, check_count, check_number
 
 _LONGEST_GRAIN = 30
 
@@ -24,6 +24,7 @@ def check_launch(launch: LaunchSpec) -> None:
         ("env_patience", launch.env_patience),
     ):
         check_number(name, value, "0 or more", value >= 0, "Leave it out for none.")
+    check_count("max_nodes", launch.max_nodes, 0)
     if launch.interpret and launch.backend != "local":
         raise SpecError(
             "interpret", expected="--backend local", found=repr(launch.backend),

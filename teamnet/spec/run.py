@@ -123,6 +123,7 @@ class LaunchSpec:
         address: of a Ray cluster; empty for ``$RAY_ADDRESS``, or a private one on this machine.
         placement: on which nodes of it: ``pack``, ``spread``, ``by-team``, ``by-layer``, or a map of teams or layers to
             addresses, for instance ``actor=10.0.0.1,critic.2=10.0.0.2``.
+        max_nodes: how many nodes of it the placement may use, the coordinator's first; 0 for all.
         pin: how units are placed on the processors of their node: ``auto`` (pinned, by team and then by layers that
             alternate, with a core each if there are enough; unpinned while another process uses a core), ``none``, or a
             map of teams or layers to processors, for instance ``actor=0,critic=1``.
@@ -140,6 +141,7 @@ class LaunchSpec:
     grain: str = "layer"
     address: str = ""
     placement: str = "pack"
+    max_nodes: int = 0
     pin: str = "auto"
     wait: float = 0.0
     link_latency: float = 0.0

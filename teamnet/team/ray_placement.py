@@ -17,6 +17,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from teamnet.dataflow.layers import LayerSpec, UnitSpec
 from teamnet.errors import ResourceError
+from teamnet.spec.run import LaunchSpec
 from teamnet.team.placement import Host, Need, asked_of, needs, place
 from teamnet.team.ray_session import Lease
 
@@ -78,17 +79,17 @@ class Reservation:
 
 
 def reserve(
-    lease: Lease, placement: str, teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec], wait: float,
+    lease: Lease, launch: LaunchSpec, teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec],
     say: Callable[[str], None] = lambda message: None,
 ) -> Reservation:
     """Choose nodes for all units and reserve their resources there.
 
     Args:
         lease: on the connection to the cluster.
-        placement: see :func:`teamnet.team.placement.place`.
+        launch: its placement (see :func:`teamnet.team.placement.place`), how many nodes it may use, and how many
+            seconds to wait until the cluster can hold them; meanwhile its autoscaler is requested to add nodes.
         teams: the layers of every team.
         units: all units in canonical order.
-        wait: seconds to wait until the cluster can hold them; meanwhile its autoscaler is requested to add nodes.
         say: called with a message about the resources that it waits for.
 
     Raises:
@@ -97,20 +98,20 @@ def reserve(
         ActorLost: the connection has ended.
     """
     needed = needs(teams, units)
-    deadline = time.monotonic() + wait
+    deadline = time.monotonic() + launch.wait
     waiting = False
     try:
         while True:
             try:
                 with lease.using():
-                    known = hosts()
-                    places = place(placement, units, needed, known)
+                    known = hosts()[: launch.max_nodes or None]
+                    places = place(launch.placement, units, needed, known)
                     return _take(lease, known, places, needed)
             except ResourceError as error:
                 if time.monotonic() >= deadline:
                     raise
                 if not waiting:
-                    say(f"waiting up to {wait:g} s: {error}")
+                    say(f"waiting up to {launch.wait:g} s: {error}")
                     with lease.using():
                         request_resources(bundles=[_bundle(need) for need in needed])
                 waiting = True

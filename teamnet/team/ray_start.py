@@ -58,7 +58,7 @@ def start_on_ray(
         lease = acquire(address)
         unless_started.callback(lease.release)
         compiled.result()
-        reservation = reserve(lease, launch.placement, teams, units, launch.wait, say) if address else None
+        reservation = reserve(lease, launch, teams, units, say) if address else None
         if reservation:
             unless_started.callback(reservation.release)
         spread = reservation if reservation and len(reservation.hosts) > 1 and launch.transport == "board" else None

@@ -161,7 +161,7 @@ def places(
     """
     if launch.backend == "local" or cluster.nodes == 1:
         return [0] * len(units)
-    return place(launch.placement, units, needs(teams, units), cluster.hosts())
+    return place(launch.placement, units, needs(teams, units), cluster.hosts()[: launch.max_nodes or None])
 
 
 def local_seconds(teams: Sequence[Sequence[LayerSpec]], units: Sequence[UnitSpec], machine: Machine) -> float:

@@ -37,7 +37,6 @@ class Candidate:
 
     Args:
         spec, launch: the run.
-        cluster: the nodes that it may use.
         options: of ``teamnet train``, where they differ from those of the request.
         same_results: whether its results are those of the request, bit for bit.
         prediction: of the run.
@@ -46,7 +45,6 @@ class Candidate:
 
     spec: RunSpec
     launch: LaunchSpec
-    cluster: Cluster
     options: Mapping[str, Any]
     same_results: bool
     prediction: Prediction
@@ -79,24 +77,23 @@ def candidates(
         check_choice("vary", name, FACTORS)
     seconds: dict[int, float] = {}
 
-    def predicted(spec: RunSpec, launch: LaunchSpec, cluster: Cluster) -> Prediction:
+    def predicted(spec: RunSpec, launch: LaunchSpec) -> Prediction:
         if spec.num_envs not in seconds:
             seconds[spec.num_envs] = environment(spec)
         return predict(spec, launch, machine, cluster, seconds[spec.num_envs])
 
-    found = [Candidate(spec, launch, cluster, {}, True, predicted(spec, launch, cluster))]
+    found = [Candidate(spec, launch, {}, True, predicted(spec, launch))]
     for options in _combinations(spec, launch, cluster, factors):
-        other, other_launch, nodes = _apply(spec, launch, options)
-        its_cluster = replace(cluster, nodes=nodes or cluster.nodes)
+        other, other_launch = _apply(spec, launch, options)
         try:
-            lay_out(other, other_launch, its_cluster)
+            lay_out(other, other_launch, cluster)
         except TeamnetError:  # it does not fit the cluster, or the factors do not fit each other
             continue
-        prediction = predicted(other, other_launch, its_cluster)
+        prediction = predicted(other, other_launch)
         if prediction.memory <= cluster.memory:
             changes = {"schedule", "message_dtype", "num_envs"} | ({"grain"} if _has_scales(spec) else set())
             same = not changes & options.keys()
-            found.append(Candidate(other, other_launch, its_cluster, options, same, prediction))
+            found.append(Candidate(other, other_launch, options, same, prediction))
     return found
 
 
@@ -125,8 +122,8 @@ def _combinations(
     for parts in itertools.product(*values.values()):
         options = {name: value for part in parts for name, value in part.items()}
         local = options.get("backend", launch.backend) == "local"
-        nodes = 1 if local else options.get("nodes", cluster.nodes)
-        needless = (local and {"grain", "placement", "nodes", "feedback"} & options.keys()) or (
+        nodes = 1 if local else options.get("max_nodes", cluster.nodes)
+        needless = (local and {"grain", "placement", "max_nodes", "feedback"} & options.keys()) or (
             nodes == 1 and "placement" in options
         )
         if options and not needless:
@@ -146,7 +143,7 @@ def _values(name: str, spec: RunSpec, launch: LaunchSpec, cluster: Cluster) -> I
         yield from ({"placement": placement} for placement in _PLACEMENTS if placement != launch.placement)
     elif name == "nodes":
         counts = {min(2**power, cluster.nodes) for power in range(cluster.nodes.bit_length())}
-        yield from ({"nodes": count} for count in sorted(counts - {cluster.nodes}))
+        yield from ({"max_nodes": count} for count in sorted(counts - {cluster.nodes}))
     elif name == "feedback" and isinstance(spec.rule, MapPropagation) and spec.rule.can_recompute:
         yield {"feedback": "recomputed"}
     elif name == "schedule" and isinstance(spec.rule, MapPropagation):
@@ -157,13 +154,13 @@ def _values(name: str, spec: RunSpec, launch: LaunchSpec, cluster: Cluster) -> I
         yield from ({"num_envs": factor * spec.num_envs} for factor in _BATCHES[1:])
 
 
-_OF_LAUNCH = ("backend", "grain", "placement")
+_OF_LAUNCH = ("backend", "grain", "placement", "max_nodes")
 
 
-def _apply(spec: RunSpec, launch: LaunchSpec, options: Mapping[str, Any]) -> tuple[RunSpec, LaunchSpec, int | None]:
+def _apply(spec: RunSpec, launch: LaunchSpec, options: Mapping[str, Any]) -> tuple[RunSpec, LaunchSpec]:
     of_launch = {name: value for name, value in options.items() if name in _OF_LAUNCH}
-    of_spec = {name: value for name, value in options.items() if name not in (*_OF_LAUNCH, "nodes")}
-    return changed(spec, **of_spec), replace(launch, **of_launch), options.get("nodes")
+    of_spec = {name: value for name, value in options.items() if name not in _OF_LAUNCH}
+    return changed(spec, **of_spec), replace(launch, **of_launch)
 
 
 def front(found: Sequence[Candidate]) -> list[Candidate]:

@@ -18,7 +18,7 @@ _MESSAGES = (
 
 def probe_table(probe: Probe) -> str:
     """All tables, in Markdown: nodes, handovers, memory and arithmetic, and the messages of every pair."""
-    parts = [_nodes(probe)]
+    parts = [node_table(probe)]
     for node in probe.nodes:
         parts += [
             f"## Node {node.address}", "Between two of its processes:", _message_table(node.messages),
@@ -39,7 +39,8 @@ def probe_table(probe: Probe) -> str:
     return "\n\n".join(parts)
 
 
-def _nodes(probe: Probe) -> str:
+def node_table(probe: Probe) -> str:
+    """A Markdown table, a line for each node: its speed, and its links to the others."""
     rows = []
     for number, node in enumerate(probe.nodes):
         pairs = [(number, other) for other, _ in enumerate(probe.nodes) if other != number]

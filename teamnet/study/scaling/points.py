@@ -16,11 +16,12 @@ from teamnet.team.cores import usable_cores
 from teamnet.team.limits import processors
 from teamnet.values import check_choice, check_count
 
-WEAK = ("width", "depth", "batch")
-"""Weak scaling: the work grows, and with width and depth the actors with it. The others are strong scaling."""
+WEAK = ("width", "depth")
+"""Weak scaling in which a step has more work, and more actors for it. With the factors ``batch`` and ``weak-nodes`` a
+step has more environments, which its rate counts. The others are strong scaling."""
 _USUAL = {
     "actors": ("layer", "block:32", "block:16", "block:8"), "cores": ("1", "2", "4", "8", "16"),
-    "nodes": ("1", "2", "4", "8", "16", "32"),
+    **dict.fromkeys(("nodes", "weak-nodes"), ("1", "2", "4", "8", "16", "32")),
     "width": ("1", "2", "4"), "depth": ("1", "2", "3", "4"), "batch": ("1", "4", "16", "64"),
 }
 
@@ -52,9 +53,9 @@ def points_of(
     """The points of a factor.
 
     Args:
-        factor: ``actors`` (grains, from coarse to fine), ``cores`` (of one machine), ``nodes``, ``width`` (multiples
-            of the hidden layers), ``depth`` (hidden layers, all like the first) or ``batch`` (multiples of the preset's
-            environments).
+        factor: ``actors`` (grains, from coarse to fine), ``cores`` (of one machine), ``nodes``, ``weak-nodes`` (as many
+            times the environments as nodes), ``width`` (multiples of the hidden layers), ``depth`` (hidden layers, all
+            like the first) or ``batch`` (multiples of the preset's environments).
         values: of the factor; usual ones if there are none.
         base: the configuration in which the factor varies.
         cluster: the nodes, available or hypothetical.
@@ -64,6 +65,9 @@ def points_of(
         SpecError: the factor is unknown, or a value is invalid.
     """
     check_choice("factor", factor, tuple(_USUAL))
+    if not values and factor in ("nodes", "weak-nodes") and launch.address:
+        counts = sorted({*(2**power for power in range(cluster.nodes.bit_length())), cluster.nodes})
+        values = [str(count) for count in counts]
     values = values or _USUAL[factor]
     if factor == "actors":
         return [Point(value, replace(base, grains=value), cluster, launch) for value in values]
@@ -72,6 +76,10 @@ def points_of(
         return [_on_cores(number, base, cluster, launch) for number in numbers]
     if factor == "nodes":
         return [_on_nodes(number, base, cluster, launch) for number in numbers]
+    if factor == "weak-nodes":
+        return [
+            _on_nodes(number, replace(base, batches=number * base.batches), cluster, launch) for number in numbers
+        ]
     if factor == "batch":
         return [Point(str(number), replace(base, batches=number * base.batches), cluster, launch) for number in numbers]
     if not base.sizes:
@@ -88,12 +96,14 @@ def points_of(
 def _on_nodes(count: int, base: Configuration, cluster: Cluster, launch: LaunchSpec) -> Point:
     """On one node all units are packed; on several, units go to all in turn, which needs a cluster of that size."""
     if count == 1:  # there are no links to emulate
-        alone = replace(launch, link_latency=0.0, link_bandwidth=0.0)
+        alone = replace(launch, link_latency=0.0, link_bandwidth=0.0, max_nodes=int(bool(launch.address)))
         return Point("1", replace(base, placements="pack"), replace(cluster, nodes=1), alone)
     placement = base.placements if base.placements != "pack" else "spread"
-    possible = count == cluster.nodes and bool(launch.address)
+    possible = count <= cluster.nodes and bool(launch.address)
+    its_cluster = cluster if possible else replace(cluster, nodes=count)
     return Point(
-        str(count), replace(base, placements=placement), replace(cluster, nodes=count), launch, possible=possible
+        str(count), replace(base, placements=placement), its_cluster, replace(launch, max_nodes=count),
+        possible=possible,
     )
 
 

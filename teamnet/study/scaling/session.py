@@ -79,7 +79,8 @@ def run_scaling(
         records.drop({"value": point.value})
         records.add({
             "task": task, "factor": factor, "value": point.value, "failed": failed, **asdict(point.configuration),
-            "actors": prediction["actors"] or 1, "nodes": point.cluster.nodes, "cores": point.cores,
+            "actors": prediction["actors"] or 1, "nodes": point.launch.max_nodes or point.cluster.nodes,
+            "cores": point.cores,
             "work": synapses(teams_of(spec)) if factor in WEAK else 1,
             "measured": found.get("env_steps_per_second"), "predicted": prediction["env_steps_per_second"],
             "one_process": found.get("one_process"), "one_process_predicted": alone,

@@ -29,7 +29,8 @@ def speed_up(rows: Sequence[Row], kind: str) -> list[float | None]:
 
 def efficiency(rows: Sequence[Row], kind: str) -> list[float | None]:
     """Speed-up for each actor, or for each core, node or environment, where their number grows."""
-    unit = {"cores": "cores", "nodes": "nodes", "batch": "batches"}.get(rows[0]["factor"], "actors")
+    units = {"cores": "cores", "nodes": "nodes", "weak-nodes": "nodes", "batch": "batches"}
+    unit = units.get(rows[0]["factor"], "actors")
     return [
         None if gained is None else gained * rows[0][unit] / row[unit]
         for gained, row in zip(speed_up(rows, kind), rows, strict=True)
