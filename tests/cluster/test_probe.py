@@ -24,6 +24,10 @@ def test_a_probe_finds_how_late_a_link_is_and_a_plan_takes_it(tmp_path: Path):
             ).splitlines()[-1])
             for placement in ("pack", "by-layer")
         ]
+        hosts.teamnet(
+            "scale", "cluster", "cartpole", "--method", "backprop", "--hidden", "6", "--seconds", "0.05", "--repeats",
+            "1", "--machine", str(tmp_path / "machine.json"), "--out", str(tmp_path / "scaled"), seconds=500,
+        )
     found = json.loads(out.splitlines()[-1])
     assert found["shared_cpus"], "both hosts are on this machine"
     assert [node["address"] for node in found["nodes"]] == hosts.addresses
@@ -32,4 +36,11 @@ def test_a_probe_finds_how_late_a_link_is_and_a_plan_takes_it(tmp_path: Path):
         assert median >= (THERE + BACK) / 2, "half of a round trip"
     alone, together = (run["env_steps_per_second"] for run in planned)
     exchanges = planned[1]["exchanges_per_step"]
+    for factor in ("nodes", "weak-nodes"):
+        lines = (tmp_path / "scaled" / factor / "scale.jsonl").read_text().splitlines()
+        one, two = (json.loads(line) for line in lines)
+        assert (one["nodes"], two["nodes"], two["failed"]) == (1, 2, False)
+        most = two["batches"] / THERE
+        assert two["measured"] < most < one["measured"], "a step takes longer than a message"
+    assert (tmp_path / "scaled" / "report.html").exists()
     assert together < 1.0 / ((exchanges - 1) * (THERE + BACK) / 2) < alone

@@ -16,6 +16,7 @@ from teamnet.spec.run import LaunchSpec
 from teamnet.study.communication.grid import Configuration
 from teamnet.study.plan.cluster import Cluster
 from teamnet.study.plan.machine import save_machine
+from teamnet.study.plan.predict import places
 from teamnet.study.rates import Precision
 from teamnet.study.scaling.points import Point, points_of, synapses
 from teamnet.study.scaling.session import run_scaling
@@ -28,6 +29,7 @@ from teamnet.study.scaling.table import (
     turning_point,
 )
 from teamnet.team.cores import only_cores, usable_cores
+from teamnet.team.partition import divide_all
 from teamnet.training.owned_files import OwnedFiles
 from tests.commands import run_command
 from tests.study.folders import contents
@@ -60,15 +62,34 @@ def test_one_factor_grows_and_the_rest_stays():
         assert point.possible
 
 
-def test_nodes_can_be_measured_on_one_and_on_all():
+def test_nodes_can_be_measured_on_as_many_as_there_are():
     launch = LaunchSpec(address="here:6379", link_latency=1e-3)
     nodes = points_of("nodes", ("1", "2", "4", "8"), BASE, Cluster(nodes=4), launch)
-    assert [its.possible for its in nodes] == [True, False, True, False]
+    assert [its.possible for its in nodes] == [True, True, True, False]
     assert [its.configuration.placements for its in nodes] == ["pack", "spread", "spread", "spread"]
-    assert [its.cluster.nodes for its in nodes] == [1, 2, 4, 8]
+    assert [its.launch.max_nodes for its in nodes] == [1, 2, 4, 8]
+    assert [its.cluster.nodes for its in nodes] == [1, 4, 4, 8]
     assert [its.launch.link_latency for its in nodes] == [0.0, 1e-3, 1e-3, 1e-3]
     layers = points_of("nodes", ("2",), replace(BASE, placements="by-layer"), Cluster(nodes=2), launch)
     assert layers[0].configuration.placements == "by-layer"
+
+
+def test_with_weak_nodes_the_environments_grow_with_the_nodes():
+    nodes = points_of("weak-nodes", (), BASE, Cluster(nodes=3), LaunchSpec(address="here:6379"))
+    assert [(its.value, its.launch.max_nodes, its.configuration.batches) for its in nodes] == [
+        ("1", 1, BASE.batches), ("2", 2, 2 * BASE.batches), ("3", 3, 3 * BASE.batches)
+    ]
+    rows = [{"factor": "weak-nodes", "nodes": 1, "work": 1, "measured": 100.0},
+            {"factor": "weak-nodes", "nodes": 2, "work": 1, "measured": 150.0}]
+    assert efficiency(rows, "measured") == [1.0, 0.75]
+
+
+def test_a_run_keeps_to_some_of_the_nodes():
+    teams = teams_of(small())
+    units = divide_all(teams, "layer", 0)
+    for most, used in ((0, {0, 1, 2, 3}), (2, {0, 1}), (1, {0})):
+        launch = LaunchSpec(placement="spread", max_nodes=most, address="here:6379")
+        assert set(places(launch, teams, units, Cluster(4, 8))) == used
 
 
 def test_cores_are_those_that_a_private_cluster_may_use():
@@ -162,7 +183,7 @@ def test_the_command_measures_predicts_and_keeps(capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    (("nods",), "one of actors, cores, nodes, width, depth, batch; found 'nods'. Did you mean 'nodes'?"),
+    (("nods",), "one of actors, cores, nodes, weak-nodes, width, depth, batch; found 'nods'. Did you mean 'nodes'?"),
     (("width", "--values", "0"), "width: expected whole numbers from 1, in digits; found '0'"),
     (("batch", "--values", "two"), "batch: expected whole numbers from 1, in digits; found 'two'"),
     (("width", "--values", "0" * 5000 + "1"), "width: expected whole numbers from 1, in digits"),
