@@ -126,7 +126,10 @@ def test_a_mean_and_its_band_by_hand(generator: np.random.Generator):
 def test_a_trace_is_drawn_as_a_timeline(capsys: pytest.CaptureFixture[str], tmp_path: Path):
     events = [
         {"name": "thread_name", "ph": "M", "pid": 0, "tid": 1, "args": {"name": "actor layer 1 neurons 0-4"}},
-        {"name": "predict", "cat": "compute", "ph": "X", "ts": 1.0, "dur": 2.5, "pid": 0, "tid": 1},
+        {"name": "thread_sort_index", "ph": "M", "pid": 0, "tid": 1, "args": {"sort_index": 1}},
+        {"name": "act", "cat": "compute", "ph": "X", "ts": 1.0, "dur": 2.5, "pid": 0, "tid": 1, "args": {"step": 0}},
+        {"name": "act", "cat": "wait", "ph": "X", "ts": 9.0, "dur": 1.0, "pid": 0, "tid": 1, "args": {"step": 1}},
+        {"name": "act", "cat": "compute", "ph": "X", "ts": 10.0, "dur": 2.5, "pid": 0, "tid": 1, "args": {"step": 1}},
         {"name": "activation", "cat": "message", "ph": "s", "ts": 3.0, "pid": 0, "tid": 1, "id": 1},
     ]
     (tmp_path / "trace-1.json").write_text(json.dumps({"traceEvents": events}))
@@ -135,7 +138,8 @@ def test_a_trace_is_drawn_as_a_timeline(capsys: pytest.CaptureFixture[str], tmp_
     assert "1 unreadable" in out
     assert "trace-2.json" in err
     (chart,) = _charts((tmp_path / "page.html").read_text())["Timelines"]
-    (bar,) = _values(chart)
+    wait, bar = _values(chart)
+    assert (wait["kind"], wait["begin"]) == ("wait", 0.0), "of the last step, since its first unit began"
     assert (bar["unit"], bar["begin"], bar["end"]) == ("actor layer 1 neurons 0-4 (node 0)", 1.0, 3.5)
 
 

@@ -39,7 +39,7 @@ def chrome_trace(participants: Participants) -> dict[str, Any]:
     for traced in range(len(times[0])):
         for number, (steps, clocks) in enumerate(zip(participants.steps, times, strict=True)):
             for step, clock in zip(steps, clocks[traced], strict=True):
-                events += _spans(step, clock, participants.nodes[number], number)
+                events += _spans(step, clock, participants.nodes[number], number, traced)
         if len(times) <= _MOST_ARROWS:
             events += _arrows(participants, [each[traced] for each in times], traced)
     return {"displayTimeUnit": "ns", "traceEvents": events}
@@ -51,7 +51,7 @@ def _node_name(node: int, error: float) -> str:
     return f"node {node}, clock {'unknown' if math.isinf(error) else f'within {error / _MICROSECOND:.1f} us'}"
 
 
-def _spans(step: Step, times: np.ndarray, node: int, row: int) -> Iterator[dict[str, Any]]:
+def _spans(step: Step, times: np.ndarray, node: int, row: int, traced: int) -> Iterator[dict[str, Any]]:
     names = (
         f"wait for {_listed(step.awaited)}", step.operation,
         f"publish {_listed([(write.slot, write.number) for write in step.published])}",
@@ -60,6 +60,7 @@ def _spans(step: Step, times: np.ndarray, node: int, row: int) -> Iterator[dict[
         if ended > begun and not name.endswith(" "):
             yield {
                 "name": name, "cat": category, "ph": "X", "ts": begun, "dur": ended - begun, "pid": node, "tid": row,
+                "args": {"step": traced},
             }
 
 

@@ -78,10 +78,10 @@ def _take_trace(found: Found, path: Path, root: Path) -> None:
     trace = json.loads(path.read_bytes())
     for event in trace["traceEvents"]:  # fail here, where the file is known, and not while its figure is drawn
         _ = event["ph"], event["name"], event["pid"], event["tid"]
-        if event["ph"] == "M":
+        if event["ph"] == "M" and event["name"] == "thread_name":
             _ = event["args"]["name"]
         if event["ph"] == "X":
-            _ = event["cat"], float(event["ts"]) + float(event["dur"])
+            _ = event["cat"], float(event["ts"]) + float(event["dur"]), event["args"]["step"]
     found.traces[str(path.relative_to(root))] = trace
 
 

@@ -103,7 +103,7 @@ def bars(description: str, rows: Iterable[dict[str, Any]], title: str, kinds: Se
     if kinds:
         encoding["color"] = coloured("kind", kinds)
     mark = {"type": "bar"} if kinds else {"type": "bar", "color": COLOURS[0]}
-    return spec(description, rows, {"mark": mark, "encoding": encoding}, height=60 + 22 * len(names))
+    return spec(description, rows, {"mark": mark, "encoding": encoding}, height=110 + 22 * len(names))
 
 
 def _round(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""One environment step as a timeline of its units, from a trace for Perfetto."""
+"""An environment step as a timeline of its units, from a trace for Perfetto: the last step of the trace."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ _KINDS = ("compute", "publish", "wait")
 
 def timeline(traces: Mapping[str, Mapping[str, Any]]) -> Section:
     """The traces that were found, one at a time."""
-    text = "What each unit does, by the time since the first unit began. teamnet comm --trace writes such traces."
+    text = (
+        "What the coordinator and each unit do in the last step that was traced. teamnet trace and comm --trace write "
+        "such traces; ui.perfetto.dev shows all of their steps."
+    )
     charts = [Chart(name, _draw(name, trace)) for name, trace in traces.items()]
     return Section("Timelines", text, charts, choose=True)
 
@@ -25,12 +28,17 @@ def _draw(name: str, trace: Mapping[str, Any]) -> dict[str, Any]:
         for event in events if event["ph"] == "M" and event["name"] == "thread_name"
     }
     shown = dict(list(units.items())[:_MOST_UNITS])
+    spans = [event for event in events if event["ph"] == "X" and (event["pid"], event["tid"]) in shown]
+    last = max((event["args"]["step"] for event in spans), default=0)
+    spans = [event for event in spans if event["args"]["step"] == last]
+    start = min((event["ts"] for event in spans), default=0.0)
     rows = [
         {
             "unit": shown[event["pid"], event["tid"]], "kind": event["cat"], "what": event["name"],
-            "begin": float(event["ts"]), "end": float(event["ts"] + event["dur"]), "length": float(event["dur"]),
+            "begin": float(event["ts"] - start), "end": float(event["ts"] + event["dur"] - start),
+            "length": float(event["dur"]),
         }
-        for event in events if event["ph"] == "X" and (event["pid"], event["tid"]) in shown
+        for event in spans
     ]
     bar = {
         "mark": {"type": "bar", "height": {"band": 0.8}},
@@ -44,4 +52,4 @@ def _draw(name: str, trace: Mapping[str, Any]) -> dict[str, Any]:
             ],
         },
     }
-    return spec(f"Timeline of a step of {len(shown)} units: {name}", rows, bar, height=60 + 24 * len(shown))
+    return spec(f"Timeline of a step: {name}", rows, bar, height=60 + 24 * len(shown))
