@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 
-.PHONY: train test test-cluster test-browser chaos chaos-hosts chaos-exceptions endurance bench-cluster bench-plan lint bench clean
+.PHONY: train test test-cluster test-browser chaos chaos-hosts chaos-exceptions endurance bench-cluster bench-plan bench-best lint bench clean
 
 train: $(READY)
 	$(VENV)/bin/teamnet train cartpole --out runs/cartpole --resume-if-present
@@ -35,6 +35,9 @@ bench-cluster: $(READY)
 
 bench-plan: $(READY)
 	$(VENV)/bin/python -m tests.cluster.foretold
+
+bench-best: $(READY)
+	$(VENV)/bin/python -m tests.cluster.chosen
 
 lint: $(READY)
 	$(VENV)/bin/ruff check teamnet tests examples

@@ -219,7 +219,7 @@ def machine_of(
     different = known.origin.differences(this_machine())
     if different:
         say(f"note: {place} was calibrated elsewhere, or with other versions than here: {'; '.join(different)}")
-    machine = with_needed(known, runs, address, say)
+    machine = with_needed(known, runs, cluster, address, say)
     if machine is not known and not different:  # costs of two machines must not be mixed in a file
         own = not is_built_in(type(runs[0][0].rule))  # whose costs are measured anew each time
         of_package = replace(machine, operations=known.operations, far=known.far, quick=known.quick)

@@ -18,6 +18,7 @@ from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.study.interfaces import interface_of
 from teamnet.study.paper.methods import PAPER
 from teamnet.study.plan.calibrate import with_needed
+from teamnet.study.plan.cluster import Cluster
 from teamnet.study.plan.machine import PARTS, Cost, Machine, save_machine
 from teamnet.study.plan.origin import this_machine
 from teamnet.study.sweep.session import SweepSpec
@@ -131,7 +132,7 @@ def _machine() -> Machine:
 def test_its_operations_are_measured_for_predictions(plain: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     """Also those that are called as an operation of this package, whose cost is another one."""
     machine, said = _machine(), list[str]()
-    assert with_needed(machine, [(preset("cartpole"), LaunchSpec("local"))], "", said.append) is machine
+    assert with_needed(machine, [(preset("cartpole"), LaunchSpec("local"))], Cluster(), "", said.append) is machine
     save_machine(machine, tmp_path / "machine.json")
     command = ("plan", "cartpole", "--rule", plain, "--machine", tmp_path / "machine.json", "--backend", "local")
     out, _ = run_command(capsys, *command, "--json")

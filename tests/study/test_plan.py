@@ -367,14 +367,14 @@ def test_a_calibration_is_kept_for_this_machine_and_these_versions(
 
 def test_what_a_prediction_lacks_is_measured_and_nothing_else():
     spec, said = small("tuned"), list[str]()
-    assert with_needed(HERE, [(spec, LaunchSpec())], "", said.append) is HERE
+    assert with_needed(HERE, [(spec, LaunchSpec())], Cluster(), "", said.append) is HERE
     assert said == []
-    found = with_needed(new_machine(), [(spec, LaunchSpec("local"))], "", said.append)
+    found = with_needed(new_machine(), [(spec, LaunchSpec("local"))], Cluster(), "", said.append)
     assert said == [f"operations, {n} of 4" for n in range(1, 5)]
     assert set(found.operations) < set(OPERATIONS)
     flow = Dataflow(teams_of(spec))
     assert {step.operation for group in flow.layers for step in flow.steps[group]} == found.operations.keys()
-    assert with_needed(found, [(spec, LaunchSpec("local"))], "", said.append) is found
+    assert with_needed(found, [(spec, LaunchSpec("local"))], Cluster(), "", said.append) is found
     assert found.coordinator + found.turn > 0
     assert WAITING not in found.parts, "one process does not wait"
 
@@ -382,7 +382,7 @@ def test_what_a_prediction_lacks_is_measured_and_nothing_else():
 def test_arrays_beyond_the_caches_are_looked_at_where_a_run_has_them():
     spec, said = replace(preset("cartpole", "backprop"), hidden=(512, 256)), list[str]()
     slow = replace(new_machine(), operations=dict.fromkeys(OPERATIONS, Cost(fixed=1e-9)), cache=1 << 20)
-    found = with_needed(slow, [(spec, LaunchSpec("local"))], "", said.append)
+    found = with_needed(slow, [(spec, LaunchSpec("local"))], Cluster(), "", said.append)
     assert said == ["arrays beyond the caches"]
     seconds_of_step = seconds(spec, LaunchSpec("local"), found, Cluster())
     assert seconds_of_step > 1e-4, "the factor makes up for costs that are far too small"

@@ -112,7 +112,8 @@ def test_the_command_of_a_candidate_is_one_that_train_takes():
         "--node_memory 5 --link-latency 1e-4 --wire float32")
     options = {"grain": "block:8", "max_nodes": 1, "settle_steps": 2, "message_dtype": "int8"}
     assert train_command(given, options) == (
-        "teamnet train cartpole --hidden 8 4 --seed=3 --grain block:8 --max-nodes 1 --settle-steps 2 --message-dtype int8"
+        "teamnet train cartpole --hidden 8 4 --seed=3 --grain block:8 --max-nodes 1 --settle-steps 2 "
+        "--message-dtype int8"
     )
 
 

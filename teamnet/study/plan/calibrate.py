@@ -19,7 +19,7 @@ from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.study.memory import session_bytes
 from teamnet.study.plan.build import build_world, costs_of
 from teamnet.study.plan.cluster import Cluster
-from teamnet.study.plan.machine import CALLS, PARTS, WAITING, WIDE, Machine
+from teamnet.study.plan.machine import CALLS, LINKS, PARTS, WAITING, WIDE, Machine
 from teamnet.study.plan.operations import (
     GUESS,
     QUICK,
@@ -106,17 +106,19 @@ def calibrate(cluster: Cluster, address: str, say: Callable[[str], None]) -> Mac
     machine = measure_wide(_measure_calls(machine, address, say), address, say)
     parts: tuple[str, ...] = (WAITING, CALLS, WIDE)
     if cluster.nodes > 1:
-        machine, parts = _measure_links(machine, cluster, address, say), PARTS
+        machine, parts = _measure_links(machine, cluster, address, USUAL, say), PARTS
     return replace(machine, full=True, parts=parts)
 
 
 def with_needed(
-    machine: Machine, runs: Sequence[tuple[RunSpec, LaunchSpec]], address: str, say: Callable[[str], None]
+    machine: Machine, runs: Sequence[tuple[RunSpec, LaunchSpec]], cluster: Cluster, address: str,
+    say: Callable[[str], None],
 ) -> Machine:
     """The machine with all that predictions of some runs need; what it lacks is measured.
 
     That takes some 25 seconds for the first run on Ray, and 5 for each further rule or schedule. Operations of a user's
-    rule are measured anew by each call, and replace those of this package that it uses.
+    rule are measured anew by each call, and replace those of this package that it uses. The cost of a message between
+    nodes at its two ends is measured on a cluster that was probed, and else assumed.
 
     Raises:
         TeamnetError: a run failed.
@@ -131,6 +133,10 @@ def with_needed(
             machine = measure_large(machine, spec, say)
         if launch.backend != "local":
             machine = _with_part(machine, spec, launch, address, say)
+    between = any(launch.transport == "board" and launch.backend != "local" for _, launch in runs)
+    if between and address and cluster.probe and cluster.nodes > 1 and LINKS not in machine.parts:
+        machine = _measure_links(machine, cluster, address, QUICK, say)
+        machine = replace(machine, parts=(*machine.parts, LINKS))
     return machine
 
 
@@ -151,12 +157,14 @@ def _with_part(
     return replace(machine, parts=(*machine.parts, part))
 
 
-def _measure_links(machine: Machine, cluster: Cluster, address: str, say: Callable[[str], None]) -> Machine:
+def _measure_links(
+    machine: Machine, cluster: Cluster, address: str, precision: Precision, say: Callable[[str], None]
+) -> Machine:
     found = []
     for number, (spec, launch) in enumerate(BETWEEN_NODES, 1):
         say(f"links between nodes, {number} of {len(BETWEEN_NODES)}")
-        found.append(_measure(spec, replace(launch, address=address), USUAL))
-    return fit_simulated(machine, found, RELAY_GUESS, cluster)
+        found.append(_measure(spec, replace(launch, address=address), precision))
+    return fit_simulated(machine, found, RELAY_GUESS, cluster, THOROUGH if precision == USUAL else _BRIEF)
 
 
 def _measure(spec: RunSpec, launch: LaunchSpec, precision: Precision) -> Measured:
