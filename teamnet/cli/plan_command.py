@@ -21,7 +21,7 @@ from teamnet.study.plan.machine import Machine
 from teamnet.study.probe.figures import load_probe
 from teamnet.team.address import cluster_address
 from teamnet.team.limits import processors
-from teamnet.values import check_choice, check_count
+from teamnet.values import check_choice, check_count, check_number
 
 _PURPOSE = (
     "Predict steps a second, bytes, memory and start-up of a run before anything is started.\n\n"
@@ -51,7 +51,10 @@ class Planning:
         best: search for the fastest run, or that with the fewest bytes, over what --vary names.
         vary: what the search tries: backend, grain, placement, nodes and feedback change no result; schedule,
             message_dtype and batch do. All if left out.
-        objective: of the search: steps (most steps/s) or bytes (fewest bytes for a step of an environment).
+        objective: of the search: steps (most steps/s), bytes (fewest bytes for a step of an environment) or return
+            (most return after --budget seconds, by the learning curves in --curves).
+        budget: seconds that a run may take, for the objective return.
+        curves: folders with finished runs, of which those with a candidate's spec tell what it learns.
         verify: how many of the best candidates are run and measured, on --address or on this machine.
         json: print one JSON object on the last line of the standard output.
     """
@@ -66,7 +69,9 @@ class Planning:
     calibrate: bool = False
     best: bool = False
     vary: tuple[str, ...] = ()
-    objective: Literal["steps", "bytes"] = "steps"
+    objective: Literal["steps", "bytes", "return"] = "steps"
+    budget: float = 0.0
+    curves: tuple[Path, ...] = ()
     verify: int = 0
     json: bool = False
 
@@ -105,6 +110,13 @@ def _check(planning: Planning) -> None:
     check_count("verify", planning.verify, 0)
     for name in planning.vary:
         check_choice("vary", name, FACTORS)
+    check_number("budget", planning.budget, "0 or more", planning.budget >= 0.0, "Give seconds.")
+    for name in ("budget", "curves"):
+        if bool(getattr(planning, name)) != (planning.objective == "return"):
+            raise SpecError(
+                name, expected="--objective return, --budget SECONDS and --curves FOLDERS together",
+                found=f"--objective {planning.objective}", remedy="Give all three, or none.",
+            )
     for name in ("vary", "verify"):
         if getattr(planning, name) and not planning.best:
             raise SpecError(
@@ -116,18 +128,21 @@ def _search(
     spec: RunSpec, launch: LaunchSpec, cluster: Cluster, planning: Planning, arguments: list[str]
 ) -> int:
     from teamnet.study.plan.candidates_table import as_plain, candidates_table
-    from teamnet.study.plan.search import candidates, front, kinds_of_run, measured, ranked
+    from teamnet.study.plan.curves import KnownCurves
+    from teamnet.study.plan.search import candidates, front, kinds_of_run, measured, ranked, with_returns
 
     factors = planning.vary or FACTORS
+    curves = KnownCurves(planning.curves) if planning.curves else None
     machine = machine_of(planning.machine, cluster, kinds_of_run(spec, launch, factors), full=planning.calibrate)
     found = candidates(spec, launch, machine, cluster, factors)
+    found = with_returns(found, curves, planning.budget) if curves else found
     shown, best = front(found), ranked(found, planning.objective)
     checked = []
     for number, each in enumerate(best[:planning.verify], 1):
         say(f"measuring {number} of {min(planning.verify, len(best))}: {train_command(arguments, each.options)}")
         checked.append(measured(each, _SECONDS, _REPEATS))
-    if checked and planning.objective == "steps":  # a measurement is better than a prediction
-        best = sorted(checked, key=lambda each: -(each.measured or 0.0)) + best[len(checked):]
+    checked = with_returns(checked, curves, planning.budget) if curves else checked
+    best = ranked(checked, planning.objective) + best[len(checked):]  # a measurement is better than a prediction
     same = next(each for each in best if each.same_results)
     if planning.json:
         print(json.dumps({

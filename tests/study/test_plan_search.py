@@ -7,18 +7,25 @@ import shlex
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from teamnet.cli.plan_command import train_command
 from teamnet.dataflow.graph import Dataflow
 from teamnet.errors import SpecError
 from teamnet.spec.change import changed
+from teamnet.spec.files import to_plain
+from teamnet.spec.resolve import fit_depth
 from teamnet.spec.run import LaunchSpec, RunSpec
+from teamnet.study.experiment.results import Curve
+from teamnet.study.interfaces import interface_of
 from teamnet.study.plan.cluster import Cluster
+from teamnet.study.plan.curves import KnownCurves
 from teamnet.study.plan.factors import FACTORS, SAME
 from teamnet.study.plan.machine import save_machine
 from teamnet.study.plan.predict import teams_of
-from teamnet.study.plan.search import Candidate, candidates, front, kinds_of_run, ranked
+from teamnet.study.plan.search import Candidate, candidates, front, kinds_of_run, ranked, with_returns
+from teamnet.study.report.found import Found, FoundRun
 from tests.commands import run_command
 from tests.study.test_plan import ENVIRONMENT, HERE, USUAL, WORKING, small
 
@@ -135,3 +142,43 @@ def test_the_best_are_measured(capsys: pytest.CaptureFixture[str], tmp_path: Pat
     out, _ = run_command(capsys, *command[:-2], "--objective", "bytes")
     assert "best: teamnet train cartpole --hidden 8 4 --backend local --schedule" in out
     assert set(SAME) < set(FACTORS)
+
+
+def test_most_return_for_a_budget_is_what_known_runs_have_reached_by_then(monkeypatch: pytest.MonkeyPatch):
+    """Two schedules whose learning curves cross: the slower learner has the better end."""
+    found = candidates(small(), LaunchSpec("local"), USUAL, Cluster(), ("schedule",), lambda spec: ENVIRONMENT)
+    values = {"jacobi": [10.0, 20.0, 90.0], "sweeps": [10.0, 40.0, 50.0], "descents": [10.0, 10.0, 10.0]}
+    runs = []
+    for each in found:
+        spec = replace(each.spec, seed=5, env_steps=30)
+        curve = Curve([10.0, 20.0, 30.0], values[each.spec.rule.schedule])
+        plain = json.loads(json.dumps(to_plain(fit_depth(spec, interface_of(spec)))))
+        runs.append(FoundRun("run", "map", {}, plain, np.zeros(3), curve))
+    monkeypatch.setattr("teamnet.study.plan.curves.collect", lambda folders: Found(runs))
+    curves = KnownCurves([Path("runs")])
+
+    def best(steps: float) -> Candidate:
+        known = [replace(each, measured=steps / 2.0) for each in found]
+        return ranked(with_returns(known, curves, 2.0), "return")[0]
+
+    assert (best(20.0).spec.rule.schedule, best(20.0).known_return) == ("sweeps", 40.0)
+    assert (best(30.0).spec.rule.schedule, best(30.0).known_return) == ("jacobi", 90.0)
+    assert best(1000.0).known_return == 90.0, "the last value of a shorter run counts"
+    assert curves.after(replace(small(), hidden=(7, 4)), 20.0) is None
+
+
+def test_a_run_is_known_by_its_spec(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    options = ("--hidden", "8", "4", "--backend", "local", "--env-steps", "200", "--seed", "3", "--out", tmp_path / "run")
+    run_command(capsys, "train", "cartpole", *options)
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["episodes"] < 100
+    assert KnownCurves([tmp_path]).after(small(), 10**6) == pytest.approx(summary["mean_return"])
+
+
+def test_an_objective_of_return_needs_a_budget_and_curves(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    for options in (("--objective", "return"), ("--budget", "60"), ("--curves", tmp_path)):
+        _, err = run_command(capsys, "plan", "cartpole", "--best", *options, code=2)
+        assert err.startswith(("teamnet: budget: ", "teamnet: curves: "))
+    options = ("--objective", "return", "--budget", "60", "--curves", tmp_path)
+    _, err = run_command(capsys, "plan", "cartpole", "--best", *options, code=2)
+    assert err.startswith("teamnet: curves: "), "there is no run"

@@ -14,12 +14,14 @@ _REQUEST = "as requested"
 def candidates_table(found: Sequence[Candidate]) -> list[str]:
     """A line for each candidate; bytes are of one step of one environment."""
     measured = any(each.measured for each in found)
+    returns = any(each.known_return is not None for each in found)
     header = [
-        "steps/s", *(("measured", "predicted / measured") if measured else ()), "bytes a step", "exchanges", "actors",
+        *(("return",) if returns else ()), "steps/s", *(("measured", "predicted / measured") if measured else ()), "bytes a step", "exchanges", "actors",
         "nodes", "same results", "options",
     ]
     return aligned(header, [
         [
+            *((shown(each.known_return, "{:,.2f}"),) if returns else ()),
             f"{each.prediction.env_steps_per_second:,.0f}",
             *((shown(each.measured, "{:,.0f}"), shown(_ratio(each), "{:.2f}")) if measured else ()),
             f"{each.bytes_per_env_step:,.0f}", shown(each.prediction.exchanges_per_step), str(each.prediction.actors),
@@ -41,5 +43,6 @@ def as_plain(each: Candidate) -> dict[str, Any]:
     """JSON types."""
     return {
         "options": dict(each.options), "same_results": each.same_results, "measured": each.measured,
+        "known_return": each.known_return,
         "bytes_per_env_step": each.bytes_per_env_step, **each.prediction.as_plain(),
     }

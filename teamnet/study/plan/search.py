@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,6 +15,7 @@ from teamnet.spec.change import changed
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.study.experiment.traffic import pareto
 from teamnet.study.plan.cluster import Cluster
+from teamnet.study.plan.curves import KnownCurves
 from teamnet.study.plan.factors import FACTORS
 from teamnet.study.plan.machine import Machine
 from teamnet.study.plan.predict import Prediction, environment_seconds, lay_out, predict
@@ -41,6 +43,8 @@ class Candidate:
         same_results: whether its results are those of the request, bit for bit.
         prediction: of the run.
         measured: environment steps a second; ``None`` if it was not measured.
+        known_return: what runs with its spec have reached in the time that the run may take; ``None`` where no such
+            run is known.
     """
 
     spec: RunSpec
@@ -49,11 +53,17 @@ class Candidate:
     same_results: bool
     prediction: Prediction
     measured: float | None = None
+    known_return: float | None = None
 
     @property
     def bytes_per_env_step(self) -> float:
         """Bytes for one step of one environment, so that batches can be compared."""
         return self.prediction.bytes_per_step / self.spec.num_envs
+
+    @property
+    def rate(self) -> float:
+        """Environment steps a second: as measured, or else as predicted."""
+        return self.measured or self.prediction.env_steps_per_second
 
 
 def candidates(
@@ -169,12 +179,26 @@ def front(found: Sequence[Candidate]) -> list[Candidate]:
     return [points[point] for point in reversed(pareto(list(points)))]
 
 
-def ranked(found: Sequence[Candidate], objective: str) -> list[Candidate]:
-    """The candidates from the best on: by steps/s and then by bytes (``steps``), or the other way round (``bytes``)."""
+def with_returns(found: Sequence[Candidate], curves: KnownCurves, seconds: float) -> list[Candidate]:
+    """The candidates with the returns that runs of their specs have reached in as many steps as they do in some time.
 
-    def key(each: Candidate) -> tuple[float, float]:
-        rate, size = -each.prediction.env_steps_per_second, each.bytes_per_env_step
-        return (rate, size) if objective == "steps" else (size, rate)
+    Args:
+        found: the candidates.
+        curves: of finished runs.
+        seconds: the time that the run may take after its start.
+    """
+    return [replace(each, known_return=curves.after(each.spec, seconds * each.rate)) for each in found]
+
+
+def ranked(found: Sequence[Candidate], objective: str) -> list[Candidate]:
+    """The candidates from the best on: by steps/s and then by bytes (``steps``), the other way round (``bytes``), or by
+    the known return first (``return``).
+    """
+
+    def key(each: Candidate) -> tuple[float, ...]:
+        rate, size = -each.rate, each.bytes_per_env_step
+        known = -math.inf if each.known_return is None else each.known_return
+        return {"steps": (rate, size), "bytes": (size, rate), "return": (-known, rate, size)}[objective]
 
     return sorted(found, key=key)
 
