@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from teamnet.errors import SpecError, nearest, shown
 
@@ -13,6 +14,15 @@ def choices(kind: type, field: str) -> tuple[str, ...]:
     """The values that a field of a dataclass may have; none if its type does not name them."""
     hint = typing.get_type_hints(kind)[field]
     return typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else ()
+
+
+def plain_number(value: Any) -> Any:
+    """A number of NumPy as one of Python, and arrays and lists of them as tuples; anything else as it is."""
+    if isinstance(value, Mapping):
+        return {name: plain_number(each) for name, each in value.items()}
+    if hasattr(value, "dtype") and hasattr(value, "tolist"):
+        value = value.tolist()
+    return tuple(plain_number(each) for each in value) if isinstance(value, list | tuple) else value
 
 
 def check_choice(where: str, value: str, known: Sequence[str]) -> None:

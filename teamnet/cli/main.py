@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
+from teamnet import __version__
+from teamnet.cli.counts import in_digits
 from teamnet.cli.terminal import REFUSED, exit_code_of, prepare_streams, say
 from teamnet.errors import nearest
 
@@ -46,6 +48,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _run(arguments: list[str]) -> int:
+    if arguments == ["--version"]:
+        print(f"teamnet {__version__}")
+        return 0
     if not arguments or arguments[0] in ("-h", "--help"):
         print("usage: teamnet COMMAND ...\n")
         for name, (_, purpose) in COMMANDS.items():
@@ -57,4 +62,4 @@ def _run(arguments: list[str]) -> int:
         say(f"teamnet: no command {name!r}. {nearest(name, COMMANDS)}")
         return REFUSED
     module, _, function = COMMANDS[name][0].partition(":")
-    return getattr(import_module(f"teamnet.cli.{module}"), function)(arguments[1:])
+    return getattr(import_module(f"teamnet.cli.{module}"), function)(in_digits(arguments[1:]))

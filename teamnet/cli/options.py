@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar
 import tyro
 
 from teamnet.cli.former import with_present_names
+from teamnet.cli.synonyms import refuse_synonyms
 from teamnet.dataflow.slots import Messages
 from teamnet.errors import SpecError
 from teamnet.rules.loading import find_rule, reference_of
@@ -229,6 +230,7 @@ def parse_run_options(
         SystemExit: an option is unknown or has no such value; the nearest known one has been named.
     """
     arguments = with_present_names(arguments)
+    refuse_synonyms(arguments, fields_of((Choice, RunSpec, Messages, LaunchSpec, more)))
     usual = preset(task, _method(arguments))
     own = _own_rule(arguments)
     rule = as_rule(own or _named(arguments, "rule") or usual.rule, usual.rule)

@@ -13,6 +13,7 @@ from teamnet.rules.registry import built_in_rules, is_built_in
 from teamnet.rules.rule import Rule
 from teamnet.spec.rules import as_rule
 from teamnet.spec.run import RunSpec, TeamSpec
+from teamnet.spec.synonyms import SYNONYMS
 
 _OF_SETTLING = ("settle_steps", "acting_steps", "step_size")
 """Settings that scripts give to all rules of this package alike: those that do not settle ignore them."""
@@ -75,6 +76,8 @@ def _divided(values: Mapping[str, Any], rule: Rule, *kinds: type) -> list[dict[s
 
 
 def _unknown(name: str, rule: Rule, known: set[str]) -> SpecError:
+    if name in SYNONYMS:
+        return SpecError(name, expected="an option of teamnet", found=repr(name), remedy=SYNONYMS[name])
     owners = [other for other, kind in built_in_rules().items() if name in kind().settings()]
     return SpecError(
         name, expected=f"an option, or a setting of {reference_of(type(rule))}", found=repr(name),

@@ -177,7 +177,7 @@ def _play(
         observation, _ = watch.ask(environment.reset, seed=settings.seed if number == 0 else None)
         total, length, over = 0.0, 0, False
         while not over and length < settings.max_steps:
-            action = policy.predict(observation, settings.greedy)[0]
+            action = policy.predict(observation, deterministic=settings.greedy)[0]
             observation, reward, terminated, truncated, _ = watch.ask(environment.step, action)
             total, length, over = total + float(reward), length + 1, bool(terminated or truncated)
         returns.append(total)

@@ -10,6 +10,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from teamnet.errors import SpecError, nearest
 from teamnet.rules.rule import Rule
 from teamnet.spec.change import changed
@@ -31,7 +33,7 @@ from teamnet.training.checkpoint import (
 from teamnet.training.run import Run
 from teamnet.training.run_files import make_folder, new_run
 from teamnet.training.trained_policy import TrainedPolicy, trained_environment
-from teamnet.values import check_count
+from teamnet.values import check_count, plain_number
 
 if TYPE_CHECKING:
     import gymnasium
@@ -57,20 +59,36 @@ class TeamAgent:
 
     def _start(self, spec: RunSpec, launch: LaunchSpec) -> None:
         self._run = Run(spec, launch)
+        self._ends = spec.env_steps, spec.episodes
+        self._returns: list[float] = []
         self._policy: TrainedPolicy | None = None
         self._end = weakref.finalize(self, _end_run, self._run)  # at the end of the last reference or of the process
 
-    def learn(self, env_steps: int | None = None, episodes: int | None = None) -> TeamAgent:
+    def learn(
+        self, env_steps: int | None = None, episodes: int | None = None, *, total_timesteps: int | None = None
+    ) -> TeamAgent:
         """Train for this many more environment steps or episodes, or to the end of the preset; returns the agent.
 
         An exception, such as ``KeyboardInterrupt``, leaves the agent between two steps: the next call continues as if
         uninterrupted.
 
+        Args:
+            env_steps, episodes: how many more; the first that is reached ends the call. Without both, the end is that
+                with which the agent was made, whatever was trained before.
+            total_timesteps: another name of ``env_steps``, as in Stable-Baselines3.
+
         Raises:
-            SpecError: a number is below 0.
+            SpecError: a number is below 0, or ``env_steps`` has two values.
             Closed: the agent is closed.
             TeamnetError: the environment misbehaves, the learning diverges, or an actor is lost.
         """
+        if None not in (env_steps, total_timesteps):
+            raise SpecError(
+                "total_timesteps", expected="one of env_steps and total_timesteps", found="both",
+                remedy="Leave one out: they mean the same.",
+            )
+        env_steps = env_steps if total_timesteps is None else total_timesteps
+        env_steps, episodes = (plain_number(each) for each in (env_steps, episodes))
         for name, number in (("env_steps", env_steps), ("episodes", episodes)):
             if number is not None:
                 check_count(name, number, 0)
@@ -79,11 +97,15 @@ class TeamAgent:
             run.stop_asked = False
             step_end = None if env_steps is None else run.task.env_steps + env_steps
             episode_end = None if episodes is None else run.task.episodes + episodes
-            if step_end is not None or episode_end is not None:
-                run.spec = replace(run.spec, env_steps=step_end, episodes=episode_end)
+            if step_end is None and episode_end is None:
+                step_end, episode_end = self._ends
             run.check_open()
-            while not run.done:
-                run.advance()
+            run.spec = replace(run.spec, env_steps=step_end, episodes=episode_end)
+            try:
+                while not run.done:
+                    self._returns += (episode.total for episode in run.advance())
+            finally:
+                run.spec = replace(run.spec, env_steps=self._ends[0], episodes=self._ends[1])
         return self
 
     def state(self) -> State:
@@ -94,12 +116,19 @@ class TeamAgent:
         """The results of training so far; see the README for the fields."""
         return self._run.summary()
 
-    def predict(self, observation: Any, deterministic: bool = False) -> tuple[Any, None]:
+    @property
+    def returns(self) -> np.ndarray:
+        """The return of each episode that has ended since the agent was made or loaded; float64 ``(episodes,)``."""
+        return np.array(self._returns, np.float64)
+
+    def predict(
+        self, observation: Any, state: None = None, episode_start: Any = None, deterministic: bool = False
+    ) -> tuple[Any, None]:
         """The action for an observation; see :meth:`teamnet.training.trained_policy.TrainedPolicy.predict`."""
         self._run.check_open()
         if self._policy is None:
             self._policy = TrainedPolicy(self._run.teams[0], self._run.state(), self._run.task.actions)
-        return self._policy.predict(observation, deterministic)
+        return self._policy.predict(observation, state, episode_start, deterministic)
 
     def make_environment(self, render_mode: str | None = None) -> gymnasium.Env[Any, Any]:
         """A new environment of the task, whose wrappers normalise as in training and no longer learn.
@@ -132,7 +161,8 @@ class TeamAgent:
         predicts, but does not learn. :meth:`teamnet.TrainedPolicy.load` needs no environment at all.
 
         Args:
-            folder: that ``save`` or ``teamnet train --out`` wrote to.
+            folder: that ``save`` or ``teamnet train --out`` wrote to, or the path of a checkpoint, as ``save`` returns
+                it.
             **launch: fields of :class:`~teamnet.spec.run.LaunchSpec` that differ, such as another backend.
 
         Raises:
@@ -140,7 +170,8 @@ class TeamAgent:
             SpecError: an option is unknown.
         """
         _check_launch(launch)
-        checkpoint = newest_checkpoint(Path(folder))
+        path = Path(folder)
+        checkpoint = path if path.is_file() else newest_checkpoint(path)
         spec, where = spec_of_checkpoint(checkpoint)
         return cls._load(checkpoint, spec, replace(where, **launch))
 
@@ -200,6 +231,7 @@ def _end_run(run: Run) -> None:
 
 
 def _specs(task: str, preset: str, options: Mapping[str, Any]) -> tuple[RunSpec, LaunchSpec]:
+    options = {name: plain_number(value) for name, value in options.items()}
     launch_names = {field.name for field in fields(LaunchSpec)}
     rule = options.get("rule", "")
     kind = type(rule) if isinstance(rule, Rule) else rule

@@ -9,8 +9,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from teamnet.dataflow.graph import Dataflow
 from teamnet.dataflow.layers import UnitSpec
 from teamnet.errors import CheckpointError, Closed, TeamnetError
@@ -37,7 +35,7 @@ from teamnet.training.launch import Progress, check_specs, start_exchange
 from teamnet.training.make_task import make_task
 from teamnet.training.replay_check import ReplayCheck
 from teamnet.training.run_files import new_run
-from teamnet.training.step_trace import StepTrace
+from teamnet.training.step_trace import StepTrace, trace_steps
 from teamnet.training.task import Episode, cannot_be_replayed, comes_back
 from teamnet.training.writer import Writer
 
@@ -151,49 +149,10 @@ class Run:
         with self.signals:
             return replace(self._executor.ledger(), step_times=self._coordinator.times.as_plain())
 
-    def timestamps(self) -> list[np.ndarray]:
-        """Each unit's phase timestamps of the newest timed step; see :meth:`teamnet.units.unit.Unit.timestamps`.
-
-        Returns:
-            For each unit, int64 ``(steps, 4)`` nanoseconds; zeros before the first timed step.
-        """
-        self.check_open()
-        with self.signals:
-            found = self._executor.timestamps()
-        return [np.vstack([np.zeros((1, *each.shape[1:]), np.int64), each])[-1] for each in found]
-
     def trace(self, steps: int) -> tuple[StepTrace, list[Episode]]:
-        """Do some steps of the batch, every one of which is timed; fewer if the run ends before.
-
-        The averages of the ledger's times begin anew.
-
-        Args:
-            steps: how many, after one that is not kept.
-
-        Returns:
-            The timestamps, and the episodes that ended.
-
-        Raises:
-            TeamnetError: see :meth:`advance`.
-        """
+        """Do some steps, every one of which is timed; see :func:`teamnet.training.step_trace.trace_steps`."""
         self.check_open()
-        with self.signals:
-            self._executor.time_all(steps)
-            self._coordinator.keep_timestamps(steps)
-        first, ended = self.step + 1, []
-        try:
-            while self.step < first + steps and not self.done and not self.stop_asked:
-                ended += self.advance(lambda: self.step >= first + steps)
-        except BaseException:
-            self._coordinator.keep_episodes(ended)
-            raise
-        with self.signals:
-            found, nodes = self._executor.timestamps(), [unit["node"] for unit in self._executor.ledger().units]
-            own = self._coordinator.timestamps()
-            self._executor.time_all(0)
-            self._coordinator.keep_timestamps(0)
-        kept = slice(len(own) - max(0, self.step - first), None)
-        return StepTrace(first, own[kept], [each[kept] for each in found], nodes), ended
+        return trace_steps(self, self._executor, self._coordinator, steps)
 
     @property
     def units(self) -> Sequence[UnitSpec]:

@@ -77,11 +77,14 @@ class TrainedPolicy:
         check_layers(layers, state)
         return cls(layers, state, to_action, seed)
 
-    def predict(self, observation: Any, deterministic: bool = False) -> tuple[Any, None]:
+    def predict(
+        self, observation: Any, state: None = None, episode_start: Any = None, deterministic: bool = False
+    ) -> tuple[Any, None]:
         """The action for one observation ``(size,)``, or the actions for a batch ``(rows, size)``.
 
         Args:
             observation: numbers; as the training environment returns them, after its wrappers.
+            state, episode_start: ignored: a team has no recurrent state. Stable-Baselines3's evaluation gives them.
             deterministic: every unit takes its mean and a categorical one its most probable action, instead of samples.
 
         Returns:

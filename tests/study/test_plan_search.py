@@ -168,8 +168,8 @@ def test_most_return_for_a_budget_is_what_known_runs_have_reached_by_then(monkey
 
 
 def test_a_run_is_known_by_its_spec(capsys: pytest.CaptureFixture[str], tmp_path: Path):
-    options = ("--hidden", "8", "4", "--backend", "local", "--env-steps", "200", "--seed", "3", "--out", tmp_path / "run")
-    run_command(capsys, "train", "cartpole", *options)
+    options = ("--hidden", "8", "4", "--backend", "local", "--env-steps", "200", "--seed", "3")
+    run_command(capsys, "train", "cartpole", *options, "--out", tmp_path / "run")
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["episodes"] < 100
     assert KnownCurves([tmp_path]).after(small(), 10**6) == pytest.approx(summary["mean_return"])

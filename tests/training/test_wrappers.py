@@ -266,8 +266,8 @@ def test_a_loaded_policy_acts_as_the_agent_does(task: str, tmp_path: Path):
         size = agent._run.task.interface.observation_size
         observations = np.random.default_rng(1).standard_normal((6, size))
         for deterministic in (True, False):
-            expected = agent.predict(observations, deterministic)[0]
-            found = TrainedPolicy.load(tmp_path).predict(observations, deterministic)[0]
+            expected = agent.predict(observations, deterministic=deterministic)[0]
+            found = TrainedPolicy.load(tmp_path).predict(observations, deterministic=deterministic)[0]
             if deterministic:
                 assert np.array_equal(found, expected)
             assert (found.shape, found.dtype) == (expected.shape, expected.dtype)

@@ -16,8 +16,8 @@ def candidates_table(found: Sequence[Candidate]) -> list[str]:
     measured = any(each.measured for each in found)
     returns = any(each.known_return is not None for each in found)
     header = [
-        *(("return",) if returns else ()), "steps/s", *(("measured", "predicted / measured") if measured else ()), "bytes a step", "exchanges", "actors",
-        "nodes", "same results", "options",
+        *(("return",) if returns else ()), "steps/s", *(("measured", "predicted / measured") if measured else ()),
+        "bytes a step", "exchanges", "actors", "nodes", "same results", "options",
     ]
     return aligned(header, [
         [

@@ -13,7 +13,6 @@ from scipy.optimize import minimize_scalar, nnls
 
 from teamnet.dataflow.graph import Dataflow
 from teamnet.dataflow.layers import UnitSpec
-from teamnet.kernels.constants import TIMED_EVERY
 from teamnet.rules.asynchronous import AsynchronousMapPropagation
 from teamnet.rules.backpropagation import Backpropagation
 from teamnet.rules.map_propagation import MapPropagation
@@ -30,13 +29,15 @@ from teamnet.team.resources import ACTOR_BYTES, RAY_BYTES, array_bytes, unit_byt
 from teamnet.training.run import Run
 
 _MAP, _ASYNCHRONOUS, _BACKPROP = MapPropagation.name, AsynchronousMapPropagation.name, Backpropagation.name
-_SAMPLES, _QUICK_SAMPLES = 15, 5
+_SAMPLES, _QUICK_SAMPLES = 60, 20
 """Timed steps of which the median is taken."""
+_WARM_UP = 64
+"""Steps before them."""
 _LEAST = 1e-8
 """Seconds below the resolution of a clock."""
 USUAL, QUICK = Precision(0.8, 3), Precision(0.25, 2)
 """Timings of a run in a full calibration and in a quick one."""
-_WIDE_SAMPLES = 4
+_WIDE_SAMPLES = 8
 _SHAPES = (25, 1), (100, 8), (400, 1), (400, 8)
 """Of the runs of a single rule: percent of the hidden neurons, and environments."""
 _LARGE, _LARGE_STEPS = 4 << 20, 10
@@ -215,12 +216,12 @@ class Lap(NamedTuple):
 
 def take_times(run: Run, count: int = _SAMPLES) -> tuple[list[Lap], list[float]]:
     """Median seconds of each step of each unit, and the interquartile ranges of the times as shares of the medians."""
-    rate(run, TIMED_EVERY * run.spec.num_envs)
-    samples = []
-    for _ in range(count):
-        rate(run, TIMED_EVERY * run.spec.num_envs)
-        samples.append([(stamps[:, 2] - stamps[:, 1]) / 1e9 for stamps in run.timestamps()])
-    quartiles = [np.maximum(_LEAST, np.percentile(times, (25, 50, 75), axis=0)) for times in zip(*samples, strict=True)]
+    rate(run, _WARM_UP * run.spec.num_envs)
+    trace, _ = run.trace(count)
+    quartiles = [
+        np.maximum(_LEAST, np.percentile((stamps[:, :, 2] - stamps[:, :, 1]) / 1e9, (25, 50, 75), axis=0))
+        for stamps in trace.units
+    ]
     spreads = [np.minimum(1.0, (points[2] - points[0]) / points[1]) for points in quartiles]
     flow, held = Dataflow(run.teams), sum(map(unit_bytes, run.units))
     taken = [

@@ -191,8 +191,12 @@ def with_returns(found: Sequence[Candidate], curves: KnownCurves, seconds: float
 
 
 def ranked(found: Sequence[Candidate], objective: str) -> list[Candidate]:
-    """The candidates from the best on: by steps/s and then by bytes (``steps``), the other way round (``bytes``), or by
-    the known return first (``return``).
+    """The candidates from the best on.
+
+    Args:
+        found: the candidates.
+        objective: ``steps``, by steps/s and then by bytes; ``bytes``, the other way round; ``return``, by the known
+            return first.
     """
 
     def key(each: Candidate) -> tuple[float, ...]:
