@@ -194,9 +194,11 @@ def cluster_of(planning: Planning, launch: LaunchSpec) -> Cluster:
         for name, given in (("cpus", planning.cpus), *((name, getattr(launch, name)) for name in _LINKS)):
             if given:
                 raise SpecError(name, expected="none beside --probe", found=str(given), remedy="Leave it out.")
+    nodes = len(probe.nodes) if probe else 1
     return Cluster(
-        planning.nodes or (len(probe.nodes) if probe else 1), planning.cpus or processors(), planning.node_memory,
-        launch.link_latency, launch.link_bandwidth, planning.shared_cpus or bool(probe and probe.shared_cpus),
+        nodes if planning.nodes is None else planning.nodes,
+        processors() if planning.cpus is None else planning.cpus, planning.node_memory, launch.link_latency,
+        launch.link_bandwidth, planning.shared_cpus or bool(probe and probe.shared_cpus),
         planning.reserved_cpus, probe,
     )
 

@@ -42,8 +42,12 @@ class StepTrace:
 class Advancing(Protocol):
     """A run, as far as a trace needs it; see :class:`teamnet.training.run.Run`."""
 
-    signals: AbstractContextManager[object]
     stop_asked: bool
+
+    @property
+    def signals(self) -> AbstractContextManager[object]:
+        """Defers signals until the run is between two steps."""
+        ...
 
     @property
     def step(self) -> int:

@@ -43,7 +43,7 @@ def ask(folder: Path, steps: int, seconds: float) -> StepTrace:
             if time.monotonic() > deadline:
                 raise NoAnswer(
                     str(folder), expected=f"an answer of the run's process within {seconds:g} s", found="none",
-                    remedy="Ask again once the run has ended, or for fewer steps.",
+                    remedy="Try again once the run has ended, or with fewer steps.",
                 )
             time.sleep(_LOOK_EVERY)
         return _read((folder / ANSWER).read_bytes())

@@ -181,4 +181,4 @@ def test_an_objective_of_return_needs_a_budget_and_curves(capsys: pytest.Capture
         assert err.startswith(("teamnet: budget: ", "teamnet: curves: "))
     options = ("--objective", "return", "--budget", "60", "--curves", tmp_path)
     _, err = run_command(capsys, "plan", "cartpole", "--best", *options, code=2)
-    assert err.startswith("teamnet: curves: "), "there is no run"
+    assert err.startswith("teamnet: folder: "), "there is no run"
