@@ -17,12 +17,15 @@ def choices(kind: type, field: str) -> tuple[str, ...]:
 
 
 def plain_number(value: Any) -> Any:
-    """A number of NumPy as one of Python, and arrays and lists of them as tuples; anything else as it is."""
+    """A number of NumPy as one of Python, and an array as a tuple, also within mappings and tuples."""
     if isinstance(value, Mapping):
         return {name: plain_number(each) for name, each in value.items()}
-    if hasattr(value, "dtype") and hasattr(value, "tolist"):
-        value = value.tolist()
-    return tuple(plain_number(each) for each in value) if isinstance(value, list | tuple) else value
+    if isinstance(value, tuple):
+        return tuple(plain_number(each) for each in value)
+    if not (hasattr(value, "dtype") and hasattr(value, "tolist")):
+        return value
+    plain = value.tolist()
+    return tuple(plain) if isinstance(plain, list) else plain
 
 
 def check_choice(where: str, value: str, known: Sequence[str]) -> None:

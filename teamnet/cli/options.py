@@ -76,12 +76,11 @@ _GROUPS = {
     "network": ("hidden", "function", "layers", "exploration"),
     "learning": ("discount", "anneal_steps", "reward_limit", "action_scale", "action_offset", "signal", "address_bits",
                  "divergence_retries"),
-    "where_it_runs": ("backend", "transport", "grain", "address", "placement", "max_nodes", "pin", "wait",
-                      "env_patience"),
+    "where_it_runs": ("backend", "transport", "grain", "address", "placement", "pin", "wait", "env_patience"),
     "files": ("out", "overwrite", "resume_if_present", "save_every", "keep", "recoveries", "replay_check"),
 }
 """Options by group, as the help shows them; those of the rule, of channels and of the teams follow."""
-_CHANNELS = (*(field.name for field in dataclasses.fields(Messages)), "link_latency", "link_bandwidth")
+_CHANNELS = (*(field.name for field in dataclasses.fields(Messages)), "link_latency", "link_bandwidth", "max_nodes")
 _OF_TASKS = {
     "address_bits": ("multiplexer",), "signal": ("regression",), "action_scale": ("mountaincar",),
     "action_offset": ("mountaincar",),

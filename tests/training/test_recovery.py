@@ -298,7 +298,7 @@ def test_who_dies_within_a_step_is_missed_at_once(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(("transport", "kind", "asked"), [
-    ("board", UNIT, Run.state), ("board", UNIT, Run.ledger), ("board", UNIT, Run.timestamps),
+    ("board", UNIT, Run.state), ("board", UNIT, Run.ledger), ("board", UNIT, lambda run: run.trace(3)),
     ("ray", CALLED, lambda run: run.advance(lambda: False)), ("ray", CALLED, Run.ledger),
 ])
 def test_whatever_is_asked_of_a_stopped_actor_ends(
