@@ -41,6 +41,6 @@ def test_a_probe_finds_how_late_a_link_is_and_a_plan_takes_it(tmp_path: Path):
         one, two = (json.loads(line) for line in lines)
         assert (one["nodes"], two["nodes"], two["failed"]) == (1, 2, False)
         most = two["batches"] / THERE
-        assert two["measured"] < most < one["measured"], "a step takes longer than a message"
+        assert two["measured"] < most, "a step takes longer than a message"
     assert (tmp_path / "scaled" / "report.html").exists()
     assert together < 1.0 / ((exchanges - 1) * (THERE + BACK) / 2) < alone

@@ -106,7 +106,7 @@ def calibrate(cluster: Cluster, address: str, say: Callable[[str], None]) -> Mac
     machine = measure_wide(_measure_calls(machine, address, say), address, say)
     parts: tuple[str, ...] = (WAITING, CALLS, WIDE)
     if cluster.nodes > 1:
-        machine, parts = _measure_links(machine, cluster, address, USUAL, say), PARTS
+        machine, parts = _measure_links(machine, BETWEEN_NODES, cluster, address, USUAL, say), PARTS
     return replace(machine, full=True, parts=parts)
 
 
@@ -133,11 +133,19 @@ def with_needed(
             machine = measure_large(machine, spec, say)
         if launch.backend != "local":
             machine = _with_part(machine, spec, launch, address, say)
-    between = any(launch.transport == "board" and launch.backend != "local" for _, launch in runs)
+    between = [spec for spec, launch in runs if launch.transport == "board" and launch.backend != "local"]
     if between and address and cluster.probe and cluster.nodes > 1 and LINKS not in machine.parts:
-        machine = _measure_links(machine, cluster, address, QUICK, say)
+        small = _small(between[0])
+        placed = [(small, LaunchSpec(placement=placement)) for placement in ("by-layer", "by-team")]
+        machine = _measure_links(machine, placed, cluster, address, QUICK, say)
         machine = replace(machine, parts=(*machine.parts, LINKS))
     return machine
+
+
+def _small(spec: RunSpec) -> RunSpec:
+    """A run of the same rule, from which a quick calibration fits the costs of waiting and of links."""
+    hidden = _QUICK_HIDDEN if len(spec.hidden) == 2 else tuple(min(64, size) for size in spec.hidden)
+    return replace(spec, hidden=hidden, num_envs=1, env_steps=ENDLESS, episodes=None)
 
 
 def _with_part(
@@ -150,19 +158,19 @@ def _with_part(
     if part == CALLS:
         machine = _measure_calls(machine, address, say)
     else:
-        hidden = _QUICK_HIDDEN if len(spec.hidden) == 2 else tuple(min(64, size) for size in spec.hidden)
-        small = replace(spec, hidden=hidden, num_envs=1, env_steps=ENDLESS, episodes=None)
+        small = _small(spec)
         runs = [(small, LaunchSpec()), (small, LaunchSpec(grain=_QUICK_GRAIN))]
         machine = _measure_waiting(machine, runs, address, QUICK, say)
     return replace(machine, parts=(*machine.parts, part))
 
 
 def _measure_links(
-    machine: Machine, cluster: Cluster, address: str, precision: Precision, say: Callable[[str], None]
+    machine: Machine, runs: Sequence[tuple[RunSpec, LaunchSpec]], cluster: Cluster, address: str, precision: Precision,
+    say: Callable[[str], None],
 ) -> Machine:
     found = []
-    for number, (spec, launch) in enumerate(BETWEEN_NODES, 1):
-        say(f"links between nodes, {number} of {len(BETWEEN_NODES)}")
+    for number, (spec, launch) in enumerate(runs, 1):
+        say(f"links between nodes, {number} of {len(runs)}")
         found.append(_measure(spec, replace(launch, address=address), precision))
     return fit_simulated(machine, found, RELAY_GUESS, cluster, THOROUGH if precision == USUAL else _BRIEF)
 
