@@ -35,7 +35,6 @@ def test_a_probe_finds_how_late_a_link_is_and_a_plan_takes_it(tmp_path: Path):
         median, _, _ = link["messages"][0][1]
         assert median >= (THERE + BACK) / 2, "half of a round trip"
     alone, together = (run["env_steps_per_second"] for run in planned)
-    exchanges = planned[1]["exchanges_per_step"]
     for factor in ("nodes", "weak-nodes"):
         lines = (tmp_path / "scaled" / factor / "scale.jsonl").read_text().splitlines()
         one, two = (json.loads(line) for line in lines)
@@ -43,4 +42,4 @@ def test_a_probe_finds_how_late_a_link_is_and_a_plan_takes_it(tmp_path: Path):
         most = two["batches"] / THERE
         assert two["measured"] < most, "a step takes longer than a message"
     assert (tmp_path / "scaled" / "report.html").exists()
-    assert together < 1.0 / ((exchanges - 1) * (THERE + BACK) / 2) < alone
+    assert together < 1.0 / (0.8 * (THERE + BACK)) < alone, "the activations go there and back"
