@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from teamnet.board.link import BATCHES, HEADER, LINK, PIECE, ROUTE, UNCHANGED
 from teamnet.board.round_counters import EACH, NAP, load_acquire, publish, sleep_while
-from teamnet.board.sockets import receive, send
+from teamnet.board.sockets import receive, send_all
 from teamnet.kernels.compile import kernel
 from teamnet.kernels.constants import ENDED, GARBLED, LOST
 from teamnet.kernels.memory import copy, integers, vector
@@ -99,12 +99,7 @@ def _write(link, at, size):
     """Send ``size`` bytes; returns whether all of them were sent."""
     link.bytes += size
     link.writes += 1
-    while size > 0:
-        sent = send(link.socket, at, size)
-        if sent <= 0:
-            return False
-        at, size = at + sent, size - sent
-    return True
+    return send_all(link.socket, at, size)
 
 
 @kernel

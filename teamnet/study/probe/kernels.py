@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from teamnet.board.round_counters import publish, wait
-from teamnet.board.sockets import receive, send
+from teamnet.board.sockets import receive_all, send_all
 from teamnet.kernels.arithmetic import add_products
 from teamnet.kernels.compile import kernel
 from teamnet.kernels.constants import LOST, READY
@@ -14,32 +14,12 @@ _NAPS = 200  # of 50 ms: then the other process is taken for lost
 
 
 @kernel
-def _send_all(socket, at, size):
-    while size > 0:
-        sent = send(socket, at, size)
-        if sent <= 0:
-            return False
-        at, size = at + sent, size - sent
-    return True
-
-
-@kernel
-def _receive_all(socket, at, size):
-    while size > 0:
-        got = receive(socket, at, size)
-        if got <= 0:
-            return False
-        at, size = at + got, size - got
-    return True
-
-
-@kernel
 def ping(socket: int, buffer: int, size: int, count: int, times: int) -> int:
     """Send a message and receive its echo, ``count`` times; ``times`` gets the nanoseconds of each round trip."""
     taken = integers(times, count)
     for k in range(count):
         begun = nanoseconds()
-        if not (_send_all(socket, buffer, size) and _receive_all(socket, buffer, size)):
+        if not (send_all(socket, buffer, size) and receive_all(socket, buffer, size)):
             return LOST
         taken[k] = nanoseconds() - begun
     return READY
@@ -49,7 +29,7 @@ def ping(socket: int, buffer: int, size: int, count: int, times: int) -> int:
 def echo(socket: int, buffer: int, size: int, count: int) -> int:
     """The other end of :func:`ping`."""
     for _ in range(count):
-        if not (_receive_all(socket, buffer, size) and _send_all(socket, buffer, size)):
+        if not (receive_all(socket, buffer, size) and send_all(socket, buffer, size)):
             return LOST
     return READY
 
@@ -58,7 +38,7 @@ def echo(socket: int, buffer: int, size: int, count: int) -> int:
 def stream(socket: int, buffer: int, size: int, count: int) -> int:
     """Send ``count`` messages without waiting for an answer."""
     for _ in range(count):
-        if not _send_all(socket, buffer, size):
+        if not send_all(socket, buffer, size):
             return LOST
     return READY
 
@@ -68,7 +48,7 @@ def drain(socket: int, buffer: int, size: int, count: int, times: int) -> int:
     """Receive ``count`` messages; ``times`` gets the nanoseconds from the end of the first to the end of the last."""
     begun = 0
     for k in range(count):
-        if not _receive_all(socket, buffer, size):
+        if not receive_all(socket, buffer, size):
             return LOST
         if k == 0:
             begun = nanoseconds()
