@@ -12,7 +12,7 @@ from teamnet.errors import SpecError
 from teamnet.spec.files import from_plain
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.study.communication.waits import Participants
-from teamnet.study.plan.predict import teams_of
+from teamnet.study.plan.predict import check_tick, teams_of
 from teamnet.study.rates import ENDLESS, advance
 from teamnet.team.partition import divide_all
 from teamnet.training.beginning import find_beginning
@@ -57,19 +57,6 @@ def trace_folder(
         return Participants(run.flow, run.units, trace), trace.first
     finally:
         run.close()
-
-
-def check_tick(spec: RunSpec) -> None:
-    """Refuse free-running units, of which no steps can be compared.
-
-    Raises:
-        SpecError: they are.
-    """
-    if spec.rule.runs_free:
-        raise SpecError(
-            "free_running", expected="a run with a common tick", found="one without",
-            remedy="Trace a run without --free-running: free-running units do not wait for each other.",
-        )
 
 
 def _is_running(folder: Path) -> bool:

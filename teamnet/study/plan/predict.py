@@ -127,14 +127,23 @@ def lay_out(
         TeamnetError: the run would be refused, or cannot be predicted.
     """
     check_specs(spec, launch)
+    check_tick(spec)
+    teams = teams_of(spec)
+    units = divide_all(teams, launch.grain, spec.seed)
+    return teams, units, places(launch, teams, units, cluster)
+
+
+def check_tick(spec: RunSpec) -> None:
+    """Refuse free-running units, of which no step can be predicted or traced.
+
+    Raises:
+        SpecError: they are.
+    """
     if spec.rule.runs_free:
         raise SpecError(
             "free_running", expected="a run with a common tick", found="one without",
             remedy="Leave --free-running out: free-running units wait for no other unit, and each sets its own speed.",
         )
-    teams = teams_of(spec)
-    units = divide_all(teams, launch.grain, spec.seed)
-    return teams, units, places(launch, teams, units, cluster)
 
 
 def teams_of(spec: RunSpec) -> list[list[LayerSpec]]:
