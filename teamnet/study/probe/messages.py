@@ -36,7 +36,7 @@ _PATIENCE, _LEAST_BLOCKS = 1.0, 5
 """Seconds for one size, unless it then had fewer than the least blocks."""
 _END, _PING, _STREAM, _PLAIN_PING, _PLAIN_STREAM = range(5)
 _BLOCK, _NUMBER = struct.Struct("<qqq"), struct.Struct("<q")
-_KERNELS = "teamnet.study.probe.kernels"
+_KERNELS, _LOOPS = "teamnet.study.probe.kernels", ("ping", "echo", "stream", "drain")
 
 
 class _End:
@@ -48,10 +48,11 @@ class _End:
         self.socket = peer
         self.buffer, self.times = bytearray(SIZES[-1]), np.zeros(_MOST, np.int64)
         self.address = np.frombuffer(self.buffer, np.uint8).ctypes.data
+        self._loops = {name: native(_KERNELS, name) for name in _LOOPS}  # loading one takes longer than a message
 
     def call(self, name: str, *arguments: int) -> None:
         """Run a compiled loop."""
-        _check(native(_KERNELS, name)(self.socket.fileno(), self.address, *arguments) == READY)
+        _check(self._loops[name](self.socket.fileno(), self.address, *arguments) == READY)
 
     def receive(self, size: int) -> memoryview:
         """Receive exactly ``size`` bytes by plain Python."""
