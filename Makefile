@@ -34,7 +34,7 @@ bench-cluster: $(READY)
 	$(VENV)/bin/python -m tests.cluster.measure
 
 bench-plan: $(READY)
-	$(VENV)/bin/python -m tests.cluster.foretold
+	$(VENV)/bin/python -m tests.cluster.predicted
 
 bench-best: $(READY)
 	$(VENV)/bin/python -m tests.cluster.chosen

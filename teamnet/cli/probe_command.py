@@ -30,20 +30,17 @@ def probe(arguments: list[str]) -> int:
         """
         from teamnet.spec.check import check_folder
         from teamnet.study.probe.figures import to_json
+        from teamnet.study.probe.files import FILES, write_probe
         from teamnet.study.probe.session import probe
-        from teamnet.study.probe.table import draw_probe, probe_table
+        from teamnet.study.probe.table import probe_table
         from teamnet.training.owned_files import OwnedFiles
 
         check_folder("out", out)
         files = OwnedFiles(out, "probe")
-        files.check_new(("probe.json", "probe.md", "probe.png"), overwrite=overwrite)
+        files.check_new(FILES, overwrite=overwrite)
         found = probe(cluster_address(address), say)
-        plain, table = json_format.dumps(to_json(found)), probe_table(found)
-        files.write("probe.json", (plain + "\n").encode())
-        files.write("probe.md", f"# Probe\n\n{table}\n".encode())
-        if found.links:
-            files.write("probe.png", draw_probe(found))
-        print(plain if json else f"{table}\n\nwritten to {out}")
+        write_probe(files, found)
+        print(json_format.dumps(to_json(found)) if json else f"{probe_table(found)}\n\nwritten to {out}")
         return 0
 
     return tyro.cli(options, prog="teamnet probe", args=arguments)

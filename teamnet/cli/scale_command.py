@@ -62,8 +62,7 @@ def scale(arguments: list[str]) -> int:
             measure: start runs; with --no-measure all is predicted.
             backend: ray or local.
             address: of a Ray cluster; $RAY_ADDRESS, or a private one on this machine, if left out.
-            nodes: of the cluster, those that were probed if left out; where nodes are scaled, 1 and all of them can be
-                measured.
+            nodes: of the cluster; those that were probed if left out.
             probe: what teamnet probe has measured on the cluster; it replaces cpus, link_latency and link_bandwidth.
             cpus: cores of each node; those of this machine if left out.
             node_memory: bytes of each.

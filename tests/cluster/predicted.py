@@ -84,7 +84,7 @@ def _table(place: str, lines: list[str]) -> list[tuple[float, float]]:
 
 def _arguments(runs: tuple[Run, ...], folder: Path, address: str = "", probe: str = "") -> list[str]:
     files = [str(folder / f"{name}.json") for name in ("quick", "full")]
-    return ["-m", "tests.cluster.foretold", json.dumps(runs), *files, address, probe]
+    return ["-m", "tests.cluster.predicted", json.dumps(runs), *files, address, probe]
 
 
 def main() -> None:

@@ -35,7 +35,7 @@ class ProbeNode:
         return self._listener.endpoint, Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
     def measure(self) -> NodeProbe:
-        """Measure what is within this node; takes about five seconds.
+        """Measure what is within this node; takes about ten seconds.
 
         Raises:
             TeamnetError: another process of this node does not answer, or there is no shared memory.

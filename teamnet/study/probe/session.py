@@ -17,7 +17,7 @@ _HERE = "127.0.0.1"
 def probe(address: str, say: Callable[[str], None]) -> Probe:
     """Measure the nodes of a cluster and the links between them; nothing else should run there meanwhile.
 
-    Takes some six seconds for each node and one or two for each ordered pair of nodes.
+    Takes some ten seconds for each node and five for each ordered pair of nodes.
 
     Args:
         address: of a Ray cluster; empty for this machine alone.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -11,9 +10,10 @@ from teamnet.spec.run import LaunchSpec
 from teamnet.study.communication.grid import Configuration
 from teamnet.study.plan.cluster import Cluster
 from teamnet.study.plan.machine import Machine
-from teamnet.study.probe.figures import load_probe, to_json
+from teamnet.study.probe.figures import load_probe
+from teamnet.study.probe.files import FILES, JSON, PICTURE, write_probe
 from teamnet.study.probe.session import probe
-from teamnet.study.probe.table import draw_probe, node_table, probe_table
+from teamnet.study.probe.table import node_table
 from teamnet.study.rates import Precision
 from teamnet.study.report.collect import collect
 from teamnet.study.report.page import check_page, write_page
@@ -22,11 +22,10 @@ from teamnet.study.scaling.session import run_scaling
 from teamnet.study.scaling.table import scaling_table
 from teamnet.training.owned_files import OwnedFiles
 
-PROBE = "probe.json"
 FACTORS = {
     "nodes": "Strong scaling: the same work on more nodes", "weak-nodes": "Weak scaling: work grows with the nodes",
 }
-_FILES = (PROBE, "probe.md", "probe.png", "report.md")
+_FILES = (*FILES, "report.md")
 
 
 class Scaled(NamedTuple):
@@ -66,15 +65,11 @@ def scale_cluster(
     files, page = OwnedFiles(out, "cluster"), out / "report.html"
     files.check(_FILES)
     check_page(page)
-    if overwrite or not (out / PROBE).exists():
-        found = probe(launch.address, say)
-        files.write(PROBE, (json.dumps(to_json(found)) + "\n").encode())
-        files.write("probe.md", f"# Probe\n\n{probe_table(found)}\n".encode())
-        if found.links:
-            files.write("probe.png", draw_probe(found))
-    found, cluster = load_probe(out / PROBE), describe(out / PROBE)
+    if overwrite or not (out / JSON).exists():
+        write_probe(files, probe(launch.address, say))
+    found, cluster = load_probe(out / JSON), describe(out / JSON)
     parts = ["# Scaling over the nodes of a cluster", f"## {len(found.nodes)} nodes", node_table(found)]
-    parts += ["![Latency and bandwidth of each link](probe.png)"] if found.links else []
+    parts += [f"![Latency and bandwidth of each link]({PICTURE})"] if found.links else []
     failed = 0
     for factor, title in FACTORS.items():
         points = points_of(factor, (), base, cluster, launch)
