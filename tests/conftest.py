@@ -44,6 +44,7 @@ def make_layers(
     rules: dict[str, Callable[[], Rule]] = {
         "chain": lambda: Backpropagation(entropy=entropy, **down),
         "ticks": lambda: AsynchronousMapPropagation(acting_steps=acting_steps, **settling, **down),
+        "free": lambda: AsynchronousMapPropagation(acting_steps=acting_steps, free_running=True, **settling, **down),
         "reinforce": Reinforce, "weight-max": lambda: WeightMaximisation(early_reward=early_reward),
     }
     rule = rules.get(

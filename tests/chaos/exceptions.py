@@ -15,9 +15,10 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,8 @@ TASK = "teamnet/Fragile-v0"
 REFUSALS = EnvironmentRefused, NumericalError, ResourceError, StepInterrupted
 SAVE_EVERY = 5
 """Exceptions between two checkpoints."""
-_LONGEST_WAIT = 0.03
+_LONGEST_WAIT_STEPS = 20
+"""Environment steps that take as long as the longest wait for an exception, on the machine that runs this."""
 
 
 class Interrupt(Exception):
@@ -74,7 +76,7 @@ def _raising(error: type[BaseException]) -> Callable[[], Any]:
 
 
 @contextmanager
-def _environment(choice: random.Random) -> Iterator[None]:
+def _environment(choice: random.Random, seconds: float) -> Iterator[None]:
     Fragile.steps_left = choice.randrange(60)
     Fragile.fault = choice.choice([
         _raising(Interrupt), _raising(KeyboardInterrupt), _raising(MemoryError), _raising(SystemExit),
@@ -85,14 +87,14 @@ def _environment(choice: random.Random) -> Iterator[None]:
 
 
 @contextmanager
-def _alarm(choice: random.Random) -> Iterator[None]:
+def _alarm(choice: random.Random, seconds: float) -> Iterator[None]:
     error = choice.choice([KeyboardInterrupt, Interrupt, TimeoutError])
 
     def ring(number: int, frame: Any) -> None:
         raise error("rung")
 
     before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, choice.uniform(1e-4, _LONGEST_WAIT))
+    signal.setitimer(signal.ITIMER_REAL, choice.uniform(1e-4, seconds))
     try:
         yield
     finally:
@@ -101,12 +103,12 @@ def _alarm(choice: random.Random) -> Iterator[None]:
 
 
 @contextmanager
-def _other_thread(choice: random.Random) -> Iterator[None]:
+def _other_thread(choice: random.Random, seconds: float) -> Iterator[None]:
     """An exception that another thread puts into this one, at whatever instruction: no handler can hold it back."""
     main, done = threading.main_thread().ident, threading.Event()
 
     def put() -> None:
-        if not done.wait(choice.uniform(1e-4, _LONGEST_WAIT)):
+        if not done.wait(choice.uniform(1e-4, seconds)):
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(main or 0), ctypes.py_object(Interrupt))
 
     thread = threading.Thread(target=put)
@@ -123,7 +125,7 @@ def _other_thread(choice: random.Random) -> Iterator[None]:
 
 
 @contextmanager
-def _full_disk(choice: random.Random) -> Iterator[None]:
+def _full_disk(choice: random.Random, seconds: float) -> Iterator[None]:
     fsync = os.fsync
 
     def full(handle: int) -> None:
@@ -160,13 +162,18 @@ def campaign(
     gymnasium.register(TASK, Fragile, max_episode_steps=60)
     try:
         agent = TeamAgent(TASK, seed=seed, hidden=(5,), settle_steps=3, **options)
+        agent.learn(env_steps=10)  # loads what the first steps need
+        begun = time.perf_counter()
+        agent.learn(env_steps=_LONGEST_WAIT_STEPS)
+        seconds = time.perf_counter() - begun
         agent.save(folder)
-        since, steps = 0, 0
+        since = 0
         while sum(outcomes[f"{kind}, {end}"] for kind in KINDS for end in _ENDS) < count:
             kind = choice.choice(kinds)
             before = agent._run.task.env_steps
-            end = _one(agent, KINDS[kind], choice, folder)
+            end = _one(agent, KINDS[kind](choice, seconds), choice, folder, saves=KINDS[kind] is _full_disk)
             outcomes[f"{kind}, {end}" if end in _ENDS else "nothing came"] += 1
+            outcomes["environment steps"] += agent._run.task.env_steps - before
             Fragile.fault = None
             if _stands_inside_a_step(agent):
                 agent.close()
@@ -176,6 +183,7 @@ def campaign(
                 assert agent._run.task.env_steps >= before, "nothing that was learned is lost"
             since += 1
             if since % SAVE_EVERY == 0:
+                agent.learn(env_steps=10)  # where each exception came inside a step, nothing else would be saved
                 agent.save(folder)
         agent.learn(env_steps=10)  # a run that was stopped at a reset has as many environment steps as before it
         agent.save(folder)
@@ -184,7 +192,6 @@ def campaign(
         with TeamAgent(TASK, seed=seed, hidden=(5,), settle_steps=3, backend="local") as calm:
             calm.learn(env_steps=steps)
             assert calm.summary()["digest"] == digest, f"another digest after {steps} steps and {dict(outcomes)}"
-        outcomes["environment steps"] = steps
         return outcomes
     finally:
         gymnasium.registry.pop(TASK)
@@ -201,12 +208,14 @@ def _stands_inside_a_step(agent: TeamAgent) -> bool:
     return False
 
 
-def _one(agent: TeamAgent, disturb: Callable[[random.Random], Any], choice: random.Random, folder: Path) -> str:
+def _one(
+    agent: TeamAgent, disturbance: AbstractContextManager[None], choice: random.Random, folder: Path, *, saves: bool
+) -> str:
     """Train while something comes; returns how that ended."""
     try:
-        with disturb(choice):
+        with disturbance:
             agent.learn(env_steps=choice.randrange(20, 400))
-            if disturb is _full_disk:
+            if saves:
                 agent.save(folder)
     except REFUSALS:
         return "refused"

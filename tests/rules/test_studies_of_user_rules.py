@@ -139,7 +139,7 @@ def test_its_operations_are_measured_for_predictions(plain: str, tmp_path: Path,
     predicted = json.loads(out.splitlines()[-1])["env_steps_per_second"]
     assert predicted > 100, "with a cost of one second an operation there were less than one"
     summary, _ = train(replace(_short(plain), env_steps=4000), LaunchSpec(backend="local"), None)
-    assert predicted == pytest.approx(summary["env_steps_per_second"], rel=0.9)
+    assert 0.1 < predicted / summary["env_steps_per_second"] < 10.0, "another load than while it was measured"
 
 
 def _short(rule: str) -> RunSpec:

@@ -38,13 +38,13 @@ CARTPOLE = changed(
     acting_steps=4, settle_steps=4,
 )
 TEAMS = [
-    make_layers((3, 9, 6, 2), rows=2, schedule="ticks", settle_steps=4),
-    make_layers((3, 5, 1), team="critic", family="gaussian", rows=2, schedule="ticks", settle_steps=6, acting_steps=2),
+    make_layers((3, 9, 6, 2), rows=2, schedule="free", settle_steps=4),
+    make_layers((3, 5, 1), team="critic", family="gaussian", rows=2, schedule="free", settle_steps=6, acting_steps=2),
 ]
-CONTINUOUS = [make_layers((3, 6, 5, 4), family="gaussian", rows=3, schedule="ticks", acting_steps=1, settle_steps=0)]
+CONTINUOUS = [make_layers((3, 6, 5, 4), family="gaussian", rows=3, schedule="free", acting_steps=1, settle_steps=0)]
 FLAT = [
-    make_layers((3, 2), schedule="ticks", settle_steps=2),
-    make_layers((3, 1), team="critic", family="gaussian", schedule="ticks", settle_steps=2),
+    make_layers((3, 2), schedule="free", settle_steps=2),
+    make_layers((3, 1), team="critic", family="gaussian", schedule="free", settle_steps=2),
 ]
 
 
@@ -147,7 +147,7 @@ def test_a_value_that_is_not_finite_stops_the_run():
             executor.act(np.full((1, 3), 1e308), np.ones(1))
             executor.learn(np.ones(1))
 
-    executor = running_free([make_layers((3, 4, 4, 2), function="linear", schedule="ticks")])
+    executor = running_free([make_layers((3, 4, 4, 2), function="linear", schedule="free")])
     with _closing(executor), pytest.raises(NumericalError, match="expected finite activations"):
         drive_on(executor)
 
@@ -178,7 +178,7 @@ def _learned(executor: FreeExecutor, teams: list[list[LayerSpec]], steps: int) -
 
 def _able_to_learn(feedback: str) -> list[list[LayerSpec]]:
     common = {
-        "rows": 16, "schedule": "ticks", "acting_steps": 10, "settle_steps": 10, "trace_decay": 0.0,
+        "rows": 16, "schedule": "free", "acting_steps": 10, "settle_steps": 10, "trace_decay": 0.0,
         "feedback": feedback,
     }
     teams = [make_layers((2, 8, 6, 2), **common), make_layers((2, 8, 1), team="critic", family="gaussian", **common)]
