@@ -80,6 +80,10 @@ class LinkLost(TeamnetError):
     """The connection between two nodes of a run broke."""
 
 
+class Notice(UserWarning):
+    """What a user may want to know about a run that is not refused, such as observations that are flattened."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A sentence that names the known name nearest to ``name``, or lists them all when none is near."""
     known = sorted(known)

@@ -10,6 +10,7 @@ import tyro
 
 from teamnet.cli.communication import communication_lines
 from teamnet.cli.options import Keeping, ask_for_task, parse_run_options
+from teamnet.cli.seeds_command import train_seeds
 from teamnet.cli.terminal import INTERRUPTED, say
 from teamnet.errors import SpecError
 from teamnet.spec.run import LaunchSpec
@@ -23,11 +24,15 @@ def train(arguments: list[str]) -> int:
     if not arguments or arguments[0].startswith("-"):
         return ask_for_task("train", arguments)
     spec, launch, keeping = parse_run_options("train", "Train a team.", Keeping, arguments[0], arguments[1:])
+    from teamnet.callbacks.named import named_callbacks
     from teamnet.training.session import train as run_training
 
+    if keeping.seeds:
+        return train_seeds(arguments, keeping)
     saving = Saving(keeping.save_every, keeping.keep, keeping.recoveries, keeping.replay_check)
     summary, interrupted = run_training(
-        spec, launch, keeping.out, saving=saving, if_present=_if_present(keeping), say=say
+        spec, launch, keeping.out, saving=saving, if_present=_if_present(keeping), say=say,
+        callbacks=named_callbacks(keeping.callback),
     )
     return _finish(summary, interrupted, keeping.out, as_json=keeping.json)
 
@@ -76,7 +81,8 @@ def resume(arguments: list[str]) -> int:
         transport: str | None = None, grain: str | None = None, address: str | None = None,
         placement: str | None = None, max_nodes: int | None = None, pin: str | None = None, wait: float | None = None,
         link_latency: float | None = None, link_bandwidth: float | None = None, env_patience: float | None = None,
-        save_every: int = 50_000, keep: int = 2, recoveries: int = 10, replay_check: bool = True, json: bool = False,
+        save_every: int = 50_000, keep: int = 2, recoveries: int = 10, replay_check: bool = True,
+        callback: tuple[str, ...] = (), json: bool = False,
     ) -> tuple[dict[str, Any], bool, Path, bool]:
         """Continue a run from its newest checkpoint, bit for bit.
 
@@ -99,8 +105,10 @@ def resume(arguments: list[str]) -> int:
             keep: checkpoints that are kept.
             recoveries: how often in a row the run resumes from its newest checkpoint by itself; 0 for never.
             replay_check: try, on a copy of the environments in another process, that checkpoints can be resumed.
+            callback: of teamnet.callbacks, Evaluation(every=10000), or your own, module:Class(NAME=VALUE).
             json: print the summary as one JSON object.
         """
+        from teamnet.callbacks.named import named_callbacks
         from teamnet.training.session import resume as resume_training
 
         places = {
@@ -111,7 +119,7 @@ def resume(arguments: list[str]) -> int:
         changes = {name: value for name, value in places.items() if value is not None}
         summary, interrupted = resume_training(
             folder, env_steps=env_steps, episodes=episodes, saving=Saving(save_every, keep, recoveries, replay_check),
-            launch_changes=changes, say=say,
+            launch_changes=changes, say=say, callbacks=named_callbacks(callback),
         )
         return summary, interrupted, folder, json
 

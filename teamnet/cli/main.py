@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 
@@ -43,6 +44,8 @@ def main(arguments: list[str] | None = None) -> None:
     output any more.
     """
     prepare_streams()
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # behind all others: no file of the folder stands in for an installed module
     given = sys.argv[1:] if arguments is None else arguments
     sys.exit(exit_code_of(lambda: _run(given)))
 

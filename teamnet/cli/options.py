@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar
 import tyro
 
 from teamnet.cli.former import with_present_names
+from teamnet.cli.option_groups import ALIASES, GROUPS, LATER_GROUPS, OF_TASKS
 from teamnet.cli.synonyms import refuse_synonyms
 from teamnet.dataflow.slots import Messages
 from teamnet.errors import SpecError
@@ -54,10 +55,17 @@ class Keeping:
         recoveries: how often in a row the run resumes from its newest checkpoint by itself, after actors or nodes were
             lost, without getting any further; 0 lets it end with the error.
         replay_check: try, on a copy of the environments in another process, that checkpoints can be resumed.
+        callback: of teamnet.callbacks, Evaluation(every=10000), or your own, module:Class(NAME=VALUE).
+        seeds: a run for each of several seeds, 0..9 or 1,4,7, in a folder of its own, OUT/seed-N; the same command,
+            started again, does what is missing.
+        jobs: of these runs at once; 0 for one on each core.
         json: print the summary as one JSON object on the last line of the standard output.
     """
 
     out: Path | None = None
+    callback: tuple[str, ...] = ()
+    seeds: str = ""
+    jobs: int = 1
     overwrite: bool = False
     resume_if_present: bool = False
     save_every: int = 50_000
@@ -68,26 +76,8 @@ class Keeping:
 
 
 _NO_OPTIONS = ("task", "function_files", "messages")
-_TEAMS = ("actor", "critic")
 _Option = tuple[Any, Any, str]
 """The type of an option, the dataclass field that has its default value, and its line in the help."""
-_GROUPS = {
-    "run": ("preset", "rule", "seed", "env_steps", "episodes", "num_envs", "json"),
-    "network": ("hidden", "function", "layers", "exploration"),
-    "learning": ("discount", "anneal_steps", "reward_limit", "action_scale", "action_offset", "signal", "address_bits",
-                 "divergence_retries"),
-    "where_it_runs": ("backend", "transport", "grain", "address", "placement", "pin", "wait", "env_patience"),
-    "files": ("out", "overwrite", "resume_if_present", "save_every", "keep", "recoveries", "replay_check"),
-}
-"""Options by group, as the help shows them; those of the rule, of channels and of the teams follow."""
-_CHANNELS = (*(field.name for field in dataclasses.fields(Messages)), "link_latency", "link_bandwidth", "max_nodes")
-_OF_TASKS = {
-    "address_bits": ("multiplexer",), "signal": ("regression",), "action_scale": ("mountaincar",),
-    "action_offset": ("mountaincar",),
-}
-"""Options that the help shows for some tasks alone; all tasks take them."""
-
-
 def fields_of(parts: Sequence[type]) -> dict[str, _Option]:
     """The fields of some dataclasses by name: type, field, and its line in the docstring; the first one counts."""
     found: dict[str, _Option] = {}
@@ -125,14 +115,13 @@ def _options_class(
     known = {**fields_of([*parts, rule, *built_in_rules().values()]), **_team_options(rule, given)}
     of_rule = tuple(rule().settings())
     of_rules = {name for kind in built_in_rules().values() for name in kind().settings()}
-    named = {"interpret", *(name for names in _GROUPS.values() for name in names), *of_rule, *_CHANNELS, *_TEAMS}
+    named = {"interpret", *of_rule, *(name for names in {**GROUPS, **LATER_GROUPS}.values() for name in names)}
     other_rules = tuple(name for name in known if name in of_rules - named)
     more = tuple(name for name in known if name not in {*named, *other_rules})
     groups = {
-        **_GROUPS, "files": (*_GROUPS["files"], *more), "rule": (*of_rule, *other_rules, "interpret"),
-        "channels": _CHANNELS, "teams": _TEAMS,
+        **GROUPS, "files": (*GROUPS["files"], *more), "rule": (*of_rule, *other_rules, "interpret"), **LATER_GROUPS,
     }
-    hidden = {*other_rules, *(name for name, tasks in _OF_TASKS.items() if task not in tasks)} - given
+    hidden = {*other_rules, *(name for name, tasks in OF_TASKS.items() if task not in tasks)} - given
     fields = []
     for group, names in groups.items():
         kind = _group_class(group, [(name, *known[name]) for name in names if name in known], hidden)
@@ -165,7 +154,8 @@ def _group_class(
     """One group of options, ``prefixed`` with the name of the group or not; the help leaves out ``hidden`` ones."""
     fields = []
     for member, hint, field, purpose in members:
-        marks = [tyro.conf.arg(help=purpose, prefix_name=prefixed), *([tyro.conf.Suppress] if member in hidden else [])]
+        marks: list[Any] = [tyro.conf.arg(help=purpose, prefix_name=prefixed, aliases=ALIASES.get(member))]
+        marks += [tyro.conf.Suppress] if member in hidden else []
         fields.append((member, Annotated[(hint, *marks)], dataclasses.field(default=field.default)))
     group = dataclasses.make_dataclass(name, fields, frozen=True)
     group.__doc__ = ""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from io import TextIOWrapper
 from typing import Any, TextIO, cast
 
-from teamnet.errors import TeamnetError
+from teamnet.errors import Notice, TeamnetError
 
 REFUSED, INTERRUPTED, UNREAD = 2, 130, 141
 """Exit codes beside 0, and 1 for a check that failed: the last two are those of a shell for SIGINT and SIGPIPE."""
@@ -19,6 +20,17 @@ REFUSED, INTERRUPTED, UNREAD = 2, 130, 141
 def say(message: str) -> None:
     """Print a message to the standard error, so that the standard output holds results alone."""
     print(message, file=sys.stderr)
+
+
+_SHOW = warnings.showwarning
+
+
+def _show(message: Warning | str, category: type[Warning], *where: Any, **options: Any) -> None:
+    """Print what this package has to say without the place in its code."""
+    if issubclass(category, Notice):
+        say(f"teamnet: {message}")
+    else:
+        _SHOW(message, category, *where, **options)
 
 
 class _ToTerminal(logging.Handler):
@@ -75,6 +87,7 @@ def prepare_streams() -> None:
     logger.setLevel(logging.INFO)
     if not any(isinstance(handler, _ToTerminal) for handler in logger.handlers):
         logger.addHandler(_ToTerminal())
+    warnings.showwarning = _show
 
 
 def exit_code_of(command: Callable[[], int]) -> int:

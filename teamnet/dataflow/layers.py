@@ -33,7 +33,7 @@ class Reader:
         first: column of its inputs at which the other layer's neurons begin.
         fan_in, size: its inputs and its neurons.
         rate: learning rate of its synapses.
-        family, function, variance, temperature: see :class:`LayerSpec`.
+        family, function, variance, temperature, choices: see :class:`LayerSpec`.
     """
 
     number: int
@@ -45,6 +45,7 @@ class Reader:
     function: Function
     variance: float
     temperature: float
+    choices: tuple[int, ...] = ()
 
 
 class LayerRule(Protocol):
@@ -133,6 +134,7 @@ class LayerSpec:
             below if left out; see :func:`linked`, as for the others.
         readers: the layers that read its activations.
         fan_in, fan_out: neurons of its sources and of its readers; ``fan_out`` is 0 for the output layer.
+        choices: the categories of each agent of a categorical layer, ``size`` in sum; of one agent if left out.
     """
 
     team: str
@@ -156,6 +158,11 @@ class LayerSpec:
     readers: tuple[Reader, ...] = ()
     fan_in: int = 0
     fan_out: int = 0
+    choices: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.unit_type.one_agent and not self.choices:
+            object.__setattr__(self, "choices", (self.size,))
 
     @property
     def group(self) -> tuple[str, int]:
@@ -216,7 +223,7 @@ def linked(observation: int, layers: Sequence[LayerSpec]) -> list[LayerSpec]:
             if source:
                 readers[source].append(Reader(
                     layer.number, first, fan_in, layer.size, layer.rate, layer.family, layer.function, layer.variance,
-                    layer.temperature,
+                    layer.temperature, layer.choices,
                 ))
             first += sizes[source]
         found.append(replace(layer, fan_in=fan_in))

@@ -8,7 +8,7 @@
     reference    as categorical, but with 0 as the last preactivation: no weight leads to the last category
 
 ``f`` is the hidden function, ``v`` the variance and ``T`` the temperature. A categorical or reference layer is one
-agent; in layers of the other types each neuron is an agent.
+agent, or several, each with a softmax of its own; in layers of the other types each neuron is an agent.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class UnitType:
     Args:
         number: its number in compiled code.
         uniform: whether samples are drawn with uniform numbers; otherwise with standard normals.
-        one_agent: whether a whole layer is one agent that draws one number for each row.
+        one_agent: whether a whole layer is one agent, or a few, each of which draws one number for each row.
         lowest: the lower of the two values of an activation; ``None`` if it can have other values.
         message: dtype of samples in messages; ``None`` for that of the run.
     """

@@ -119,6 +119,36 @@ def found_class(source: Source | None, module: str, name: str) -> Any:
     return getattr(source.load(), name)
 
 
+def imported(where: str, reference: str) -> Any:
+    """What a text names.
+
+    Args:
+        where: the field that has the text, for messages.
+        reference: ``module:name``, or ``FILE.py:name``.
+
+    Raises:
+        SpecError: the module cannot be imported, or has nothing of this name that can be called.
+    """
+    place, _, name = reference.rpartition(":")
+    try:
+        found: Any = sys.modules.get(place) or (
+            read_source(place, where).load() if place.endswith(".py") else importlib.import_module(place)
+        )
+        for part in name.split("."):
+            found = getattr(found, part)
+        if not callable(found):
+            raise TypeError(f"{name} is no class and no function")
+        return found
+    except SpecError:
+        raise
+    except Exception as error:  # what a module raises that is imported can be anything
+        raise SpecError(
+            where, expected="a class or function, as module:name or FILE.py:name",
+            found=f"{reference}, with {type(error).__name__}: {str(error)[:_SHOWN]}",
+            remedy="Start in the folder of the module, install its package, or give the path of its file.",
+        ) from None
+
+
 def line_of(path: str, error: BaseException) -> int:
     """The last line of a file in an exception's traceback; 0 if there is none."""
     if isinstance(error, SyntaxError):

@@ -36,26 +36,41 @@ def _lowest_of(family):
 
 
 @kernel
-def _clear_last(array):
-    for row in range(array.shape[0]):
-        array[row, array.shape[1] - 1] = 0.0
+def _clear_last(array, ends):
+    """Write 0 for the last category of each agent."""
+    for j in range(array.shape[1]):
+        if ends[0, j] == j + 1:
+            for row in range(array.shape[0]):
+                array[row, j] = 0.0
 
 
 @kernel
-def expect(family, function, temperature, preactivation, mean, derivative):
-    """The mean of units of a type, and its derivative, from their preactivation, all ``(rows, size)``."""
+def _softmax_of_agents(preactivation, temperature, ends, mean):
+    first = 0
+    while first < preactivation.shape[1]:
+        end = int(ends[0, first])
+        softmax(preactivation[:, first:end], temperature, mean[:, first:end])
+        first = end
+
+
+@kernel
+def expect(family, function, temperature, ends, preactivation, mean, derivative):
+    """The mean of units of a type, and its derivative, from their preactivation, all ``(rows, size)``.
+
+    ``ends (1, size)`` has for each category of a categorical layer the place behind the last one of its agent.
+    """
     if family == GAUSSIAN:
         _apply_function(function, preactivation, mean, derivative)
     elif family in (CATEGORICAL, REFERENCE):
         if family == REFERENCE:
-            _clear_last(preactivation)
-        softmax(preactivation, temperature, mean)
+            _clear_last(preactivation, ends)
+        _softmax_of_agents(preactivation, temperature, ends, mean)
     else:
         expect_two_values(preactivation, temperature, _lowest_of(family), mean, derivative)
 
 
 @kernel
-def score(family, variance, temperature, activation, mean, derivative, error):
+def score(family, variance, temperature, ends, activation, mean, derivative, error):
     """``e = d log p(H) / d p``: ``(H - m) f'(p) / v`` of Gaussian units, ``(H - m) / T`` of all others."""
     h, m, s, e = flat(activation), flat(mean), flat(derivative), flat(error)
     if family == GAUSSIAN:
@@ -66,7 +81,7 @@ def score(family, variance, temperature, activation, mean, derivative, error):
         for j in range(h.size):
             e[j] = (h[j] - m[j]) / temperature
         if family == REFERENCE:
-            _clear_last(error)
+            _clear_last(error, ends)
 
 
 @kernel
@@ -78,7 +93,7 @@ def predict(unit, inputs):
         for j in range(unit.size):
             preactivation[row, j] = biases[0, j]
     add_products(preactivation, inputs, unit.incoming.value)
-    expect(unit.family, unit.function, unit.temperature, preactivation, unit.mean, unit.derivative)
+    expect(unit.family, unit.function, unit.temperature, unit.ends, preactivation, unit.mean, unit.derivative)
 
 
 def _plain_noise(unit, width):
@@ -104,9 +119,9 @@ def take_noise(unit, width):
 
 @kernel
 def sample(unit):
-    """Sample from normals or uniforms ``(rows, size)``; one-hot ``H ~ Categorical(m)`` from uniforms ``(rows, 1)``.
+    """Sample from normals or uniforms ``(rows, size)``; one-hot ``H ~ Categorical(m)`` of each agent, from uniforms.
 
-    A critic's output also stores its mean, the value estimate, for its slot.
+    Those are ``(rows, agents)``. A critic's output also stores its mean, the value estimate, for its slot.
     """
     compiled_once()
     activation, mean, rows, size = unit.activation, unit.mean, unit.rows, unit.size
@@ -117,16 +132,19 @@ def sample(unit):
             for j in range(size):
                 activation[row, j] = mean[row, j] + deviation * noise[row, j]
     elif unit.family in (CATEGORICAL, REFERENCE):
-        noise = take_noise(unit, 1)
-        for row in range(rows):
-            chosen, reached = size - 1, 0.0
-            for j in range(size - 1):
-                reached += mean[row, j]
-                if noise[row, 0] < reached:
-                    chosen = j
-                    break
-            for j in range(size):
-                activation[row, j] = 1.0 if j == chosen else 0.0
+        noise, agent, first = take_noise(unit, unit.agents), 0, 0
+        while first < size:
+            end = int(unit.ends[0, first])
+            for row in range(rows):
+                chosen, reached = end - 1, 0.0
+                for j in range(first, end - 1):
+                    reached += mean[row, j]
+                    if noise[row, agent] < reached:
+                        chosen = j
+                        break
+                for j in range(first, end):
+                    activation[row, j] = 1.0 if j == chosen else 0.0
+            agent, first = agent + 1, end
     else:
         sample_two_values(mean, take_noise(unit, size), _lowest_of(unit.family), activation)
     show_value(unit)
@@ -151,7 +169,9 @@ def act(unit, inputs):
 def find_error(unit):
     """The unit's own :func:`score`."""
     compiled_once()
-    score(unit.family, unit.variance, unit.temperature, unit.activation, unit.mean, unit.derivative, unit.error)
+    score(
+        unit.family, unit.variance, unit.temperature, unit.ends, unit.activation, unit.mean, unit.derivative, unit.error
+    )
 
 
 @kernel

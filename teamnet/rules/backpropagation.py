@@ -125,12 +125,16 @@ class Backpropagation(ErrorsDown):
         find_error(unit)
         if unit.family == CATEGORICAL:
             p, m, e, precision = unit.preactivation, unit.mean, unit.entropy_error, unit.temperature * unit.temperature
-            for row in range(unit.rows):
-                average = 0.0
-                for j in range(unit.size):
-                    average += m[row, j] * p[row, j]
-                for j in range(unit.size):
-                    e[row, j] = -m[row, j] * (p[row, j] - average) / precision
+            first = 0
+            while first < unit.size:  # agent after agent
+                end = int(unit.ends[0, first])
+                for row in range(unit.rows):
+                    average = 0.0
+                    for j in range(first, end):
+                        average += m[row, j] * p[row, j]
+                    for j in range(first, end):
+                        e[row, j] = -m[row, j] * (p[row, j] - average) / precision
+                first = end
 
     @operation
     def backproject_both(unit: Unit) -> None:

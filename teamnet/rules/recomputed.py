@@ -34,8 +34,9 @@ def find_error_above(unit: Unit, above: Array, biases: Array) -> None:
     p, m, s = unit.preactivation_above, unit.mean_above, unit.derivative_above
     copy(flat(biases), flat(p))
     add_products(p, unit.activation, unit.transposed_mirror)
-    expect(unit.family_above, unit.function_above, unit.temperature_above, p, m, s)
-    score(unit.family_above, unit.variance_above, unit.temperature_above, above, m, s, unit.error_above)
+    ends = unit.ends_above
+    expect(unit.family_above, unit.function_above, unit.temperature_above, ends, p, m, s)
+    score(unit.family_above, unit.variance_above, unit.temperature_above, ends, above, m, s, unit.error_above)
 
 
 class RecomputedErrors(ErrorsDown):
@@ -43,7 +44,8 @@ class RecomputedErrors(ErrorsDown):
 
     private: ClassVar = MappingProxyType({
         "transposed_mirror": PrivateArray(("size", "fan_out")), "sent_biases": PER_NEURON,
-        "preactivation_above": _ABOVE, "mean_above": _ABOVE, "derivative_above": _ABOVE, "error_above": _ABOVE,
+        "ends_above": PrivateArray((1, "fan_out")), "preactivation_above": _ABOVE, "mean_above": _ABOVE,
+        "derivative_above": _ABOVE, "error_above": _ABOVE,
     })
 
     @property

@@ -11,6 +11,7 @@ from teamnet.errors import SpecError, shown
 from teamnet.kernels.constants import MESSAGE_DTYPES
 from teamnet.rules.loading import reference_of
 from teamnet.spec.check_layers import check_layers
+from teamnet.spec.environment_options import ENVIRONMENT_OPTIONS, arguments_of, call_of
 from teamnet.spec.files import check_types
 from teamnet.spec.functions import function_of
 from teamnet.spec.rules import check_source
@@ -87,12 +88,28 @@ def check_run(spec: RunSpec) -> None:
     _check_rules(spec)
     if spec.reward_limit is not None:
         check_number("reward_limit", spec.reward_limit, "more than 0", spec.reward_limit > 0, "Leave it out for none.")
+    _check_environment(spec)
     for name, value in (("action_scale", spec.action_scale), ("action_offset", spec.action_offset)):
         if value is not None:
             check_number(name, value, "a finite number", True, "Leave it out to span the action space.")
     for name, team in spec.teams.items():
         _check_team(name, team)
     check_layers(spec)
+
+
+def _check_environment(spec: RunSpec) -> None:
+    if spec.task in SINGLE_STEP_TASKS:
+        for name in ENVIRONMENT_OPTIONS:
+            if getattr(spec, name):
+                raise SpecError(
+                    name, expected=f"none with {spec.task}, which is no Gymnasium environment",
+                    found=shown(getattr(spec, name)), remedy="Leave it out.",
+                )
+    arguments_of(spec.env_kwargs)
+    for text in spec.wrappers:
+        call_of("wrappers", text)
+    if spec.max_episode_steps is not None:
+        check_count("max_episode_steps", spec.max_episode_steps, 1)
 
 
 def _check_messages(messages: Messages) -> None:

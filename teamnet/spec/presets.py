@@ -8,6 +8,7 @@ from teamnet.errors import SpecError, nearest, shown
 from teamnet.rules.loading import find_rule, is_reference
 from teamnet.rules.registry import built_in_rules
 from teamnet.rules.rule import Preset, Rule
+from teamnet.spec.environment_options import UNNAMED
 from teamnet.spec.run import USUAL_RULE, RunSpec, TeamSpec
 from teamnet.values import check_choice
 
@@ -124,10 +125,13 @@ def published(task: str) -> RunSpec:
     for name, environment in ENVIRONMENTS.items():
         if task == environment:
             return PRESETS[name]
-    if "-v" in task or ":" in task or "/" in task:
+    if task.startswith(UNNAMED):
+        known = task[1:-1] in (*PRESETS, *ENVIRONMENTS.values())
+        return replace(published(task[1:-1]) if known else replace(PRESETS["cartpole"], episodes=500), task=task)
+    if "-v" in task or ":" in task or "/" in task or task.endswith(".py"):
         return replace(PRESETS["cartpole"], task=task, episodes=500)
     raise SpecError(
-        "task", expected="a preset or a Gymnasium id such as CartPole-v1", found=repr(task),
+        "task", expected="a preset, a Gymnasium id such as CartPole-v1, or module:Class", found=repr(task),
         remedy=nearest(task, PRESETS)
     )
 

@@ -23,14 +23,20 @@ class Interface:
     Args:
         observation_size: numbers in an observation.
         action_size: actions to choose from, or numbers in a continuous action.
-        action_family: ``categorical`` for a choice, ``gaussian`` for a continuous action.
+        action_family: ``categorical`` for a choice or several, ``bernoulli`` for bits, ``gaussian`` for a continuous
+            action.
         single_step: whether every episode has one step.
+        choices: of a categorical action, the categories of each agent, ``action_size`` in sum; empty for one agent.
     """
 
     observation_size: int
     action_size: int
     action_family: UnitTypeName
     single_step: bool = False
+    choices: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "choices", tuple(self.choices))  # a list, where it was read from JSON
 
 
 def fit_depth(spec: RunSpec, interface: Interface) -> RunSpec:
@@ -107,5 +113,6 @@ def _layers(
             gated=name == "critic" and spec.signal == "target", single_step=interface.single_step, rows=spec.num_envs,
             rule=rule if isinstance(rule, UnreadRule) else with_settings(rule, own.settings),
             exploration=spec.exploration, messages=spec.messages, sources=own.reads,
+            choices=() if hidden or not chooses else interface.choices,
         ))
     return linked(interface.observation_size, layers)

@@ -44,7 +44,7 @@ class RunSpec:
     """Everything that determines what a run computes.
 
     Args:
-        task: a preset's name or a Gymnasium id.
+        task: a preset's name, a Gymnasium id, or an environment's class or factory as module:Class or FILE.py:Class.
         rule: how its units learn, with the settings of the rule.
         seed: of all random streams.
         env_steps: when the run is over, or with the episodes; the first that is reached, ``None`` for no such bound.
@@ -67,6 +67,14 @@ class RunSpec:
         action_scale: a continuous action is ``clip(scale * output + offset)``; ``None`` spans the space.
         action_offset: of that; ``None`` for the middle of the space.
         address_bits: of the multiplexer task.
+        env_kwargs: arguments of the environment, as NAME=VALUE: is_slippery=False map_name=8x8.
+        wrappers: of the environment, the innermost first: module:Class, or module:Class(NAME=VALUE, ...).
+        max_episode_steps: environment steps after which an episode is truncated; ``None`` for the environment's own
+            limit.
+        normalise_observations: subtract the running mean of each number of the observations, and divide by its
+            deviation; checkpoints keep both, and policies use them.
+        normalise_rewards: divide rewards by the running deviation of their discounted sum before learning; returns are
+            reported as the environment gives them.
         divergence_retries: how often a run with ``--out`` that diverges resumes from its newest checkpoint, with half
             the step size and half of all learning rates, before it ends with the error.
         actor: the team that acts; single-step tasks have one of the two, the others both.
@@ -92,6 +100,11 @@ class RunSpec:
     action_scale: float | None = None
     action_offset: float | None = None
     address_bits: int = 5
+    env_kwargs: tuple[str, ...] = ()
+    wrappers: tuple[str, ...] = ()
+    max_episode_steps: int | None = None
+    normalise_observations: bool = False
+    normalise_rewards: bool = False
     divergence_retries: int = 0
     actor: TeamSpec | None = None
     critic: TeamSpec | None = None

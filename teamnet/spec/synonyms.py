@@ -18,6 +18,10 @@ SYNONYMS = {
     **dict.fromkeys(("activation", "activation_fn"), "Use function, or --function relu."),
     **dict.fromkeys(("device", "n_workers", "num_workers", "num_cpus"), "Use backend, grain and address."),
     **dict.fromkeys(("policy", "algo", "algorithm"), "Use rule or preset: how units learn."),
+    **dict.fromkeys(
+        ("normalize", "norm_obs", "norm_reward", "normalize_observations", "normalize_rewards"),
+        "Use normalise_observations and normalise_rewards.",
+    ),
     **dict.fromkeys(("env", "env_id", "environment"), "Give the task first: a preset's name or a Gymnasium id."),
     **dict.fromkeys(("ent_coef", "entropy_coef"), "Use entropy, a setting of --rule backprop."),
     **dict.fromkeys(("n_steps", "n_epochs", "buffer_size", "clip_range"), "Leave it out: units learn in every step."),

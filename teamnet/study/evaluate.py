@@ -10,6 +10,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+from gymnasium.spaces import flatdim
 from gymnasium.wrappers import RecordVideo
 
 from teamnet.errors import CheckpointError, EnvironmentRefused, SpecError
@@ -19,6 +20,7 @@ from teamnet.spec.run import SINGLE_STEP_TASKS, LaunchSpec, RunSpec
 from teamnet.team.state import check_layers
 from teamnet.training.checkpoint import load_checkpoint, newest_checkpoint
 from teamnet.training.environments import misbehaviour
+from teamnet.training.episodes import MOST_STEPS, Episodes, play
 from teamnet.training.policy import Policy
 from teamnet.training.run_folder import VIDEOS
 from teamnet.training.single_step import SingleStepTask, make_single_step_task
@@ -27,34 +29,16 @@ from teamnet.training.trained_policy import TrainedPolicy, trained_environment
 from teamnet.training.watch import Watch
 from teamnet.values import check_count
 
-MOST_STEPS = 100_000
-"""Environment steps of an episode, if its end is not given and the environment has none."""
-
 
 @dataclass(frozen=True)
-class Evaluation:
-    """The episodes of a policy.
+class Evaluation(Episodes):
+    """The episodes of a policy, and their videos.
 
     Args:
-        returns, lengths: of each episode, the sum of its rewards and its environment steps.
-        cut: episodes that were cut at the maximum number of steps.
         videos: the folder of their videos, if any.
     """
 
-    returns: list[float]
-    lengths: list[int]
-    cut: int = 0
     videos: Path | None = None
-
-    @property
-    def mean(self) -> float:
-        """Mean return."""
-        return float(np.mean(self.returns))
-
-    @property
-    def std(self) -> float:
-        """Standard deviation of the returns."""
-        return float(np.std(self.returns))
 
 
 @dataclass(frozen=True)
@@ -119,16 +103,20 @@ def evaluate(
                 trained_environment, spec, about["statistics"], "rgb_array" if settings.render else None
             )
             try:
-                if environment.observation_space.shape != (policy.observation_size,):
+                if (numbers := flatdim(environment.observation_space)) != policy.observation_size:
                     raise CheckpointError(
-                        str(path), expected=f"a policy for observations {environment.observation_space.shape}",
-                        found=f"one for ({policy.observation_size},)", remedy="Use the task of the training.",
+                        str(path), expected=f"a policy for observations of {numbers} numbers",
+                        found=f"one for {policy.observation_size}", remedy="Use the task of the training.",
                     )
                 for wrapper in cannot_freeze(environment):
                     say(f"the running means of {wrapper} change here too: give it the attribute update_running_mean")
                 if videos:
                     environment = _recorded(environment, videos, f"{about['run']}-{about['step']}", spec.task)
-                return _play(environment, policy, watch, settings, videos)
+                found = play(
+                    environment, policy, episodes=settings.episodes, seed=settings.seed, greedy=settings.greedy,
+                    max_steps=settings.max_steps, ask=watch.ask,
+                )
+                return Evaluation(found.returns, found.lengths, found.cut, videos)
             finally:
                 watch.ask(environment.close)
         except Exception as error:
@@ -165,22 +153,3 @@ def _mean_of_batch(task: SingleStepTask, policy: Policy, *, chooses: bool, greed
     before = task.return_sum
     task.step(output if chooses else np.hstack([output, output]))
     return (task.return_sum - before) / len(task.outcome.observation)
-
-
-def _play(
-    environment: gymnasium.Env[Any, Any], policy: TrainedPolicy, watch: Watch, settings: EvaluationSettings,
-    videos: Path | None,
-) -> Evaluation:
-    """Evaluate on episodes of an environment."""
-    returns, lengths, cut = [], [], 0
-    for number in range(settings.episodes):
-        observation, _ = watch.ask(environment.reset, seed=settings.seed if number == 0 else None)
-        total, length, over = 0.0, 0, False
-        while not over and length < settings.max_steps:
-            action = policy.predict(observation, deterministic=settings.greedy)[0]
-            observation, reward, terminated, truncated, _ = watch.ask(environment.step, action)
-            total, length, over = total + float(reward), length + 1, bool(terminated or truncated)
-        returns.append(total)
-        lengths.append(length)
-        cut += not over
-    return Evaluation(returns, lengths, cut, videos)

@@ -32,6 +32,16 @@ def _function(layer: LayerSpec) -> tuple[Callable[[np.ndarray], np.ndarray], Cal
     return _FUNCTIONS[layer.function]
 
 
+def _agents(layer: LayerSpec, array: np.ndarray) -> list[np.ndarray]:
+    """The categories of each agent of a categorical layer, of an array ``(rows, size)``."""
+    return np.split(array, np.cumsum(layer.choices)[:-1], axis=-1)
+
+
+def _softmax(scores: np.ndarray) -> np.ndarray:
+    powers = np.exp(scores - scores.max(-1, keepdims=True))
+    return powers / powers.sum(-1, keepdims=True)
+
+
 def _settling(layer: LayerSpec) -> MapPropagation:
     assert isinstance(layer.rule, MapPropagation), "the reference supports MAP propagation only"
     return layer.rule
@@ -76,8 +86,9 @@ class ReferenceTeam:
         preactivation = self._inputs(number) @ parameters[:-1] + parameters[-1]
         self.preactivations[number] = preactivation
         if layer.family == "categorical":
-            scores = np.exp((preactivation - preactivation.max(-1, keepdims=True)) / layer.temperature)
-            self.means[number] = scores / scores.sum(-1, keepdims=True)
+            self.means[number] = np.hstack([
+                _softmax(agent / layer.temperature) for agent in _agents(layer, preactivation)
+            ])
         else:
             self.means[number] = _function(layer)[0](preactivation)
 
@@ -90,15 +101,17 @@ class ReferenceTeam:
         return difference * _function(layer)[1](self.preactivations[number]) / layer.variance
 
     def act(self, observation: np.ndarray, noise: Sequence[np.ndarray]) -> np.ndarray:
-        """Sample all layers; ``noise`` has normals ``(rows, size)``, for a categorical layer uniforms ``(rows, 1)``."""
+        """Sample all layers; ``noise`` has normals ``(rows, size)``, for categorical layers uniforms of each agent."""
         self.activations = [observation]
         self.preactivations, self.means = [np.zeros(0)] * len(self.layers), [np.zeros(0)] * len(self.layers)
         for number, layer in enumerate(self.layers):
             self._predict(number)
             mean = self.means[number]
             if layer.family == "categorical":
-                choice = (noise[number] >= mean.cumsum(-1)[:, :-1]).sum(-1)
-                self.activations.append(np.eye(layer.size)[choice])
+                self.activations.append(np.hstack([
+                    np.eye(agent.shape[1])[(noise[number][:, [k]] >= agent.cumsum(-1)[:, :-1]).sum(-1)]
+                    for k, agent in enumerate(_agents(layer, mean))
+                ]))
             else:
                 self.activations.append(mean + np.sqrt(layer.variance) * noise[number])
         return self.activations[-1]

@@ -102,7 +102,7 @@ def _check_layer(layer: LayerSpec, state: Mapping[str, np.ndarray]) -> None:
     counters, noise = (state[_key(layer, name)] for name in ("counters", "noise"))
     if counters.shape != (2,) or counters.dtype != np.uint64 or counters.max() > _MOST_STEPS:
         raise _unfit(_key(layer, "counters"), "the numbers of steps and updates", shown(counters.tolist()))
-    streams = 1 if layer.unit_type.one_agent else layer.size
+    streams = len(layer.choices) or layer.size
     words = STATE_WORDS * (2 if 0.0 < layer.exploration < 1.0 and not layer.is_last else 1)
     recorded = noise.shape[1:] == (1,)  # recorded noise has only a position
     if noise.dtype != np.uint64 or noise.shape not in ((streams, words), (streams, 1)) or (

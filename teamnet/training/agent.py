@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import warnings
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from teamnet.spec.presets import preset as preset_of
 from teamnet.spec.resolve import Interface, fit_depth
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.team.state import State
+from teamnet.training.callback import Callback, Callbacks, as_list
 from teamnet.training.checkpoint import (
     check_same_rules,
     check_same_spec,
@@ -30,9 +32,12 @@ from teamnet.training.checkpoint import (
     newest_checkpoint,
     spec_of_checkpoint,
 )
+from teamnet.training.environment_maker import Maker, made_of_spec
+from teamnet.training.given_environment import Given, as_given
+from teamnet.training.progress_bar import ProgressBar
 from teamnet.training.run import Run
 from teamnet.training.run_files import make_folder, new_run
-from teamnet.training.trained_policy import TrainedPolicy, trained_environment
+from teamnet.training.trained_policy import TrainedPolicy
 from teamnet.values import check_count, plain_number
 
 if TYPE_CHECKING:
@@ -43,8 +48,13 @@ class TeamAgent:
     """A team and its training.
 
     Args:
-        task: a preset's name or a Gymnasium id.
+        task: a preset's name or a Gymnasium id, a ``gymnasium.Env``, its class, a function that makes one, or an
+            ``EnvSpec``. Of an environment that is made already, more are made as they are needed.
         preset: the preset that sets the default values, such as ``tuned``; without it, that of the rule.
+        env_kwargs: arguments of the environment, by name.
+        wrappers: of the environment, the innermost first: classes, functions, or texts
+            ``module:Class(NAME=VALUE, ...)``.
+        max_episode_steps: environment steps after which an episode is truncated.
         rule: the name of a rule, a class that is derived from :class:`teamnet.rules.Rule`, or a rule with its settings.
         **options: any value that :func:`teamnet.spec.change.changed` takes, or a field of
             :class:`~teamnet.spec.run.LaunchSpec`, for instance ``seed=1, hidden=(32,), settle_steps=10,
@@ -54,18 +64,20 @@ class TeamAgent:
         TeamnetError: an option is unknown or invalid, or the task cannot be used.
     """
 
-    def __init__(self, task: str = "cartpole", *, preset: str = "", **options: Any) -> None:
-        self._start(*_specs(task, preset, options))
+    def __init__(self, task: Any = "cartpole", *, preset: str = "", **options: Any) -> None:
+        given, options = _as_given(task, options)
+        self._start(*_specs(given.task, preset, options), given.make)
 
-    def _start(self, spec: RunSpec, launch: LaunchSpec) -> None:
-        self._run = Run(spec, launch)
+    def _start(self, spec: RunSpec, launch: LaunchSpec, make: Maker | None) -> None:
+        self._run = Run(spec, launch, make=make)
         self._ends = spec.env_steps, spec.episodes
         self._returns: list[float] = []
         self._policy: TrainedPolicy | None = None
         self._end = weakref.finalize(self, _end_run, self._run)  # at the end of the last reference or of the process
 
     def learn(
-        self, env_steps: int | None = None, episodes: int | None = None, *, total_timesteps: int | None = None
+        self, env_steps: int | None = None, episodes: int | None = None, *, total_timesteps: int | None = None,
+        callback: Callback | Sequence[Callback] | None = None, progress_bar: bool = False,
     ) -> TeamAgent:
         """Train for this many more environment steps or episodes, or to the end of the preset; returns the agent.
 
@@ -76,6 +88,8 @@ class TeamAgent:
             env_steps, episodes: how many more; the first that is reached ends the call. Without both, the end is that
                 with which the agent was made, whatever was trained before.
             total_timesteps: another name of ``env_steps``, as in Stable-Baselines3.
+            callback: one or several of :mod:`teamnet.callbacks`, or your own; one that stops the run ends the call.
+            progress_bar: whether to show episodes, return, steps/s and the time left on the standard error.
 
         Raises:
             SpecError: a number is below 0, or ``env_steps`` has two values.
@@ -94,7 +108,7 @@ class TeamAgent:
                 check_count(name, number, 0)
         run, self._policy = self._run, None
         with run.signals:
-            run.stop_asked = False
+            run.stop_asked, run.stopped = False, ""
             step_end = None if env_steps is None else run.task.env_steps + env_steps
             episode_end = None if episodes is None else run.task.episodes + episodes
             if step_end is None and episode_end is None:
@@ -102,11 +116,21 @@ class TeamAgent:
             run.check_open()
             run.spec = replace(run.spec, env_steps=step_end, episodes=episode_end)
             try:
-                while not run.done:
-                    self._returns += (episode.total for episode in run.advance())
+                self._train(Callbacks([*as_list(callback), *([ProgressBar()] if progress_bar else [])]))
             finally:
                 run.spec = replace(run.spec, env_steps=self._ends[0], episodes=self._ends[1])
         return self
+
+    def _train(self, callbacks: Callbacks) -> None:
+        run, task = self._run, self._run.task
+        try:
+            callbacks.start(run)
+            while not run.done and not run.stop_asked:
+                episodes = run.advance(lambda: task.env_steps >= callbacks.due)
+                self._returns += (episode.total for episode in episodes)
+                callbacks.progress(run, episodes)
+        finally:
+            callbacks.end(run)
 
     def state(self) -> State:
         """Every layer's parameters, optimiser state and traces, by ``team.layer.name``."""
@@ -127,18 +151,12 @@ class TeamAgent:
         """The action for an observation; see :meth:`teamnet.training.trained_policy.TrainedPolicy.predict`."""
         self._run.check_open()
         if self._policy is None:
-            self._policy = TrainedPolicy(self._run.teams[0], self._run.state(), self._run.task.actions)
+            self._policy = self._run.policy()
         return self._policy.predict(observation, state, episode_start, deterministic)
 
     def make_environment(self, render_mode: str | None = None) -> gymnasium.Env[Any, Any]:
-        """A new environment of the task, whose wrappers normalise as in training and no longer learn.
-
-        Raises:
-            Closed: the agent is closed.
-            EnvironmentRefused: it cannot be made.
-        """
-        self._run.check_open()
-        return trained_environment(self._run.spec, self._run.task.statistics(), render_mode)
+        """See :func:`teamnet.training.trained_policy.trained_environment`."""
+        return self._run.make_environment(render_mode)
 
     def save(self, folder: str | Path) -> Path:
         """Write a checkpoint to a folder; returns its path. The agent's two newest checkpoints there are kept.
@@ -154,7 +172,7 @@ class TeamAgent:
         return self._run.save(folder)
 
     @classmethod
-    def load(cls, folder: str | Path, **launch: Any) -> TeamAgent:
+    def load(cls, folder: str | Path, env: Any = None, **launch: Any) -> TeamAgent:
         """An agent that continues from the newest checkpoint of a folder.
 
         If the environment cannot be replayed to its state at the checkpoint, a warning is issued; the agent then
@@ -163,6 +181,8 @@ class TeamAgent:
         Args:
             folder: that ``save`` or ``teamnet train --out`` wrote to, or the path of a checkpoint, as ``save`` returns
                 it.
+            env: the environment, its class or a factory, with its wrappers; without it, what the run was started with,
+                if that has a name. It is needed where the run's task is shown as ``<module.name>``.
             **launch: fields of :class:`~teamnet.spec.run.LaunchSpec` that differ, such as another backend.
 
         Raises:
@@ -173,10 +193,14 @@ class TeamAgent:
         path = Path(folder)
         checkpoint = path if path.is_file() else newest_checkpoint(path)
         spec, where = spec_of_checkpoint(checkpoint)
-        return cls._load(checkpoint, spec, replace(where, **launch))
+        make = None
+        if env is not None:
+            given = as_given(env)
+            make = given.make or partial(made_of_spec, replace(spec, task=given.task, **given.options))
+        return cls._load(checkpoint, spec, replace(where, **launch), make)
 
     @classmethod
-    def load_or_new(cls, folder: str | Path, task: str = "cartpole", *, preset: str = "", **options: Any) -> TeamAgent:
+    def load_or_new(cls, folder: str | Path, task: Any = "cartpole", *, preset: str = "", **options: Any) -> TeamAgent:
         """The agent of a folder, or a new one if it holds no checkpoint: one call for a job that may be restarted.
 
         Args:
@@ -189,18 +213,19 @@ class TeamAgent:
         """
         if not checkpoints_in(Path(folder)):
             return cls(task, preset=preset, **options)
-        spec, launch = _specs(task, preset, options)
+        given, options = _as_given(task, options)
+        spec, launch = _specs(given.task, preset, options)
         checkpoint = newest_checkpoint(Path(folder))
         about = load_checkpoint(checkpoint)[1]
         check_same_rules(checkpoint, spec, about["spec"])
         written = from_plain(RunSpec, about["spec"], str(checkpoint))
         check_same_spec(checkpoint, to_plain(fit_depth(spec, Interface(**about["interface"]))), to_plain(written))
-        return cls._load(checkpoint, written, launch)
+        return cls._load(checkpoint, written, launch, given.make)
 
     @classmethod
-    def _load(cls, checkpoint: Path, spec: RunSpec, launch: LaunchSpec) -> TeamAgent:
+    def _load(cls, checkpoint: Path, spec: RunSpec, launch: LaunchSpec, make: Maker | None) -> TeamAgent:
         agent = cls.__new__(cls)
-        agent._start(spec, launch)
+        agent._start(spec, launch, make)
         try:
             about = agent._run.continue_from(checkpoint)
         except BaseException:
@@ -228,6 +253,13 @@ def _end_run(run: Run) -> None:
     """Close a run that is no longer referenced; no caller is left to handle errors."""
     with suppress(Exception):
         run.close()
+
+
+def _as_given(task: Any, options: Mapping[str, Any]) -> tuple[Given, dict[str, Any]]:
+    """The environment that some options describe, and all options as a spec has them."""
+    names = "env_kwargs", "wrappers", "max_episode_steps"
+    given = as_given(task, **{name: options[name] for name in names if name in options})
+    return given, {**options, **given.options}
 
 
 def _specs(task: str, preset: str, options: Mapping[str, Any]) -> tuple[RunSpec, LaunchSpec]:

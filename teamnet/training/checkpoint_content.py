@@ -12,8 +12,8 @@ from teamnet.spec.former import renewed
 from teamnet.spec.layer_options import options_of_layer
 from teamnet.spec.resolve import Interface
 from teamnet.team.state import State
+from teamnet.training.action_map import ActionMap
 from teamnet.training.metrics import extent_of
-from teamnet.training.spaces import ActionMap
 from teamnet.training.task import MOST, finite_number, read_counters
 from teamnet.units.streams import STATE_WORDS
 
@@ -54,7 +54,11 @@ def _check_interface(plain: Any) -> None:
     for size in (interface.observation_size, interface.action_size):
         if type(size) is not int or not 1 <= size <= MOST:
             raise ValueError(f"{shown(size)} as a size of the task's interface")
-    if interface.action_family not in ("categorical", "gaussian") or type(interface.single_step) is not bool:
+    families, choices = ("categorical", "gaussian", "bernoulli"), interface.choices
+    if interface.action_family not in families or type(interface.single_step) is not bool or (
+        choices and (not all(type(size) is int and size > 0 for size in choices)
+                     or sum(choices) != interface.action_size or interface.action_family != "categorical")
+    ):
         raise ValueError(f"{shown(plain)} as the task's interface")
 
 

@@ -18,8 +18,11 @@ import numpy as np
 from teamnet.errors import EnvironmentRefused, NumericalError, TeamnetError
 from teamnet.spec.presets import environment_id
 from teamnet.spec.run import LaunchSpec, RunSpec
+from teamnet.training.action_map import ActionMap
+from teamnet.training.environment_maker import Maker
+from teamnet.training.normalisation import Normalisation
 from teamnet.training.row import Answer, Row
-from teamnet.training.spaces import ActionMap, find_interface, make_environment
+from teamnet.training.spaces import find_interface, flat_environment, make_environment
 from teamnet.training.task import Episode, Outcome, ReplayDiffers, read_counters, unfit_state
 from teamnet.training.watch import Watch
 from teamnet.units.streams import ENVIRONMENT, keyed_generator
@@ -31,9 +34,12 @@ class Environments:
     Args:
         spec: the run.
         patience: seconds that an environment has for an answer; 0 for no limit.
+        make: makes an environment, where Python code has given what the spec cannot name.
     """
 
-    def __init__(self, spec: RunSpec, patience: float = LaunchSpec.env_patience) -> None:
+    def __init__(
+        self, spec: RunSpec, patience: float = LaunchSpec.env_patience, make: Maker | None = None
+    ) -> None:
         self._name = environment_id(spec.task)
         self._rows: list[Row] = []
         self.accepted = self.env_steps = self.episodes = 0
@@ -41,7 +47,7 @@ class Environments:
         self._watch = Watch(self._name, patience)
         made: list[gymnasium.Env[Any, Any]] = []
         try:
-            made.extend(self._watch.ask(make_environment, spec) for _ in range(spec.num_envs))
+            made.extend(self._watch.ask(make_environment, spec, make=make) for _ in range(spec.num_envs))
             self._begin_with(made, spec)
         except BaseException:
             for environment in made:
@@ -51,8 +57,12 @@ class Environments:
             raise
 
     def _begin_with(self, made: Sequence[gymnasium.Env[Any, Any]], spec: RunSpec) -> None:
+        flat = [flat_environment(self._name, environment) for environment in made]
+        made, self.structure = [environment for environment, _ in flat], flat[0][1]
         self.interface = find_interface(self._name, made[0].observation_space, made[0].action_space)
         self.outcome = Outcome.blank(spec.num_envs, self.interface.observation_size)
+        self.normalisation = Normalisation(spec, self.interface.observation_size)
+        self._normalises = spec.normalise_observations or spec.normalise_rewards
         self._shape = (self.interface.observation_size,)
         self._fresh, self._accepted = (_buffer(self.outcome.observation.shape) for _ in range(2))
         self._to_action = ActionMap.of_space(spec, made[0].action_space)
@@ -123,6 +133,9 @@ class Environments:
                     self.episodes += 1
                     self.return_sum += row.total
                     ended.append(Episode(self.env_steps, self.episodes, row.total, len(row.actions)))
+        if self._normalises:
+            self.normalisation.observe(outcome.observation)
+            self.normalisation.reward(outcome.reward, outcome.keep == 0.0)
         return ended
 
     def _check(self, answers: Sequence[Answer], observations: np.ndarray) -> None:
@@ -152,12 +165,17 @@ class Environments:
     def state(self) -> dict[str, Any]:
         """See :class:`teamnet.training.task.Task`."""
         rows = [row.plain() for row in self._rows]
-        return {"rows": rows, "env_steps": self.env_steps, "episodes": self.episodes, "return_sum": self.return_sum}
+        means = self.normalisation.state()
+        return {
+            "rows": rows, "env_steps": self.env_steps, "episodes": self.episodes, "return_sum": self.return_sum,
+            **({"normalisation": means} if means else {}),
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """See :class:`teamnet.training.task.Task`."""
         try:
             self.env_steps, self.episodes, self.return_sum = read_counters(state)
+            self.normalisation.restore(state.get("normalisation", {}))
             for row, saved in zip(self._rows, state["rows"], strict=True):
                 row.replay(saved)
         except (TeamnetError, ReplayDiffers):
@@ -167,7 +185,7 @@ class Environments:
 
     def replayed(self) -> np.ndarray:
         """See :class:`teamnet.training.task.Task`."""
-        return np.array([row.observation for row in self._rows], np.float64)
+        return self.normalisation.normalised(np.array([row.observation for row in self._rows], np.float64))
 
     def close(self) -> None:
         """See :class:`teamnet.training.task.Task`."""

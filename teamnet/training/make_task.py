@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from teamnet.errors import SpecError
 from teamnet.spec.run import SINGLE_STEP_TASKS, LaunchSpec, RunSpec
+from teamnet.training.environment_maker import Maker
 from teamnet.training.task import Task
 
 
-def make_task(spec: RunSpec, patience: float = LaunchSpec.env_patience) -> Task:
-    """The task of a run; its environments have ``patience`` seconds for every answer, 0 for no limit.
+def make_task(spec: RunSpec, patience: float = LaunchSpec.env_patience, make: Maker | None = None) -> Task:
+    """The task of a run.
+
+    Args:
+        spec: of the run.
+        patience: seconds that its environments have for every answer; 0 for no limit.
+        make: makes its environments, where Python code has given what the spec cannot name.
 
     Raises:
         EnvironmentRefused: the environment cannot be used.
@@ -22,4 +28,4 @@ def make_task(spec: RunSpec, patience: float = LaunchSpec.env_patience) -> Task:
             raise SpecError(name, expected="an actor and a critic", found="none", remedy="Use the preset's.")
     from teamnet.training.environments import Environments
 
-    return Environments(spec, patience)
+    return Environments(spec, patience, make)

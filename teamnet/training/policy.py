@@ -29,7 +29,7 @@ class Policy:
 
         Args:
             observation: float64.
-            greedy: every unit takes its mean, a categorical one its most probable action, instead of a sample.
+            greedy: every unit takes its mean, an output that chooses its most probable action, instead of a sample.
         """
         activation, activations = observation, [observation]
         for layer, weights, bias in zip(self._layers, self._weights, self._biases, strict=True):
@@ -38,11 +38,13 @@ class Policy:
                 scores = preactivation / layer.temperature
                 if not greedy:
                     scores = scores + self._generator.gumbel(size=scores.shape)
-                activation = np.eye(layer.size)[scores.argmax(axis=-1)]
+                activation = _one_hot(scores, layer.choices)
             else:
                 activation = layer.unit_type.mean(preactivation, layer.function, layer.temperature)
                 if not greedy:
                     activation = self._sampled(layer, activation)
+                elif layer.is_last and (lowest := layer.unit_type.lowest) is not None:
+                    activation = np.where(activation > (1.0 + lowest) / 2, 1.0, lowest)
             activations.append(activation)
         return activation
 
@@ -57,3 +59,9 @@ class Policy:
         if layer.is_last or exploration == 1.0:
             return sampled
         return np.where(self._generator.random(mean.shape) < exploration, sampled, mean)
+
+
+def _one_hot(scores: np.ndarray, choices: Sequence[int]) -> np.ndarray:
+    """1 for the highest score ``(rows, size)`` of each agent's categories, else 0."""
+    agents = np.split(scores, np.cumsum(choices)[:-1], axis=-1)
+    return np.hstack([np.eye(size)[agent.argmax(axis=-1)] for size, agent in zip(choices, agents, strict=True)])

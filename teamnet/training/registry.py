@@ -8,8 +8,9 @@ from contextlib import contextmanager
 import gymnasium
 from gymnasium.envs.registration import load_env_creator
 
-from teamnet.errors import EnvironmentRefused
+from teamnet.errors import EnvironmentRefused, TeamnetError
 from teamnet.spec.presets import environment_id
+from teamnet.training.environment_maker import find_creator
 
 
 def reward_threshold(task: str) -> float | None:
@@ -20,7 +21,7 @@ def reward_threshold(task: str) -> float | None:
     """
     name = environment_id(task)
     with refusing(name):
-        return gymnasium.spec(name).reward_threshold
+        return None if find_creator(name) else gymnasium.spec(name).reward_threshold
 
 
 def check_installed(task: str) -> None:
@@ -31,6 +32,8 @@ def check_installed(task: str) -> None:
     """
     name = environment_id(task)
     with refusing(name):
+        if find_creator(name):
+            return
         entry = gymnasium.spec(name).entry_point
         if isinstance(entry, str):
             load_env_creator(entry)
@@ -45,6 +48,8 @@ def refusing(name: str) -> Iterator[None]:
     """
     try:
         yield
+    except TeamnetError:
+        raise
     except gymnasium.error.DependencyNotInstalled as error:
         extra = "box2d" if "box2d" in str(error).lower() else "all"
         raise EnvironmentRefused(
@@ -54,7 +59,7 @@ def refusing(name: str) -> Iterator[None]:
     except (gymnasium.error.Error, ModuleNotFoundError) as error:
         raise EnvironmentRefused(
             name, expected="a registered Gymnasium environment", found=str(error),
-            remedy="List them with gymnasium.pprint_registry().",
+            remedy="List them with gymnasium.pprint_registry(), or give module:Class or FILE.py:Class.",
         ) from None
     except Exception as error:  # importing and making an environment can raise anything
         raise EnvironmentRefused(

@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from teamnet.dataflow.graph import Dataflow
 from teamnet.dataflow.layers import UnitSpec
 from teamnet.errors import CheckpointError, Closed, TeamnetError
-from teamnet.rules.loading import reference_of
 from teamnet.spec.files import from_plain, to_plain
 from teamnet.spec.functions import with_function_files
 from teamnet.spec.resolve import build_teams, fit_depth
@@ -20,7 +19,7 @@ from teamnet.spec.run import SINGLE_STEP_TASKS, LaunchSpec, RunSpec
 from teamnet.team.held_signals import HeldSignals
 from teamnet.team.ledger import Ledger
 from teamnet.team.partition import divide_all
-from teamnet.team.state import State, digest, merge, split
+from teamnet.team.state import State, merge, split
 from teamnet.training.checkpoint import (
     KEPT,
     Saved,
@@ -31,13 +30,19 @@ from teamnet.training.checkpoint import (
     save_checkpoint,
 )
 from teamnet.training.coordinator import Coordinator
+from teamnet.training.environment_maker import Maker
 from teamnet.training.launch import Progress, check_specs, start_exchange
 from teamnet.training.make_task import make_task
 from teamnet.training.replay_check import ReplayCheck
+from teamnet.training.run_content import content_of, policy_of, summary_of
 from teamnet.training.run_files import new_run
 from teamnet.training.step_trace import StepTrace, trace_steps
 from teamnet.training.task import Episode, cannot_be_replayed, comes_back
+from teamnet.training.trained_policy import TrainedPolicy, trained_environment
 from teamnet.training.writer import Writer
+
+if TYPE_CHECKING:
+    import gymnasium
 
 
 class Run:
@@ -47,11 +52,14 @@ class Run:
         spec: what it computes.
         launch: where its units are.
         say: called with progress messages while it starts.
+        make: makes an environment; ``None`` for what the spec names.
 
     Attributes:
         identity: of the run, in all its files.
         owns_folder: whether no other object saves this run: then all its old checkpoints are removed, else those that
             this object wrote, and those up to the one that it was loaded from.
+        folder: where the run keeps its files; ``None`` for none.
+        stopped: why the run ended before its end, if :meth:`stop` was called.
         signals: defers signals until the run is between two steps; every method enters it by itself.
 
     Raises:
@@ -59,13 +67,14 @@ class Run:
     """
 
     def __init__(
-        self, spec: RunSpec, launch: LaunchSpec | None = None, say: Progress = lambda message: None
+        self, spec: RunSpec, launch: LaunchSpec | None = None, say: Progress = lambda text: None,
+        make: Maker | None = None,
     ) -> None:
         begun = time.perf_counter()
         self.launch = launch or LaunchSpec()
         check_specs(spec, self.launch)
         spec = with_function_files(spec)
-        self.task = make_task(spec, self.launch.env_patience)
+        self.task = make_task(spec, self.launch.env_patience, make)
         with ExitStack() as unless_started:
             unless_started.callback(self.task.close)
             self.spec = fit_depth(spec, self.task.interface)
@@ -79,12 +88,11 @@ class Run:
             self.task.begin()
             unless_started.pop_all()
         self.identity = new_run()
-        self.owns_folder = False
         self._written: set[Path] = set()
         self._loaded = 0
-        self.stop_asked = False
+        self.owns_folder = self.stop_asked = self._closed = False
+        self.folder, self.stopped, self._make = cast(Path | None, None), "", make
         self.signals = HeldSignals()
-        self._closed = False
         self.seconds = 0.0
         self.startup_seconds = time.perf_counter() - begun
 
@@ -125,6 +133,10 @@ class Run:
         finally:
             self.seconds += time.perf_counter() - begun
         return ended
+
+    def stop(self, reason: str) -> None:
+        """End the training after this step; the summary has the reason as ``stopped``."""
+        self.stop_asked, self.stopped = True, reason
 
     def check_open(self) -> None:
         """Refuse a closed run.
@@ -184,17 +196,8 @@ class Run:
         self.check_open()
         with self.signals:
             self._coordinator.finish_step(only_begun=True)
-            outcome, actions = self.task.outcome, self.task.actions
-            arrays = arrays_of(
-                observation=outcome.observation, reward=outcome.reward, terminated=outcome.terminated,
-                masked=outcome.masked, keep=outcome.keep, previous_value=self._coordinator.previous_value,
-            )
-            plain = {
-                "spec": to_plain(self.spec), "launch": to_plain(self.launch), "task": self.task.state(),
-                "interface": asdict(self.task.interface), "actions": actions.as_plain() if actions else None,
-                "statistics": self.task.statistics(), "seconds": self.seconds,
-            }
-            content = {**plain, **(about or {})}
+            arrays = arrays_of(**vars(self.task.outcome), previous_value=self._coordinator.previous_value)
+            content = {**content_of(self), **(about or {})}
             arguments = folder, self.identity, self.step, self.state() | arrays, content, keep, self._may_remove
             path = checkpoint_path(folder, self.identity, self.step)
             self._written.add(path)
@@ -274,17 +277,16 @@ class Run:
     def summary(self) -> dict[str, Any]:
         """The results of a run, as JSON types; times in seconds."""
         self.check_open()
-        task, spec, launch = self.task, self.spec, self.launch
-        parameters = digest(self.teams, self.state())
-        return {
-            "task": spec.task, "rule": reference_of(type(spec.rule)), "backend": launch.backend,
-            "transport": launch.transport if launch.backend == "ray" else "none", "grain": launch.grain,
-            "seed": spec.seed, "actors": self._executor.actors, "env_steps": task.env_steps,
-            "episodes": task.episodes, "mean_return": task.return_sum / task.episodes if task.episodes else None,
-            "seconds": round(self.seconds, 3), "startup_seconds": round(self.startup_seconds, 3),
-            "env_steps_per_second": round(task.env_steps / self.seconds, 1) if self.seconds else None,
-            "digest": parameters, "pinning": self._executor.pinning(), "communication": self.ledger().as_plain(),
-        }
+        return summary_of(self, self._executor)
+
+    def policy(self, seed: int = 0) -> TrainedPolicy:
+        """The policy with the present parameters, and with ``seed`` for its samples; the run is paused for it."""
+        return policy_of(self, seed)
+
+    def make_environment(self, render_mode: str | None = None) -> gymnasium.Env[Any, Any]:
+        """See :func:`teamnet.training.trained_policy.trained_environment`."""
+        self.check_open()
+        return trained_environment(self.spec, self.task.statistics(), render_mode, self._make)
 
     def close(self) -> None:
         """End the units and the environments; a second call does nothing."""

@@ -21,7 +21,8 @@ from teamnet.training.metrics import METRICS, is_metrics
 from teamnet.training.run_files import SPEC, SUMMARY, check_writable, run_of
 from teamnet.training.tensorboard import EVENTS, event_files
 
-VIDEOS = "videos"
+VIDEOS, BEST = "videos", "best"
+"""Folders in that of a run: of recorded episodes, and of the best policy that evaluations found."""
 
 
 @dataclass(frozen=True)
@@ -116,16 +117,22 @@ def clear(folder: Path, *, overwrite: bool) -> None:
 
 def _files_of(folder: Path, run: str) -> list[Path]:
     """The files of a run, except its spec and its metrics."""
-    found = [saved.path for saved in checkpoints_in(folder) if saved.run == run]
+    saved_in = (folder, folder / BEST)
+    found = [saved.path for place in saved_in for saved in checkpoints_in(place) if saved.run == run]
     found += [path.with_suffix(".safetensors") for path in found]
     if run_of(folder / SUMMARY) == run:
         found.append(folder / SUMMARY)
     if run_of_curve(folder / CURVE) == run:
         found.append(folder / CURVE)
-    found += event_files(folder, run)
+    found += [*event_files(folder, run), evaluations_of(folder, run)]
     video = re.compile(rf"{run}-\d+-episode-\d+\.mp4")
     found += [path for path in (folder / VIDEOS).glob(f"{run}-*") if video.fullmatch(path.name)]
     return [path for path in [*found, *drafts_of(folder, run)] if not path.is_dir() or path.is_symlink()]
+
+
+def evaluations_of(folder: Path, run: str) -> Path:
+    """The file with the evaluations of a run."""
+    return folder / f"evaluations-{run}.jsonl"
 
 
 def drafts_of(folder: Path, run: str) -> list[Path]:

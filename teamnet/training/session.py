@@ -11,6 +11,7 @@ from teamnet.rules.loading import reference_of
 from teamnet.spec.functions import with_function_files
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.training.beginning import Beginning, continuation, find_beginning, finished_summary
+from teamnet.training.callback import Callbacks
 from teamnet.training.endings import StoppingOnSignals
 from teamnet.training.launch import check_specs
 from teamnet.training.learning_curve import draw_learning_curve
@@ -24,7 +25,7 @@ Say = Callable[[str], None]
 
 def train(
     spec: RunSpec, launch: LaunchSpec, out: Path | None, *, saving: Saving | None = None,
-    if_present: IfPresent = IfPresent.REFUSE, say: Say = lambda message: None,
+    if_present: IfPresent = IfPresent.REFUSE, say: Say = lambda message: None, callbacks: Callbacks | None = None,
 ) -> tuple[dict[str, Any], bool]:
     """Train to the spec's end and write everything to ``out``; returns the summary and whether it was interrupted.
 
@@ -38,31 +39,32 @@ def train(
         if_present: what to do if ``out`` already holds a run: refuse, replace it, or continue it, which must have the
             same spec except for its end.
         say: called with progress messages while it starts, and for each recovery.
+        callbacks: called while it trains.
 
     Raises:
         SpecError: ``out`` holds a run, files that no run has written, or the run of another spec, or is in use.
         CheckpointError: see :func:`resume`.
         TeamnetError: the run is refused, or fails.
     """
-    saving = saving or Saving()
+    saving, callbacks = saving or Saving(), callbacks or Callbacks()
     with FolderLock() as lock:
         if out is None:
-            return _run(Beginning(spec, launch), None, saving, say, lock)
+            return _run(Beginning(spec, launch), None, saving, say, lock, callbacks)
         check_specs(spec, launch)
         spec = with_function_files(spec)
         lock.take(out)
         if if_present is IfPresent.RESUME and contents_of(out).runs:
             if beginning := continuation(out, spec, launch, say):
-                return _continue(beginning, out, saving, say, lock)
+                return _continue(beginning, out, saving, say, lock, callbacks)
             if_present = IfPresent.OVERWRITE  # it has no checkpoint to continue from
         overwrite = if_present is IfPresent.OVERWRITE
         check_free(out, overwrite=overwrite)
-        return _run(Beginning(spec, launch, overwrite=overwrite), out, saving, say, lock)
+        return _run(Beginning(spec, launch, overwrite=overwrite), out, saving, say, lock, callbacks)
 
 
 def resume(
     folder: Path, *, env_steps: int | None = None, episodes: int | None = None, saving: Saving | None = None,
-    launch_changes: dict[str, Any] | None = None, say: Say = lambda message: None,
+    launch_changes: dict[str, Any] | None = None, say: Say = lambda message: None, callbacks: Callbacks | None = None,
 ) -> tuple[dict[str, Any], bool]:
     """Continue a folder's run from its newest whole checkpoint, bit for bit as if uninterrupted.
 
@@ -72,6 +74,7 @@ def resume(
         saving: how it is saved and recovered.
         launch_changes: fields of the launch that differ, such as another backend.
         say: called with progress messages while it starts, and for each damaged checkpoint.
+        callbacks: called while it trains.
 
     Raises:
         CheckpointError: there is no checkpoint, all are damaged, or the metrics are not the run's.
@@ -81,20 +84,20 @@ def resume(
         lock.take(folder)
         beginning = find_beginning(folder, env_steps=env_steps, episodes=episodes, say=say)
         beginning = replace(beginning, launch=replace(beginning.launch, **(launch_changes or {})))
-        return _continue(beginning, folder, saving or Saving(), say, lock)
+        return _continue(beginning, folder, saving or Saving(), say, lock, callbacks or Callbacks())
 
 
 def _continue(
-    beginning: Beginning, folder: Path, saving: Saving, say: Say, lock: FolderLock
+    beginning: Beginning, folder: Path, saving: Saving, say: Say, lock: FolderLock, callbacks: Callbacks
 ) -> tuple[dict[str, Any], bool]:
     if summary := finished_summary(folder, beginning):
         say(f"nothing to do: the run in {folder} is at its end; --env-steps or --episodes set a later one")
         return summary, False
-    return _run(beginning, folder, saving, say, lock)
+    return _run(beginning, folder, saving, say, lock, callbacks)
 
 
 def _run(
-    beginning: Beginning, out: Path | None, saving: Saving, say: Say, lock: FolderLock
+    beginning: Beginning, out: Path | None, saving: Saving, say: Say, lock: FolderLock, callbacks: Callbacks
 ) -> tuple[dict[str, Any], bool]:
     with StoppingOnSignals() as signals:
         pauses = PAUSES if out and saving.recoveries else (0.0,)
@@ -107,7 +110,7 @@ def _run(
                 make_folder(out)
                 lock.take(out)
                 clear(out, overwrite=beginning.overwrite)
-            session = Supervisor(run, about, out, saving, say)
+            session = Supervisor(run, about, out, saving, say, callbacks)
         except BaseException:
             close_lost(run)
             raise
@@ -119,4 +122,4 @@ def _run(
     if out:
         title = f"{run.spec.task}, {reference_of(type(run.spec.rule))}, seed {run.spec.seed}"
         draw_learning_curve(out, run.identity, title)
-    return summary, not session.run.done
+    return summary, not (session.run.done or session.run.stopped)

@@ -12,7 +12,9 @@ import numpy as np
 from teamnet.errors import Diverged, SpecError, shown
 from teamnet.spec.resolve import Interface
 from teamnet.spec.run import RunSpec
-from teamnet.training.spaces import ActionMap
+from teamnet.training.action_map import ActionMap
+from teamnet.training.normalisation import Normalisation
+from teamnet.training.structure import Structure
 from teamnet.training.task import Episode, Outcome, finite_number, read_counters, unfit_state
 from teamnet.units.streams import TASK, keyed_generator
 
@@ -24,7 +26,8 @@ class SingleStepTask:
     """What both tasks share: a stream of random samples, and one reported mean for every hundred batches."""
 
     def __init__(self, spec: RunSpec, interface: Interface) -> None:
-        self.interface = interface
+        self.interface, self.structure = interface, Structure()
+        self.normalisation = Normalisation(spec, interface.observation_size)
         self.outcome = Outcome.blank(spec.num_envs, interface.observation_size)
         self.accepted = self.env_steps = self.episodes = 0
         self.return_sum = 0.0

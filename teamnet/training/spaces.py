@@ -1,133 +1,117 @@
-"""Which spaces a team can act in, and how its output becomes an action."""
+"""Environments with the flat spaces in which a team can act."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import warnings
 from typing import Any
 
 import gymnasium
-import numpy as np
 from gymnasium import spaces
 
-from teamnet.errors import EnvironmentRefused, shown
+from teamnet.errors import EnvironmentRefused, Notice
 from teamnet.spec.presets import environment_id
 from teamnet.spec.resolve import Interface
 from teamnet.spec.run import RunSpec
+from teamnet.training.environment_maker import Maker, made_of_spec
+from teamnet.training.flat_actions import FlatActions, flat_actions
 from teamnet.training.registry import refusing
+from teamnet.training.structure import Structure
+
+Environment = gymnasium.Env[Any, Any]
+_IMAGE = 16
+"""The least height and width of an array that is taken for an image."""
+_OBSERVED = (spaces.Box, spaces.Discrete, spaces.MultiBinary, spaces.MultiDiscrete)
 
 
-def make_environment(spec: RunSpec, render_mode: str | None = None) -> gymnasium.Env[Any, Any]:
+def make_environment(spec: RunSpec, render_mode: str | None = None, make: Maker | None = None) -> Environment:
     """One environment of the run's task.
+
+    Args:
+        spec: of the run.
+        render_mode: of the environment.
+        make: makes it, where Python code has given what the spec cannot name.
 
     Raises:
         EnvironmentRefused: it does not exist, something that it needs is not installed, or its spaces do not fit.
     """
     name = environment_id(spec.task)
     with refusing(name):
-        rendering: dict[str, Any] = {} if render_mode is None else {"render_mode": render_mode}
-        environment = gymnasium.make(name, disable_env_checker=True, **rendering)
+        environment = made_of_spec(spec, render_mode) if make is None else make(render_mode)
     observations, actions = (getattr(environment, f"{kind}_space", None) for kind in ("observation", "action"))
-    find_interface(name, observations, actions)
+    if not isinstance(observations, spaces.Space) or not _can_be_flat(observations):
+        raise EnvironmentRefused(
+            f"{name} observation space", expected="Box, Discrete, MultiBinary, MultiDiscrete, or a Dict or Tuple of "
+            "these", found=str(observations),
+            remedy="Wrap the environment in gymnasium.wrappers.TransformObservation, which returns a flat Box.",
+        )
+    flat = flat_actions(actions)
+    find_interface(name, spaces.flatten_space(observations), actions if flat is None else flat)
     return environment
 
 
+class FlatObservations(gymnasium.wrappers.FlattenObservation[Any, Any, Any]):
+    """An environment that a run has flattened, unlike one that a user has."""
+
+
+def flat_environment(name: str, environment: Environment) -> tuple[Environment, Structure]:
+    """An environment with flat observations and flat actions, and what they are without.
+
+    Args:
+        name: of the environment, for the notice that its observations are flattened.
+        environment: that :func:`make_environment` has made.
+    """
+    observations, actions = environment.observation_space, environment.action_space
+    if flattens := not (isinstance(observations, spaces.Box) and len(observations.shape) == 1):
+        environment = FlatObservations(environment)
+        _tell(name, observations, environment.observation_space)
+    flat = flat_actions(actions)
+    if flat is None or flat is actions:
+        return environment, Structure(observations if flattens else None)
+    return FlatActions(environment, flat), Structure(observations if flattens else None, actions)
+
+
+def _can_be_flat(space: spaces.Space[Any]) -> bool:
+    if isinstance(space, spaces.Dict):
+        return all(map(_can_be_flat, space.spaces.values()))
+    return all(map(_can_be_flat, space.spaces)) if isinstance(space, spaces.Tuple) else isinstance(space, _OBSERVED)
+
+
+def _tell(name: str, space: spaces.Space[Any], flat: spaces.Space[Any]) -> None:
+    """Warn that observations are flattened; Python shows a warning once in a process."""
+    size, shape = (flat.shape or (0,))[0], space.shape or ()
+    text = f"{name}: each observation, of {type(space).__name__}{shape or ''}, is flattened to {size:,} numbers"
+    if isinstance(space, spaces.Box) and len(shape) > 1 and min(shape[:2]) >= _IMAGE:
+        text += (
+            "; to keep images small and their numbers between 0 and 1, add wrappers: "
+            "gymnasium.wrappers:GrayscaleObservation, gymnasium.wrappers:ResizeObservation(shape=(32, 32)) and "
+            "gymnasium.wrappers:RescaleObservation(min_obs=0.0, max_obs=1.0)"
+        )
+    warnings.warn(text, Notice, stacklevel=2)
+
+
 def find_interface(name: str, observations: spaces.Space[Any] | None, actions: spaces.Space[Any] | None) -> Interface:
-    """The interface of the teams to these spaces.
+    """The interface of the teams to these flat spaces.
 
     Raises:
-        EnvironmentRefused: observations are not a flat Box, or actions neither Discrete nor a flat Box, or empty.
+        EnvironmentRefused: observations are not a flat Box, actions none of the flat spaces, or either is empty.
     """
     if not isinstance(observations, spaces.Box) or len(observations.shape) != 1 or not observations.shape[0]:
-        image = isinstance(observations, spaces.Box) and len(observations.shape) > 1
         raise EnvironmentRefused(
-            f"{name} observation space", expected="a flat Box", found=str(observations),
-            remedy="Wrap the environment in gymnasium.wrappers.FlattenObservation"
-            + (", after GrayscaleObservation and ResizeObservation to keep it small." if image else "."),
+            f"{name} observation space", expected="at least one number", found=str(observations),
+            remedy="Return a flat Box of at least one number.",
         )
     size = observations.shape[0]
     if isinstance(actions, spaces.Discrete):
         return Interface(size, int(actions.n), "categorical")
+    if isinstance(actions, spaces.MultiDiscrete) and actions.nvec.ndim == 1 and actions.nvec.size:
+        choices = tuple(int(number) for number in actions.nvec)
+        return Interface(size, sum(choices), "categorical", choices=choices)
+    if isinstance(actions, spaces.MultiBinary) and len(actions.shape) == 1 and actions.shape[0]:
+        return Interface(size, actions.shape[0], "bernoulli")
     if isinstance(actions, spaces.Box) and len(actions.shape) == 1 and actions.shape[0]:
         return Interface(size, actions.shape[0], "gaussian")
     raise EnvironmentRefused(
-        f"{name} action space", expected="Discrete or a flat Box", found=str(actions),
-        remedy="Wrap the environment in gymnasium.wrappers.TransformAction, which maps one Discrete to this space.",
+        f"{name} action space", expected="Discrete, MultiDiscrete, MultiBinary or Box, or a Dict or Tuple of Boxes, or "
+        "of the others", found=str(actions),
+        remedy="Wrap the environment in gymnasium.wrappers.TransformAction, which maps one of these to this space.",
     )
-
-
-@dataclass(frozen=True)
-class ActionMap:
-    """From a team's output, one row of activations, to an action of the space.
-
-    A categorical output is one-hot over ``Discrete`` (which may start above 0); a Gaussian one becomes
-    ``clip(scale * output + offset)``, where scale and offset span the space unless the spec gives them.
-
-    Args:
-        first: the action of the first unit of a categorical output; ``None`` for a continuous action.
-        scale, offset, low, high: of a continuous action, float64 ``(size,)`` each.
-        dtype: of a continuous action.
-    """
-
-    first: int | None = None
-    scale: np.ndarray | None = None
-    offset: np.ndarray | None = None
-    low: np.ndarray | None = None
-    high: np.ndarray | None = None
-    dtype: str = "float64"
-
-    @classmethod
-    def of_space(cls, spec: RunSpec, actions: spaces.Space[Any]) -> ActionMap:
-        """The map to the actions of an environment.
-
-        Args:
-            spec: of the run, which may give scale and offset.
-            actions: ``Discrete``, or a flat ``Box``.
-        """
-        if not isinstance(actions, spaces.Box):
-            return cls(first=int(getattr(actions, "start", 0)))
-        dtype = np.dtype(actions.dtype or np.float64)
-        low, high = actions.low.astype(float), actions.high.astype(float)
-        with np.errstate(over="ignore", invalid="ignore"):
-            bounded = np.isfinite(high - low) & np.isfinite(high + low)
-        from_, to = np.where(bounded, low, -1.0), np.where(bounded, high, 1.0)
-        if np.issubdtype(dtype, np.integer):  # floats round 2**63 - 1 up
-            high = np.minimum(high, np.nextafter(float(np.iinfo(dtype).max) + 1.0, 0.0))
-        scale = (to - from_) / 2 if spec.action_scale is None else np.full(low.shape, spec.action_scale)
-        offset = (to + from_) / 2 if spec.action_offset is None else np.full(low.shape, spec.action_offset)
-        return cls(None, scale, offset, low, high, dtype.str)
-
-    def __call__(self, output: np.ndarray) -> Any:
-        """The action for an output ``(size,)``."""
-        if self.first is not None:
-            return self.first + int(output.argmax())
-        with np.errstate(over="ignore"):  # an overflow is beyond the bounds
-            return np.clip(self.scale * output + self.offset, self.low, self.high).astype(self.dtype)
-
-    def as_plain(self) -> dict[str, Any]:
-        """The map as JSON types."""
-        return {
-            name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in vars(self).items()
-        }
-
-    @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> ActionMap:
-        """The map that :meth:`as_plain` wrote.
-
-        Raises:
-            ValueError: it did not write this; some such values raise ``TypeError``.
-        """
-        values: dict[str, Any] = {
-            name: np.array(value, np.float64) if isinstance(value, list) else value for name, value in plain.items()
-        }
-        found = cls(**values)
-        arrays = [values.get(name) for name in ("scale", "offset", "low", "high")]
-        if found.first is None:
-            shapes = {array.shape for array in arrays if isinstance(array, np.ndarray) and array.ndim == 1}
-            valid = len(shapes) == 1 and all(isinstance(array, np.ndarray) for array in arrays)
-            valid = valid and not any(np.isnan(array).any() for array in arrays if array is not None)
-        else:
-            valid = type(found.first) is int and abs(found.first) < 2**63 and arrays == [None] * 4
-        if not valid or not isinstance(found.dtype, str) or np.dtype(found.dtype).kind not in "fiu":
-            raise ValueError(f"{shown(dict(plain))} as a map to actions")
-        return found

@@ -18,12 +18,16 @@ import gymnasium
 import numpy as np
 
 from teamnet.errors import CheckpointError, EnvironmentRefused
+from teamnet.training.flat_actions import FlatActions
+from teamnet.training.spaces import FlatObservations
 
 _MOMENTS = ("mean", "var", "count")
 _ACCUMULATED = "discounted_reward"
 _REWARDS = gymnasium.wrappers.NormalizeReward
 _FREEZES = "update_running_mean"
 """The attribute of Gymnasium's wrappers that sets whether they learn."""
+_NOT_ALWAYS_THERE = (gymnasium.wrappers.PassiveEnvChecker, FlatObservations, FlatActions)
+"""Wrappers of environments that a user has made, and of those that a run steps."""
 _NUMBERS = (int, float, np.ndarray, np.generic)
 
 
@@ -98,6 +102,8 @@ def _layers_of(environment: gymnasium.Env[Any, Any]) -> Iterator[tuple[str, Any]
     """An environment's wrappers from the outermost to the environment itself, each with a unique name."""
     depth, layer = 0, environment
     while True:
+        while isinstance(layer, _NOT_ALWAYS_THERE):
+            layer = layer.env
         yield f"{depth}.{type(layer).__name__}", layer
         if not isinstance(layer, gymnasium.Wrapper):
             return

@@ -11,6 +11,7 @@ from typing import Any
 
 from teamnet.errors import ActorLost, Diverged, LinkLost, LinkRefused, ResourceError, TeamnetError
 from teamnet.spec.run import LaunchSpec, RunSpec, slowed
+from teamnet.training.callback import Callbacks
 from teamnet.training.checkpoint import checkpoints_in, newest_checkpoint
 from teamnet.training.export import exporter
 from teamnet.training.metrics import MetricsFile, extent_of
@@ -19,6 +20,7 @@ from teamnet.training.replay_check import ReplayRecord
 from teamnet.training.run import Run
 from teamnet.training.run_files import write_spec, write_summary
 from teamnet.training.saving import Saving
+from teamnet.training.task import Episode
 from teamnet.training.tensorboard import TensorBoardEvents
 from teamnet.training.trace_request import answer
 from teamnet.training.writer import Writer
@@ -80,10 +82,14 @@ class Supervisor:
         out: the run's folder; ``None`` saves nothing, and a run that loses units ends.
         saving: how it is saved and recovered.
         say: called for each recovery.
+        callbacks: called while the run trains.
     """
 
-    def __init__(self, run: Run, about: dict[str, Any], out: Path | None, saving: Saving, say: Say) -> None:
-        self.run, self._out, self._saving, self._say = run, out, saving, say
+    def __init__(
+        self, run: Run, about: dict[str, Any], out: Path | None, saving: Saving, say: Say, callbacks: Callbacks
+    ) -> None:
+        self.run, self._out, self._saving, self._say, self._callbacks = run, out, saving, say, callbacks
+        run.folder = out
         self._recoveries: list[dict[str, Any]] = about.get("recoveries", [])
         self._replay = ReplayRecord(run.spec.task, say, enabled=out is not None and saving.replay_check)
         self._writer = Writer()
@@ -105,6 +111,7 @@ class Supervisor:
             TeamnetError: the run failed, and did not recover.
         """
         in_a_row, furthest = 0, -1
+        self._callbacks.start(self.run)
         while True:
             try:
                 self._loop()
@@ -131,22 +138,31 @@ class Supervisor:
         export_at = 0.0
         while not run.done and not run.stop_asked:
             show_at = time.perf_counter() + _SHOWN_EVERY
+            due = min(next_save, self._callbacks.due)
             episodes = run.advance(
-                lambda show_at=show_at, save_at=next_save: (
-                    time.perf_counter() >= show_at or run.task.env_steps >= save_at
-                )
+                lambda show_at=show_at, due=due: time.perf_counter() >= show_at or run.task.env_steps >= due
             )
             if self._out and not run.done:
                 episodes += answer(self._out, run)
             for observer in self._observers:
                 observer.episodes(episodes)
             self._progress.show()
+            self._call_back(episodes)
             if run.task.env_steps >= next_save and not run.done:
                 self._save()
                 if time.perf_counter() >= export_at:
                     self._export()
                     export_at = time.perf_counter() + _EXPORTED_EVERY
                 next_save = run.task.env_steps + self._saving.every
+
+    def _call_back(self, episodes: list[Episode]) -> None:
+        try:
+            self._callbacks.progress(self.run, episodes)
+        except Exception:
+            with suppress(TeamnetError):  # of the disk: the exception of the callback is the one that is reported
+                self._save(last=True)
+                self._writer.wait()
+            raise
 
     def _save(self, *, last: bool = False) -> None:
         if self._out and self._metrics:
@@ -155,7 +171,8 @@ class Supervisor:
                 "metrics": self._metrics.extent().as_plain(), "recoveries": list(self._recoveries),
                 "replayable": self._replay.look(wait=last),
             }
-            self.run.save(self._out, about, self._saving.keep, self._writer)
+            path = self.run.save(self._out, about, self._saving.keep, self._writer)
+            self._callbacks.checkpoint(self.run, path)
 
     def _finish(self) -> dict[str, Any]:
         self._export()
@@ -179,6 +196,7 @@ class Supervisor:
         about, how = self._slow_down(out, path) if isinstance(error, Diverged) else self._replace(path)
         for observer in self._observers:
             observer.rewind(self.run, about)
+        self._callbacks.rewind(self.run)
         seconds = round(time.perf_counter() - begun, 3)
         steps = lost_at - self.run.task.env_steps
         self._recoveries.append({
@@ -212,7 +230,7 @@ class Supervisor:
         close_lost(old)
         passing = (*_LOSSES, ResourceError)  # a cluster takes a while to detect that a node is dead
         self.run, about = start(spec, old.launch, path, self._say, passing=passing, former=old.spec)
-        self.run.identity, self.run.owns_folder = old.identity, old.owns_folder
+        self.run.identity, self.run.owns_folder, self.run.folder = old.identity, old.owns_folder, old.folder
         if old.stop_asked:
             self.stop()
         self._export = exporter(self.run)
@@ -226,3 +244,4 @@ class Supervisor:
                 until_end.callback(observer.close)
             until_end.callback(self._writer.close)
             until_end.callback(self._replay.close)
+            until_end.callback(self._callbacks.end, self.run)

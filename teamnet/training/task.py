@@ -11,7 +11,9 @@ import numpy as np
 
 from teamnet.errors import CheckpointError, shown
 from teamnet.spec.resolve import Interface
-from teamnet.training.spaces import ActionMap
+from teamnet.training.action_map import ActionMap
+from teamnet.training.normalisation import Normalisation
+from teamnet.training.structure import Structure
 
 
 @dataclass
@@ -129,6 +131,8 @@ class Task(Protocol):
     """
 
     interface: Interface
+    structure: Structure
+    normalisation: Normalisation
     outcome: Outcome
     accepted: int
     env_steps: int

@@ -16,10 +16,16 @@ from teamnet.spec.files import from_plain
 from teamnet.spec.resolve import Interface, build_teams
 from teamnet.spec.run import RunSpec
 from teamnet.team.state import check_layers
+from teamnet.training.action_map import ActionMap
 from teamnet.training.checkpoint import load_checkpoint, newest_checkpoint
+from teamnet.training.environment_maker import Maker
+from teamnet.training.normalisation import Normalisation, frozen
 from teamnet.training.policy import Policy
-from teamnet.training.spaces import ActionMap, make_environment
+from teamnet.training.spaces import make_environment
 from teamnet.training.statistics import Statistics, freeze
+from teamnet.training.structure import Structure
+
+_FLAT = Structure()
 
 
 class TrainedPolicy:
@@ -30,13 +36,16 @@ class TrainedPolicy:
         state: arrays by ``team.layer.name`` as in a checkpoint.
         to_action: from the output to an action; ``None`` for a single-step task, whose output is the action.
         seed: of the samples.
+        structure: of observations and actions that are flattened.
+        normalisation: of observations; ``None`` for none.
     """
 
     def __init__(
-        self, layers: Sequence[LayerSpec], state: Mapping[str, np.ndarray], to_action: ActionMap | None, seed: int = 0
+        self, layers: Sequence[LayerSpec], state: Mapping[str, np.ndarray], to_action: ActionMap | None, seed: int = 0,
+        structure: Structure = _FLAT, normalisation: Normalisation | None = None,
     ) -> None:
-        self._policy = Policy(layers, state, seed)
-        self.observation_size, self._to_action = layers[0].fan_in, to_action
+        self._policy, self._normalisation = Policy(layers, state, seed), normalisation
+        self.observation_size, self._to_action, self._structure = layers[0].fan_in, to_action, structure
 
     @classmethod
     def load(cls, folder: str | Path, seed: int = 0) -> TrainedPolicy:
@@ -66,8 +75,10 @@ class TrainedPolicy:
         try:
             interface, actions = Interface(**about["interface"]), about["actions"]
             to_action = ActionMap.from_plain(actions) if actions else None
+            structure = Structure.from_plain(about.get("structure", {}))
             spec = from_plain(RunSpec, about["spec"], str(path), execute=False)
             check_run(spec)
+            means = frozen(spec, interface.observation_size, about["task"].get("normalisation", {}))
             layers = build_teams(spec, interface)[0]
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(
@@ -75,29 +86,38 @@ class TrainedPolicy:
                 remedy="Use the checkpoint before it.",
             ) from None
         check_layers(layers, state)
-        return cls(layers, state, to_action, seed)
+        return cls(layers, state, to_action, seed, structure, means)
 
     def predict(
         self, observation: Any, state: None = None, episode_start: Any = None, deterministic: bool = False
     ) -> tuple[Any, None]:
-        """The action for one observation ``(size,)``, or the actions for a batch ``(rows, size)``.
+        """The action for one observation, or the actions for a batch.
 
         Args:
-            observation: numbers; as the training environment returns them, after its wrappers.
+            observation: numbers ``(size,)`` or ``(rows, size)``, as the training environment returns them after its
+                wrappers; of another space than a flat Box, what that environment returns, or a batch of it as of
+                Gymnasium's vector environments.
             state, episode_start: ignored: a team has no recurrent state. Stable-Baselines3's evaluation gives them.
             deterministic: every unit takes its mean and a categorical one its most probable action, instead of samples.
 
         Returns:
-            The action or actions, and ``None`` for the recurrent state that other libraries return.
+            The action, or the actions as an array (a list if they are dictionaries or tuples), and ``None`` for the
+            recurrent state that other libraries return.
 
         Raises:
             SpecError: the observation has another shape, or is not made of numbers.
             NumericalError: it is not finite.
         """
-        batch = self._batch_of(observation)
+        flat, alone = self._structure.flat(observation)
+        batch = self._batch_of(flat)
+        if self._normalisation is not None:
+            batch = self._normalisation.normalised(batch)
         output = self._policy.act(batch, greedy=deterministic)
-        actions = output if self._to_action is None else np.array([self._to_action(row) for row in output])
-        return (actions if np.ndim(observation) == 2 else actions[0]), None
+        if self._to_action is None:
+            return (output[0] if alone else output), None
+        actions = [self._structure.act(self._to_action(row)) for row in output]
+        actions = actions if isinstance(actions[0], dict | tuple) else np.array(actions)
+        return (actions[0] if alone else actions), None
 
     def _batch_of(self, observation: Any) -> np.ndarray:
         try:
@@ -117,7 +137,7 @@ class TrainedPolicy:
 
 
 def trained_environment(
-    spec: RunSpec, state: dict[str, Any], render_mode: str | None = None
+    spec: RunSpec, state: dict[str, Any], render_mode: str | None = None, make: Maker | None = None
 ) -> gymnasium.Env[Any, Any]:
     """An environment of a run's task whose wrappers normalise as they did in training, and no longer learn.
 
@@ -125,12 +145,13 @@ def trained_environment(
         spec: of the run.
         state: the ``statistics`` of its checkpoint; see :mod:`teamnet.training.statistics`.
         render_mode: of the environment.
+        make: makes it, where Python code has given what the spec cannot name.
 
     Raises:
         EnvironmentRefused: it cannot be made.
         CheckpointError: its wrappers differ from those in training.
     """
-    environment = make_environment(spec, render_mode)
+    environment = make_environment(spec, render_mode, make)
     try:
         environment.reset()  # some wrappers have their state only after a reset
         Statistics(environment).restore(state)

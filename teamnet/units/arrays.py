@@ -24,18 +24,28 @@ def make_arrays(unit: UnitSpec) -> dict[str, np.ndarray]:
     }
     shapes: dict[str, tuple[str | int, ...]] = {
         **dict.fromkeys(PER_NEURON, ("rows", "size")), "ones": ("rows", 1), "value": ("rows", 1),
+        "ends": (1, "size"),
     }
     state = layer.rule.state()
     shapes |= {name: array.shape for name, array in state.items() if not array.of_synapses}
     arrays = {name: np.zeros(_resolved(shape, extents)) for name, shape in shapes.items()}
     for name, value in initial_values(layer).items():
         arrays[name][:] = value
+    if layer.unit_type.one_agent:
+        arrays["ends"][:] = ends_of(layer.choices)
+    if (reader := layer.only_reader) and reader.choices and "ends_above" in arrays:
+        arrays["ends_above"][:] = ends_of(reader.choices)
     of_synapses = {name: array.shape for name, array in state.items() if array.of_synapses}
     of_synapses = dict.fromkeys(("value", *ADAM, "gradient"), ("inputs", "outputs")) | of_synapses
     for group, inputs in _groups(layer):
         sizes = {name: _resolved(shape, extents | {"inputs": inputs}) for name, shape in of_synapses.items()}
         arrays |= {f"{group}.{name}": array for name, array in _in_a_row(sizes).items()}
     return arrays
+
+
+def ends_of(choices: tuple[int, ...]) -> np.ndarray:
+    """For each category of some agents, the place behind the last one of its agent; int64 ``(sum of choices,)``."""
+    return np.repeat(np.cumsum(choices), choices)
 
 
 def _in_a_row(shapes: Shapes) -> dict[str, np.ndarray]:

@@ -88,13 +88,13 @@ _EVERY: Kinds = {
     **BASE, **dict.fromkeys((name for name in PER_NEURON if name not in BASE), ("rows", "size")),
     **_kinds(
         "i", "fan_in", "fan_out", "single_step", "mirrors", "function", "family", "updates", "noise", "noise_index",
-        "noise_count", "function_above", "family_above",
+        "noise_count", "function_above", "family_above", "agents",
     ),
     **_kinds(
         "f", "variance", "temperature", "trace_decay", "power1", "power2", "adam_epsilon", "variance_above",
         "temperature_above",
     ),
-    "ones": ("rows", 1), "value": ("rows", 1),
+    "ones": ("rows", 1), "value": ("rows", 1), "ends": (1, "size"),
 }
 UNIT_FIELDS = (*_EVERY, *GROUPS)
 """Names that a rule cannot use for its own settings and arrays of a unit."""
@@ -114,7 +114,8 @@ def unit_of(rule: LayerRule) -> View:
     ``function`` is the address of the hidden function, ``family`` a number of :mod:`teamnet.kernels.unit_types`;
     ``noise`` is the address of ``noise_count`` samples, of which ``noise_index`` are used; ``power1``, ``power2`` and
     ``adam_epsilon`` are those of Adam. ``function_above`` and the like are those of the layer that reads this one, if
-    there is only one.
+    there is only one. ``agents`` is the number of agents of a categorical layer, and ``ends`` has for each of its
+    categories the place behind the last one of that agent.
     """
     synapses = synapses_of(rule)
     own = {name: array.shape for name, array in rule.arrays().items() if not array.of_synapses}

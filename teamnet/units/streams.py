@@ -62,7 +62,7 @@ class Noise(Protocol):
 
 
 class KeyedNoise:
-    """One stream for each neuron, of standard normals or of uniforms; for a categorical unit one stream in all.
+    """One stream for each neuron, of standard normals or of uniforms; one for each agent of a categorical layer.
 
     A hidden neuron that does not explore in a sample gets no noise, and so takes its mean; for an exploration
     probability between 0 and 1, a second stream of each neuron decides.
@@ -75,7 +75,7 @@ class KeyedNoise:
         self._type = layer.unit_type
         self._rows = layer.rows
         self._exploration = 1.0 if layer.is_last else layer.exploration
-        neurons = range(1) if self._type.one_agent else range(unit.start, unit.stop)
+        neurons = range(len(layer.choices)) if layer.choices else range(unit.start, unit.stop)
 
         def streams(purpose: int) -> list[np.random.Generator]:
             return [keyed_generator(unit.seed, purpose, layer.team_number, layer.number, j) for j in neurons]

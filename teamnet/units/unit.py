@@ -104,7 +104,7 @@ class Unit:
             "rows": layer.rows, "fan_in": layer.fan_in, "size": self.spec.size, "fan_out": layer.fan_out,
             "first_layer": layer.is_first, "last_layer": layer.is_last, "gated": layer.gated,
             "single_step": layer.single_step, "mirrors": self._mirrors, "family": layer.unit_type.number,
-            "function": self._code.function, "perform": self._code.perform,
+            "agents": len(layer.choices), "function": self._code.function, "perform": self._code.perform,
             "variance": layer.variance, "temperature": layer.temperature, "trace_decay": layer.trace_decay,
             "timed_mask": TIMED_EVERY - 1, "power1": 1.0, "power2": 1.0, "adam_epsilon": rule.adam_epsilon,
             **rule.numbers(), **self._above(),
@@ -188,7 +188,7 @@ class Unit:
         self._forget_noise()
         layer = self.spec.layer
         samples = steps * layer.rule.draws(layer)
-        width = 1 if layer.unit_type.one_agent else self.spec.size
+        width = len(layer.choices) or self.spec.size
         shape = samples, layer.rows, width
         self._block = np.ascontiguousarray(self._noise.block(samples), np.float64).reshape(shape)
         self._fill(self.record, {"noise": self._block.ctypes.data, "noise_count": samples})

@@ -227,7 +227,7 @@ def _overruns(side: str) -> Iterator[tuple[str, Case]]:
 
 
 _NOTED, _PRODUCTS = "noted_inputs, noted_above, noted_gate", "products, transposed"
-_ABOVE = "transposed_mirror, sent_biases, preactivation_above, mean_above, derivative_above, error_above"
+_ABOVE = "transposed_mirror, sent_biases, ends_above, preactivation_above, mean_above, derivative_above, error_above"
 _DOWN = f"{_PRODUCTS}, {_ABOVE}"
 _TRACES = ", ".join(f"{group}.trace" for group in GROUPS)
 _GRADIENTS = ", ".join(f"{group}.gradient" for group in GROUPS)

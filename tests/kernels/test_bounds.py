@@ -25,6 +25,7 @@ from tests.kernels.guarded import name_of
 from tests.study.test_plan import ENVIRONMENT, USUAL, small
 
 
+@pytest.mark.timeout(900)  # some six hundred processes
 @pytest.mark.parametrize("side", ["after", "before"])
 def test_no_kernel_goes_out_of_bounds(side: str):
     for entry in ENTRIES:

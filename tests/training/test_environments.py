@@ -10,8 +10,9 @@ from gymnasium.utils.env_checker import check_env
 
 from teamnet.errors import EnvironmentRefused, NumericalError
 from teamnet.spec.presets import ENVIRONMENTS, preset
+from teamnet.training.action_map import ActionMap
 from teamnet.training.environments import Environments
-from teamnet.training.spaces import ActionMap, find_interface, make_environment
+from teamnet.training.spaces import make_environment
 
 
 class Scripted(gymnasium.Env):
@@ -124,25 +125,6 @@ def test_a_restored_batch_goes_on_exactly(task: str, generator: np.random.Genera
         assert ours.step(output) == restored.step(output)
         assert np.array_equal(ours.outcome.observation, restored.outcome.observation)
     assert ours.env_steps == restored.env_steps
-
-
-@pytest.mark.parametrize(
-    ("space", "message"),
-    [
-        (spaces.Dict({"a": spaces.Discrete(2)}), "FlattenObservation"),
-        (spaces.Box(0, 255, (84, 84, 3), np.uint8), "GrayscaleObservation"),
-        (spaces.Discrete(4), "FlattenObservation"),
-    ],
-)
-def test_other_observation_spaces_are_refused_with_the_wrapper_that_helps(space, message: str):
-    with pytest.raises(EnvironmentRefused, match=rf"expected a flat Box.*{message}"):
-        find_interface("X", space, spaces.Discrete(2))
-
-
-@pytest.mark.parametrize("space", [spaces.MultiDiscrete([2, 3]), spaces.MultiBinary(3), spaces.Tuple([])])
-def test_other_action_spaces_are_refused_with_the_wrapper_that_helps(space):
-    with pytest.raises(EnvironmentRefused, match=r"expected Discrete or a flat Box.*TransformAction"):
-        find_interface("X", spaces.Box(0, 1, (3,)), space)
 
 
 def test_an_unknown_environment_is_refused():

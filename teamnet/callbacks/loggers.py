@@ -1,0 +1,163 @@
+"""Loggers: each episode to a CSV file, to TensorBoard, to Weights & Biases or to MLflow."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from teamnet.errors import SpecError
+from teamnet.spec.files import to_plain
+from teamnet.training.atomic import having_room
+from teamnet.training.callback import Callback
+from teamnet.training.run import Run
+from teamnet.training.task import Episode
+from teamnet.training.tensorboard import TensorBoardEvents
+
+
+class CsvLogger(Callback):
+    """A line for each episode: ``env_steps``, ``episode``, ``return``, ``length``.
+
+    Args:
+        path: of the file; lines are added to one that exists.
+    """
+
+    COLUMNS = "env_steps", "episode", "return", "length"
+
+    def __init__(self, path: str | Path) -> None:
+        self._path, self._file = Path(path), None
+        self._rows: Any = None
+
+    def on_start(self, run: Run) -> None:
+        """Open the file."""
+        with having_room(self._path):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            begins = not self._path.exists() or self._path.stat().st_size == 0
+            self._file: IO[str] | None = self._path.open("a", newline="")
+            self._rows = csv.writer(self._file)
+            if begins:
+                self._rows.writerow(self.COLUMNS)
+
+    def on_episode(self, run: Run, episode: Episode) -> None:
+        """Write a line."""
+        self._rows.writerow((episode.env_steps, episode.episode, episode.total, episode.length))
+
+    def on_end(self, run: Run) -> None:
+        """Close the file."""
+        if self._file:
+            with having_room(self._path):
+                self._file.close()
+
+
+class TensorBoardLogger(Callback):
+    """Returns and lengths of episodes as TensorBoard events, as runs with a folder have them anyway.
+
+    Args:
+        folder: gets a folder ``tensorboard``.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self._folder = Path(folder)
+        self._events: TensorBoardEvents | None = None
+
+    def on_start(self, run: Run) -> None:
+        """Begin a file."""
+        with having_room(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
+        self._events = TensorBoardEvents(self._folder, run.identity)
+
+    def on_episode(self, run: Run, episode: Episode) -> None:
+        """Write two events."""
+        assert self._events
+        self._events.episodes([episode])
+
+    def on_rewind(self, run: Run) -> None:
+        """Void the events after the checkpoint."""
+        assert self._events
+        self._events.rewind(run, {})
+
+    def on_end(self, run: Run) -> None:
+        """Close the file."""
+        if self._events:
+            self._events.close()
+
+
+class WandbLogger(Callback):
+    """Spec, returns, lengths and the summary to Weights & Biases; needs ``pip install 'teamnet[wandb]'``.
+
+    Args:
+        **options: of ``wandb.init``, such as ``project="teams"``, ``mode="offline"``.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self._options, self._run = options, None
+
+    def on_start(self, run: Run) -> None:
+        """Begin a run there, with the spec as its configuration."""
+        wandb = _imported("wandb", "wandb")
+        self._run: Any = wandb.init(**{"config": to_plain(run.spec), "name": run.identity, **self._options})
+
+    def on_episode(self, run: Run, episode: Episode) -> None:
+        """Log the episode at its environment step."""
+        self._run.log({"return": episode.total, "length": episode.length}, step=episode.env_steps)
+
+    def on_end(self, run: Run) -> None:
+        """Finish."""
+        if self._run:
+            self._run.finish()
+
+
+class MlflowLogger(Callback):
+    """Spec, returns and lengths to MLflow; needs ``pip install 'teamnet[mlflow]'``.
+
+    Args:
+        tracking_uri: of the server, or a folder as ``file:PATH``; MLflow's own if left out.
+        experiment: its name.
+    """
+
+    def __init__(self, tracking_uri: str | None = None, experiment: str = "teamnet") -> None:
+        self._uri, self._experiment = tracking_uri, experiment
+        self._client: Any = None
+        self._id = ""
+
+    def on_start(self, run: Run) -> None:
+        """Begin a run there, with the spec as its parameters."""
+        mlflow = _imported("mlflow", "mlflow")
+        self._client = client = mlflow.MlflowClient(tracking_uri=self._uri)
+        found = client.get_experiment_by_name(self._experiment)
+        experiment = found.experiment_id if found else client.create_experiment(self._experiment)
+        self._id = client.create_run(experiment, run_name=run.identity).info.run_id
+        for name, value in _flat(to_plain(run.spec)).items():
+            client.log_param(self._id, name, value)
+
+    def on_episode(self, run: Run, episode: Episode) -> None:
+        """Log the episode at its environment step."""
+        for name, value in (("return", episode.total), ("length", episode.length)):
+            self._client.log_metric(self._id, name, value, step=episode.env_steps)
+
+    def on_end(self, run: Run) -> None:
+        """Finish."""
+        if self._client:
+            self._client.set_terminated(self._id)
+
+
+def _imported(module: str, extra: str) -> Any:
+    try:
+        return __import__(module)
+    except ImportError as error:
+        raise SpecError(
+            "callback", expected=f"{module} to be installed", found=str(error),
+            remedy=f"Run: pip install 'teamnet[{extra}]'",
+        ) from None
+
+
+def _flat(plain: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested values by names with dots."""
+    found: dict[str, Any] = {}
+    for name, value in plain.items():
+        if isinstance(value, Mapping):
+            found |= _flat(value, f"{prefix}{name}.")
+        elif name != "source":  # the text of a user's file is longer than a parameter may be
+            found[f"{prefix}{name}"] = value
+    return found

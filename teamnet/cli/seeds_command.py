@@ -1,0 +1,69 @@
+"""``teamnet train TASK --seeds 0..9``: a run for each seed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from teamnet.cli.options import Keeping
+from teamnet.cli.terminal import INTERRUPTED, say
+from teamnet.errors import SpecError
+from teamnet.values import check_count
+
+_OWN = {"--seeds": 1, "--jobs": 1, "--seed": 1, "--out": 1, "--json": 0, "--overwrite": 0, "--resume-if-present": 0}
+"""Options that the runs get from this command, and how many values follow each."""
+
+
+def train_seeds(arguments: Sequence[str], keeping: Keeping) -> int:
+    """Train all seeds; returns the exit code.
+
+    Args:
+        arguments: of ``teamnet train``.
+        keeping: as they were parsed.
+
+    Raises:
+        SpecError: there is no folder, or a seed is none.
+    """
+    from teamnet.study.seeds.many import ManySeeds, seeds_of
+    from teamnet.study.seeds.summary import FIGURE, SUMMARY, files_of_seeds, result_lines, summarise
+
+    seeds = seeds_of(keeping.seeds)
+    check_count("jobs", keeping.jobs, 0)
+    if keeping.out is None:
+        raise SpecError(
+            "out", expected="a folder, in which each seed gets one of its own", found="none", remedy="Give --out DIR."
+        )
+    files_of_seeds(keeping.out).check((SUMMARY, FIGURE))
+    again = "--overwrite" if keeping.overwrite else "--resume-if-present"
+    summaries: dict[int, dict[str, Any]] = {}
+
+    def finished(seed: int, summary: dict[str, Any]) -> None:
+        summaries[seed] = summary
+        mean, seconds = summary["mean_return"], summary["seconds"]
+        shown = "no episode" if mean is None else f"mean return {mean:.2f}"
+        say(f"seed {seed}: {shown}, {seconds:.1f} s; {len(summaries)} of {len(seeds)}")
+
+    complete = ManySeeds(["train", *_shared(arguments), again], keeping.out, keeping.jobs).train(seeds, finished)
+    if summaries:
+        content = summarise(keeping.out, summaries)
+        print(json.dumps(content) if keeping.json else "\n".join(result_lines(content)))
+        if not keeping.json:
+            print(f"written to {keeping.out}")
+    if not complete:
+        say(f"interrupted after {len(summaries)} of {len(seeds)} seeds; the same command does the rest")
+    return 0 if complete else INTERRUPTED
+
+
+def _shared(arguments: Sequence[str]) -> list[str]:
+    """The arguments without those options that differ between the runs."""
+    found, left = [], 0
+    for argument in arguments:
+        name, equals, _ = argument.partition("=")
+        if left:
+            left -= 1
+        elif name.replace("_", "-") in _OWN:
+            left = 0 if equals else _OWN[name.replace("_", "-")]
+        else:
+            found.append(argument)
+    return found

@@ -1,0 +1,1 @@
+"""One run for each of many seeds, and what they have in common."""

@@ -1,0 +1,68 @@
+"""Episodes of a policy in an environment, without learning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from teamnet.training.trained_policy import TrainedPolicy
+
+MOST_STEPS = 100_000
+"""Environment steps after which an episode is cut, if nothing else is given and the environment has no limit."""
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """The episodes of a policy.
+
+    Args:
+        returns, lengths: of each episode, the sum of its rewards and its environment steps.
+        cut: episodes that were cut at the maximum number of steps.
+    """
+
+    returns: list[float]
+    lengths: list[int]
+    cut: int = 0
+
+    @property
+    def mean(self) -> float:
+        """Mean return."""
+        return float(np.mean(self.returns))
+
+    @property
+    def std(self) -> float:
+        """Standard deviation of the returns."""
+        return float(np.std(self.returns))
+
+
+def play(
+    environment: gymnasium.Env[Any, Any], policy: TrainedPolicy, *, episodes: int, seed: int, greedy: bool,
+    max_steps: int = MOST_STEPS, ask: Callable[..., Any] = lambda call, *arguments, **named: call(*arguments, **named),
+) -> Episodes:
+    """Let a policy act.
+
+    Args:
+        environment: of the policy.
+        policy: acts.
+        episodes: their number.
+        seed: of the environment's first reset.
+        greedy: take means and the most probable actions instead of samples.
+        max_steps: environment steps after which an episode is cut.
+        ask: calls the environment.
+    """
+    returns, lengths, cut = [], [], 0
+    for number in range(episodes):
+        observation, _ = ask(environment.reset, seed=seed if number == 0 else None)
+        total, length, over = 0.0, 0, False
+        while not over and length < max_steps:
+            action = policy.predict(observation, deterministic=greedy)[0]
+            observation, reward, terminated, truncated, _ = ask(environment.step, action)
+            total, length, over = total + float(reward), length + 1, bool(terminated or truncated)
+        returns.append(total)
+        lengths.append(length)
+        cut += not over
+    return Episodes(returns, lengths, cut)

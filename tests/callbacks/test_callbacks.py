@@ -1,0 +1,307 @@
+"""Callbacks: when each method is called, that no bit changes, and what those of the package do."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+
+from teamnet import TeamAgent, TrainedPolicy
+from teamnet.callbacks import (
+    Callback,
+    CsvLogger,
+    Evaluation,
+    ProgressBar,
+    StopAtReturn,
+    StopWithoutImprovement,
+    TensorBoardLogger,
+)
+from teamnet.callbacks.named import named_callbacks
+from teamnet.errors import SpecError
+from teamnet.training.callback import Callbacks
+from teamnet.training.task import Episode
+from tests.commands import run_command
+
+SMALL: dict[str, Any] = {"backend": "local", "hidden": (4,), "settle_steps": 2, "seed": 3}
+
+
+class Recorder(Callback):
+    """Writes down each call."""
+
+    def __init__(self, every: int = 1) -> None:
+        self.every = every
+        self.calls: list[Any] = []
+
+    def on_start(self, run: Any) -> None:
+        self.calls.append("start")
+
+    def on_step(self, run: Any) -> None:
+        self.calls.append(run.task.env_steps)
+
+    def on_episode(self, run: Any, episode: Episode) -> None:
+        self.calls.append(episode)
+
+    def on_checkpoint(self, run: Any, path: Path) -> None:
+        self.calls.append(path)
+
+    def on_end(self, run: Any) -> None:
+        self.calls.append("end")
+
+
+def _digest(**options: Any) -> tuple[str, np.ndarray]:
+    with TeamAgent("cartpole", **SMALL) as agent:
+        agent.learn(episodes=12, **options)
+        return agent.summary()["digest"], agent.returns
+
+
+@pytest.mark.parametrize("every", [1, 7, 1000])
+def test_each_method_is_called_when_it_says_and_no_bit_changes(every: int):
+    recorder = Recorder(every)
+    digest, returns = _digest(callback=recorder)
+    assert digest == _digest()[0]
+    first, *calls, last = recorder.calls
+    steps = [call for call in calls if isinstance(call, int)]
+    episodes = [call for call in calls if isinstance(call, Episode)]
+    assert (first, last) == ("start", "end")
+    assert steps == [number for number in range(1, int(returns.sum()) + 1) if number % every == 0]
+    assert [episode.total for episode in episodes] == list(returns)
+    for episode in episodes:
+        place = calls.index(episode)
+        assert all(step < episode.env_steps for step in calls[:place] if isinstance(step, int)), "episodes come first"
+
+
+def test_with_several_environments_a_step_is_one_of_the_batch():
+    recorder = Recorder(4)
+    with TeamAgent("cartpole", num_envs=4, **SMALL) as agent:
+        agent.learn(env_steps=60, callback=[recorder])
+    steps = [call for call in recorder.calls if isinstance(call, int)]
+    assert len(steps) == len(set(steps)) >= 13
+    assert all(later - earlier <= 8 for earlier, later in itertools.pairwise(steps))
+
+
+@pytest.mark.parametrize("method", ["on_start", "on_step", "on_episode", "on_end"])
+def test_an_exception_passes_and_the_agent_continues(method: str, monkeypatch: pytest.MonkeyPatch):
+    def fail(*arguments: Any) -> None:
+        raise LookupError("of the user")
+
+    with TeamAgent("cartpole", **SMALL) as agent, TeamAgent("cartpole", **SMALL) as calm:
+        recorder = Recorder()
+        monkeypatch.setattr(Recorder, method, fail)
+        with pytest.raises(LookupError):
+            agent.learn(env_steps=30, callback=recorder)
+        monkeypatch.undo()
+        assert recorder.calls[-1] != "start" if method == "on_end" else recorder.calls[-1] == "end"
+        agent.learn(env_steps=30)
+        calm.learn(env_steps=agent.summary()["env_steps"])
+        assert agent.summary()["digest"] == calm.summary()["digest"]
+
+
+@pytest.mark.parametrize("wrong", [3, [print], "Evaluation", [Recorder]])
+def test_what_is_no_callback_is_refused(wrong: Any):
+    with TeamAgent("cartpole", **SMALL) as agent, pytest.raises(SpecError) as refusal:
+        agent.learn(env_steps=10, callback=wrong)
+    assert refusal.value.where == "callback"
+    with pytest.raises(SpecError) as refusal:
+        Callbacks([Recorder(0)])
+    assert refusal.value.where == "Recorder.every"
+
+
+class Stopping(Callback):
+    every = 50
+
+    def on_step(self, run: Any) -> None:
+        run.stop("enough")
+
+
+def test_a_callback_ends_the_call_and_the_next_one_continues():
+    with TeamAgent("cartpole", **SMALL) as agent, TeamAgent("cartpole", **SMALL) as calm:
+        agent.learn(env_steps=10**9, callback=Stopping())
+        assert (agent.summary()["env_steps"], agent.summary()["stopped"]) == (50, "enough")
+        agent.learn(env_steps=30)
+        assert "stopped" not in agent.summary()
+        assert agent.summary()["digest"] == calm.learn(env_steps=80).summary()["digest"]
+
+
+def test_a_run_with_a_folder_ends_early_as_a_success(tmp_path: Path, capsys: Any, monkeypatch: Any):
+    (tmp_path / "mine.py").write_text(
+        "from teamnet.callbacks import Callback\n\nclass Ends(Callback):\n    def __init__(self, every=10):\n"
+        "        self.every = every\n\n    def on_step(self, run):\n        run.stop(f'at {run.task.env_steps}')\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    command = ("train", "cartpole", "--backend", "local", "--hidden", 4, "--settle-steps", 2, "--out", "run", "--json")
+    for name in ("mine:Ends(every=40)", "mine.py:Ends(every=40)"):
+        out, _ = run_command(capsys, *command, "--overwrite", "--callback", name, "StopAtReturn(value=1000.0)")
+        summary = json.loads(out.splitlines()[-1])
+        assert (summary["env_steps"], summary["stopped"]) == (40, "at 40")
+    out, _ = run_command(capsys, "resume", "run", "--callback", "mine:Ends(every=100)", "--json")
+    assert json.loads(out.splitlines()[-1])["env_steps"] == 100, "due at multiples, from wherever it was resumed"
+
+
+def test_a_run_whose_callback_fails_is_saved_first(tmp_path: Path, monkeypatch: Any):
+    (tmp_path / "bad.py").write_text(
+        "from teamnet.callbacks import Callback\n\nclass Fails(Callback):\n    every = 77\n\n"
+        "    def on_step(self, run):\n        raise LookupError('of the user')\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    from teamnet.spec.change import changed
+    from teamnet.spec.presets import preset
+    from teamnet.spec.run import LaunchSpec
+    from teamnet.training.session import resume, train
+
+    spec = changed(preset("cartpole"), hidden=(4,), settle_steps=2, env_steps=120, episodes=None)
+    with pytest.raises(LookupError):
+        train(spec, LaunchSpec("local"), tmp_path / "run", callbacks=named_callbacks(["bad.py:Fails"]))
+    assert len(list((tmp_path / "run").glob("checkpoint-*.json"))) == 1
+    summary, _ = resume(tmp_path / "run")
+    assert summary["digest"] == train(spec, LaunchSpec("local"), None)[0]["digest"]
+
+
+@pytest.mark.parametrize("text", ["Evaluate()", "Evaluation(evry=3)", "no_such_module:X", "Evaluation(3)", "Recorder"])
+def test_unknown_names_are_refused(text: str):
+    with pytest.raises(SpecError) as refusal:
+        named_callbacks([text])
+    assert refusal.value.where == "callback"
+
+
+def _returns(callback: Callback, returns: list[float]) -> tuple[int, str]:
+    """The number of returns after which a callback stops a run, and its reason."""
+    class Run:
+        stopped = ""
+
+        def stop(self, reason: str) -> None:
+            self.stopped = reason
+
+    run: Any = Run()
+    for number, total in enumerate(returns, 1):
+        callback.on_episode(run, Episode(number, number, total, 1))
+        if run.stopped:
+            return number, run.stopped
+    return 0, ""
+
+
+def test_when_runs_are_stopped():
+    assert _returns(StopAtReturn(5.0, 2), [9.0, 0.0, 4.0, 6.0, 9.0])[0] == 4
+    assert _returns(StopAtReturn(5.0, 4), [9.0, 9.0, 9.0])[0] == 0
+    rising, flat = [float(number) for number in range(20)], [5.0] * 20
+    assert _returns(StopWithoutImprovement(3, 2), rising)[0] == 0
+    assert _returns(StopWithoutImprovement(3, 2), rising + flat)[0] == 23
+    assert _returns(StopWithoutImprovement(3, 2, least=0.5), rising)[0] == 0
+    assert _returns(StopWithoutImprovement(1, 2, least=1.5), rising)[0] == 3
+    for wrong in (lambda: StopAtReturn(math.nan), lambda: StopAtReturn(1.0, 0), lambda: StopWithoutImprovement(0)):
+        with pytest.raises(SpecError):
+            wrong()
+
+
+def test_an_evaluation_keeps_the_best_policy(tmp_path: Path):
+    evaluation = Evaluation(every=300, episodes=4, folder=tmp_path)
+    with TeamAgent("cartpole", **SMALL) as agent, TeamAgent("cartpole", **SMALL) as calm:
+        agent.learn(env_steps=1500, callback=evaluation)
+        assert agent.summary()["digest"] == calm.learn(env_steps=1500).summary()["digest"]
+    assert [steps for steps, _ in evaluation.results] == [300, 600, 900, 1200, 1500]
+    [log] = tmp_path.glob("evaluations-*.jsonl")
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [line["mean_return"] for line in lines] == [found.mean for _, found in evaluation.results]
+    best = max(lines, key=lambda line: line["mean_return"])
+    assert evaluation.best == best["mean_return"]
+    with TeamAgent.load(tmp_path / "best") as loaded, TeamAgent("cartpole", **SMALL) as again:
+        again.learn(env_steps=best["env_steps"])
+        assert loaded.summary()["digest"] == again.summary()["digest"]
+    policy, environment = TrainedPolicy.load(tmp_path / "best"), gymnasium.make("CartPole-v1")
+    observation, _ = environment.reset(seed=0)
+    total, over = 0.0, False
+    while not over:
+        observation, reward, terminated, truncated, _ = environment.step(policy.predict(observation)[0])
+        total, over = total + float(reward), terminated or truncated
+    assert total == best["returns"][0]
+
+
+def test_evaluations_of_the_command_line_survive_a_resume(tmp_path: Path, capsys: Any):
+    common = ("--backend", "local", "--hidden", 4, "--settle-steps", 2, "--out", tmp_path / "run", "--json")
+    evaluation = ("--callback", "Evaluation(every=100, episodes=2)")
+    run_command(capsys, "train", "cartpole", "--env-steps", 350, *common, *evaluation)
+    run_command(capsys, "resume", tmp_path / "run", "--env-steps", 520, *evaluation)
+    [log] = (tmp_path / "run").glob("evaluations-*.jsonl")
+    assert [json.loads(line)["env_steps"] for line in log.read_text().splitlines()] == [100, 200, 300, 400, 500]
+    assert len(list((tmp_path / "run/best").glob("*.json"))) == 1
+    run_command(capsys, "train", "cartpole", "--env-steps", 50, *common, "--overwrite")
+    assert not list((tmp_path / "run").glob("evaluations-*"))
+    assert not list((tmp_path / "run/best").glob("*"))
+    out, _ = run_command(capsys, "train", "cartpole", "--env-steps", 10**6, *common, "--overwrite", "--callback",
+                         "Evaluation(every=100, episodes=2, stop_at=1.0)")
+    assert json.loads(out.splitlines()[-1])["env_steps"] == 100
+    _, error = run_command(capsys, "train", "multiplexer", *common[:-3], *evaluation, code=2)
+    assert "callback" in error
+
+
+def test_loggers_have_every_episode(tmp_path: Path):
+    callbacks = [CsvLogger(tmp_path / "log/episodes.csv"), TensorBoardLogger(tmp_path)]
+    with TeamAgent("cartpole", **SMALL) as agent:
+        agent.learn(episodes=5, callback=callbacks)
+        agent.learn(episodes=5, callback=callbacks)
+        returns = agent.returns
+    rows = list(csv.DictReader((tmp_path / "log/episodes.csv").open()))
+    assert [float(row["return"]) for row in rows] == list(returns)
+    assert [int(row["length"]) for row in rows] == list(returns), "CartPole gives 1 a step"
+    assert list((tmp_path / "tensorboard").glob("events.*"))
+
+
+def test_weights_and_biases_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    wandb = pytest.importorskip("wandb")
+    from teamnet.callbacks import WandbLogger
+
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    with TeamAgent("cartpole", **SMALL) as agent:
+        agent.learn(episodes=5, callback=WandbLogger(mode="offline", dir=str(tmp_path), project="p"))
+        returns = agent.returns
+    [file] = tmp_path.rglob("*.wandb")
+    from wandb.proto import wandb_internal_pb2
+    from wandb.sdk.internal import datastore
+
+    store, found = datastore.DataStore(), []
+    store.open_for_scan(str(file))
+    while (data := store.scan_data()) is not None:
+        record = wandb_internal_pb2.Record()
+        record.ParseFromString(data)
+        if record.WhichOneof("record_type") == "history":
+            items = {item.key or ".".join(item.nested_key): item.value_json for item in record.history.item}
+            found.append(float(items["return"]))
+    assert found == list(returns)
+    assert wandb.run is None
+
+
+def test_mlflow_in_a_file(tmp_path: Path):
+    mlflow = pytest.importorskip("mlflow")
+    from teamnet.callbacks import MlflowLogger
+
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    with TeamAgent("cartpole", **SMALL) as agent:
+        agent.learn(episodes=5, callback=MlflowLogger(uri, "e"))
+        returns = agent.returns
+    client = mlflow.MlflowClient(tracking_uri=uri)
+    [found] = client.search_runs([client.get_experiment_by_name("e").experiment_id])
+    assert [metric.value for metric in client.get_metric_history(found.info.run_id, "return")] == list(returns)
+    assert (found.data.params["task"], found.info.status) == ("cartpole", "FINISHED")
+
+
+def test_a_missing_logger_is_refused_with_the_extra(monkeypatch: pytest.MonkeyPatch):
+    from teamnet.callbacks import WandbLogger
+
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with TeamAgent("cartpole", **SMALL) as agent, pytest.raises(SpecError, match="teamnet\\[wandb\\]"):
+        agent.learn(episodes=1, callback=WandbLogger())
+
+
+def test_the_progress_bar_shows_episodes_and_rate(capsys: pytest.CaptureFixture[str]):
+    digest, _ = _digest(progress_bar=True)
+    error = capsys.readouterr().err
+    assert "12 episodes" in error
+    assert "steps/s" in error
+    assert digest == _digest(callback=ProgressBar())[0] == _digest()[0]

@@ -1,0 +1,101 @@
+"""``teamnet train --seeds``: one folder each, resumable, stopped as a whole, with the mean and the band of a curve."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from teamnet.errors import SpecError
+from teamnet.spec.change import changed
+from teamnet.spec.presets import preset
+from teamnet.spec.run import LaunchSpec
+from teamnet.study.seeds.many import seeds_of
+from teamnet.training.session import train
+from tests.commands import run_command
+
+SMALL = ("train", "cartpole", "--backend", "local", "--hidden", "4", "--settle-steps", "2")
+
+
+@pytest.mark.parametrize(("text", "seeds"), [
+    ("0..3", [0, 1, 2, 3]), ("5", [5]), ("1,4,7..9", [1, 4, 7, 8, 9]), (" 2 , 1", [2, 1]),
+])
+def test_seeds_as_texts(text: str, seeds: list[int]):
+    assert seeds_of(text) == seeds
+
+
+@pytest.mark.parametrize("text", ["x", "3..1", "1,1", "", "0..10000", "-1", "1..2..3", "1.5"])
+def test_other_texts_are_refused(text: str):
+    with pytest.raises(SpecError) as refusal:
+        seeds_of(text)
+    assert refusal.value.where == "seeds"
+
+
+def test_each_seed_is_the_run_that_it_would_be_alone(tmp_path: Path, capsys: Any):
+    command = (*SMALL, "--episodes", 15, "--seeds", "0..2", "--jobs", 2, "--out", tmp_path / "runs")
+    out, error = run_command(capsys, *command, "--json")
+    content = json.loads(out.splitlines()[-1])
+    spec = changed(preset("cartpole"), hidden=(4,), settle_steps=2, episodes=15, env_steps=None)
+    alone = [train(replace(spec, seed=seed), LaunchSpec("local"), None)[0] for seed in range(3)]
+    assert [run["digest"] for run in content["runs"]] == [summary["digest"] for summary in alone]
+    returns = [summary["mean_return"] for summary in alone]
+    assert content["mean_return"]["mean"] == pytest.approx(np.mean(returns))
+    assert content["mean_return"]["std"] == pytest.approx(np.std(returns, ddof=1))
+    assert content["mean_return"]["low"] <= np.mean(returns) <= content["mean_return"]["high"]
+    assert "3 of 3" in error
+    assert json.loads((tmp_path / "runs/seeds.json").read_text()) == content
+    assert Image.open(tmp_path / "runs/learning_curve.png").size[0] > 500
+    again, _ = run_command(capsys, *command)
+    assert "over 3 seeds" in again
+    more, _ = run_command(capsys, *(word if word != "0..2" else "0..3" for word in map(str, command)), "--json")
+    assert [run["digest"] for run in json.loads(more.splitlines()[-1])["runs"]][:3] == [
+        summary["digest"] for summary in alone
+    ]
+
+
+def test_a_foreign_file_and_a_missing_folder_are_refused(tmp_path: Path, capsys: Any):
+    run_command(capsys, *SMALL, "--seeds", "0..1", code=2)
+    (tmp_path / "seeds.json").write_text("mine")
+    run_command(capsys, *SMALL, "--seeds", "0..1", "--out", tmp_path, code=2)
+    assert (tmp_path / "seeds.json").read_text() == "mine"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_run_that_fails_is_named_and_the_others_end(tmp_path: Path, capsys: Any):
+    (tmp_path / "runs/seed-1").mkdir(parents=True)
+    (tmp_path / "runs/seed-1/metrics.jsonl").write_text("mine\n")
+    _, error = run_command(
+        capsys, *SMALL, "--episodes", 5, "--seeds", "0..2", "--out", tmp_path / "runs", code=2
+    )
+    assert "seed 1" in error
+    assert (tmp_path / "runs/seed-0/summary.json").exists()
+    assert (tmp_path / "runs/seed-2/summary.json").exists()
+    assert (tmp_path / "runs/seed-1/metrics.jsonl").read_text() == "mine\n"
+
+
+def test_an_interrupt_saves_all_and_the_same_command_continues(tmp_path: Path):
+    command = [sys.executable, "-m", "teamnet", *SMALL, "--env-steps", "15000", "--seeds", "0..2", "--jobs", "2",
+               "--out", str(tmp_path / "runs"), "--save-every", "1000"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while len(list((tmp_path / "runs").glob("seed-*/checkpoint-*.json"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 130, error
+    assert "the same command does the rest" in error
+    done = subprocess.run([*command, "--json"], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    runs = json.loads(done.stdout.splitlines()[-1])["runs"]
+    spec = changed(preset("cartpole"), hidden=(4,), settle_steps=2, env_steps=15000, episodes=None)
+    assert runs[0]["digest"] == train(spec, LaunchSpec("local"), None)[0]["digest"]
+    assert [run["env_steps"] for run in runs] == [15000] * 3

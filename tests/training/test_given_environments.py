@@ -1,0 +1,222 @@
+"""Environments as objects, classes, factories, specs and texts: what is recorded, and that all of them train alike."""
+
+from __future__ import annotations
+
+import json
+import keyword
+import re
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.envs.classic_control import CartPoleEnv, MountainCarEnv
+from gymnasium.wrappers import NormalizeObservation, RescaleAction, TimeLimit, TransformReward
+from hypothesis import given
+from hypothesis import strategies as st
+
+from teamnet import TeamAgent, TrainedPolicy
+from teamnet.errors import EnvironmentRefused, SpecError, TeamnetError
+from teamnet.spec.environment_options import Call, arguments_of, call_of, texts_of
+from teamnet.training.given_environment import as_given
+from tests.commands import run_command
+
+SMALL: dict[str, Any] = {"backend": "local", "hidden": (4,), "settle_steps": 2, "seed": 3}
+GRID = '''
+import gymnasium, numpy as np
+from gymnasium import spaces
+
+class Corridor(gymnasium.Env):
+    """Walk to the right end."""
+    observation_space, action_space = spaces.Discrete(5), spaces.Discrete(2)
+
+    def __init__(self, goal: float = 1.0, render_mode=None):
+        self.goal, self.place = goal, 0
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.place = 0
+        return self.place, {}
+
+    def step(self, action):
+        self.place = max(0, min(4, self.place + 2 * int(action) - 1))
+        return self.place, self.goal * (self.place == 4), self.place == 4, False, {}
+'''
+
+
+def _digest(task: Any, **options: Any) -> str:
+    with TeamAgent(task, **{**SMALL, **options}) as agent:
+        agent.learn(env_steps=60)
+        return agent.summary()["digest"]
+
+
+def _cartpole(sutton_barto_reward: bool = False) -> gymnasium.Env[Any, Any]:
+    return TimeLimit(CartPoleEnv(sutton_barto_reward=sutton_barto_reward), 500)
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+def test_all_kinds_of_one_environment_train_alike(rows: int):
+    expected = _digest("CartPole-v1", num_envs=rows)
+    for given_task in (
+        gymnasium.make("CartPole-v1"), gymnasium.spec("CartPole-v1"), _cartpole, lambda: _cartpole(),
+        partial(_cartpole), _cartpole(),
+    ):
+        assert _digest(given_task, num_envs=rows, episodes=1000) == expected
+    assert _digest(CartPoleEnv, num_envs=rows, max_episode_steps=500) == expected
+
+
+def test_arguments_and_wrappers_are_those_that_were_given():
+    def negated(environment: Any) -> Any:
+        return TransformReward(environment, lambda reward: -reward)
+
+    for task, options in (
+        ("CartPole-v1", {}), (CartPoleEnv, {"max_episode_steps": 500}), (_cartpole, {}),
+        (gymnasium.spec("CartPole-v1"), {}),
+    ):
+        with TeamAgent(
+            task, env_kwargs={"sutton_barto_reward": True}, wrappers=[negated], **{**SMALL, **options}
+        ) as agent:
+            agent.learn(episodes=3)
+            assert list(agent.returns) == [1.0, 1.0, 1.0], "-1 for the fall alone, negated"
+    made = gymnasium.make("CartPole-v1", sutton_barto_reward=True)
+    with TeamAgent(made, wrappers=negated, **SMALL) as agent:
+        assert list(agent.learn(episodes=2).returns) == [1.0, 1.0]
+        assert agent.summary()["task"] == "cartpole", "the id of a preset is that preset"
+
+
+def test_what_can_be_imported_is_recorded_by_its_name():
+    made = gymnasium.wrappers.FrameStackObservation(gymnasium.make("CartPole-v1", sutton_barto_reward=True), 2)
+    for task, options, expected in (
+        (CartPoleEnv, {"env_kwargs": {"sutton_barto_reward": True}},
+         (f"{CartPoleEnv.__module__}:CartPoleEnv", ("sutton_barto_reward=True",), (), None)),
+        (made, {}, ("CartPole-v1", ("sutton_barto_reward=True",), (
+            "gymnasium.wrappers.stateful_observation:FrameStackObservation(stack_size=2, padding_type='reset')",
+        ), None)),
+        (gymnasium.make("CartPole-v1", max_episode_steps=7), {"wrappers": [NormalizeObservation]},
+         ("CartPole-v1", (), ("gymnasium.wrappers.stateful_observation:NormalizeObservation",), 7)),
+    ):
+        found = as_given(task, **options)
+        kwargs, wrappers, limit = expected[1:]
+        assert found.task == expected[0]
+        assert found.options == {"env_kwargs": kwargs, "wrappers": wrappers, "max_episode_steps": limit}
+
+
+@pytest.mark.parametrize(("task", "options", "name"), [
+    (lambda: CartPoleEnv(), {}, "<lambda>>"), (CartPoleEnv(), {}, "CartPoleEnv>"),
+    ("CartPole-v1", {"wrappers": [lambda environment: environment]}, ""),
+    ("CartPole-v1", {"env_kwargs": {"sutton_barto_reward": np.bool_(True)}}, "<CartPole-v1>"),
+])
+def test_what_has_no_name_has_to_be_given_again(task: Any, options: dict[str, Any], name: str, tmp_path: Path):
+    with TeamAgent(task, **options, **SMALL) as agent:
+        agent.learn(env_steps=30)
+        agent.save(tmp_path)
+        assert agent.summary()["task"].endswith(name)
+        agent.learn(env_steps=30)
+        digest = agent.summary()["digest"]
+    with pytest.raises(EnvironmentRefused):
+        TeamAgent.load(tmp_path)
+    environment = CartPoleEnv(sutton_barto_reward=True) if "env_kwargs" in options else CartPoleEnv()
+    with TeamAgent.load(tmp_path, env=environment) as loaded:
+        assert loaded.learn(env_steps=30).summary()["digest"] == digest
+    observation, _ = CartPoleEnv().reset(seed=0)
+    assert TrainedPolicy.load(tmp_path).predict(observation)[0] in (0, 1), "a policy needs no environment"
+
+
+def test_an_environment_that_cannot_be_copied_is_refused_for_several_rows():
+    class Locked(CartPoleEnv):
+        def __deepcopy__(self, memo: Any) -> Any:
+            raise TypeError("cannot be copied")
+
+    with TeamAgent(Locked(), **SMALL) as agent:
+        agent.learn(env_steps=20)
+    with pytest.raises(EnvironmentRefused) as refusal:
+        TeamAgent(Locked(), num_envs=2, **SMALL)
+    assert refusal.value.where == "task"
+
+
+@pytest.mark.parametrize(("task", "options", "where"), [
+    (3, {}, "task"), (gymnasium.vector.SyncVectorEnv([CartPoleEnv]), {}, "task"),
+    (CartPoleEnv(), {"env_kwargs": {"a": 1}}, "env_kwargs"), ("cartpole", {"wrappers": [3]}, "wrappers"),
+    ("cartpole", {"env_kwargs": ["=3"]}, "env_kwargs"), ("cartpole", {"wrappers": ["nothing"]}, "wrappers"),
+    ("cartpole", {"wrappers": ["a:B(3)"]}, "wrappers"), ("cartpole", {"max_episode_steps": 0}, "max_episode_steps"),
+    ("multiplexer", {"env_kwargs": {"a": 1}}, "env_kwargs"), (lambda: 3, {}, ""), ("no_such_module:Class", {}, "task"),
+    ("cartpole", {"wrappers": ["gymnasium.wrappers:NoSuch"]}, "wrappers"),
+    ("cartpole", {"env_kwargs": {"no_such": 1}}, "CartPole-v1"),
+])
+def test_what_is_no_environment_is_refused(task: Any, options: dict[str, Any], where: str):
+    with pytest.raises(TeamnetError) as refusal:
+        TeamAgent(task, **options, **SMALL)
+    assert isinstance(refusal.value, SpecError | EnvironmentRefused)
+    assert where in refusal.value.where
+
+
+@pytest.mark.filterwarnings("default::teamnet.errors.Notice")
+def test_the_command_line_takes_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any):
+    (tmp_path / "my_tasks.py").write_text(GRID)
+    monkeypatch.chdir(tmp_path)
+    common = ("--backend", "local", "--hidden", "4", "--settle-steps", "2", "--episodes", "5", "--json")
+    found = []
+    for task in ("my_tasks:Corridor", "my_tasks.py:Corridor", "my_tasks.py"):
+        out, error = run_command(
+            capsys, "train", task, "--env-kwargs", "goal=2.5", "--wrapper",
+            "gymnasium.wrappers:RecordEpisodeStatistics(buffer_length=3)", "--max-episode-steps", 400, *common,
+            "--out", tmp_path / "run", "--overwrite",
+        )
+        found.append(json.loads(out.splitlines()[-1]))
+        assert error.count("Discrete, is flattened to 5 numbers") == 1
+    assert {summary["mean_return"] for summary in found} == {2.5}
+    assert len({summary["digest"] for summary in found}) == 1
+    assert [summary["task"] for summary in found] == ["my_tasks:Corridor", "my_tasks.py:Corridor", "my_tasks.py"]
+    spec = json.loads((tmp_path / "run/spec.json").read_text())["spec"]
+    assert (spec["env_kwargs"], spec["max_episode_steps"]) == (["goal=2.5"], 400)
+    out, _ = run_command(capsys, "eval", tmp_path / "run", "--episodes", 2, "--json")
+    assert json.loads(out)["returns"] == [2.5, 2.5]
+    out, _ = run_command(capsys, "resume", tmp_path / "run", "--episodes", 7, "--json")
+    assert json.loads(out.splitlines()[-1])["episodes"] == 7
+
+
+@pytest.mark.filterwarnings("ignore:.*precision lowered")
+def test_a_continuous_action_in_a_wrapper_with_arguments():
+    with TeamAgent(
+        "mountaincar", wrappers=["gymnasium.wrappers:RescaleAction(min_action=-2.0, max_action=2.0)"], **SMALL
+    ) as one, TeamAgent(
+        "mountaincar", wrappers=[partial(RescaleAction, min_action=-2.0, max_action=2.0)], **SMALL
+    ) as other:
+        for agent in (one, other):
+            agent.learn(env_steps=50)
+        assert one.summary()["digest"] == other.summary()["digest"]
+        assert one.summary()["task"] == "mountaincar"
+        assert re.fullmatch("<.*partial>", other._run.spec.wrappers[0])
+
+
+def test_the_statistics_of_wrappers_are_those_of_training():
+    environment = NormalizeObservation(gymnasium.make("MountainCar-v0"))
+    with TeamAgent(environment, **SMALL) as agent:
+        agent.learn(env_steps=100)
+        copy = agent.make_environment()
+        assert isinstance(copy.unwrapped, MountainCarEnv)
+        assert copy.unwrapped is not environment.unwrapped
+        found = copy.get_wrapper_attr("obs_rms")
+        np.testing.assert_array_equal(found.mean, environment.obs_rms.mean)
+
+
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner) | st.tuples(inner, inner) | st.dictionaries(st.text(), inner), max_leaves=5,
+)
+_NAMES = st.from_regex("[a-z_]{1,8}", fullmatch=True).filter(lambda name: not keyword.iskeyword(name))
+_ARGUMENTS = st.dictionaries(_NAMES, _VALUES, max_size=3)
+
+
+@given(_ARGUMENTS)
+def test_arguments_survive_as_texts(arguments: dict[str, Any]):
+    assert arguments_of(texts_of(arguments)) == arguments
+    assert call_of("wrappers", Call("a.b:C", arguments).as_text()) == Call("a.b:C", arguments)
+
+
+def test_a_value_that_is_no_literal_is_a_string():
+    assert arguments_of(["map_name=8x8", "size=3", "pair=(1, 2)", "empty="]) == {
+        "map_name": "8x8", "size": 3, "pair": (1, 2), "empty": "",
+    }
