@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 
-.PHONY: train test test-cluster test-browser chaos chaos-hosts chaos-exceptions endurance bench-cluster bench-plan bench-best lint bench clean
+.PHONY: train test test-cluster test-browser test-wheel docs chaos chaos-hosts chaos-exceptions endurance bench-cluster bench-plan bench-best lint bench clean
 
 train: $(READY)
 	$(VENV)/bin/teamnet train cartpole --out runs/cartpole --resume-if-present
@@ -39,6 +39,12 @@ bench-plan: $(READY)
 bench-best: $(READY)
 	$(VENV)/bin/python -m tests.cluster.chosen
 
+test-wheel: $(READY)
+	tests/release/try_wheel.sh $(VENV)/bin/python
+
+docs: $(READY)
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet
+
 lint: $(READY)
 	$(VENV)/bin/ruff check teamnet tests examples
 	$(VENV)/bin/pyright
@@ -49,7 +55,7 @@ bench: $(READY)
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and "teamnet needs Python 3.11 to 3.13; give one: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[box2d,video,sweep,baselines,cluster,report,dev]'
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[box2d,video,sweep,baselines,cluster,report,wandb,mlflow,docs,dev]'
 	$(VENV)/bin/python -m teamnet.team.prepare
 	touch $(READY)
 
