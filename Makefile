@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 
-.PHONY: train test test-cluster test-browser test-wheel docs chaos chaos-hosts chaos-exceptions endurance bench-cluster bench-plan bench-best lint bench clean
+.PHONY: train test test-cluster test-browser test-wheel docs chaos chaos-hosts chaos-exceptions endurance bench-cluster bench-plan bench-best bench-env-workers lint bench clean
 
 train: $(READY)
 	$(VENV)/bin/teamnet train cartpole --out runs/cartpole --resume-if-present
@@ -38,6 +38,9 @@ bench-plan: $(READY)
 
 bench-best: $(READY)
 	$(VENV)/bin/python -m tests.cluster.chosen
+
+bench-env-workers: $(READY)
+	$(VENV)/bin/python -m tests.benchmarks.environment_workers
 
 test-wheel: $(READY)
 	tests/release/try_wheel.sh $(VENV)/bin/python

@@ -88,11 +88,12 @@ def test_libraries_stay_in_their_places():
         },
         "gymnasium": {
             *(f"training/{name}.py" for name in (
-                "action_map", "agent", "environment_maker", "environments", "episodes", "flat_actions",
+                "action_map", "agent", "environment_maker", "environment_place", "environment_workers", "environments",
+                "episodes", "flat_actions",
                 "given_environment", "normalisation", "plain_spaces", "registry", "row", "run", "spaces", "statistics",
                 "structure", "trained_policy",
             )),
-            "study/evaluate.py", "study/bench/references.py",
+            "study/evaluate.py", "study/baselines.py", "study/bench/references.py",
         },
         "stable_baselines3": {"study/baselines.py"},
         "torch": {"study/baselines.py"},

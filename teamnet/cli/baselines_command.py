@@ -24,7 +24,8 @@ def baselines(arguments: list[str]) -> int:
         """Train teams and Stable-Baselines3's A2C and PPO on the same tasks, one after the other on one core.
 
         Args:
-            tasks: cartpole, acrobot, lunarlander, mountaincar.
+            tasks: cartpole, acrobot, lunarlander, mountaincar, Gymnasium ids, or environments of your own as
+                module:Class or FILE.py:Class.
             algorithms: a2c, ppo, presets of ours, such as map, tuned, backprop or weight-max, and rules of your own
                 (FILE.py).
             seeds: how many runs of each.

@@ -81,6 +81,7 @@ def resume(arguments: list[str]) -> int:
         transport: str | None = None, grain: str | None = None, address: str | None = None,
         placement: str | None = None, max_nodes: int | None = None, pin: str | None = None, wait: float | None = None,
         link_latency: float | None = None, link_bandwidth: float | None = None, env_patience: float | None = None,
+        env_workers: int | None = None,
         save_every: int = 50_000, keep: int = 2, recoveries: int = 10, replay_check: bool = True,
         callback: tuple[str, ...] = (), json: bool = False,
     ) -> tuple[dict[str, Any], bool, Path, bool]:
@@ -101,6 +102,7 @@ def resume(arguments: list[str]) -> int:
             link_latency: another latency of an emulated link, in seconds.
             link_bandwidth: another bandwidth of an emulated link, in bytes per second.
             env_patience: seconds that an environment has for an answer; 0 for as long as it takes.
+            env_workers: processes that step the environments; 0 for none.
             save_every: environment steps between checkpoints.
             keep: checkpoints that are kept.
             recoveries: how often in a row the run resumes from its newest checkpoint by itself; 0 for never.
@@ -115,6 +117,7 @@ def resume(arguments: list[str]) -> int:
             "backend": backend, "transport": transport, "grain": grain, "address": address, "placement": placement,
             "max_nodes": max_nodes, "pin": pin, "wait": wait, "link_latency": link_latency,
             "link_bandwidth": link_bandwidth, "env_patience": env_patience,
+            "env_workers": env_workers,
         }
         changes = {name: value for name, value in places.items() if value is not None}
         summary, interrupted = resume_training(

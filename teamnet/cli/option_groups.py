@@ -17,7 +17,7 @@ GROUPS = {
 }
 """Options by group, as the help shows them; those of the rule, and the later groups, follow."""
 LATER_GROUPS = {
-    "environment": ENVIRONMENT_OPTIONS,
+    "environment": (*ENVIRONMENT_OPTIONS, "env_workers"),
     "channels": (*(field.name for field in dataclasses.fields(Messages)), "link_latency", "link_bandwidth",
                  "max_nodes"),
     "callbacks": ("callback",),

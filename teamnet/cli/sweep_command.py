@@ -46,10 +46,11 @@ def sweep(arguments: list[str]) -> int:
         """
         from teamnet.study.sweep.session import SweepSpec, check_sweep, run_sweep
         from teamnet.study.sweep.summary import result_lines, summarise
+        from teamnet.training.run_files import folder_name
 
         fields = tuple(text for texts in vary for text in texts)
         asked = SweepSpec(task, fields, runs, scheduler, seeds, episodes, seed, preset)
-        folder = out or Path("runs") / f"sweep-{task.replace('/', '-')}"
+        folder = out or Path("runs") / f"sweep-{folder_name(task)}"
         rows = run_sweep(asked, folder, overwrite=overwrite, address=address, cpus=cpus, say=say)
         variations = check_sweep(asked)
         if json:

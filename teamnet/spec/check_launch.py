@@ -25,6 +25,7 @@ def check_launch(launch: LaunchSpec) -> None:
     ):
         check_number(name, value, "0 or more", value >= 0, "Leave it out for none.")
     check_count("max_nodes", launch.max_nodes, 0)
+    check_count("env_workers", launch.env_workers, 0, 1000)
     if launch.interpret and launch.backend != "local":
         raise SpecError(
             "interpret", expected="--backend local", found=repr(launch.backend),

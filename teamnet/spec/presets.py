@@ -9,7 +9,7 @@ from teamnet.rules.loading import find_rule, is_reference
 from teamnet.rules.registry import built_in_rules
 from teamnet.rules.rule import Preset, Rule
 from teamnet.spec.environment_options import UNNAMED
-from teamnet.spec.run import USUAL_RULE, RunSpec, TeamSpec
+from teamnet.spec.run import SINGLE_STEP_TASKS, USUAL_RULE, RunSpec, TeamSpec
 from teamnet.values import check_choice
 
 ENVIRONMENTS = {
@@ -134,6 +134,27 @@ def published(task: str) -> RunSpec:
         "task", expected="a preset, a Gymnasium id such as CartPole-v1, or module:Class", found=repr(task),
         remedy=nearest(task, PRESETS)
     )
+
+
+def check_environment(where: str, task: str) -> None:
+    """Refuse a task of one step, and a name that is none.
+
+    Args:
+        where: the option, for the message.
+        task: its name.
+
+    Raises:
+        SpecError: naming the option.
+    """
+    if task in SINGLE_STEP_TASKS:
+        raise SpecError(
+            where, expected="a Gymnasium environment", found=f"{task!r}, a task of one step",
+            remedy=f"Use one of {', '.join(ENVIRONMENTS)}, a Gymnasium id, or module:Class.",
+        )
+    try:
+        published(task)
+    except SpecError as error:
+        raise SpecError(where, expected=error.expected, found=error.found, remedy=error.remedy) from None
 
 
 def environment_id(task: str) -> str:

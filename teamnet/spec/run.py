@@ -145,6 +145,8 @@ class LaunchSpec:
         link_bandwidth: bytes per second that an emulated link carries in each direction; 0 for no limit.
         env_patience: seconds that an environment has for an answer, after which the run ends; 0 for as long as it
             takes.
+        env_workers: processes that step the environments of a batch at the same time, each some of the rows; 0 steps
+            them one after the other in this process, which is faster where a step takes less than some 0.1 ms.
         interpret: operations run as plain Python on NumPy arrays, for breakpoints and prints; in this process only,
             slow, and equal to the compiled form to about 1e-9.
     """
@@ -160,6 +162,7 @@ class LaunchSpec:
     link_latency: float = 0.0
     link_bandwidth: float = 0.0
     env_patience: float = 300.0
+    env_workers: int = 0
     interpret: bool = False
 
 

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
+from gymnasium.spaces import Dict
+
 from teamnet.errors import ResourceError
 from teamnet.spec.files import to_plain
-from teamnet.spec.presets import ENVIRONMENTS, environment_id, preset
+from teamnet.spec.presets import check_environment, environment_id, preset
 from teamnet.study.episode_log import EpisodeLog
 from teamnet.study.kept_run import content_of_run
 from teamnet.training.spaces import make_environment
@@ -28,7 +30,7 @@ class BaselineSpec:
     """A run of a Stable-Baselines3 algorithm with the library's hyperparameters.
 
     Args:
-        task: one of the control tasks.
+        task: a preset or Gymnasium id, or an environment of a user's own.
         algorithm: ``a2c`` or ``ppo``.
         seed: of Stable-Baselines3's generators and of the environment.
         episodes: length of the run; the preset's if left out.
@@ -72,7 +74,7 @@ def train_baseline(spec: BaselineSpec, log: EpisodeLog | None = None) -> dict[st
         SpecError: the task, the algorithm or the number of episodes is invalid.
         ResourceError: Stable-Baselines3 is not installed.
     """
-    check_choice("task", spec.task, tuple(ENVIRONMENTS))
+    check_environment("task", spec.task)
     check_algorithm(spec.algorithm)
     default_episodes = preset(spec.task).episodes or 0
     log = log or EpisodeLog(default_episodes if spec.episodes is None else spec.episodes)
@@ -85,7 +87,8 @@ def train_baseline(spec: BaselineSpec, log: EpisodeLog | None = None) -> dict[st
     settings = {"seed": spec.seed, "device": "cpu", "verbose": 0}
     environment = make_environment(preset(spec.task))
     try:
-        model = algorithm("MlpPolicy", environment, policy_kwargs=_policy(), **settings)
+        policy = "MultiInputPolicy" if isinstance(environment.observation_space, Dict) else "MlpPolicy"
+        model = algorithm(policy, environment, policy_kwargs=_policy(), **settings)
         # the default logger creates a temporary folder for every run
         model.set_logger(Logger(folder=None, output_formats=[]))
         # the log alone ends the run; no default schedule reads the total
@@ -93,7 +96,7 @@ def train_baseline(spec: BaselineSpec, log: EpisodeLog | None = None) -> dict[st
     finally:
         environment.close()
     settings_of_run = {
-        "environment": environment_id(spec.task), "policy": "MlpPolicy", "num_envs": 1, "threads": 1,
+        "environment": environment_id(spec.task), "policy": policy, "num_envs": 1, "threads": 1,
         **_defaults(algorithm), **settings, "policy_kwargs": _policy(),
     }
     versions = {name: importlib.metadata.version(name) for name in ("stable-baselines3", "torch")}

@@ -10,7 +10,7 @@ from pathlib import Path
 from teamnet.rules.loading import is_reference
 from teamnet.spec.check import MOST_SEEDS, check_folder
 from teamnet.spec.files import to_plain
-from teamnet.spec.presets import ENVIRONMENTS, METHODS, preset
+from teamnet.spec.presets import METHODS, check_environment, preset
 from teamnet.spec.run import USUAL_RULE, LaunchSpec
 from teamnet.study.baselines import ALGORITHMS, BaselineSpec, check_algorithm, train_baseline
 from teamnet.study.episode_log import EpisodeLog
@@ -20,7 +20,7 @@ from teamnet.study.kept_run import RUN_FILES, content_of_run, files_of_run, keep
 from teamnet.study.rates import ENDLESS
 from teamnet.training.registry import check_installed, reward_threshold
 from teamnet.training.run import Run
-from teamnet.training.run_files import check_writable
+from teamnet.training.run_files import check_writable, folder_name
 from teamnet.values import check_choice, check_count
 
 _PATIENCE = 10
@@ -61,7 +61,7 @@ def compare(
     """Train every algorithm on every task with every seed.
 
     Args:
-        tasks: presets of Gymnasium environments.
+        tasks: presets of Gymnasium environments, Gymnasium ids, or environments of a user's own.
         algorithms: presets, such as ``map`` and ``tuned``, rules of a user's own, and ``a2c`` and ``ppo``.
         seeds: of all random streams.
         until: a run ends when its 100-episode mean reaches this; if left out, runs have all their episodes, and the
@@ -78,7 +78,9 @@ def compare(
     _check(tasks, algorithms, seeds, episodes)
     runs = [(task, algorithm, seed) for task in tasks for seed in seeds for algorithm in algorithms]
     names = {name: method_of_rule(name).name if is_reference(name) else name for name in algorithms}
-    folders = [] if out is None else [out / task / names[algorithm] / f"seed-{seed}" for task, algorithm, seed in runs]
+    folders = [] if out is None else [
+        out / folder_name(task) / names[algorithm] / f"seed-{seed}" for task, algorithm, seed in runs
+    ]
     if out is not None:
         check_folder("out", out)
     for folder in folders:
@@ -103,7 +105,7 @@ def compare(
 
 def _check(tasks: Sequence[str], algorithms: Sequence[str], seeds: Sequence[int], episodes: int | None) -> None:
     for task in tasks:
-        check_choice("tasks", task, tuple(ENVIRONMENTS))
+        check_environment("tasks", task)
         check_installed(task)
     for algorithm in algorithms:
         if algorithm in ALGORITHMS:

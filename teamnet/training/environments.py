@@ -20,9 +20,12 @@ from teamnet.spec.presets import environment_id
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.training.action_map import ActionMap
 from teamnet.training.environment_maker import Maker
+from teamnet.training.environment_place import Here
+from teamnet.training.environment_workers import EnvironmentWorkers, There
 from teamnet.training.normalisation import Normalisation
 from teamnet.training.row import Answer, Row
 from teamnet.training.spaces import find_interface, flat_environment, make_environment
+from teamnet.training.structure import Structure
 from teamnet.training.task import Episode, Outcome, ReplayDiffers, read_counters, unfit_state
 from teamnet.training.watch import Watch
 from teamnet.units.streams import ENVIRONMENT, keyed_generator
@@ -35,41 +38,54 @@ class Environments:
         spec: the run.
         patience: seconds that an environment has for an answer; 0 for no limit.
         make: makes an environment, where Python code has given what the spec cannot name.
+        workers: processes that step the environments at the same time; 0 for this one.
     """
 
     def __init__(
-        self, spec: RunSpec, patience: float = LaunchSpec.env_patience, make: Maker | None = None
+        self, spec: RunSpec, patience: float = LaunchSpec.env_patience, make: Maker | None = None, workers: int = 0
     ) -> None:
         self._name = environment_id(spec.task)
+        self._spec, self._make = spec, make
+        self._workers: EnvironmentWorkers | None = None
+        self._places: list[Here | There] = []
         self._rows: list[Row] = []
         self.accepted = self.env_steps = self.episodes = 0
         self.return_sum = 0.0
         self._watch = Watch(self._name, patience)
-        made: list[gymnasium.Env[Any, Any]] = []
         try:
-            made.extend(self._watch.ask(make_environment, spec, make=make) for _ in range(spec.num_envs))
-            self._begin_with(made, spec)
+            first: Any = None
+            if workers:
+                self._workers = EnvironmentWorkers(min(workers, spec.num_envs), spec.num_envs, self._new)
+                self._places.extend(self._workers.places)
+                first, self.structure = self._workers.places[0], self._workers.places[0].structure
+            else:
+                for _ in range(spec.num_envs):
+                    first, self.structure = self._watch.ask(self._new)
+                    self._places.append(Here(first))
+            self._begin_with(first.observation_space, first.action_space)
         except BaseException:
-            for environment in made:
-                with suppress(Exception):  # the first error is the one that is reported
-                    self._watch.ask(environment.close)
+            with suppress(Exception):  # the first error is the one that is reported
+                self._close_places()
             self._watch.close()
             raise
 
-    def _begin_with(self, made: Sequence[gymnasium.Env[Any, Any]], spec: RunSpec) -> None:
-        flat = [flat_environment(self._name, environment) for environment in made]
-        made, self.structure = [environment for environment, _ in flat], flat[0][1]
-        self.interface = find_interface(self._name, made[0].observation_space, made[0].action_space)
+    def _new(self) -> tuple[gymnasium.Env[Any, Any], Structure]:
+        """Another environment, with flat spaces, and what they are without."""
+        return flat_environment(self._name, make_environment(self._spec, make=self._make))
+
+    def _begin_with(self, observations: Any, actions: Any) -> None:
+        spec = self._spec
+        self.interface = find_interface(self._name, observations, actions)
         self.outcome = Outcome.blank(spec.num_envs, self.interface.observation_size)
         self.normalisation = Normalisation(spec, self.interface.observation_size)
         self._normalises = spec.normalise_observations or spec.normalise_rewards
         self._shape = (self.interface.observation_size,)
         self._fresh, self._accepted = (_buffer(self.outcome.observation.shape) for _ in range(2))
-        self._to_action = ActionMap.of_space(spec, made[0].action_space)
+        self._to_action = ActionMap.of_space(spec, actions)
         seeds = keyed_generator(spec.seed, ENVIRONMENT).integers(0, 2**31, spec.num_envs)
-        for number, (environment, seed) in enumerate(zip(made, seeds, strict=True)):
+        for number, (place, seed) in enumerate(zip(self._places, seeds, strict=True)):
             try:
-                self._rows.append(Row(environment, int(seed), self._watch))
+                self._rows.append(Row(place, int(seed), self._watch))
             except Exception as error:
                 raise self._misbehaves(number, error) from error
 
@@ -80,7 +96,9 @@ class Environments:
 
     def statistics(self) -> dict[str, Any]:
         """The current state of the first environment's wrappers; see :mod:`teamnet.training.statistics`."""
-        return self._rows[0].statistics.capture()
+        place = self._rows[0].place
+        place.send("statistics")
+        return self._watch.ask(place.receive)
 
     def begin(self) -> None:
         """See :class:`teamnet.training.task.Task`."""
@@ -103,17 +121,20 @@ class Environments:
 
         All environments are stepped, and then all answers are accepted: an exception before that has changed nothing.
         """
-        answers, to_action, rewards = [], self._to_action, self.return_sum
+        actions, answers, to_action, rewards = [], [], self._to_action, self.return_sum
         fresh, views = self._fresh
-        for number, row in enumerate(self._rows):
-            try:
-                action = None if row.over else to_action(output[number])
-                answer = row.ask(action)
+        number = 0
+        try:
+            for number, row in enumerate(self._rows):
+                actions.append(None if row.over else to_action(output[number]))
+                row.begin(actions[number])
+            for number, row in enumerate(self._rows):
+                answer = row.finish()
                 views[number][:] = self._row_of(answer.observation)
-            except Exception as error:
-                raise self._misbehaves(number, error) from error
-            answers.append((action, answer))
-            rewards += answer.reward + row.total
+                answers.append((actions[number], answer))
+                rewards += answer.reward + row.total
+        except Exception as error:
+            raise self._misbehaves(number, error) from error
         if not (math.isfinite(rewards) and np.isfinite(fresh).all()):
             self._check([answer for _, answer in answers], fresh)
         self._fresh, self._accepted = self._accepted, self._fresh
@@ -187,16 +208,30 @@ class Environments:
         """See :class:`teamnet.training.task.Task`."""
         return self.normalisation.normalised(np.array([row.observation for row in self._rows], np.float64))
 
+    def detach(self) -> None:
+        """See :class:`teamnet.training.task.Task`."""
+        if self._workers:
+            for row in self._rows:
+                row.place = Here(self._new()[0])
+                row.place.reset(0)
+
     def close(self) -> None:
         """See :class:`teamnet.training.task.Task`."""
         try:
-            for number, row in enumerate(self._rows):
-                try:
-                    self._watch.ask(row.environment.close)
-                except Exception as error:
-                    raise self._misbehaves(number, error) from error
+            self._close_places()
         finally:
             self._watch.close()
+
+    def _close_places(self) -> None:
+        if self._workers:
+            self._workers.close()
+            return
+        for number, place in enumerate(self._places):
+            try:
+                place.send("close")
+                self._watch.ask(place.receive)
+            except Exception as error:
+                raise self._misbehaves(number, error) from error
 
 
 def _buffer(shape: tuple[int, ...]) -> tuple[np.ndarray, list[np.ndarray]]:

@@ -8,13 +8,16 @@ from teamnet.training.environment_maker import Maker
 from teamnet.training.task import Task
 
 
-def make_task(spec: RunSpec, patience: float = LaunchSpec.env_patience, make: Maker | None = None) -> Task:
+def make_task(
+    spec: RunSpec, patience: float = LaunchSpec.env_patience, make: Maker | None = None, workers: int = 0
+) -> Task:
     """The task of a run.
 
     Args:
         spec: of the run.
         patience: seconds that its environments have for every answer; 0 for no limit.
         make: makes its environments, where Python code has given what the spec cannot name.
+        workers: processes that step its environments at the same time; 0 for this one.
 
     Raises:
         EnvironmentRefused: the environment cannot be used.
@@ -28,4 +31,4 @@ def make_task(spec: RunSpec, patience: float = LaunchSpec.env_patience, make: Ma
             raise SpecError(name, expected="an actor and a critic", found="none", remedy="Use the preset's.")
     from teamnet.training.environments import Environments
 
-    return Environments(spec, patience, make)
+    return Environments(spec, patience, make, workers)

@@ -143,6 +143,7 @@ def _check_here(
         ctypes.CDLL(None).prctl(_END_WITH_PARENT, signal.SIGKILL)
         _close_files(answer)
         signal.setitimer(signal.ITIMER_REAL, seconds)  # whose handler is the default one, which ends the process
+        task.detach()
         found = _SAME if comes_back(task, state, observation) else _OTHER
     except BaseException:  # the environment does not work in a copy: no result
         found = _UNKNOWN

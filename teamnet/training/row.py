@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import gymnasium
 import numpy as np
 
 from teamnet.errors import EnvironmentRefused
-from teamnet.training.statistics import Statistics
+from teamnet.training.environment_place import Place
 from teamnet.training.task import ReplayDiffers
 from teamnet.training.watch import Watch
 
@@ -36,10 +35,9 @@ class Row:
     replayed to that state before it is stepped again.
     """
 
-    def __init__(self, environment: gymnasium.Env[Any, Any], seed: int, watch: Watch) -> None:
-        self.environment, self._watch = environment, watch
-        watch.ask(environment.reset, seed=seed)
-        self.statistics = Statistics(environment)
+    def __init__(self, place: Place, seed: int, watch: Watch) -> None:
+        self.place, self._watch = place, watch
+        self._do_there("reset", seed)
         self.origin = Origin({}, {})
         self.actions: list[Any] = []
         self.total = 0.0
@@ -48,16 +46,28 @@ class Row:
         self._next_origin: Origin | None = None
         self._ahead = False
 
-    def ask(self, action: Any) -> Answer:
-        """Step the environment with an action, or reset it if the last episode is over."""
+    def _do_there(self, method: str, *arguments: Any) -> Any:
+        self.place.send(method, *arguments)
+        return self._watch.ask(self.place.receive)
+
+    def begin(self, action: Any) -> None:
+        """Begin to step the environment with an action, or to reset it if the last episode is over."""
         if self._ahead:
             self._go_back()
+        if self.over:
+            self._next_origin = self._next_origin or Origin(*self._do_there("origin"))
         self._ahead = True
         if self.over:
-            self._next_origin = self._next_origin or self._where()
-            observation, _ = self._watch.ask(self.environment.reset)
-            return Answer(observation, 0.0, False, False)
-        observation, reward, terminated, truncated, _ = self._watch.ask(self.environment.step, _given(action))
+            self.place.send("reset")
+        else:
+            self.place.send("step", _given(action))
+
+    def finish(self) -> Answer:
+        """The answer to what was begun."""
+        found = self._watch.ask(self.place.receive)
+        if self.over:
+            return Answer(found, 0.0, False, False)
+        observation, reward, terminated, truncated = found
         return Answer(observation, float(reward), _as_bool(terminated), _as_bool(truncated))
 
     def accept(self, action: Any, answer: Answer, observation: np.ndarray) -> None:
@@ -79,13 +89,8 @@ class Row:
         self.observation = observation
         self._ahead = False
 
-    def _where(self) -> Origin:
-        generator = dict(self.environment.unwrapped.np_random.bit_generator.state)
-        return Origin(generator, self.statistics.capture())
-
     def _go_to(self, origin: Origin) -> None:
-        self.environment.unwrapped.np_random.bit_generator.state = origin.generator
-        self.statistics.restore(origin.statistics)
+        self._do_there("go_to", *origin)
 
     def _go_back(self) -> None:
         """Replay the environment to its state after the last accepted answer."""
@@ -94,9 +99,9 @@ class Row:
                 self._go_to(self._next_origin)
             return
         self._go_to(self.origin)
-        observation, _ = self._watch.ask(self.environment.reset)
+        observation = self._do_there("reset")
         for action in self.actions:
-            observation, *_ = self._watch.ask(self.environment.step, _given(action))
+            observation, *_ = self._do_there("step", _given(action))
         if not np.array_equal(_numbers(observation), self.observation):
             raise EnvironmentRefused(
                 "environment", expected="the observation at which its step was interrupted, from its generator and "
@@ -112,13 +117,14 @@ class Row:
         if not np.array_equal(self.first, state["first"]):
             raise ReplayDiffers("an episode with another first observation")
         for action in state["actions"]:
-            action = action if isinstance(action, int) else np.array(action, self.environment.action_space.dtype)
+            action = action if isinstance(action, int) else np.array(action, self.place.action_space.dtype)
             self._do(action)
         if self.over is not state["over"]:
             raise ReplayDiffers("an episode with another end")
 
     def _do(self, action: Any) -> None:
-        answer = self.ask(action)
+        self.begin(action)
+        answer = self.finish()
         self.accept(action, answer, _numbers(answer.observation))
 
     def plain(self) -> dict[str, Any]:

@@ -74,7 +74,7 @@ class Run:
         self.launch = launch or LaunchSpec()
         check_specs(spec, self.launch)
         spec = with_function_files(spec)
-        self.task = make_task(spec, self.launch.env_patience, make)
+        self.task = make_task(spec, self.launch.env_patience, make, self.launch.env_workers)
         with ExitStack() as unless_started:
             unless_started.callback(self.task.close)
             self.spec = fit_depth(spec, self.task.interface)

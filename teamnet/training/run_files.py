@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,6 +33,11 @@ _CHECKSUM = "checksum"
 def new_run() -> str:
     """An identity that no other run has: twelve hexadecimal digits."""
     return secrets.token_hex(6)
+
+
+def folder_name(task: str) -> str:
+    """A task as the name of one folder, whatever it is: ``a/b.py:Class`` becomes ``a-b.py-Class``."""
+    return re.sub(r"[^\w.+-]+", "-", task).strip("-.") or "task"
 
 
 def write_spec(folder: Path, run: str, spec: RunSpec, launch: LaunchSpec) -> None:

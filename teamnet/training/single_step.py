@@ -119,6 +119,9 @@ class SingleStepTask:
         """Draw other samples of the same task, for evaluation."""
         self._generator = keyed_generator(seed, TASK, 1)
 
+    def detach(self) -> None:
+        """See :class:`teamnet.training.task.Task`; there are no other processes."""
+
     def close(self) -> None:
         """See :class:`teamnet.training.task.Task`."""
 

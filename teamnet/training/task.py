@@ -178,6 +178,10 @@ class Task(Protocol):
         """The observations ``(rows, size)`` that ``restore`` reached."""
         ...
 
+    def detach(self) -> None:
+        """Do without the processes of the original, in a forked copy of this process; :meth:`restore` follows."""
+        ...
+
     def close(self) -> None:
         """Release the environments."""
         ...

@@ -264,3 +264,25 @@ def test_the_command_refuses_nonsense(capsys: pytest.CaptureFixture[str], argume
         main(["baselines", *arguments])
     assert exit_.value.code == 2
     assert capsys.readouterr().err.startswith(f"teamnet: {where}: ")
+
+
+def test_an_environment_of_a_users_own_is_compared_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "place.py").write_text(
+        "import gymnasium, numpy as np\nfrom gymnasium import spaces\n\n"
+        "class Place(gymnasium.Env):\n"
+        "    observation_space = spaces.Dict(at=spaces.Discrete(3), seen=spaces.Box(0.0, 1.0, (2,)))\n"
+        "    action_space = spaces.Discrete(2)\n"
+        "    def _observe(self):\n"
+        "        return {'at': int(self.np_random.integers(3)), 'seen': np.ones(2, np.float32)}\n"
+        "    def reset(self, *, seed=None, options=None):\n"
+        "        super().reset(seed=seed)\n        self.steps = 0\n        return self._observe(), {}\n"
+        "    def step(self, action):\n"
+        "        self.steps += 1\n        return self._observe(), float(action), self.steps == 5, False, {}\n"
+    )
+    task, out = f"{tmp_path}/place.py:Place", tmp_path / "out"
+    command = ("baselines", "--tasks", task, "--algorithms", "map", "a2c", "--episodes", 6, "--out", out, "--json")
+    printed, _ = run_command(capsys, *command)
+    rows = json.loads(printed.splitlines()[-1])
+    assert [(row["task"], row["algorithm"], row["episodes"]) for row in rows] == [(task, "map", 6), (task, "a2c", 6)]
+    assert all(0.0 <= row["mean_return"] <= 5.0 for row in rows)
+    assert len(list(out.glob("*place.py-Place/*/seed-0/summary.json"))) == 2, "in one folder, not at the task's path"

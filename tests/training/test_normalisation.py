@@ -34,7 +34,7 @@ def test_one_environment_is_normalised_as_gymnasiums_wrappers_do_it():
     generator = np.random.default_rng(1)
     ours.begin()
     raw.begin()
-    wrapped.reset(seed=ours._rows[0].environment.np_random_seed)
+    wrapped.reset(seed=ours._rows[0].place.environment.np_random_seed)
     wrapped.get_wrapper_attr("obs_rms").mean[:] = 0.0  # the reset that seeds is not an observation of the run
     observation_moments = wrapped.env.obs_rms  # type: ignore[attr-defined]  # of NormalizeObservation
     observation_moments.mean, observation_moments.var, observation_moments.count = np.zeros(2), np.ones(2), 1e-4

@@ -95,8 +95,8 @@ def test_a_hanging_environment_ends_the_run_which_can_be_resumed(
 def test_who_is_slow_but_not_late_is_left_alone():
     spec = replace(preset("cartpole"), hidden=(5,), env_steps=60, episodes=None)
     run = Run(spec, LaunchSpec("local", env_patience=0.2))
-    step = run.task._rows[0].environment.step
-    run.task._rows[0].environment.step = lambda action: (time.sleep(0.01), step(action))[1]
+    step = run.task._rows[0].place.environment.step
+    run.task._rows[0].place.environment.step = lambda action: (time.sleep(0.01), step(action))[1]
     while not run.done:
         run.advance()
     run.close()

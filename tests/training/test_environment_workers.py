@@ -1,0 +1,147 @@
+"""Environments in processes of their own: the same bits, at the same time; errors, kills and interrupts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.envs.classic_control import CartPoleEnv
+from gymnasium.wrappers import NormalizeObservation, TimeLimit
+
+from teamnet import TeamAgent
+from teamnet.errors import EnvironmentRefused, TeamnetError
+from teamnet.spec.change import changed
+from teamnet.spec.presets import preset
+from teamnet.spec.run import LaunchSpec
+from teamnet.training.session import resume, train
+
+SMALL: dict[str, Any] = {"backend": "local", "hidden": (4,), "settle_steps": 2, "seed": 3, "num_envs": 5}
+
+
+class Slow(CartPoleEnv):
+    """CartPole whose step sleeps, and that says in which process it is."""
+
+    seconds = 0.0
+
+    def step(self, action: Any) -> Any:
+        time.sleep(self.seconds)
+        return super().step(action)
+
+
+def _digest(task: Any, workers: int, **options: Any) -> tuple[str, list[float]]:
+    with TeamAgent(task, env_workers=workers, **{**SMALL, **options}) as agent:
+        agent.learn(env_steps=600)
+        return agent.summary()["digest"], list(agent.returns)
+
+
+@pytest.mark.parametrize("task", [
+    "CartPole-v1", "MountainCarContinuous-v0", "FrozenLake-v1",
+    lambda: TimeLimit(NormalizeObservation(CartPoleEnv()), 50),
+], ids=["cartpole", "continuous", "discrete", "statistics"])
+def test_the_result_is_that_of_one_process(task: Any):
+    expected = _digest(task, 0)
+    for workers in (1, 2, 9):
+        assert _digest(task, workers) == expected
+
+
+def test_a_resumed_run_may_have_other_workers(tmp_path: Path):
+    with TeamAgent("CartPole-v1", env_workers=2, **SMALL) as agent:
+        agent.learn(env_steps=300)
+        agent.save(tmp_path)
+        digest = agent.learn(env_steps=300).summary()["digest"]
+    for workers in (0, 2):
+        with TeamAgent.load(tmp_path, env_workers=workers) as agent:
+            assert agent.learn(env_steps=300).summary()["digest"] == digest
+
+
+def test_workers_step_at_the_same_time(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Slow, "seconds", 0.02)
+    seconds = []
+    for workers in (0, 5):
+        with TeamAgent(Slow, env_workers=workers, **SMALL) as agent:
+            agent.learn(env_steps=5)
+            begun = time.monotonic()
+            agent.learn(env_steps=100)  # twenty steps of the batch, of 5 x 20 ms or of 20 ms
+            seconds.append(time.monotonic() - begun)
+    assert seconds[0] > 1.9
+    assert seconds[1] < seconds[0] / 2, "sleeping needs no core"
+
+
+class Failing(CartPoleEnv):
+    def step(self, action: Any) -> Any:
+        if self.steps_beyond_terminated is None and abs(self.state[0]) > 0.06:
+            raise LookupError("of the environment")
+        return super().step(action)
+
+
+def test_errors_of_an_environment_arrive(monkeypatch: pytest.MonkeyPatch):
+    with TeamAgent(Failing, env_workers=2, **SMALL) as agent, pytest.raises(EnvironmentRefused, match="LookupError"):
+        agent.learn(env_steps=2000)
+    with pytest.raises(TeamnetError):
+        TeamAgent(lambda: 3, env_workers=2, **SMALL)
+    with pytest.raises(TeamnetError):
+        TeamAgent("no_such_module:Class", env_workers=2, **SMALL)
+
+
+def _children() -> set[int]:
+    return {int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()}
+
+
+def test_a_killed_worker_is_named_and_none_is_left():
+    before = _children()
+    with TeamAgent("CartPole-v1", env_workers=2, **SMALL) as agent:
+        agent.learn(env_steps=50)
+        workers = agent._run.task._workers._processes
+        assert {process.pid for process in workers} <= _children() - before
+        os.kill(workers[1].pid, signal.SIGKILL)
+        with pytest.raises(EnvironmentRefused) as refusal:
+            agent.learn(env_steps=500)
+        assert "worker" in refusal.value.where
+    assert _children() <= before
+
+
+def test_checkpoints_are_tried_with_workers_too(tmp_path: Path):
+    said: list[str] = []
+    spec = changed(preset("cartpole"), hidden=(4,), settle_steps=2, num_envs=3, env_steps=600, episodes=None)
+    from teamnet.training.saving import Saving
+
+    launch = LaunchSpec("local", env_workers=2)
+    summary, _ = train(spec, launch, tmp_path / "run", saving=Saving(every=100), say=said.append)
+    assert summary["resumable"] is True
+    more, _ = resume(tmp_path / "run", env_steps=900)
+    assert more["digest"] == train(changed(spec, env_steps=900), LaunchSpec("local"), None)[0]["digest"]
+    assert not [text for text in said if "depends on more" in text]
+
+
+def test_an_interrupt_ends_the_run_after_its_step(tmp_path: Path):
+    command = [
+        sys.executable, "-m", "teamnet", "train", "cartpole", "--backend", "local", "--num-envs", "4", "--env-workers",
+        "2", "--env-steps", "100000000", "--save-every", "500", "--out", str(tmp_path / "run"),
+    ]
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, stderr=pipe, stdout=pipe, text=True, start_new_session=True)
+    deadline = time.monotonic() + 60
+    while not list((tmp_path / "run").glob("checkpoint-*.json")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C, which goes to the workers too
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130, error
+    assert "go on with" in error
+    assert not Path(f"/proc/{process.pid}").exists()
+
+
+def test_other_numbers_of_workers_are_refused():
+    for wrong in (-1, 2.5, True):
+        with pytest.raises(TeamnetError) as refusal:
+            TeamAgent("cartpole", env_workers=wrong, **SMALL)
+        assert refusal.value.where == "env_workers"
+    assert isinstance(gymnasium.make("CartPole-v1"), gymnasium.Env)
+    assert np.isfinite(_digest("CartPole-v1", 3, num_envs=1)[1]).all(), "more workers than rows"
