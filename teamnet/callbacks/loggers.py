@@ -112,7 +112,7 @@ class MlflowLogger(Callback):
     """Spec, returns and lengths to MLflow; needs ``pip install 'teamnet[mlflow]'``.
 
     Args:
-        tracking_uri: of the server, or a folder as ``file:PATH``; MLflow's own if left out.
+        tracking_uri: of the server, or a file as ``sqlite:///PATH``; MLflow's own if left out.
         experiment: its name.
     """
 

@@ -28,7 +28,7 @@ def train(arguments: list[str]) -> int:
     from teamnet.training.session import train as run_training
 
     if keeping.seeds:
-        return train_seeds(arguments, keeping)
+        return train_seeds(arguments, spec, launch, keeping)
     saving = Saving(keeping.save_every, keeping.keep, keeping.recoveries, keeping.replay_check)
     summary, interrupted = run_training(
         spec, launch, keeping.out, saving=saving, if_present=_if_present(keeping), say=say,

@@ -4,29 +4,35 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from teamnet.cli.options import Keeping
 from teamnet.cli.terminal import INTERRUPTED, say
 from teamnet.errors import SpecError
+from teamnet.spec.functions import with_function_files
+from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.values import check_count
 
 _OWN = {"--seeds": 1, "--jobs": 1, "--seed": 1, "--out": 1, "--json": 0, "--overwrite": 0, "--resume-if-present": 0}
 """Options that the runs get from this command, and how many values follow each."""
 
 
-def train_seeds(arguments: Sequence[str], keeping: Keeping) -> int:
+def train_seeds(arguments: Sequence[str], spec: RunSpec, launch: LaunchSpec, keeping: Keeping) -> int:
     """Train all seeds; returns the exit code.
 
     Args:
         arguments: of ``teamnet train``.
-        keeping: as they were parsed.
+        spec, launch, keeping: as they were parsed.
 
     Raises:
-        SpecError: there is no folder, or a seed is none.
+        SpecError: there is no folder, a seed is none, or a folder has the run of another spec; nothing was run then.
     """
-    from teamnet.study.seeds.many import ManySeeds, seeds_of
+    from teamnet.study.seeds.many import ManySeeds, seed_folder, seeds_of
     from teamnet.study.seeds.summary import FIGURE, SUMMARY, files_of_seeds, result_lines, summarise
+    from teamnet.training.beginning import continuation
+    from teamnet.training.launch import check_specs
+    from teamnet.training.run_folder import contents_of
 
     seeds = seeds_of(keeping.seeds)
     check_count("jobs", keeping.jobs, 0)
@@ -35,6 +41,11 @@ def train_seeds(arguments: Sequence[str], keeping: Keeping) -> int:
             "out", expected="a folder, in which each seed gets one of its own", found="none", remedy="Give --out DIR."
         )
     files_of_seeds(keeping.out).check((SUMMARY, FIGURE))
+    check_specs(spec, launch)
+    for seed in seeds:
+        folder = seed_folder(keeping.out, seed)
+        if not keeping.overwrite and folder.exists() and contents_of(folder).runs:
+            continuation(folder, with_function_files(replace(spec, seed=seed)), launch)
     again = "--overwrite" if keeping.overwrite else "--resume-if-present"
     summaries: dict[int, dict[str, Any]] = {}
 

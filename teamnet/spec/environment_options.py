@@ -65,7 +65,7 @@ def call_of(where: str, text: str) -> Call:
         raise SpecError(
             where, expected="module:Class or module:Class(NAME=VALUE, ...), where each value is a Python literal",
             found=f"{shown(text)}: {getattr(error, 'msg', None) or error}",
-            remedy="Write, for instance, gymnasium.wrappers:FrameStackObservation(stack_size=4).",
+            remedy="Give arguments by name: module:Class(size=4, name='a').",
         ) from None
 
 

@@ -7,7 +7,6 @@ import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,6 @@ import numpy as np
 from teamnet.errors import SpecError, nearest
 from teamnet.rules.rule import Rule
 from teamnet.spec.change import changed
-from teamnet.spec.check import check_folder
 from teamnet.spec.files import from_plain, to_plain
 from teamnet.spec.presets import method_of, preset_of_rule
 from teamnet.spec.presets import preset as preset_of
@@ -32,16 +30,19 @@ from teamnet.training.checkpoint import (
     newest_checkpoint,
     spec_of_checkpoint,
 )
-from teamnet.training.environment_maker import Maker, made_of_spec
-from teamnet.training.given_environment import Given, as_given
+from teamnet.training.environment_maker import Maker
+from teamnet.training.given_environment import Given, as_given, given_again
 from teamnet.training.progress_bar import ProgressBar
 from teamnet.training.run import Run
-from teamnet.training.run_files import make_folder, new_run
+from teamnet.training.run_files import new_run
 from teamnet.training.trained_policy import TrainedPolicy
 from teamnet.values import check_count, plain_number
 
 if TYPE_CHECKING:
     import gymnasium
+
+
+_OF_ENVIRONMENT = "env_kwargs", "wrappers", "max_episode_steps"
 
 
 class TeamAgent:
@@ -137,7 +138,7 @@ class TeamAgent:
         return self._run.state()
 
     def summary(self) -> dict[str, Any]:
-        """The results of training so far; see the README for the fields."""
+        """The results of training so far: task, rule, where it ran, steps, mean return, digest, and the ledger."""
         return self._run.summary()
 
     @property
@@ -165,14 +166,10 @@ class TeamAgent:
             ResourceError: it cannot be written.
             SpecError: the folder has no name, or cannot be made.
         """
-        folder = Path(folder)
-        check_folder("folder", folder)
-        self._run.check_open()
-        make_folder(folder, "folder")
         return self._run.save(folder)
 
     @classmethod
-    def load(cls, folder: str | Path, env: Any = None, **launch: Any) -> TeamAgent:
+    def load(cls, folder: str | Path, env: Any = None, **options: Any) -> TeamAgent:
         """An agent that continues from the newest checkpoint of a folder.
 
         If the environment cannot be replayed to its state at the checkpoint, a warning is issued; the agent then
@@ -181,23 +178,23 @@ class TeamAgent:
         Args:
             folder: that ``save`` or ``teamnet train --out`` wrote to, or the path of a checkpoint, as ``save`` returns
                 it.
-            env: the environment, its class or a factory, with its wrappers; without it, what the run was started with,
-                if that has a name. It is needed where the run's task is shown as ``<module.name>``.
-            **launch: fields of :class:`~teamnet.spec.run.LaunchSpec` that differ, such as another backend.
+            env: the environment, its class or a factory, where the run's task is shown as ``<module.name>``; without
+                it, what the run was started with.
+            **options: ``env_kwargs``, ``wrappers`` and ``max_episode_steps``, where they are not those of the run (an
+                environment that is made already has its own); and fields of
+                :class:`~teamnet.spec.run.LaunchSpec` that differ, such as another backend.
 
         Raises:
             CheckpointError: there is none, or it is damaged.
             SpecError: an option is unknown.
         """
-        _check_launch(launch)
+        again = {name: options.pop(name) for name in _OF_ENVIRONMENT if name in options}
+        _check_launch(options)
         path = Path(folder)
         checkpoint = path if path.is_file() else newest_checkpoint(path)
         spec, where = spec_of_checkpoint(checkpoint)
-        make = None
-        if env is not None:
-            given = as_given(env)
-            make = given.make or partial(made_of_spec, replace(spec, task=given.task, **given.options))
-        return cls._load(checkpoint, spec, replace(where, **launch), make)
+        make = None if env is None and not again else given_again(spec, env, again)
+        return cls._load(checkpoint, spec, replace(where, **options), make)
 
     @classmethod
     def load_or_new(cls, folder: str | Path, task: Any = "cartpole", *, preset: str = "", **options: Any) -> TeamAgent:
@@ -257,8 +254,7 @@ def _end_run(run: Run) -> None:
 
 def _as_given(task: Any, options: Mapping[str, Any]) -> tuple[Given, dict[str, Any]]:
     """The environment that some options describe, and all options as a spec has them."""
-    names = "env_kwargs", "wrappers", "max_episode_steps"
-    given = as_given(task, **{name: options[name] for name in names if name in options})
+    given = as_given(task, **{name: options[name] for name in _OF_ENVIRONMENT if name in options})
     return given, {**options, **given.options}
 
 

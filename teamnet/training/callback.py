@@ -124,4 +124,6 @@ def as_list(given: Callback | Sequence[Callback] | None) -> list[Callback]:
     """One callback, several, or none, as a list."""
     if given is None:
         return []
-    return list(given) if isinstance(given, Sequence) else [given]
+    if isinstance(given, Callback) or not isinstance(given, list | tuple):
+        return [given]  # type: ignore[list-item]  # what is no callback is refused when the list is used
+    return list(given)

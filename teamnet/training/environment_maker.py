@@ -84,7 +84,7 @@ def find_creator(name: str) -> Callable[..., Any] | None:
 def _unnamed(name: str) -> EnvironmentRefused:
     return EnvironmentRefused(
         name, expected="a class or function that can be imported", found="an object that Python code has given",
-        remedy="Give it again: TeamAgent.load(folder, env=...); or put its class into a module.",
+        remedy="Give it again, TeamAgent.load(folder, env=..., wrappers=[...]); or put its class into a module.",
     )
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import copy
 import importlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import gymnasium
@@ -18,7 +19,16 @@ from gymnasium.envs.registration import EnvSpec
 
 from teamnet.errors import EnvironmentRefused, SpecError, shown
 from teamnet.spec.environment_options import UNNAMED, Call, arguments_of, texts_of
-from teamnet.training.environment_maker import Maker, bare_environment, checked, limited, rendering, wrapped
+from teamnet.spec.run import RunSpec
+from teamnet.training.environment_maker import (
+    Maker,
+    bare_environment,
+    checked,
+    limited,
+    made_of_spec,
+    rendering,
+    wrapped,
+)
 from teamnet.values import plain_number
 
 _Environment = gymnasium.Env[Any, Any]
@@ -105,6 +115,33 @@ def as_given(
         return environment
 
     return Given(name, options, make if unnamed or inner.is_object else None)
+
+
+def given_again(spec: RunSpec, env: Any, options: Mapping[str, Any]) -> Maker:
+    """What makes the environments of a run that is loaded.
+
+    Args:
+        spec: of the run.
+        env: as for :func:`as_given`; ``None`` for what the run was started with.
+        options: ``env_kwargs``, ``wrappers`` and ``max_episode_steps`` that are given too. The others are those of the
+            run, but for an environment that is made already, which has its own.
+
+    Raises:
+        SpecError: one that the run needs has no name, and is not given.
+    """
+    recorded = {name: getattr(spec, name) for name in ("env_kwargs", "wrappers", "max_episode_steps")}
+    options = dict(options) if isinstance(env, gymnasium.Env) else {**recorded, **options}
+    for name in ("env_kwargs", "wrappers"):
+        texts = options.get(name, ())
+        unnamed = [text for text in texts if isinstance(text, str) and text.partition("=")[2].startswith(UNNAMED)]
+        unnamed += [text for text in texts if isinstance(text, str) and text.startswith(UNNAMED)]
+        if unnamed:
+            raise SpecError(
+                name, expected="what the run was started with, given again", found=f"only its name, {unnamed[0]}",
+                remedy=f"Call TeamAgent.load(folder, env=..., {name}=...).",
+            )
+    found = as_given(spec.task if env is None else env, **options)
+    return found.make or partial(made_of_spec, replace(spec, task=found.task, **found.options))
 
 
 def _inner(task: Any, arguments: Mapping[str, Any], most_steps: int | None) -> _Inner:

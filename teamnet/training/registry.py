@@ -64,5 +64,5 @@ def refusing(name: str) -> Iterator[None]:
     except Exception as error:  # importing and making an environment can raise anything
         raise EnvironmentRefused(
             name, expected="an environment that can be made", found=f"{type(error).__name__}: {error}",
-            remedy="Make it with gymnasium.make, or list the registered ones with gymnasium.pprint_registry().",
+            remedy="Try to make it without teamnet, with the same arguments and wrappers.",
         ) from error

@@ -35,7 +35,7 @@ from teamnet.training.launch import Progress, check_specs, start_exchange
 from teamnet.training.make_task import make_task
 from teamnet.training.replay_check import ReplayCheck
 from teamnet.training.run_content import content_of, policy_of, summary_of
-from teamnet.training.run_files import new_run
+from teamnet.training.run_files import existing_folder, new_run
 from teamnet.training.step_trace import StepTrace, trace_steps
 from teamnet.training.task import Episode, cannot_be_replayed, comes_back
 from teamnet.training.trained_policy import TrainedPolicy, trained_environment
@@ -179,12 +179,12 @@ class Run:
             return merge(self._units, self._executor.snapshot())
 
     def save(
-        self, folder: Path, about: dict[str, Any] | None = None, keep: int = KEPT, writer: Writer | None = None
+        self, folder: str | Path, about: dict[str, Any] | None = None, keep: int = KEPT, writer: Writer | None = None
     ) -> Path:
         """Write a checkpoint, in the background if there is a ``writer``; returns the path of its JSON file.
 
         Args:
-            folder: to write to.
+            folder: to write to; it is made if it does not exist.
             about: goes into the JSON file.
             keep: number of the run's newest checkpoints that are kept.
             writer: has written it when ``writer.wait()`` returns.
@@ -194,13 +194,13 @@ class Run:
             TeamnetError: the environment's answer is still pending, and fails.
         """
         self.check_open()
+        folder = Path(folder) if writer else existing_folder(folder)
         with self.signals:
             self._coordinator.finish_step(only_begun=True)
             arrays = arrays_of(**vars(self.task.outcome), previous_value=self._coordinator.previous_value)
             content = {**content_of(self), **(about or {})}
             arguments = folder, self.identity, self.step, self.state() | arrays, content, keep, self._may_remove
-            path = checkpoint_path(folder, self.identity, self.step)
-            self._written.add(path)
+            self._written.add(path := checkpoint_path(folder, self.identity, self.step))
             if writer is None:
                 return save_checkpoint(*arguments)
             writer.begin(save_checkpoint, *arguments)

@@ -19,6 +19,7 @@ from typing import Any
 import teamnet
 from teamnet.errors import CheckpointError, SpecError
 from teamnet.kernels.user_file import Source, source_of
+from teamnet.spec.check import check_folder
 from teamnet.spec.files import to_plain
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.training.atomic import write_atomically
@@ -176,6 +177,17 @@ def check_writable(path: Path, option: str = "out") -> None:
         raise SpecError(
             option, expected="a folder that can be written to", found=found, remedy=f"Give another --{option}."
         )
+
+
+def existing_folder(folder: str | Path) -> Path:
+    """A folder for files of a run, which is made if it does not exist.
+
+    Raises:
+        SpecError: it has no name, or cannot be made.
+    """
+    check_folder("folder", folder)
+    make_folder(Path(folder), "folder")
+    return Path(folder)
 
 
 def make_folder(path: Path, option: str = "out") -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import gymnasium
 import numpy as np
 
 from teamnet.dataflow.layers import LayerSpec
-from teamnet.errors import CheckpointError, NumericalError, SpecError, shown
+from teamnet.errors import CheckpointError, Notice, NumericalError, SpecError, shown
 from teamnet.spec.check import check_run
 from teamnet.spec.files import from_plain
 from teamnet.spec.resolve import Interface, build_teams
@@ -58,7 +59,13 @@ class TrainedPolicy:
         Raises:
             CheckpointError: there is no checkpoint, or it is damaged.
         """
-        return cls.of_checkpoint(newest_checkpoint(Path(folder)), seed)
+        path = newest_checkpoint(Path(folder))
+        if wrappers := load_checkpoint(path)[1].get("statistics"):
+            warnings.warn(
+                f"the policy in {folder} expects observations as the wrappers of its training return them "
+                f"({', '.join(wrappers)}); normalise_observations would be a part of the policy", Notice, stacklevel=2,
+            )
+        return cls.of_checkpoint(path, seed)
 
     @classmethod
     def of_checkpoint(cls, path: Path, seed: int = 0) -> TrainedPolicy:

@@ -104,7 +104,7 @@ def test_an_exception_passes_and_the_agent_continues(method: str, monkeypatch: p
         assert agent.summary()["digest"] == calm.summary()["digest"]
 
 
-@pytest.mark.parametrize("wrong", [3, [print], "Evaluation", [Recorder]])
+@pytest.mark.parametrize("wrong", [3, [print], "Evaluation", [Recorder]], ids=repr)
 def test_what_is_no_callback_is_refused(wrong: Any):
     with TeamAgent("cartpole", **SMALL) as agent, pytest.raises(SpecError) as refusal:
         agent.learn(env_steps=10, callback=wrong)
@@ -119,6 +119,24 @@ class Stopping(Callback):
 
     def on_step(self, run: Any) -> None:
         run.stop("enough")
+
+
+class Saving(Callback):
+    every = 40
+
+    def __init__(self, folder: Any) -> None:
+        self.folder = folder
+
+    def on_step(self, run: Any) -> None:
+        run.save(self.folder)
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_callback_saves_to_a_new_folder(kind: type, tmp_path: Path):
+    with TeamAgent("cartpole", **SMALL) as agent:
+        agent.learn(env_steps=100, callback=Saving(kind(tmp_path / "a/b")))
+    with TeamAgent.load(tmp_path / "a/b") as loaded:
+        assert loaded.summary()["env_steps"] == 80
 
 
 def test_a_callback_ends_the_call_and_the_next_one_continues():
@@ -253,6 +271,22 @@ def test_loggers_have_every_episode(tmp_path: Path):
     assert list((tmp_path / "tensorboard").glob("events.*"))
 
 
+def _records(content: bytes) -> list[bytes]:
+    """The records of a log in LevelDB's format: blocks of 32 KiB of checksum, length, kind and data."""
+    block, place, records, parts = 32_768, 7, [], b""  # seven bytes name the format
+    while place + 7 <= len(content):
+        if block - place % block < 7:
+            place += block - place % block
+            continue
+        length, kind = int.from_bytes(content[place + 4 : place + 6], "little"), content[place + 6]
+        parts += content[place + 7 : place + 7 + length]
+        place += 7 + length
+        if kind in (1, 4):  # a whole record, or its last part
+            records.append(parts)
+            parts = b""
+    return records
+
+
 def test_weights_and_biases_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     wandb = pytest.importorskip("wandb")
     from teamnet.callbacks import WandbLogger
@@ -263,11 +297,9 @@ def test_weights_and_biases_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         returns = agent.returns
     [file] = tmp_path.rglob("*.wandb")
     from wandb.proto import wandb_internal_pb2
-    from wandb.sdk.internal import datastore
 
-    store, found = datastore.DataStore(), []
-    store.open_for_scan(str(file))
-    while (data := store.scan_data()) is not None:
+    found = []
+    for data in _records(file.read_bytes()):
         record = wandb_internal_pb2.Record()
         record.ParseFromString(data)
         if record.WhichOneof("record_type") == "history":

@@ -70,16 +70,30 @@ def test_a_foreign_file_and_a_missing_folder_are_refused(tmp_path: Path, capsys:
     assert len(list(tmp_path.iterdir())) == 1
 
 
+def test_nothing_is_run_where_a_folder_has_another_run(tmp_path: Path, capsys: Any):
+    run_command(capsys, *SMALL, "--episodes", 3, "--seeds", "1", "--out", tmp_path)
+    _, error = run_command(capsys, *SMALL, "--episodes", 3, "--seeds", "0..1", "--out", tmp_path, "--discount", "0.5",
+                           code=2)
+    assert "discount" in error
+    assert not (tmp_path / "seed-0").exists()
+
+
 def test_a_run_that_fails_is_named_and_the_others_end(tmp_path: Path, capsys: Any):
-    (tmp_path / "runs/seed-1").mkdir(parents=True)
-    (tmp_path / "runs/seed-1/metrics.jsonl").write_text("mine\n")
-    _, error = run_command(
-        capsys, *SMALL, "--episodes", 5, "--seeds", "0..2", "--out", tmp_path / "runs", code=2
+    (tmp_path / "task.py").write_text(
+        "import sys\nfrom gymnasium.envs.classic_control import CartPoleEnv\n\n"
+        "class Fails(CartPoleEnv):\n    def reset(self, **options):\n"
+        "        if sys.argv[sys.argv.index('--seed') + 1] == '1':\n            raise LookupError('of seed 1')\n"
+        "        return super().reset(**options)\n"
     )
-    assert "seed 1" in error
-    assert (tmp_path / "runs/seed-0/summary.json").exists()
-    assert (tmp_path / "runs/seed-2/summary.json").exists()
-    assert (tmp_path / "runs/seed-1/metrics.jsonl").read_text() == "mine\n"
+    command = ["train", f"{tmp_path}/task.py:Fails", *SMALL[2:], "--episodes", "5", "--seeds", "0..2"]
+    done = subprocess.run(
+        [sys.executable, "-m", "teamnet", *command, "--out", str(tmp_path / "runs")],
+        capture_output=True, text=True, timeout=200,
+    )
+    assert done.returncode == 2
+    assert "seed 1" in done.stderr
+    assert "LookupError" in done.stderr
+    assert [path.parent.name for path in sorted((tmp_path / "runs").glob("*/summary.json"))] == ["seed-0", "seed-2"]
 
 
 def test_an_interrupt_saves_all_and_the_same_command_continues(tmp_path: Path):

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from teamnet import TeamAgent, TrainedPolicy
-from teamnet.errors import EnvironmentRefused, SpecError, TeamnetError
+from teamnet.errors import EnvironmentRefused, Notice, SpecError, TeamnetError
 from teamnet.spec.environment_options import Call, arguments_of, call_of, texts_of
 from teamnet.training.given_environment import as_given
 from tests.commands import run_command
@@ -122,6 +122,49 @@ def test_what_has_no_name_has_to_be_given_again(task: Any, options: dict[str, An
         assert loaded.learn(env_steps=30).summary()["digest"] == digest
     observation, _ = CartPoleEnv().reset(seed=0)
     assert TrainedPolicy.load(tmp_path).predict(observation)[0] in (0, 1), "a policy needs no environment"
+
+
+class Scaled(gymnasium.RewardWrapper[Any, Any]):
+    def __init__(self, environment: Any, factor: float = 10.0) -> None:
+        super().__init__(environment)
+        self.factor = factor
+
+    def reward(self, reward: Any) -> float:
+        return self.factor * float(reward)
+
+
+def test_what_is_recorded_goes_with_an_environment_that_is_given_again(tmp_path: Path):
+    class Local(CartPoleEnv):
+        pass
+
+    options = {"env_kwargs": {"sutton_barto_reward": True}, "wrappers": [Scaled], "max_episode_steps": 9}
+    with TeamAgent(Local, **options, **SMALL) as agent:
+        agent.learn(env_steps=40)
+        agent.save(tmp_path / "named")
+        digest, returns = agent.learn(env_steps=40).summary()["digest"], set(agent.returns)
+    assert returns <= {0.0, -10.0}
+    with TeamAgent.load(tmp_path / "named", env=Local) as loaded:
+        assert loaded.learn(env_steps=40).summary()["digest"] == digest
+    with TeamAgent(Local, **{**options, "wrappers": [lambda inner: Scaled(inner)]}, **SMALL) as agent:
+        agent.learn(env_steps=40)
+        agent.save(tmp_path / "unnamed")
+    for again in ({"env": Local}, {"env": Local, "env_kwargs": {}}):
+        with pytest.raises(SpecError) as refusal:
+            TeamAgent.load(tmp_path / "unnamed", **again)
+        assert refusal.value.where == "wrappers"
+    with TeamAgent.load(tmp_path / "unnamed", env=Local, wrappers=[Scaled]) as loaded:
+        assert loaded.learn(env_steps=40).summary()["digest"] == digest
+    whole = TimeLimit(Local(sutton_barto_reward=True), 9)
+    with TeamAgent.load(tmp_path / "unnamed", env=Scaled(whole)) as loaded:
+        assert loaded.learn(env_steps=40).summary()["digest"] == digest
+
+
+def test_a_policy_whose_wrappers_normalise_says_so(tmp_path: Path):
+    with TeamAgent("CartPole-v1", wrappers=[NormalizeObservation], **SMALL) as agent:
+        agent.learn(env_steps=40)
+        agent.save(tmp_path)
+    with pytest.warns(Notice, match="NormalizeObservation"):
+        TrainedPolicy.load(tmp_path)
 
 
 def test_an_environment_that_cannot_be_copied_is_refused_for_several_rows():

@@ -114,7 +114,8 @@ class ManySeeds:
         output, messages = process.communicate()
         lines = output.splitlines()
         summary = json.loads(lines[-1]) if process.returncode == 0 and lines else None
-        return process.returncode, summary, " ".join(messages.strip().splitlines()[-_SHOWN_LINES:])
+        said = " ".join(messages.strip().splitlines()[-_SHOWN_LINES:])
+        return process.returncode, summary, said.rpartition("teamnet: ")[2]
 
     def _stop(self, number: int, frame: Any) -> None:
         """Let every run end after its step and save itself; start no other one."""
