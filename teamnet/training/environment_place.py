@@ -37,16 +37,18 @@ class Here:
     def __init__(self, environment: gymnasium.Env[Any, Any]) -> None:
         self.environment, self.action_space = environment, environment.action_space
         self._statistics: Statistics | None = None
-        self._call: tuple[str, tuple[Any, ...]] = "", ()
+        self._method = ""
+        self._arguments: tuple[Any, ...] = ()
 
     def send(self, method: str, *arguments: Any) -> None:
         """See :class:`Place`."""
-        self._call = method, arguments
+        self._method, self._arguments = method, arguments
 
     def receive(self) -> Any:
         """See :class:`Place`."""
-        method, arguments = self._call
-        return getattr(self, method)(*arguments)
+        if self._method == "step":  # first and at once: it is called in every step of a run
+            return self.environment.step(*self._arguments)
+        return getattr(self, self._method)(*self._arguments)
 
     def reset(self, seed: int | None = None) -> Any:
         """The first observation of an episode; without a seed as the present generator draws it."""
@@ -54,9 +56,9 @@ class Here:
             return self.environment.reset()[0]
         return self.environment.reset(seed=seed)[0]
 
-    def step(self, action: Any) -> tuple[Any, Any, Any, Any]:
-        """Observation, reward, whether the episode has ended, and whether it was truncated."""
-        return self.environment.step(action)[:4]
+    def step(self, action: Any) -> tuple[Any, Any, Any, Any, Any]:
+        """What the environment returns: observation, reward, whether it has ended and was truncated, and its info."""
+        return self.environment.step(action)
 
     def origin(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """The state of the generator, and the state that wrappers keep between episodes."""

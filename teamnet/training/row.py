@@ -56,10 +56,10 @@ class Row:
             self._go_back()
         if self.over:
             self._next_origin = self._next_origin or Origin(*self._do_there("origin"))
-        self._ahead = True
-        if self.over:
+            self._ahead = True
             self.place.send("reset")
         else:
+            self._ahead = True
             self.place.send("step", _given(action))
 
     def finish(self) -> Answer:
@@ -67,7 +67,7 @@ class Row:
         found = self._watch.ask(self.place.receive)
         if self.over:
             return Answer(found, 0.0, False, False)
-        observation, reward, terminated, truncated = found
+        observation, reward, terminated, truncated, _ = found
         return Answer(observation, float(reward), _as_bool(terminated), _as_bool(truncated))
 
     def accept(self, action: Any, answer: Answer, observation: np.ndarray) -> None:
