@@ -84,7 +84,7 @@ def check_method(option: str, method: str) -> None:
     Raises:
         SpecError: naming the option.
     """
-    if not (isinstance(method, str) and is_reference(method)):
+    if method not in METHODS and not (isinstance(method, str) and is_reference(method)):
         check_choice(option, method, tuple(METHODS))
 
 

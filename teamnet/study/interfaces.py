@@ -17,13 +17,13 @@ INTERFACES = {
 
 
 def interface_of(spec: RunSpec) -> Interface:
-    """The interface of a spec's task; an environment is made, and closed, only if no preset has it.
+    """The interface of a spec's task; an environment is made, and closed, only if it is not that of a preset.
 
     Raises:
         EnvironmentRefused: a package of the task is not installed, or a team cannot act in its environment.
     """
     for name, environment in ENVIRONMENTS.items():
-        if spec.task in (name, environment):
+        if spec.task in (name, environment) and not (spec.wrappers or spec.env_kwargs):
             check_installed(name)
             return INTERFACES[name]
     task = make_task(spec)

@@ -78,7 +78,7 @@ def find_creator(name: str) -> Callable[..., Any] | None:
     if name.endswith(".py"):
         return _only_environment(name)
     module, _, attribute = name.rpartition(":")
-    return imported("task", name) if module and not re.search(r"-v\d+$", attribute) else None
+    return imported("task", name) if module and re.fullmatch(r"[^\W\d][\w.]*", attribute) else None
 
 
 def _unnamed(name: str) -> EnvironmentRefused:

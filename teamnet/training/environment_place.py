@@ -52,9 +52,8 @@ class Here:
 
     def reset(self, seed: int | None = None) -> Any:
         """The first observation of an episode; without a seed as the present generator draws it."""
-        if seed is None:
-            return self.environment.reset()[0]
-        return self.environment.reset(seed=seed)[0]
+        observation, _ = self.environment.reset() if seed is None else self.environment.reset(seed=seed)
+        return observation
 
     def step(self, action: Any) -> tuple[Any, Any, Any, Any, Any]:
         """What the environment returns: observation, reward, whether it has ended and was truncated, and its info."""

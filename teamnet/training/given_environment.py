@@ -138,7 +138,7 @@ def given_again(spec: RunSpec, env: Any, options: Mapping[str, Any]) -> Maker:
         if unnamed:
             raise SpecError(
                 name, expected="what the run was started with, given again", found=f"only its name, {unnamed[0]}",
-                remedy=f"Call TeamAgent.load(folder, env=..., {name}=...).",
+                remedy=f"Use TeamAgent.load(folder, env=..., {name}=...).",
             )
     found = as_given(spec.task if env is None else env, **options)
     return found.make or partial(made_of_spec, replace(spec, task=found.task, **found.options))

@@ -20,6 +20,8 @@ from teamnet.training.structure import Structure
 Environment = gymnasium.Env[Any, Any]
 _IMAGE = 16
 """The least height and width of an array that is taken for an image."""
+MOST_NUMBERS = 100_000_000
+"""In an observation: a ``Discrete`` space has one for each of its values."""
 _OBSERVED = (spaces.Box, spaces.Discrete, spaces.MultiBinary, spaces.MultiDiscrete)
 
 
@@ -43,6 +45,11 @@ def make_environment(spec: RunSpec, render_mode: str | None = None, make: Maker 
             f"{name} observation space", expected="Box, Discrete, MultiBinary, MultiDiscrete, or a Dict or Tuple of "
             "these", found=str(observations),
             remedy="Wrap the environment in gymnasium.wrappers.TransformObservation, which returns a flat Box.",
+        )
+    if (size := spaces.flatdim(observations)) > MOST_NUMBERS:
+        raise EnvironmentRefused(
+            f"{name} observation space", expected=f"at most {MOST_NUMBERS:,} numbers", found=f"{size:,}",
+            remedy="Wrap the environment in gymnasium.wrappers.TransformObservation, which returns fewer.",
         )
     flat = flat_actions(actions)
     find_interface(name, spaces.flatten_space(observations), actions if flat is None else flat)

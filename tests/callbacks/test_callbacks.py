@@ -307,6 +307,7 @@ def test_weights_and_biases_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             found.append(float(items["return"]))
     assert found == list(returns)
     assert wandb.run is None
+    wandb.teardown()  # its service would stay until this process ends
 
 
 def test_mlflow_in_a_file(tmp_path: Path):

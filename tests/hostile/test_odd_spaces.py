@@ -1,4 +1,4 @@
-"""Environments of any spaces: a flat Box with a Discrete or a flat Box is acted in as it says, others are refused."""
+"""Environments of any spaces: those of numbers and choices are acted in as they say, others are refused."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from teamnet.errors import EnvironmentRefused, ResourceError
 from teamnet.spec.change import changed
 from teamnet.spec.presets import preset
+from teamnet.training.spaces import MOST_NUMBERS
 from tests.hostile.law import cases, obey, run_to_the_end
 
 NAME = "teamnet/OddSpaces-v0"
@@ -32,11 +33,15 @@ class OddSpaces(gymnasium.Env):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
         super().reset(seed=seed)
-        return np.zeros(self.observation_space.shape), {}
+        return self._observation(), {}
+
+    def _observation(self) -> Any:
+        box = isinstance(self.observation_space, spaces.Box)
+        return np.zeros(self.observation_space.shape) if box else self.observation_space.sample()
 
     def step(self, action: Any) -> Any:
         assert self.action_space.contains(action), f"{action!r} is not in {self.action_space}"
-        return np.zeros(self.observation_space.shape), 1.0, False, False, {}
+        return self._observation(), 1.0, False, False, {}
 
 
 @pytest.fixture(autouse=True)
@@ -87,11 +92,12 @@ def test_any_spaces_are_acted_in_or_refused():
     def check(observations: Any, actions: Any):
         gymnasium.registry[NAME].kwargs["both"] = observations, actions
         spec = changed(preset("CartPole-v1"), task=NAME, hidden=(3, 2), env_steps=STEPS, episodes=None, settle_steps=2)
-        good = isinstance(observations, spaces.Box) and len(observations.shape) == 1 and observations.shape[0] > 0
-        flat = isinstance(actions, spaces.Box) and len(actions.shape) == 1 and actions.shape[0] > 0
+        seen = spaces.Box, spaces.Discrete, spaces.MultiBinary, spaces.MultiDiscrete, spaces.Dict, spaces.Tuple
+        good = isinstance(observations, seen) and 0 < spaces.flatdim(observations) <= MOST_NUMBERS
+        flat = isinstance(actions, seen) and spaces.flatdim(actions) > 0
         huge = isinstance(actions, spaces.Discrete) and actions.n > 2**30
         summary, error = obey(lambda: run_to_the_end(spec), [NAME, "the teams"])
-        if good and (flat or (isinstance(actions, spaces.Discrete) and not huge)):
+        if good and flat and not huge:
             assert error is None, error
             assert summary is not None
             assert (summary["env_steps"], summary["episodes"]) == (STEPS, 0)

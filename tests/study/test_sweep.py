@@ -162,7 +162,8 @@ OTHER = {
     "rule": "reinforce", "function": "tanh", "schedule": "sweeps", "signal": "reward", "hidden": (8, 4),
     "layers": ("1:function=tanh",),
     "free_running": True, "feedback": "random", "message_dtype": "int8", "error_feedback": True,
-    "td_error": "passed-down", "early_reward": True,
+    "td_error": "passed-down", "early_reward": True, "normalise_observations": True, "normalise_rewards": True,
+    "env_kwargs": ("sutton_barto_reward=True",), "wrappers": ("gymnasium.wrappers:RecordEpisodeStatistics",),
 }
 """Another value for fields that are not plain numbers."""
 
