@@ -100,5 +100,4 @@ class Evaluation(Callback):
             with evaluations_of(folder, run.identity).open("a") as log:
                 log.write(json.dumps(line) + "\n")
         if found.mean > self.best:
-            (folder / BEST).mkdir(exist_ok=True)
             run.save(folder / BEST, keep=1)

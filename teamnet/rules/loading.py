@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import sys
 import typing
 from collections.abc import Sequence
@@ -11,11 +10,10 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from teamnet.errors import SpecError, nearest, shown
-from teamnet.kernels.user_file import Source, read_source, source_of
+from teamnet.kernels.user_file import Source, imported, read_source, source_of
 from teamnet.rules.registry import built_in_rules
 from teamnet.rules.rule import Rule
 
-_SHOWN = 300
 ENTRY_POINTS = "teamnet.rules"
 """The group of entry points under which other packages offer rules."""
 
@@ -37,10 +35,10 @@ def find_rule(reference: str) -> type[Rule]:
         return rule_in(read_source(f"{path}.py" if name else reference, "rule"), name)
     for entry in entry_points(group=ENTRY_POINTS):
         if entry.name == reference:
-            return _imported(reference, entry.module, entry.attr)
+            return _imported(entry.module, entry.attr)
     module, _, name = reference.partition(":")
     if module and name:
-        return _imported(reference, module, name)
+        return _imported(module, name)
     raise SpecError(
         "rule", expected="the name of a rule, a file FILE.py, or module:Class", found=shown(reference),
         remedy=nearest(reference, built_in_rules()),
@@ -61,15 +59,8 @@ def reference_of(kind: type[Rule]) -> str:
     return f"{place}:{kind.__qualname__}"
 
 
-def _imported(reference: str, module: str, name: str) -> type[Rule]:
-    try:
-        found = getattr(sys.modules.get(module) or importlib.import_module(module), name)
-    except Exception as error:  # what a module raises that is imported can be anything
-        raise SpecError(
-            "rule", expected="module:Class of a module that can be imported",
-            found=f"{shown(reference)}, with {type(error).__name__}: {str(error)[:_SHOWN]}",
-            remedy="Install its package, or give the path of its file.",
-        ) from None
+def _imported(module: str, name: str) -> type[Rule]:
+    found = imported("rule", f"{module}:{name}")
     if not (isinstance(found, type) and issubclass(found, Rule)):
         raise SpecError(
             "rule", expected="a subclass of teamnet.rules.Rule", found=repr(found), remedy="Derive it from Rule."

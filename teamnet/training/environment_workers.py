@@ -157,7 +157,7 @@ def _work(own: Sequence[Connection], pipes: Sequence[tuple[Connection, Connectio
                 error = raised
             pipe.send((row, number, result, error and _sendable(error)))
     for place in places.values():
-        with suppress(Exception):  # nobody is left to hear of it
+        with suppress(Exception):  # the coordinator has closed its end
             place.close()
 
 
@@ -175,6 +175,6 @@ def _sendable(error: Exception) -> Exception:
     """An exception that survives the pipe: another one with its text if it does not."""
     try:
         pickle.loads(pickle.dumps(error))
-    except Exception:
+    except Exception:  # pickling an exception of a user's class can raise anything
         return RuntimeError(f"{type(error).__name__}: {error}")
     return error if isinstance(error, TeamnetError) else error.with_traceback(None)

@@ -96,9 +96,7 @@ class Environments:
 
     def statistics(self) -> dict[str, Any]:
         """The current state of the first environment's wrappers; see :mod:`teamnet.training.statistics`."""
-        place = self._rows[0].place
-        place.send("statistics")
-        return self._watch.ask(place.receive)
+        return self._rows[0].statistics()
 
     def begin(self) -> None:
         """See :class:`teamnet.training.task.Task`."""

@@ -50,6 +50,10 @@ class Row:
         self.place.send(method, *arguments)
         return self._watch.ask(self.place.receive)
 
+    def statistics(self) -> dict[str, Any]:
+        """The state that the environment's wrappers keep between episodes."""
+        return self._do_there("statistics")
+
     def begin(self, action: Any) -> None:
         """Begin to step the environment with an action, or to reset it if the last episode is over."""
         if self._ahead:

@@ -158,7 +158,7 @@ class Supervisor:
     def _call_back(self, episodes: list[Episode]) -> None:
         try:
             self._callbacks.progress(self.run, episodes)
-        except Exception:
+        except Exception:  # a callback can raise anything: what was learned is saved first
             with suppress(TeamnetError):  # of the disk: the exception of the callback is the one that is reported
                 self._save(last=True)
                 self._writer.wait()

@@ -60,12 +60,13 @@ class TrainedPolicy:
             CheckpointError: there is no checkpoint, or it is damaged.
         """
         path = newest_checkpoint(Path(folder))
-        if wrappers := load_checkpoint(path)[1].get("statistics"):
+        state, about = load_checkpoint(path)
+        if wrappers := about.get("statistics"):
             warnings.warn(
                 f"the policy in {folder} expects observations as the wrappers of its training return them "
                 f"({', '.join(wrappers)}); normalise_observations would be a part of the policy", Notice, stacklevel=2,
             )
-        return cls.of_checkpoint(path, seed)
+        return cls._of_content(path, state, about, seed)
 
     @classmethod
     def of_checkpoint(cls, path: Path, seed: int = 0) -> TrainedPolicy:
@@ -78,7 +79,12 @@ class TrainedPolicy:
         Raises:
             CheckpointError: it is damaged.
         """
-        state, about = load_checkpoint(path)
+        return cls._of_content(path, *load_checkpoint(path), seed)
+
+    @classmethod
+    def _of_content(
+        cls, path: Path, state: Mapping[str, np.ndarray], about: dict[str, Any], seed: int
+    ) -> TrainedPolicy:
         try:
             interface, actions = Interface(**about["interface"]), about["actions"]
             to_action = ActionMap.from_plain(actions) if actions else None
