@@ -32,7 +32,7 @@ def make_layers(
     feedback: str = "mirror", weight_decay: float = 0.0, message_dtype: str = "float64", error_feedback: bool = False,
     send_threshold: float = 0.0, td_error: str = "broadcast", sources: dict[int, tuple[int, ...]] | None = None,
     hidden_types: tuple[str, ...] = (), functions: tuple[str, ...] = (), step_sizes: tuple[float, ...] = (),
-    early_reward: bool = False,
+    early_reward: bool = False, masked: bool = False,
 ) -> list[LayerSpec]:
     """A small team; ``sizes`` from the observation to the output.
 
@@ -60,6 +60,7 @@ def make_layers(
             gated=team == "critic", single_step=single_step, rows=rows, exploration=exploration,
             messages=Messages(message_dtype, error_feedback, send_threshold), sources=(sources or {}).get(number, ()),
             rule=replace(rule, step_size=step_sizes[number - 1]) if step_sizes and number < last else rule,
+            masked=masked and number == last and family in ("categorical", "reference"),
         )
         for number in range(1, last + 1)
     ])

@@ -88,7 +88,8 @@ def test_libraries_stay_in_their_places():
         },
         "gymnasium": {
             *(f"training/{name}.py" for name in (
-                "action_map", "agent", "environment_maker", "environment_place", "environment_workers", "environments",
+                "action_map", "action_masks", "agent", "environment_maker", "environment_place", "environment_workers",
+                "environments",
                 "episodes", "flat_actions",
                 "given_environment", "normalisation", "plain_spaces", "registry", "row", "run", "spaces", "statistics",
                 "structure", "trained_policy",

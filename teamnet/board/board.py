@@ -14,7 +14,7 @@ import numpy as np
 
 from teamnet.dataflow.graph import Dataflow
 from teamnet.dataflow.layers import UnitSpec
-from teamnet.dataflow.ports import EPISODE_MASK, OBSERVATION, TD_ERROR, TRACE_MASK
+from teamnet.dataflow.ports import ACTION_MASK, EPISODE_MASK, OBSERVATION, TD_ERROR, TRACE_MASK
 from teamnet.dataflow.slots import Key, Slot
 from teamnet.kernels.constants import LATE_AT, LINE, NUMBER_BYTES, WHOLE
 
@@ -94,6 +94,11 @@ class Board:
     def episode_masks(self) -> np.ndarray:
         """Both buffers of the mask carried by the observation, ``(2, rows)``; other memory if no unit reads it."""
         return self._vectors(EPISODE_MASK, 2)
+
+    @property
+    def action_masks(self) -> np.ndarray:
+        """Both buffers of the valid actions carried by the observation, ``(2, rows, size)``; no rows if all are."""
+        return self.slot(ACTION_MASK) if ACTION_MASK in self.flow.slots else np.zeros((2, 0, 0))
 
     @property
     def signals(self) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,16 @@ from dataclasses import replace
 from typing import Any
 
 from teamnet.dataflow.layers import LayerSpec
-from teamnet.dataflow.ports import EPISODE_MASK, OBSERVATION, TD_ERROR, TRACE_MASK, Draft, SlotSpec
+from teamnet.dataflow.ports import (
+    ACTION_MASK,
+    EPISODE_MASK,
+    OBSERVATION,
+    TD_ERROR,
+    TRACE_MASK,
+    Draft,
+    SlotSpec,
+    masking,
+)
 from teamnet.dataflow.slots import COORDINATOR, EXACT, Channel, Group, Key, Read, Slot, Step, Write
 from teamnet.errors import SpecError, TeamnetError, nearest
 
@@ -47,7 +56,7 @@ class Dataflow:
             (layer.team, layer.number): layer for team in teams for layer in team
         }
         drafts = {
-            group: _asked(layer, layer.rule.free_steps if free_running else layer.rule.steps)
+            group: masking(layer) + _asked(layer, layer.rule.free_steps if free_running else layer.rule.steps)
             for group, layer in self.layers.items()
         }
         self.slots = {slot.key: slot for slot in (*_coordinators_slots(teams, drafts), *self._layers_slots())}
@@ -108,7 +117,7 @@ class Dataflow:
         """
         given, signals = (
             tuple(Write(key, 0) for key in keys if key in self.slots)
-            for keys in ((OBSERVATION, EPISODE_MASK), (TD_ERROR, TRACE_MASK))
+            for keys in ((OBSERVATION, EPISODE_MASK, ACTION_MASK), (TD_ERROR, TRACE_MASK))
         )
         give = Step(GIVE, (), given)
         outputs: list[Read] = []
@@ -202,11 +211,11 @@ def _coordinators_slots(teams: Teams, drafts: dict[Group, list[Draft]]) -> Itera
     first = teams[0][0]
     reads = (read for steps in drafts.values() for draft in steps for read in draft.reads if read)
     slots = {part.slot for read in reads for part in read.parts}
-    slot = Slot("observation", "", 0, first.rows, first.fan_in, edge="observation")
-    if EPISODE_MASK in slots:
-        yield Slot("episode_mask", "", 0, first.rows, 1, edge="control", carried=True)
-        slot = replace(slot, carries=(EPISODE_MASK,))
-    yield slot
+    observation = Slot("observation", "", 0, first.rows, first.fan_in, edge="observation")
+    masks = [(EPISODE_MASK, 1), (ACTION_MASK, teams[0][-1].size)]
+    carried = [Slot(*key, first.rows, size, edge="control", carried=True) for key, size in masks if key in slots]
+    yield from carried
+    yield replace(observation, carries=tuple(slot.key for slot in carried))
     slot = Slot("td_error", "", 0, first.rows, 1, edge="td_error", buffers=1)
     if TRACE_MASK in slots:
         yield Slot("trace_mask", "", 0, first.rows, 1, edge="td_error", carried=True, buffers=1)

@@ -135,6 +135,7 @@ class LayerSpec:
         readers: the layers that read its activations.
         fan_in, fan_out: neurons of its sources and of its readers; ``fan_out`` is 0 for the output layer.
         choices: the categories of each agent of a categorical layer, ``size`` in sum; of one agent if left out.
+        masked: whether the environment tells in each step which of the layer's categories are valid actions.
     """
 
     team: str
@@ -159,6 +160,7 @@ class LayerSpec:
     fan_in: int = 0
     fan_out: int = 0
     choices: tuple[int, ...] = ()
+    masked: bool = False
 
     def __post_init__(self) -> None:
         if self.unit_type.one_agent and not self.choices:

@@ -11,6 +11,7 @@ from teamnet.dataflow.slots import Key, Read
 
 OBSERVATION: Key = ("observation", "", 0)
 EPISODE_MASK: Key = ("episode_mask", "", 0)
+ACTION_MASK: Key = ("action_mask", "", 0)
 TD_ERROR: Key = ("td_error", "", 0)
 TRACE_MASK: Key = ("trace_mask", "", 0)
 
@@ -20,6 +21,8 @@ trace_mask = Read(TRACE_MASK, via=(TD_ERROR, 0))
 """``(rows, 1)``: 0.0 where an episode has just begun, so that traces are reset; the TD error carries it."""
 episode_mask = Read(EPISODE_MASK, via=(OBSERVATION, 0))
 """The same at the beginning of a step; the observation carries it."""
+action_mask = Read(ACTION_MASK, via=(OBSERVATION, 0))
+"""``(rows, size)`` of a policy that chooses: 1.0 for each valid action; the observation carries it."""
 
 
 class SlotSpec(NamedTuple):
@@ -75,6 +78,11 @@ def step(operation: str, reads: Iterable[Read | None] = (), writes: Iterable[str
     where = f"{caller.f_code.co_filename}:{caller.f_lineno}"
     targets = tuple(Target(write) if isinstance(write, str) else write for write in writes)
     return Draft(operation, tuple(reads), targets, where)
+
+
+def masking(layer: LayerSpec) -> list[Draft]:
+    """The first step of a policy some of whose actions are invalid, whatever its rule."""
+    return [step("mask_actions", [action_mask])] if layer.masked else []
 
 
 def inputs(layer: LayerSpec, number: int = 0) -> Read:

@@ -16,6 +16,9 @@ from teamnet.kernels.functions import softmax
 from teamnet.kernels.memory import copy, flat, matrix
 from teamnet.kernels.unit_types import CATEGORICAL, GAUSSIAN, REFERENCE, SIGN, expect_two_values, sample_two_values
 
+_FAR = 1e300
+"""The preactivation of an invalid action is that far below any other."""
+
 
 def _plain_function(function, preactivation, mean, derivative):
     mean[:], derivative[:] = function(preactivation)
@@ -94,6 +97,18 @@ def predict(unit, inputs):
             preactivation[row, j] = biases[0, j]
     add_products(preactivation, inputs, unit.incoming.value)
     expect(unit.family, unit.function, unit.temperature, unit.ends, preactivation, unit.mean, unit.derivative)
+    if unit.masked:
+        _exclude(unit)
+
+
+@kernel
+def _exclude(unit):
+    """Probability 0 for every invalid action: the policy is that of the valid ones alone, and so is its score."""
+    for row in range(unit.rows):
+        for j in range(unit.size):
+            if unit.action_mask[row, j] == 0.0:
+                unit.preactivation[row, j] = -_FAR
+    _softmax_of_agents(unit.preactivation, unit.temperature, unit.ends, unit.mean)
 
 
 def _plain_noise(unit, width):
@@ -142,6 +157,8 @@ def sample(unit):
                     if noise[row, agent] < reached:
                         chosen = j
                         break
+                while chosen > first and mean[row, chosen] == 0.0:  # rounding left the sum of all others below 1
+                    chosen -= 1
                 for j in range(first, end):
                     activation[row, j] = 1.0 if j == chosen else 0.0
             agent, first = agent + 1, end

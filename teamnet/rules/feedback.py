@@ -85,6 +85,11 @@ class ErrorsDown(TraceRule):
                 found="another rule or schedule, no settle step, or --exchange-every",
                 remedy="Use --feedback mirror, which has the same results.",
             )
+        if self.recomputes and run.mask_actions:
+            raise SpecError(
+                "feedback", expected="another one with mask_actions", found="recomputed",
+                remedy="Use --feedback mirror: the layer below does not know which actions are valid.",
+            )
         threshold = run.messages.send_threshold
         if self.backprojects and threshold:
             raise SpecError(

@@ -199,6 +199,13 @@ class Rule:
         """The rule after a divergence, with smaller steps; learning rates are halved without it."""
         return self
 
+    @operation
+    def mask_actions(unit: Unit, action_mask: Array) -> None:
+        """The first step of a policy whose environment tells which actions are valid: remember them."""
+        for row in range(unit.rows):
+            for j in range(unit.size):
+                unit.action_mask[row, j] = action_mask[row, j]
+
     @property
     def allows_skips(self) -> bool:
         """Whether a layer may read several layers."""

@@ -143,6 +143,11 @@ def _check_rules(spec: RunSpec) -> None:
                 f"{name}.rule", expected="teams that all run without a common tick, or none", found=shown(own.rule),
                 remedy="Give the setting to the run.",
             )
+        if own.mask_actions and own.rule.runs_free:
+            raise SpecError(
+                "mask_actions", expected="units with a common tick", found=shown(own.rule),
+                remedy="Let them run in ticks: without, an action may be chosen by the mask of another step.",
+            )
         try:
             own.rule.check(own, single_step=single_step)
         except SpecError as error:

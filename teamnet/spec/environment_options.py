@@ -10,7 +10,7 @@ from typing import Any
 from teamnet.errors import SpecError, shown
 
 ENVIRONMENT_OPTIONS = (
-    "env_kwargs", "wrappers", "max_episode_steps", "normalise_observations", "normalise_rewards",
+    "env_kwargs", "wrappers", "max_episode_steps", "normalise_observations", "normalise_rewards", "mask_actions",
 )
 """The fields of a spec that a task of one step has not."""
 UNNAMED = "<"

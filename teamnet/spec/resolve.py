@@ -114,5 +114,6 @@ def _layers(
             rule=rule if isinstance(rule, UnreadRule) else with_settings(rule, own.settings),
             exploration=spec.exploration, messages=spec.messages, sources=own.reads,
             choices=() if hidden or not chooses else interface.choices,
+            masked=spec.mask_actions and chooses and not hidden,
         ))
     return linked(interface.observation_size, layers)

@@ -75,6 +75,7 @@ class RunSpec:
             deviation; checkpoints keep both, and policies use them.
         normalise_rewards: divide rewards by the running deviation of their discounted sum before learning; returns are
             reported as the environment gives them.
+        mask_actions: choose valid actions only, which the environment tells in ``info["action_mask"]``.
         divergence_retries: how often a run with ``--out`` that diverges resumes from its newest checkpoint, with half
             the step size and half of all learning rates, before it ends with the error.
         actor: the team that acts; single-step tasks have one of the two, the others both.
@@ -105,6 +106,7 @@ class RunSpec:
     max_episode_steps: int | None = None
     normalise_observations: bool = False
     normalise_rewards: bool = False
+    mask_actions: bool = False
     divergence_retries: int = 0
     actor: TeamSpec | None = None
     critic: TeamSpec | None = None

@@ -63,6 +63,7 @@ class BoardExecutor:
         self._nodes = nodes
         self.board = self._nodes.board
         self._observations, self._masks = self.board.observations, self.board.episode_masks
+        self._valid = self.board.action_masks
         self._td_error, self._trace_mask = self.board.signals
         start = self.board.start
         self._observation_counter, self._td_error_counter = (
@@ -78,12 +79,14 @@ class BoardExecutor:
         self._asked: list[Pending] = []
         self._step = self._first_step = self._pauses = 0
 
-    def act(self, observation: np.ndarray, keep: np.ndarray) -> None:
+    def act(self, observation: np.ndarray, keep: np.ndarray, valid: np.ndarray | None = None) -> None:
         """See :class:`teamnet.team.executor.Executor`."""
         if not self._running:
             self._begin()
         self._observations[self._step & 1] = observation
         self._masks[self._step & 1] = keep
+        if valid is not None:
+            self._valid[self._step & 1] = valid
         self._publish(self._observation_counter, self._step + 1)
         self._wait_for_outputs(self._step + 1)
 

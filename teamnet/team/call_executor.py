@@ -15,7 +15,7 @@ from teamnet.board.segment import private_memory
 from teamnet.dataflow.graph import Dataflow
 from teamnet.dataflow.layers import LayerSpec, UnitSpec
 from teamnet.dataflow.order import Turn, Wave, order_of_step
-from teamnet.dataflow.ports import EPISODE_MASK, OBSERVATION, TD_ERROR, TRACE_MASK
+from teamnet.dataflow.ports import ACTION_MASK, EPISODE_MASK, OBSERVATION, TD_ERROR, TRACE_MASK
 from teamnet.dataflow.slots import Key, Read, Slot
 from teamnet.kernels.constants import READY
 from teamnet.kernels.native import native
@@ -116,10 +116,14 @@ class CallExecutor:
         self._published: dict[tuple[Key, int], np.ndarray] = {}
         self._step = self._first_step = 0
 
-    def act(self, observation: np.ndarray, keep: np.ndarray) -> None:
+    def act(self, observation: np.ndarray, keep: np.ndarray, valid: np.ndarray | None = None) -> None:
         """See :class:`teamnet.team.executor.Executor`."""
         mask = np.array(keep, float)[:, None]
-        self._published = {(OBSERVATION, 0): observation.copy(), (EPISODE_MASK, 0): mask, (TRACE_MASK, 0): mask}
+        self._published = {
+            (OBSERVATION, 0): observation.copy(), **dict.fromkeys(((EPISODE_MASK, 0), (TRACE_MASK, 0)), mask),
+        }
+        if valid is not None:
+            self._published[ACTION_MASK, 0] = valid.copy()
         for wave in self._acting:
             self._do(wave)
         for output in self._flow.outputs:

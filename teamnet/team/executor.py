@@ -35,13 +35,14 @@ class Executor(Protocol):
     board: Board
     actors: int
 
-    def act(self, observation: np.ndarray, keep: np.ndarray) -> None:
+    def act(self, observation: np.ndarray, keep: np.ndarray, valid: np.ndarray | None = None) -> None:
         """Publish the observation ``(rows, size)``; returns once all outputs are on the board.
 
         Args:
             observation: float64.
             keep: ``(rows,)``, 0.0 where an episode has just begun, so that its trace is reset, else 1.0. Units that
                 continue from their last values need it now, the others with the TD error.
+            valid: ``(rows, size)``, 1.0 for each valid action, of a run that masks the others.
 
         Raises:
             ActorLost: an actor died.

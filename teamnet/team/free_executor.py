@@ -39,7 +39,7 @@ class FreeExecutor(BoardExecutor):
         self._begun = np.zeros(teams[0][0].rows)
         self._look_at = 0.0
 
-    def act(self, observation: np.ndarray, keep: np.ndarray) -> None:
+    def act(self, observation: np.ndarray, keep: np.ndarray, valid: np.ndarray | None = None) -> None:
         """See :class:`teamnet.team.executor.Executor`."""
         self._wait_until_rested()
         number = self._step + 1

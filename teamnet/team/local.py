@@ -51,6 +51,7 @@ class LocalExecutor:
         self._run = interpret_in_turn(self.units) if interpret else self._compiled()
         self._acting, self._rest = (_pairs(waves) for waves in order_of_step(flow, units))
         self._observations, self._masks = self.board.observations, self.board.episode_masks
+        self._valid = self.board.action_masks
         self._td_error, self._trace_mask = self.board.signals
         self._noise_steps = noise_steps(teams)
         self._noise_left = 0
@@ -61,7 +62,7 @@ class LocalExecutor:
         units = self._addresses.ctypes.data, self._addresses.size
         return lambda order: run(*units, order.ctypes.data, len(order))
 
-    def act(self, observation: np.ndarray, keep: np.ndarray) -> None:
+    def act(self, observation: np.ndarray, keep: np.ndarray, valid: np.ndarray | None = None) -> None:
         """See :class:`teamnet.team.executor.Executor`."""
         if self._noise_left == 0:
             self._noise_left = self._noise_steps
@@ -70,6 +71,8 @@ class LocalExecutor:
         self._noise_left -= 1
         self._observations[self._step & 1] = observation
         self._masks[self._step & 1] = keep
+        if valid is not None:
+            self._valid[self._step & 1] = valid
         self._check(self._run(self._acting))
 
     def learn(self, delta: np.ndarray) -> None:

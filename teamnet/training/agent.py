@@ -147,13 +147,14 @@ class TeamAgent:
         return np.array(self._returns, np.float64)
 
     def predict(
-        self, observation: Any, state: None = None, episode_start: Any = None, deterministic: bool = False
+        self, observation: Any, state: None = None, episode_start: Any = None, deterministic: bool = False,
+        action_masks: Any = None,
     ) -> tuple[Any, None]:
         """The action for an observation; see :meth:`teamnet.training.trained_policy.TrainedPolicy.predict`."""
         self._run.check_open()
         if self._policy is None:
             self._policy = self._run.policy()
-        return self._policy.predict(observation, state, episode_start, deterministic)
+        return self._policy.predict(observation, state, episode_start, deterministic, action_masks)
 
     def make_environment(self, render_mode: str | None = None) -> gymnasium.Env[Any, Any]:
         """See :func:`teamnet.training.trained_policy.trained_environment`."""

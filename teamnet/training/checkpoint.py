@@ -31,7 +31,10 @@ from teamnet.training.task import MOST
 FORMAT = 3
 KEPT = 2
 """Checkpoints that a run keeps by default."""
-_NAME = re.compile(r"checkpoint-(\d{12,})(?:-([0-9a-f]{12}))?\.json")
+_BEGUN = "-begun"
+PLACE = rf"\d{{12,}}(?:{_BEGUN})?"
+"""The pattern of the place of a checkpoint in its run, as its name tells it; see :func:`checkpoint_path`."""
+_NAME = re.compile(rf"checkpoint-{PLACE}(?:-([0-9a-f]{{12}}))?\.json")
 _CHECKSUM = "checksum"
 _NEEDED = (
     "run", "number", "step", "sha256", "spec", "launch", "task", "interface", "actions", "statistics", "seconds",
@@ -44,14 +47,12 @@ class Saved:
     Args:
         path: of the JSON file.
         run: the run that wrote it; empty for one of an older format.
-        step: of the run.
         number: counts the checkpoints of a folder in the order in which they were written, whichever run wrote them;
             0 where the file cannot be read.
     """
 
     path: Path
     run: str
-    step: int
     number: int
 
     @property
@@ -63,10 +64,10 @@ class Saved:
 def checkpoints_in(folder: Path) -> list[Saved]:
     """The checkpoints in a folder, in the order in which they were written; other files are left out."""
     found = [
-        Saved(path, match[2] or "", int(match[1]), _number(path))
+        Saved(path, match[1] or "", _number(path))
         for path in folder.glob("checkpoint-*.json") if (match := _NAME.fullmatch(path.name))
     ]
-    return sorted(found, key=lambda saved: (saved.number, saved.step, saved.path.name))
+    return sorted(found, key=lambda saved: (saved.number, saved.path.name))
 
 
 def _number(path: Path) -> int:
@@ -78,13 +79,13 @@ def _number(path: Path) -> int:
 
 
 def save_checkpoint(
-    folder: Path, run: str, step: int, state: State, about: dict[str, Any], keep: int = KEPT,
+    path: Path, run: str, step: int, state: State, about: dict[str, Any], keep: int = KEPT,
     may_remove: Callable[[Saved], bool] = lambda saved: True,
 ) -> Path:
     """Write the two files of a checkpoint and remove old checkpoints of the same run.
 
     Args:
-        folder: to write to; checkpoints of other runs in it are not changed.
+        path: of the JSON file; checkpoints of other runs in its folder are not changed.
         run: the identity of the run.
         step: of the run.
         state: the arrays.
@@ -98,7 +99,7 @@ def save_checkpoint(
     Raises:
         ResourceError: it cannot be written; earlier checkpoints are unchanged.
     """
-    arrays, path, others = save(state), checkpoint_path(folder, run, step), checkpoints_in(folder)
+    arrays, others = save(state), checkpoints_in(path.parent)
     number = 1 + max((saved.number for saved in others), default=0)
     about = {
         "format": FORMAT, "run": run, "number": number, "step": step, "sha256": hashlib.sha256(arrays).hexdigest(),
@@ -113,9 +114,16 @@ def save_checkpoint(
     return path
 
 
-def checkpoint_path(folder: Path, run: str, step: int) -> Path:
-    """The JSON file of a run's checkpoint of a step."""
-    return folder / f"checkpoint-{step:012d}-{run}.json"
+def checkpoint_path(folder: Path, run: str, env_steps: int, *, begun: bool = False) -> Path:
+    """The JSON file of a run's checkpoint.
+
+    Args:
+        folder: in which it is.
+        run: the identity of the run.
+        env_steps: that the run has done.
+        begun: whether all episodes have begun in a step since then, which is no environment step.
+    """
+    return folder / f"checkpoint-{env_steps:012d}{_BEGUN if begun else ''}-{run}.json"
 
 
 def checksum(about: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from teamnet.spec.resolve import Interface
 from teamnet.team.state import State
 from teamnet.training.action_map import ActionMap
 from teamnet.training.metrics import extent_of
-from teamnet.training.task import MOST, finite_number, read_counters
+from teamnet.training.task import MOST, OF_ROWS, finite_number, read_counters
 from teamnet.units.streams import STATE_WORDS
 
 RUN = re.compile("[0-9a-f]{12}")
@@ -81,7 +81,7 @@ def check_arrays(state: State, about: dict[str, Any]) -> None:
                 _check_layer(state, f"{team}.{number}", sum(sizes[source] for source in reads), sizes[number], about)
     rows = spec["num_envs"]
     _check_array(state, "coordinator.observation", (rows, observation))
-    for name in ("reward", "terminated", "masked", "keep", "previous_value"):
+    for name in (*OF_ROWS, "previous_value"):
         _check_array(state, f"coordinator.{name}", (rows,))
 
 

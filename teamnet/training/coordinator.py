@@ -122,7 +122,7 @@ class Coordinator:
         """The units' part of a step: after it, only the environment's answer is missing."""
         executor, outcome = self.executor, self.task.outcome
         begun = monotonic_ns()
-        executor.act(outcome.observation, outcome.keep)
+        executor.act(outcome.observation, outcome.keep, outcome.valid)
         acted = monotonic_ns()
         if self._single_step:
             self._ended += self.task.step(self._output())

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import gymnasium
@@ -22,6 +23,7 @@ from teamnet.training.action_map import ActionMap
 from teamnet.training.environment_maker import Maker
 from teamnet.training.environment_place import Here
 from teamnet.training.environment_workers import EnvironmentWorkers, There
+from teamnet.training.flat_actions import choices_of
 from teamnet.training.normalisation import Normalisation
 from teamnet.training.row import Answer, Row
 from teamnet.training.spaces import find_interface, flat_environment, make_environment
@@ -71,16 +73,19 @@ class Environments:
 
     def _new(self) -> tuple[gymnasium.Env[Any, Any], Structure]:
         """Another environment, with flat spaces, and what they are without."""
-        return flat_environment(self._name, make_environment(self._spec, make=self._make))
+        environment = make_environment(self._spec, make=self._make)
+        return flat_environment(self._name, environment, masked=self._spec.mask_actions)
 
     def _begin_with(self, observations: Any, actions: Any) -> None:
         spec = self._spec
-        self.interface = find_interface(self._name, observations, actions)
-        self.outcome = Outcome.blank(spec.num_envs, self.interface.observation_size)
+        masked = int(choices_of(actions).sum()) if spec.mask_actions else 0
+        flat = find_interface(self._name, observations, actions)
+        self.interface = replace(flat, observation_size=flat.observation_size - masked)
+        self.outcome = Outcome.blank(spec.num_envs, self.interface.observation_size, masked)
         self.normalisation = Normalisation(spec, self.interface.observation_size)
         self._normalises = spec.normalise_observations or spec.normalise_rewards
-        self._shape = (self.interface.observation_size,)
-        self._fresh, self._accepted = (_buffer(self.outcome.observation.shape) for _ in range(2))
+        self._shape = (self.interface.observation_size + masked,)
+        self._fresh, self._accepted = (_buffer((spec.num_envs, *self._shape)) for _ in range(2))
         self._to_action = ActionMap.of_space(spec, actions)
         seeds = keyed_generator(spec.seed, ENVIRONMENT).integers(0, 2**31, spec.num_envs)
         for number, (place, seed) in enumerate(zip(self._places, seeds, strict=True)):
@@ -138,7 +143,7 @@ class Environments:
         self._fresh, self._accepted = self._accepted, self._fresh
         self.accepted += 1  # before any change, so that a half accepted step is detected
         outcome, ended = self.outcome, []
-        outcome.observation[:] = fresh
+        self._show(fresh)
         for number, row in enumerate(self._rows):
             (action, answer), begins = answers[number], row.over
             row.accept(action, answer, views[number])
@@ -156,6 +161,14 @@ class Environments:
             self.normalisation.observe(outcome.observation)
             self.normalisation.reward(outcome.reward, outcome.keep == 0.0)
         return ended
+
+    def _show(self, found: np.ndarray) -> None:
+        """Give the team observations, and the masks behind them."""
+        outcome, size = self.outcome, self.interface.observation_size
+        if outcome.valid is None:
+            outcome.observation[:] = found
+        else:
+            outcome.observation[:], outcome.valid[:] = found[:, :size], found[:, size:]
 
     def _check(self, answers: Sequence[Answer], observations: np.ndarray) -> None:
         """Refuse numbers that are not finite, or lead to a sum that is not.
@@ -197,6 +210,8 @@ class Environments:
             self.normalisation.restore(state.get("normalisation", {}))
             for row, saved in zip(self._rows, state["rows"], strict=True):
                 row.replay(saved)
+            if self.outcome.valid is not None:
+                self.outcome.valid[:] = self._given()[:, self.interface.observation_size :]
         except (TeamnetError, ReplayDiffers):
             raise
         except Exception as error:  # an environment can raise anything on actions that it never received
@@ -204,7 +219,11 @@ class Environments:
 
     def replayed(self) -> np.ndarray:
         """See :class:`teamnet.training.task.Task`."""
-        return self.normalisation.normalised(np.array([row.observation for row in self._rows], np.float64))
+        return self.normalisation.normalised(self._given()[:, : self.interface.observation_size])
+
+    def _given(self) -> np.ndarray:
+        """What every environment has given last, with the mask behind it."""
+        return np.array([row.observation for row in self._rows], np.float64)
 
     def detach(self) -> None:
         """See :class:`teamnet.training.task.Task`."""

@@ -9,6 +9,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from teamnet.training.action_masks import mask_of
 from teamnet.training.trained_policy import TrainedPolicy
 
 MOST_STEPS = 100_000
@@ -56,11 +57,12 @@ def play(
     """
     returns, lengths, cut = [], [], 0
     for number in range(episodes):
-        observation, _ = ask(environment.reset, seed=seed if number == 0 else None)
+        observation, info = ask(environment.reset, seed=seed if number == 0 else None)
         total, length, over = 0.0, 0, False
         while not over and length < max_steps:
-            action = policy.predict(observation, deterministic=greedy)[0]
-            observation, reward, terminated, truncated, _ = ask(environment.step, action)
+            valid = mask_of("environment", environment.action_space, info) if policy.masked else None
+            action = policy.predict(observation, deterministic=greedy, action_masks=valid)[0]
+            observation, reward, terminated, truncated, info = ask(environment.step, action)
             total, length, over = total + float(reward), length + 1, bool(terminated or truncated)
         returns.append(total)
         lengths.append(length)

@@ -32,7 +32,7 @@ def flat_actions(space: Any) -> spaces.Space[Any] | None:
         return spaces.MultiBinary(sum(int(np.prod(part.shape or ())) for part in parts))
     if any(isinstance(part, spaces.Box) for part in parts):
         return None
-    return spaces.MultiDiscrete(np.concatenate([_choices(part) for part in parts]))
+    return spaces.MultiDiscrete(np.concatenate([choices_of(part) for part in parts]))
 
 
 def _parts(space: Any) -> list[spaces.Space[Any]] | None:
@@ -45,7 +45,8 @@ def _parts(space: Any) -> list[spaces.Space[Any]] | None:
     return [space] if isinstance(space, known) and np.prod(space.shape or ()) > 0 else None
 
 
-def _choices(space: spaces.Space[Any]) -> np.ndarray:
+def choices_of(space: spaces.Space[Any]) -> np.ndarray:
+    """The categories of each agent that acts in a space of choices."""
     if isinstance(space, spaces.Discrete):
         return np.array([int(space.n)])
     if isinstance(space, spaces.MultiDiscrete):

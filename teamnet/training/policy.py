@@ -24,12 +24,13 @@ class Policy:
         self._biases = [state[f"{layer.team}.{layer.number}.biases.value"][0] for layer in layers]
         self._generator = np.random.default_rng(seed)
 
-    def act(self, observation: np.ndarray, *, greedy: bool) -> np.ndarray:
+    def act(self, observation: np.ndarray, *, greedy: bool, valid: np.ndarray | None = None) -> np.ndarray:
         """The output ``(rows, size)`` for observations ``(rows, observation)``.
 
         Args:
             observation: float64.
             greedy: every unit takes its mean, an output that chooses its most probable action, instead of a sample.
+            valid: ``(rows, size)``, 1 or true for each valid action of an output that chooses; all if left out.
         """
         activation, activations = observation, [observation]
         for layer, weights, bias in zip(self._layers, self._weights, self._biases, strict=True):
@@ -38,6 +39,8 @@ class Policy:
                 scores = preactivation / layer.temperature
                 if not greedy:
                     scores = scores + self._generator.gumbel(size=scores.shape)
+                if layer.is_last and valid is not None:
+                    scores = np.where(valid, scores, -np.inf)
                 activation = _one_hot(scores, layer.choices)
             else:
                 activation = layer.unit_type.mean(preactivation, layer.function, layer.temperature)

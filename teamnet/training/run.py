@@ -20,24 +20,16 @@ from teamnet.team.held_signals import HeldSignals
 from teamnet.team.ledger import Ledger
 from teamnet.team.partition import divide_all
 from teamnet.team.state import State, merge, split
-from teamnet.training.checkpoint import (
-    KEPT,
-    Saved,
-    arrays_of,
-    check_same_spec,
-    checkpoint_path,
-    load_checkpoint,
-    save_checkpoint,
-)
+from teamnet.training.checkpoint import KEPT, Saved, arrays_of, check_same_spec, load_checkpoint, save_checkpoint
 from teamnet.training.coordinator import Coordinator
 from teamnet.training.environment_maker import Maker
 from teamnet.training.launch import Progress, check_specs, start_exchange
 from teamnet.training.make_task import make_task
 from teamnet.training.replay_check import ReplayCheck
-from teamnet.training.run_content import content_of, policy_of, summary_of
+from teamnet.training.run_content import content_of, place_of, policy_of, summary_of
 from teamnet.training.run_files import existing_folder, new_run
 from teamnet.training.step_trace import StepTrace, trace_steps
-from teamnet.training.task import Episode, cannot_be_replayed, comes_back
+from teamnet.training.task import OF_ROWS, Episode, cannot_be_replayed, comes_back
 from teamnet.training.trained_policy import TrainedPolicy, trained_environment
 from teamnet.training.writer import Writer
 
@@ -197,10 +189,11 @@ class Run:
         folder = Path(folder) if writer else existing_folder(folder)
         with self.signals:
             self._coordinator.finish_step(only_begun=True)
-            arrays = arrays_of(**vars(self.task.outcome), previous_value=self._coordinator.previous_value)
+            arrays = arrays_of(**self.task.outcome.kept(), previous_value=self._coordinator.previous_value)
             content = {**content_of(self), **(about or {})}
-            arguments = folder, self.identity, self.step, self.state() | arrays, content, keep, self._may_remove
-            self._written.add(path := checkpoint_path(folder, self.identity, self.step))
+            path = place_of(self, folder)
+            arguments = path, self.identity, self.step, self.state() | arrays, content, keep, self._may_remove
+            self._written.add(path)
             if writer is None:
                 return save_checkpoint(*arguments)
             writer.begin(save_checkpoint, *arguments)
@@ -254,7 +247,7 @@ class Run:
             )
         observation = arrays.pop("coordinator.observation")
         failure = None if comes_back(self.task, about["task"], observation) else cannot_be_replayed(path)
-        for name in ("reward", "terminated", "masked", "keep"):
+        for name in OF_ROWS:
             getattr(self.task.outcome, name)[:] = arrays.pop(f"coordinator.{name}")
         self._coordinator.previous_value[:] = arrays.pop("coordinator.previous_value")
         self.seconds = about["seconds"]

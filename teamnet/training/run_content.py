@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from teamnet.rules.loading import reference_of
 from teamnet.spec.files import to_plain
 from teamnet.team.executor import Executor
 from teamnet.team.state import digest
+from teamnet.training.checkpoint import checkpoint_path
 from teamnet.training.normalisation import frozen
 from teamnet.training.trained_policy import TrainedPolicy
 
@@ -24,6 +26,13 @@ def content_of(run: Run) -> dict[str, Any]:
         "interface": asdict(task.interface), "actions": actions.as_plain() if actions else None,
         "structure": task.structure.as_plain(), "statistics": task.statistics(), "seconds": run.seconds,
     }
+
+
+def place_of(run: Run, folder: Path) -> Path:
+    """The path of a checkpoint of the present state, in a folder."""
+    task = run.task
+    begun = task.env_steps > 0 and not task.interface.single_step and not task.outcome.keep.any()
+    return checkpoint_path(folder, run.identity, task.env_steps, begun=begun)
 
 
 def summary_of(run: Run, executor: Executor) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from teamnet.errors import SpecError
 from teamnet.spec.check import check_folder
 from teamnet.training.atomic import DRAFT, having_room
-from teamnet.training.checkpoint import checkpoints_in
+from teamnet.training.checkpoint import PLACE, checkpoints_in
 from teamnet.training.learning_curve import CURVE, run_of_curve
 from teamnet.training.metrics import METRICS, is_metrics
 from teamnet.training.run_files import SPEC, SUMMARY, check_writable, run_of
@@ -143,7 +143,7 @@ def drafts_of(folder: Path, run: str) -> list[Path]:
 
 def remove_drafts(folder: Path, run: str) -> None:
     """Remove drafts, and arrays whose checkpoint was never finished, from a folder that this process has locked."""
-    arrays = re.compile(rf"checkpoint-\d{{12,}}-{run}\.safetensors")
+    arrays = re.compile(rf"checkpoint-{PLACE}-{run}\.safetensors")
     unfinished = [
         path for path in folder.glob("checkpoint-*.safetensors")
         if arrays.fullmatch(path.name) and not path.with_suffix(".json").exists()

@@ -12,6 +12,7 @@ from teamnet.errors import EnvironmentRefused, Notice
 from teamnet.spec.presets import environment_id
 from teamnet.spec.resolve import Interface
 from teamnet.spec.run import RunSpec
+from teamnet.training.action_masks import AppendedMask
 from teamnet.training.environment_maker import Maker, made_of_spec
 from teamnet.training.flat_actions import FlatActions, flat_actions
 from teamnet.training.registry import refusing
@@ -60,21 +61,28 @@ class FlatObservations(gymnasium.wrappers.FlattenObservation[Any, Any, Any]):
     """An environment that a run has flattened, unlike one that a user has."""
 
 
-def flat_environment(name: str, environment: Environment) -> tuple[Environment, Structure]:
+def flat_environment(name: str, environment: Environment, *, masked: bool) -> tuple[Environment, Structure]:
     """An environment with flat observations and flat actions, and what they are without.
 
     Args:
-        name: of the environment, for the notice that its observations are flattened.
+        name: of the environment, for messages.
         environment: that :func:`make_environment` has made.
+        masked: whether each observation is followed by the mask of valid actions.
+
+    Raises:
+        EnvironmentRefused: actions that are to be masked are not chosen.
     """
     observations, actions = environment.observation_space, environment.action_space
     if flattens := not (isinstance(observations, spaces.Box) and len(observations.shape) == 1):
         environment = FlatObservations(environment)
         _tell(name, observations, environment.observation_space)
     flat = flat_actions(actions)
-    if flat is None or flat is actions:
-        return environment, Structure(observations if flattens else None)
-    return FlatActions(environment, flat), Structure(observations if flattens else None, actions)
+    acts_flat = flat is None or flat is actions
+    if flat is not None and not acts_flat:
+        environment = FlatActions(environment, flat)
+    if masked:
+        environment = AppendedMask(name, environment, actions)
+    return environment, Structure(observations if flattens else None, None if acts_flat else actions)
 
 
 def _can_be_flat(space: spaces.Space[Any]) -> bool:

@@ -15,6 +15,9 @@ from teamnet.training.action_map import ActionMap
 from teamnet.training.normalisation import Normalisation
 from teamnet.training.structure import Structure
 
+OF_ROWS = ("reward", "terminated", "masked", "keep")
+"""The numbers of an outcome of which each environment has one."""
+
 
 @dataclass
 class Outcome:
@@ -27,6 +30,7 @@ class Outcome:
         masked: ``(rows,)``, 1.0 where nothing is learned: the episode was truncated outside a terminal state, or has
             just begun.
         keep: ``(rows,)``, 0.0 where an episode has just begun, so that its trace is reset.
+        valid: ``(rows, actions)``, 1.0 for each valid action; ``None`` where every action is.
     """
 
     observation: np.ndarray
@@ -34,12 +38,24 @@ class Outcome:
     terminated: np.ndarray
     masked: np.ndarray
     keep: np.ndarray
+    valid: np.ndarray | None = None
+
+    def kept(self) -> dict[str, np.ndarray]:
+        """What a checkpoint keeps; valid actions come back with the episode."""
+        return {name: getattr(self, name) for name in ("observation", *OF_ROWS)}
 
     @classmethod
-    def blank(cls, rows: int, observation_size: int) -> Outcome:
-        """The outcome before the first step: every episode has just begun."""
+    def blank(cls, rows: int, observation_size: int, actions: int = 0) -> Outcome:
+        """The outcome before the first step: every episode has just begun.
+
+        Args:
+            rows: environments.
+            observation_size: numbers in an observation.
+            actions: categories of the action, if some are invalid.
+        """
         return cls(
-            np.zeros((rows, observation_size)), np.zeros(rows), np.zeros(rows), np.ones(rows), np.zeros(rows)
+            np.zeros((rows, observation_size)), np.zeros(rows), np.zeros(rows), np.ones(rows), np.zeros(rows),
+            np.ones((rows, actions)) if actions else None,
         )
 
 

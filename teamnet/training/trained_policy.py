@@ -47,6 +47,7 @@ class TrainedPolicy:
     ) -> None:
         self._policy, self._normalisation = Policy(layers, state, seed), normalisation
         self.observation_size, self._to_action, self._structure = layers[0].fan_in, to_action, structure
+        self.masked, self._actions = layers[-1].masked, layers[-1].size
 
     @classmethod
     def load(cls, folder: str | Path, seed: int = 0) -> TrainedPolicy:
@@ -102,7 +103,8 @@ class TrainedPolicy:
         return cls(layers, state, to_action, seed, structure, means)
 
     def predict(
-        self, observation: Any, state: None = None, episode_start: Any = None, deterministic: bool = False
+        self, observation: Any, state: None = None, episode_start: Any = None, deterministic: bool = False,
+        action_masks: Any = None,
     ) -> tuple[Any, None]:
         """The action for one observation, or the actions for a batch.
 
@@ -112,25 +114,41 @@ class TrainedPolicy:
                 Gymnasium's vector environments.
             state, episode_start: ignored: a team has no recurrent state. Stable-Baselines3's evaluation gives them.
             deterministic: every unit takes its mean and a categorical one its most probable action, instead of samples.
+            action_masks: 1 or true for each valid action, ``(actions,)`` or ``(rows, actions)``, for an action that is
+                chosen; all if left out.
 
         Returns:
             The action, or the actions as an array (a list if they are dictionaries or tuples), and ``None`` for the
             recurrent state that other libraries return.
 
         Raises:
-            SpecError: the observation has another shape, or is not made of numbers.
+            SpecError: the observation or the mask has another shape, or is not made of numbers.
             NumericalError: it is not finite.
         """
         flat, alone = self._structure.flat(observation)
         batch = self._batch_of(flat)
         if self._normalisation is not None:
             batch = self._normalisation.normalised(batch)
-        output = self._policy.act(batch, greedy=deterministic)
+        valid = None if action_masks is None else self._valid(action_masks, len(batch))
+        output = self._policy.act(batch, greedy=deterministic, valid=valid)
         if self._to_action is None:
             return (output[0] if alone else output), None
         actions = [self._structure.act(self._to_action(row)) for row in output]
         actions = actions if isinstance(actions[0], dict | tuple) else np.array(actions)
         return (actions[0] if alone else actions), None
+
+    def _valid(self, action_masks: Any, rows: int) -> np.ndarray:
+        try:
+            given = np.atleast_2d(np.asarray(action_masks))
+        except ValueError:  # lists of different lengths
+            given = np.array([[None]])
+        if given.shape != (rows, self._actions) or not np.isin(given, (0, 1)).all():
+            raise SpecError(
+                "action_masks", expected=f"0 or 1 for each action, ({self._actions},) or ({rows}, {self._actions})",
+                found=shown(action_masks),
+                remedy="Give one row for each observation; of several choices, one after the other.",
+            )
+        return given.astype(bool)
 
     def _batch_of(self, observation: Any) -> np.ndarray:
         try:

@@ -24,7 +24,7 @@ def make_arrays(unit: UnitSpec) -> dict[str, np.ndarray]:
     }
     shapes: dict[str, tuple[str | int, ...]] = {
         **dict.fromkeys(PER_NEURON, ("rows", "size")), "ones": ("rows", 1), "value": ("rows", 1),
-        "ends": (1, "size"),
+        "ends": (1, "size"), "action_mask": ("rows", "size"),
     }
     state = layer.rule.state()
     shapes |= {name: array.shape for name, array in state.items() if not array.of_synapses}

@@ -88,13 +88,13 @@ _EVERY: Kinds = {
     **BASE, **dict.fromkeys((name for name in PER_NEURON if name not in BASE), ("rows", "size")),
     **_kinds(
         "i", "fan_in", "fan_out", "single_step", "mirrors", "function", "family", "updates", "noise", "noise_index",
-        "noise_count", "function_above", "family_above", "agents",
+        "noise_count", "function_above", "family_above", "agents", "masked",
     ),
     **_kinds(
         "f", "variance", "temperature", "trace_decay", "power1", "power2", "adam_epsilon", "variance_above",
         "temperature_above",
     ),
-    "ones": ("rows", 1), "value": ("rows", 1), "ends": (1, "size"),
+    "ones": ("rows", 1), "value": ("rows", 1), "ends": (1, "size"), "action_mask": ("rows", "size"),
 }
 UNIT_FIELDS = (*_EVERY, *GROUPS)
 """Names that a rule cannot use for its own settings and arrays of a unit."""
@@ -115,7 +115,8 @@ def unit_of(rule: LayerRule) -> View:
     ``noise`` is the address of ``noise_count`` samples, of which ``noise_index`` are used; ``power1``, ``power2`` and
     ``adam_epsilon`` are those of Adam. ``function_above`` and the like are those of the layer that reads this one, if
     there is only one. ``agents`` is the number of agents of a categorical layer, and ``ends`` has for each of its
-    categories the place behind the last one of that agent.
+    categories the place behind the last one of that agent. Where it is ``masked``, ``action_mask`` has 1.0 for each
+    valid one.
     """
     synapses = synapses_of(rule)
     own = {name: array.shape for name, array in rule.arrays().items() if not array.of_synapses}

@@ -20,7 +20,7 @@ from teamnet.spec.change import changed
 from teamnet.spec.presets import preset
 from teamnet.study.evaluate import EvaluationSettings, evaluate
 from teamnet.training.agent import TeamAgent
-from teamnet.training.checkpoint import load_checkpoint, newest_checkpoint, save_checkpoint
+from teamnet.training.checkpoint import checkpoint_path, load_checkpoint, newest_checkpoint, save_checkpoint
 from teamnet.training.session import resume, train
 from teamnet.training.trained_policy import TrainedPolicy
 from tests.hostile.golden_files import damaged_array
@@ -68,7 +68,7 @@ def _unfit(draw: st.DrawFn, arrays: dict[str, np.ndarray], about: dict[str, Any]
 def _write(folder: Path, arrays: dict[str, np.ndarray], about: dict[str, Any], step: Any) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    save_checkpoint(folder, "0123456789ab", 20, arrays, {**about, "step": step})
+    save_checkpoint(checkpoint_path(folder, "0123456789ab", 20), "0123456789ab", 20, arrays, {**about, "step": step})
 
 
 def _go_on(folder: Path) -> dict[str, Any]:

@@ -53,6 +53,7 @@ _RULES: dict[str, dict[str, Any]] = {
     "recomputed": {"feedback": "recomputed"}, "recomputed, one step": {"feedback": "recomputed", "single_step": True},
     "exploration": {"exploration": 0.5}, "nothing comes down": {"schedule": "reinforce"},
     "nothing comes down, one step": {"schedule": "reinforce", "single_step": True},
+    "masked": {"masked": True},
 }
 _LAYERS: dict[str, dict[str, Any]] = {
     "skips": {"sources": {2: (1, 0), 3: (0, 1, 2)}}, "bernoulli": {"hidden_types": ("bernoulli", "sign")},
@@ -215,10 +216,12 @@ def _overruns(side: str) -> Iterator[tuple[str, Case]]:
         teams = _teams((3, 7, 3, 1), rows=3, **options)
         executor = local(teams)
         for name in dict.fromkeys(name for unit in executor.units for name, _ in _addresses(unit, executor)):
-            if not _is_of_waiting(name) and not {name, name.partition(".")[0]} & set(unused.split(", ")):
+            if not _is_of_waiting(name) and not {name, name.partition(".")[0]} & {"action_mask", *unused.split(", ")}:
                 yield f"{name} moved, {options}", _moved(side, name, local, teams)
     for name in ("reward", "error", *(f"{group}.{part}" for group in GROUPS for part in ("trace", "gradient"))):
         yield f"{name} moved, weight maximisation", _moved(side, name, local, _maximising((3, 7, 3, 2), rows=3))
+    for name in ("action_mask", "action_mask.address"):
+        yield f"{name} moved, masked", _moved(side, name, local, _teams((3, 7, 3), rows=3, masked=True))
     for make, names in _WAITING:
         teams = _teams((3, 7, 3, 1), rows=3, schedule="ticks")
         for name in names.split(", "):

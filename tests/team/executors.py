@@ -57,9 +57,18 @@ def drive(executor: Executor, teams: Teams, steps: int, first: int = 0) -> None:
     layer = teams[0][0]
     for step in range(first, first + steps):
         observation, delta, keep = signals(layer, step)
-        executor.act(observation, keep)
+        output = teams[0][-1]
+        executor.act(observation, keep, valid_actions(output, step) if output.masked else None)
         executor.learn(delta)
     executor.pause()
+
+
+def valid_actions(output: LayerSpec, step: int) -> np.ndarray:
+    """Some of the categories of an output with a single agent, at least one in each row."""
+    generator = np.random.default_rng([step, 1])
+    valid = (generator.random((output.rows, output.size)) > 0.5).astype(float)
+    valid[np.arange(output.rows), generator.integers(output.size, size=output.rows)] = 1.0
+    return valid
 
 
 def signals(layer: LayerSpec, step: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

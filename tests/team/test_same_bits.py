@@ -23,6 +23,7 @@ from tests.team.executors import assert_same, drive, local, signals, spread, sta
 
 TEAMS = [make_layers((3, 9, 6, 2), rows=2), make_layers((3, 9, 6, 1), team="critic", family="gaussian", rows=2)]
 DEEP = [make_layers((3, 5, 4, 3, 2), family="gaussian", function="tanh", rows=3)]
+FLAT_CRITIC = make_layers((3, 1), team="critic", family="gaussian", rows=2, settle_steps=3)
 FLAT = [make_layers((3, 2), settle_steps=3), make_layers((3, 1), team="critic", family="gaussian", settle_steps=3)]
 REINFORCE = [
     make_layers((3, 7, 2), settle_steps=0), make_layers((3, 7, 1), team="critic", family="gaussian", settle_steps=0)
@@ -145,6 +146,17 @@ WEIGHT_MAX = {
         _maximising((5, 9, 6, 2), rows=7, single_step=True, early_reward=True)
     ],
 }
+MASKED = {
+    f"masked, {schedule}": [
+        make_layers((3, 9, 6, 4), rows=2, schedule=schedule, masked=True, message_dtype="float32"),
+        make_layers((3, 6, 1), team="critic", family="gaussian", rows=2, schedule=schedule),
+    ]
+    for schedule in ("jacobi", "sweeps", "ticks", "chain", "reinforce")
+}
+MASKED |= {
+    "masked, no hidden": [make_layers((3, 5), rows=2, schedule="reinforce", masked=True), FLAT_CRITIC],
+    "masked, weight maximisation": [_maximising((3, 9, 5), masked=True)],
+}
 RULES = {
     "sweeps": SWEEPS, "descents": DESCENTS, "seldom": SELDOM, "feedback": OWN_FEEDBACK, "rounded": ROUNDED,
     "held": HELD, "passed down": PASSED_DOWN,
@@ -152,7 +164,7 @@ RULES = {
     "a choice for each team": MIXED,
     "a rule for each team": OTHER_CRITIC, "nothing comes down": NOTHING_DOWN,
     "single-step backpropagation": SINGLE_CHAIN, "single-step sweeps": SINGLE_SWEEPS,
-    **SKIPPED, "layers that differ": DIFFERENT, **TWO_VALUES, **WEIGHT_MAX,
+    **SKIPPED, **MASKED, "layers that differ": DIFFERENT, **TWO_VALUES, **WEIGHT_MAX,
 }
 ALL = RULES | FLAT_CHOICES | {
     "asynchronous, two gaussian outputs": [make_layers((3, 5, 2), family="gaussian", schedule="ticks", settle_steps=3)],

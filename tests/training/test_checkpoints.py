@@ -13,7 +13,8 @@ from teamnet.errors import CheckpointError, ResourceError, SpecError
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec
 from teamnet.study.evaluate import EvaluationSettings, evaluate
-from teamnet.training.checkpoint import load_checkpoint, newest_checkpoint, save_checkpoint
+from teamnet.training.checkpoint import checkpoint_path, load_checkpoint, newest_checkpoint, save_checkpoint
+from teamnet.training.run import Run
 from teamnet.training.saving import Saving
 from teamnet.training.session import resume, train
 
@@ -43,7 +44,7 @@ def _same(path: Path) -> bool:
 
 @pytest.mark.parametrize("suffix", [".json", ".safetensors"])
 def test_every_byte_flipped_and_every_truncation_is_refused_or_right(suffix: str, tmp_path: Path):
-    path = save_checkpoint(tmp_path, RUN, 7, STATE, ABOUT)
+    path = save_checkpoint(checkpoint_path(tmp_path, RUN, 7), RUN, 7, STATE, ABOUT)
     file = path.with_suffix(suffix)
     content = file.read_bytes()
     refused = 0
@@ -75,21 +76,21 @@ def test_a_damaged_newest_one_falls_back_to_the_one_before_and_says_so(tmp_path:
 
 
 def test_if_all_are_damaged_the_last_one_is_named(tmp_path: Path):
-    path = save_checkpoint(tmp_path, RUN, 7, STATE, ABOUT)
+    path = save_checkpoint(checkpoint_path(tmp_path, RUN, 7), RUN, 7, STATE, ABOUT)
     path.write_text(json.dumps(json.loads(path.read_text()) | {"seconds": 1.0}))
     with pytest.raises(CheckpointError, match="expected a whole checkpoint; found other content than was written"):
         newest_checkpoint(tmp_path)
 
 
 def test_what_cannot_be_written_is_said_and_harms_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    path = save_checkpoint(tmp_path, RUN, 7, STATE, ABOUT)
+    path = save_checkpoint(checkpoint_path(tmp_path, RUN, 7), RUN, 7, STATE, ABOUT)
 
     def full(handle: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(ResourceError, match="expected room for it; found .*No space left.*teamnet resume"):
-        save_checkpoint(tmp_path, RUN, 8, STATE, ABOUT)
+        save_checkpoint(checkpoint_path(tmp_path, RUN, 8), RUN, 8, STATE, ABOUT)
     assert newest_checkpoint(tmp_path) == path
     assert _same(path)
     assert sorted(its.name for its in tmp_path.iterdir()) == [path.name, path.with_suffix(".safetensors").name]
@@ -107,8 +108,30 @@ def test_a_checkpoint_that_says_another_task_is_not_evaluated(tmp_path: Path):
     train(SPEC, LaunchSpec("local"), tmp_path)
     state, about = load_checkpoint(newest_checkpoint(tmp_path))
     about = {name: value for name, value in about.items() if name not in ("format", "run", "number", "sha256")}
-    save_checkpoint(tmp_path, RUN, 10**6, state, about | {"spec": about["spec"] | {"task": "acrobot"}})
+    path = checkpoint_path(tmp_path, RUN, 10**6)
+    save_checkpoint(path, RUN, 10**6, state, about | {"spec": about["spec"] | {"task": "acrobot"}})
     with pytest.raises(CheckpointError) as refused:
         evaluate(tmp_path, EvaluationSettings(1, greedy=True))
     assert refused.value.where == str(newest_checkpoint(tmp_path))
     assert "4" in refused.value.found
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_names_tell_the_environment_steps_and_no_two_states_share_one(rows: int, tmp_path: Path):
+    run = Run(replace(SPEC, num_envs=rows, env_steps=300), LaunchSpec("local"))
+    names = {}
+    while run.task.env_steps < 250:
+        run.advance(lambda done=run.step + 1: run.step >= done)
+        path = run.save(tmp_path, keep=1000)
+        assert path not in names
+        names[path] = run.step
+        env_steps = load_checkpoint(path)[1]["task"]["env_steps"]
+        assert path.name.startswith(f"checkpoint-{env_steps:012d}-")
+    begun = [path for path in names if "-begun-" in path.name]
+    assert len(begun) == (run.task.episodes if rows == 1 else 0)
+    run.close()
+    again = Run(replace(SPEC, num_envs=rows, env_steps=300), LaunchSpec("local"))
+    for path in begun[:1]:
+        again.load(path)
+        assert again.step == names[path]
+    again.close()
