@@ -21,22 +21,26 @@ def paper(arguments: list[str]) -> int:
 
     def options(
         of: str = USUAL_RULE, out: Path = Path("runs/paper"), tasks: tuple[str, ...] = (),
-        methods: tuple[str, ...] = (), seeds: int = 10, first_seed: int = 0, quick: bool = False, address: str = "",
-        cpus: int | None = None, report_only: bool = False, docs: Path | None = None, recorded: Path | None = None,
+        methods: tuple[str, ...] = (), seeds: int = 10, first_seed: int = 0, episodes: int | None = None,
+        quick: bool = False, address: str = "", cpus: int | None = None, report_only: bool = False,
+        docs: Path | None = None, recorded: Path | None = None,
     ) -> int:
         """Train the paper's tasks by every method over many seeds, and compare the results with the published numbers.
 
-        Finished runs are not done again. OUT gets results.md, results.jsonl, figures/ and runs/.
+        With environments of your own as tasks, compare the methods on those. Finished runs are not done again. OUT gets
+        results.md, results.jsonl, figures/ and runs/.
 
         Args:
             of: the paper: map (arXiv 2010.07893), or weight-max (arXiv 2010.09770), in the folder "weight-max" of OUT
                 and DOCS.
             out: the study's folder.
             tasks: cartpole, acrobot, lunarlander, mountaincar, multiplexer, regression; all of the paper if left out.
+                Any other environment too, as teamnet train takes it.
             methods: which ones, and rules of your own (FILE.py); without it every rule of this package, but no baseline
                 of another library.
             seeds: runs of each task by each method.
             first_seed: the first seed.
+            episodes: of a run in an environment that is not the paper's.
             quick: shortened runs of two seeds in the folder "quick" of OUT, about ten minutes on two cores.
             address: of a Ray cluster; $RAY_ADDRESS, or a private one on this machine, if left out.
             cpus: how many runs at the same time; as many as there are CPUs if left out.
@@ -60,9 +64,10 @@ def paper(arguments: list[str]) -> int:
         if of == WeightMaximisation.name:
             out, docs, tasks = out / of, docs / of if docs else None, tasks or TASKS_OF_WEIGHT_MAX
         experiment, methods = papers[of].with_rules(methods)
-        study = Study(out, experiment)
+        study = Study(out, experiment, episodes=episodes)
         if quick:
-            study = Study(out / "quick", experiment, {name: task.quick for name, task in TASKS.items()})
+            lengths = {name: task.quick for name, task in TASKS.items()}
+            study = Study(out / "quick", experiment, lengths, episodes or _QUICK_EPISODES)
             seeds = min(seeds, _QUICK_SEEDS)
         try:
             outcome = run_study(
@@ -77,7 +82,7 @@ def paper(arguments: list[str]) -> int:
     return tyro.cli(options, prog="teamnet paper", args=arguments)
 
 
-_QUICK_SEEDS = 2
+_QUICK_SEEDS, _QUICK_EPISODES = 2, 100
 
 
 def ablation(arguments: list[str]) -> int:

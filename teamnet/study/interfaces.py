@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from teamnet.spec.presets import ENVIRONMENTS
+from functools import cache
+
+from teamnet.spec.presets import ENVIRONMENTS, preset
 from teamnet.spec.resolve import Interface
 from teamnet.spec.run import RunSpec
 from teamnet.training.make_task import make_task
@@ -29,3 +31,13 @@ def interface_of(spec: RunSpec) -> Interface:
     task = make_task(spec)
     task.close()
     return task.interface
+
+
+@cache
+def interface_of_task(name: str) -> Interface:
+    """The same for a task alone; none is made for a task of the paper, nor twice.
+
+    Raises:
+        EnvironmentRefused: it cannot be made, or a team cannot act in it.
+    """
+    return INTERFACES.get(name) or interface_of(preset(name))

@@ -10,6 +10,7 @@ from typing import Any
 
 from teamnet.errors import ActorLost, ResourceError
 from teamnet.team.ray_session import acquire
+from teamnet.team.working_folder import continue_in, working_folder
 
 Report = dict[str, Any]
 Steps = Callable[[Any], Iterator[Report]]
@@ -97,9 +98,11 @@ def _name_folder(trial: Any) -> str:
 
 def _trainable(base: type, steps: Steps) -> type:
     """A Tune trainable that returns the reports of ``steps`` one by one; its actor is reused for further trials."""
+    folder = working_folder()
 
     class Trial(base):
         def setup(self, config: dict[str, Any]) -> None:
+            continue_in(folder)
             self._reports = steps(config["trial"])
 
         def step(self) -> Report:

@@ -11,6 +11,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from teamnet.errors import ResourceError, TeamnetError
 from teamnet.team.ray_session import acquire
+from teamnet.team.working_folder import continue_in, working_folder
 
 _AHEAD = 2
 """Jobs submitted beyond the number of CPUs, so that no CPU is idle between two jobs."""
@@ -52,7 +53,7 @@ def run_jobs(
     """
     if not jobs:
         return
-    lease = acquire(address)
+    lease, folder = acquire(address), working_folder()
     handles: dict[Any, int] = {}
     try:
         remote = ray.remote(num_cpus=1, max_retries=1)(_call)
@@ -62,7 +63,7 @@ def run_jobs(
                 cpus = _cpus()
                 room = most_at_once or cpus + _AHEAD
                 while len(handles) < room and (number := next(numbers, None)) is not None:
-                    handles[remote.remote(jobs[number].function, jobs[number].arguments)] = number
+                    handles[remote.remote(jobs[number].function, jobs[number].arguments, folder)] = number
             if not handles:
                 return
             waiting(list(handles.values())[: min(cpus, most_at_once or len(jobs))])
@@ -77,7 +78,8 @@ def run_jobs(
         lease.release()
 
 
-def _call(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+def _call(function: Callable[..., Any], arguments: tuple[Any, ...], folder: str) -> Any:
+    continue_in(folder)
     return function(*arguments)
 
 

@@ -338,7 +338,7 @@ def test_the_time_left_goes_by_runs_of_the_same_cell(tmp_path: Path):
 @pytest.mark.parametrize(
     ("options", "where", "found"),
     [
-        ({"choice": Choice(("cartpol",))}, "tasks", "cartpol"),
+        ({"choice": Choice(("cartpol",))}, "task", "cartpol"),
         ({"choice": Choice(methods=("reinforc",))}, "methods", "reinforc"),
         ({"choice": Choice(seeds=0)}, "seeds", "0"),
         ({"choice": Choice(), "cpus": 0}, "cpus", "0"),

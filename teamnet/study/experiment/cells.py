@@ -11,7 +11,7 @@ from teamnet.study.experiment.method import Method
 from teamnet.study.experiment.results import Result
 from teamnet.study.experiment.statistics import Published, Spread, spread
 from teamnet.study.experiment.study import Study
-from teamnet.study.experiment.tasks import TASKS, StudyTask
+from teamnet.study.experiment.tasks import StudyTask, in_order
 
 BASE = USUAL_RULE
 """The method that the others are compared with."""
@@ -38,8 +38,7 @@ class Cells:
     @property
     def tasks(self) -> list[StudyTask]:
         """The tasks that have runs."""
-        present = {result.task for result in self.results}
-        return [task for name, task in TASKS.items() if name in present]
+        return in_order(result.task for result in self.results)
 
     @property
     def present(self) -> dict[str, Method]:

@@ -13,7 +13,7 @@ from teamnet.spec.resolve import fit_depth
 from teamnet.spec.run import RunSpec
 from teamnet.study.baselines import BaselineSpec
 from teamnet.study.experiment.tasks import TASKS
-from teamnet.study.interfaces import INTERFACES
+from teamnet.study.interfaces import interface_of_task
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Method:
     Args:
         name: on the command line, in folders and in tables.
         label: in figures.
-        tasks: on which it can be run.
+        tasks: of the paper's, on which it can be run.
         compared_with: the published method that it is compared with; empty for none.
         usual: whether it is run by default.
         base: the preset, or a rule of a user's own; the preset of the method's name if left out.
@@ -51,7 +51,7 @@ class Method:
         changes = {**self.changes, **self.changes_on.get(task, {})}
         spec = changed(preset(task, self.base or self.name), seed=seed, **changes)
         spec = replace(spec, episodes=preset(task, self.lengths_of).episodes) if self.lengths_of else spec
-        return fit_depth(spec, INTERFACES[task])
+        return fit_depth(spec, interface_of_task(task))
 
 
 def method_of_rule(reference: str) -> Method:

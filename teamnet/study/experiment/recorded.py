@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from teamnet.errors import CheckpointError, SpecError
+from teamnet.errors import CheckpointError, SpecError, TeamnetError
 from teamnet.spec.files import changed_values
 from teamnet.study.experiment.invocations import Invocation, read_invocations
 from teamnet.study.experiment.records import as_lines
 from teamnet.study.experiment.results import Curve, Result, load_result
 from teamnet.study.experiment.study import Study
-from teamnet.study.experiment.tasks import TASKS
+from teamnet.study.experiment.tasks import in_order
 
 RESULTS = "results.jsonl"
 _DIGITS = 4
@@ -48,9 +48,13 @@ def read_recorded(study: Study, folder: Path | None) -> Recorded:
         for number, line in enumerate(path.read_text().splitlines(), 1):
             plain = json.loads(line)
             result = _from_plain(plain)
-            if result.method not in study.methods or result.task not in study.methods[result.method].tasks:
+            if result.method not in study.methods or not study.has(result.task, result.method):
                 raise ValueError(f"line {number}: no run of this study, {result.task} {result.method}")
-            study.run(*result.key).check_spec(plain["spec"], f"{path}:{number}")
+            try:
+                planned = study.run(*result.key)
+            except TeamnetError as error:
+                raise ValueError(f"line {number}: {error}") from None
+            planned.check_spec(plain["spec"], f"{path}:{number}")
             results.append(result)
         invocations = read_invocations(folder)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -76,7 +80,8 @@ def all_results(study: Study, recorded: Recorded) -> list[Result]:
                 f"{study.run(*result.key).folder}: digest", expected=f"the recorded run's, {result.digest}",
                 found=str(existing.digest), remedy="The packages of the two runs differ: leave out --recorded.",
             )
-    tasks, methods = list(TASKS), list(study.methods)
+    tasks = [task.name for task in in_order(result.task for result in own.values())]
+    methods = list(study.methods)
     return sorted(
         own.values(), key=lambda result: (tasks.index(result.task), methods.index(result.method), result.seed)
     )

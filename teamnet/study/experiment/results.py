@@ -10,7 +10,7 @@ import numpy as np
 from teamnet.errors import CheckpointError
 from teamnet.spec.run import RunSpec
 from teamnet.study.experiment.study import Planned
-from teamnet.study.experiment.tasks import TASKS, StudyTask
+from teamnet.study.experiment.tasks import StudyTask, task_of
 from teamnet.training.learning_curve import WINDOW, running_mean
 from teamnet.training.run_files import SPEC, SUMMARY, RunFiles, read_run_files
 
@@ -120,7 +120,7 @@ def load_result(run: Planned) -> Result | None:
 
 
 def _measure(run: Planned, files: RunFiles, summary: dict[str, Any]) -> Result:
-    task = TASKS[run.task]
+    task = task_of(run.task)
     curve = Curve(
         np.array([line["env_steps" if task.single_step else "episode"] for line in files.lines]),
         np.array([line["return"] for line in files.lines], float),

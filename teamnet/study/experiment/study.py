@@ -15,7 +15,7 @@ from teamnet.spec.run import RunSpec
 from teamnet.study.baselines import BaselineSpec
 from teamnet.study.experiment.method import Method, method_of_rule
 from teamnet.study.experiment.statistics import Published
-from teamnet.study.experiment.tasks import TASKS
+from teamnet.study.experiment.tasks import TASKS, in_order, task_of, task_of_file
 from teamnet.study.kept_run import ERROR_FILE
 from teamnet.training.owned_files import OwnedFiles
 
@@ -34,6 +34,7 @@ class Experiment:
         published: the published numbers, by task and method.
         remarks: published values without mean, deviation and number of runs; they are shown, not tested.
         extras: what the template uses beside what all have, by name.
+        takes_any: whether its methods can be run on environments of a user's own.
     """
 
     command: str
@@ -42,6 +43,7 @@ class Experiment:
     published: Mapping[str, Mapping[str, Published]] = field(default_factory=dict)
     remarks: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     extras: Mapping[str, object] = field(default_factory=dict)
+    takes_any: bool = False
 
     def with_rules(self, names: Sequence[str]) -> tuple[Experiment, tuple[str, ...]]:
         """The experiment with methods for rules of a user's own, and the names of all requested methods.
@@ -108,11 +110,13 @@ class Study:
         folder: runs are stored in ``runs/<task>/<method>/seed-<s>`` below it.
         experiment: the experiment of the runs.
         lengths: episodes of a task, or samples of a single-step one, where they differ from the preset's.
+        episodes: of environments of a user's own; the preset's if left out.
     """
 
     folder: Path
     experiment: Experiment
     lengths: Mapping[str, int] = field(default_factory=dict)
+    episodes: int | None = None
 
     @property
     def files(self) -> OwnedFiles:
@@ -128,24 +132,36 @@ class Study:
         """One run of the study."""
         spec = self.methods[method].spec(task, seed)
         if task in self.lengths:
-            name = "env_steps" if TASKS[task].single_step else "episodes"
+            name = "env_steps" if task_of(task).single_step else "episodes"
             spec = replace(spec, **{name: self.lengths[task]})
-        return Planned(task, method, seed, spec, self.folder / "runs" / task / method / f"seed-{seed}")
+        elif task not in TASKS and self.episodes is not None:
+            spec = replace(spec, episodes=self.episodes)
+        return Planned(task, method, seed, spec, self._cell(task, method) / f"seed-{seed}")
+
+    def has(self, task: str, method: str) -> bool:
+        """Whether a method can be run on a task."""
+        tasks = self.methods[method].tasks if method in self.methods else ()
+        return task in tasks or (bool(tasks) and task not in TASKS and self.experiment.takes_any)
+
+    def _cell(self, task: str, method: str) -> Path:
+        return self.folder / "runs" / task_of(task).file_name / method
 
     def begun(self) -> list[Planned]:
         """The runs that have a folder, in the order of the tables."""
         found = []
-        for task in TASKS:
+        for task in in_order(task_of_file(path.name).name for path in (self.folder / "runs").glob("*")):
             for method in self.methods:
-                names = [path.name for path in (self.folder / "runs" / task / method).glob("seed-*")]
+                names = [path.name for path in self._cell(task.name, method).glob("seed-*")]
                 seeds = sorted(int(match[1]) for name in names if (match := _SEED.fullmatch(name)))
-                found += [self.run(task, method, seed) for seed in seeds]
+                found += [self.run(task.name, method, seed) for seed in seeds if self.has(task.name, method)]
         return found
 
     def failures(self) -> dict[str, str]:
         """The last error of each failed run in the folder, by the name of the run."""
         found = sorted((self.folder / "runs").glob(f"*/*/seed-*/{ERROR_FILE}"))
-        return {" ".join(path.parent.parts[-3:]): brief(path.read_text()) for path in found}
+        places = [path.parent.parts[-3:] for path in found]
+        names = [" ".join((task_of_file(task).name, method, seed)) for task, method, seed in places]
+        return {name: brief(path.read_text()) for name, path in zip(names, found, strict=True)}
 
 
 def brief(error: str) -> str:

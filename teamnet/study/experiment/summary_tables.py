@@ -49,7 +49,8 @@ def task_table(cells: Cells, task: StudyTask) -> str:
     """The scores of each method on one task."""
     scores = ["first million", "at the end"]
     if not task.single_step:
-        scores = [f"episodes to first {task.solved:g}", "episodes to solved", "last 100 episodes"]
+        reached = [] if task.solved is None else [f"episodes to first {task.solved:g}", "episodes to solved"]
+        scores = [*reached, "last 100 episodes"]
     rows, published = [], []
     for name, results in cells.on(task.name).items():
         average = cells.spread_of(task.name, name)
@@ -72,7 +73,7 @@ def _scores(results: Sequence[Result], task: StudyTask) -> list[str]:
     if task.single_step:
         early = [result.early_return for result in results if result.early_return is not None]
         return [mean_and_std(spread(early, "early"), task)]
-    return [
+    return [] if task.solved is None else [
         _reached([result.episodes_to_perfect for result in results]),
         _reached([result.episodes_to_solved for result in results]),
     ]

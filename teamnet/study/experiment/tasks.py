@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from urllib.parse import quote, unquote
 
 from teamnet.spec.run import SINGLE_STEP_TASKS
 
@@ -12,9 +14,10 @@ class StudyTask:
     """One task.
 
     Args:
-        name: of the preset.
+        name: of the preset, or of an environment of a user's own.
         title: in reports.
-        solved: the mean return over 100 episodes from which it counts as solved; ``None`` for a single-step task.
+        solved: the mean return over 100 episodes from which it counts as solved; ``None`` for a single-step task, and
+            where no such return is known.
         quick: episodes, or samples of a single-step task, of a quick run.
         negative_error: whether the reward is a negative error, which figures show on a logarithmic axis.
     """
@@ -29,6 +32,11 @@ class StudyTask:
     def single_step(self) -> bool:
         """Whether every sample is an episode, so that curves are over samples and hold means of many of them."""
         return self.name in SINGLE_STEP_TASKS
+
+    @property
+    def file_name(self) -> str:
+        """Its name as that of a file or folder, in which ``=3A`` stands for a colon."""
+        return quote(self.name, safe="").replace("%", "=")
 
     @property
     def unit(self) -> str:
@@ -47,4 +55,21 @@ TASKS = {
         StudyTask("regression", "Regression", None, 512_000, negative_error=True),
     )
 }
-"""All tasks in the order in which they are reported."""
+"""The tasks of the paper in the order in which they are reported."""
+
+
+def task_of(name: str) -> StudyTask:
+    """A task of the paper, or an environment of a user's own."""
+    return TASKS.get(name) or StudyTask(name, name, None, 100)
+
+
+def task_of_file(file_name: str) -> StudyTask:
+    """The task with a :attr:`StudyTask.file_name`."""
+    return task_of(unquote(file_name.replace("=", "%")))
+
+
+def in_order(names: Iterable[str]) -> list[StudyTask]:
+    """Tasks in the order in which they are reported: those of the paper, then the others by name."""
+    found = {task_of(name) for name in names}
+    own = sorted((task for task in found if task.name not in TASKS), key=lambda task: task.name)
+    return [*(task for task in TASKS.values() if task in found), *own]

@@ -19,7 +19,7 @@ from teamnet.study.experiment.recorded import RESULTS, all_results, read_recorde
 from teamnet.study.experiment.report import copy_to_docs, docs_files, write_report
 from teamnet.study.experiment.results import Result
 from teamnet.study.experiment.study import REPORT, Planned, Study
-from teamnet.study.experiment.tasks import TASKS
+from teamnet.study.experiment.tasks import TASKS, task_of
 from teamnet.study.kept_run import ERROR_FILE, RUN_FILES, files_of_run, keep_error, keep_run
 from teamnet.training.registry import check_installed
 from teamnet.training.run_files import check_writable, make_folder
@@ -58,19 +58,24 @@ def plan(study: Study, choice: Choice) -> list[Planned]:
     Raises:
         SpecError: a task or method is unknown, or there is no such run.
     """
-    for name in choice.tasks:
-        check_choice("tasks", name, tuple(TASKS))
+    if not study.experiment.takes_any:
+        for name in choice.tasks:
+            check_choice("tasks", name, tuple(TASKS))
     for name in choice.methods:
         check_choice("methods", name, tuple(study.methods))
     check_count("seeds", choice.seeds, 1, MOST_SEEDS)
     check_count("first_seed", choice.first_seed, 0)
+    if study.episodes is not None:
+        check_count("episodes", study.episodes, 1)
+    titles = {task.title: task.name for task in TASKS.values()}  # an environment's id is that of its preset
+    tasks = dict.fromkeys(titles.get(name, name) for name in choice.tasks or TASKS)
     methods = choice.methods or tuple(name for name, method in study.methods.items() if method.usual)
     runs = [
         study.run(task, method, seed)
         for seed in range(choice.first_seed, choice.first_seed + choice.seeds)
-        for task in choice.tasks or TASKS
+        for task in tasks
         for method in methods
-        if task in study.methods[method].tasks
+        if study.has(task, method)
     ]
     if not runs:
         possible = {task for method in methods for task in study.methods[method].tasks}
@@ -138,7 +143,8 @@ def _check_files(study: Study, docs: Path | None, tasks: Sequence[str], todo: Se
     Raises:
         SpecError: naming the file.
     """
-    figures = [f"figures/{name}.png" for name in (*dict.fromkeys(tasks), "communication", "front", "frontier", "depth")]
+    names = [task_of(task).file_name for task in dict.fromkeys(tasks)]
+    figures = [f"figures/{name}.png" for name in (*names, "communication", "front", "frontier", "depth")]
     for files, option in ((study.files, "out"), (docs_files(docs) if docs is not None else None, "docs")):
         if files:
             check_folder(option, files.folder)

@@ -12,7 +12,7 @@ from teamnet.study.experiment.cells import BASE, Cells
 from teamnet.study.experiment.figure import COLOURS, as_png, new_figure
 from teamnet.study.experiment.summary_tables import number
 from teamnet.study.experiment.table import markdown, shown
-from teamnet.study.experiment.tasks import StudyTask
+from teamnet.study.experiment.tasks import TASKS, StudyTask
 from teamnet.study.experiment.traffic import ledgers
 
 TRAFFIC_TASK = "cartpole"
@@ -44,8 +44,8 @@ class Summary:
 
 
 def control_tasks(cells: Cells) -> list[StudyTask]:
-    """The tasks whose episodes have more than one step."""
-    return [task for task in cells.tasks if not task.single_step]
+    """The tasks of the paper whose episodes have more than one step."""
+    return [task for task in cells.tasks if task.name in TASKS and not task.single_step]
 
 
 def scored(cells: Cells) -> list[Summary]:

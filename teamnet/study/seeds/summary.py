@@ -15,7 +15,7 @@ from teamnet.study.experiment.curves import average_curves, describe_axis
 from teamnet.study.experiment.figure import COLOURS, as_png, new_figure
 from teamnet.study.experiment.results import Curve
 from teamnet.study.experiment.statistics import spread
-from teamnet.study.experiment.tasks import TASKS, StudyTask
+from teamnet.study.experiment.tasks import task_of
 from teamnet.study.seeds.many import seed_folder
 from teamnet.training.owned_files import OwnedFiles
 from teamnet.training.run_files import read_run_files
@@ -53,7 +53,7 @@ def summarise(folder: Path, summaries: Mapping[int, Mapping[str, Any]]) -> dict[
 
 def _figure(folder: Path, name: str, seeds: Sequence[int]) -> bytes | None:
     """Thin lines of the runs, their mean and its 95 % interval; ``None`` if no run has an episode."""
-    task = TASKS.get(name, StudyTask(name, name, None, 0))
+    task = task_of(name)
     position_of = "env_steps" if name in SINGLE_STEP_TASKS else "episode"
     curves = []
     for seed in seeds:
