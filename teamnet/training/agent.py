@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from teamnet.errors import SpecError, nearest
+from teamnet.rules.loading import reference_of
 from teamnet.rules.rule import Rule
 from teamnet.spec.change import changed
 from teamnet.spec.files import from_plain, to_plain
@@ -75,6 +76,11 @@ class TeamAgent:
         self._returns: list[float] = []
         self._policy: TrainedPolicy | None = None
         self._end = weakref.finalize(self, _end_run, self._run)  # at the end of the last reference or of the process
+
+    def __repr__(self) -> str:
+        spec, task = self._run.spec, self._run.task
+        rule = reference_of(type(spec.rule))
+        return f"<TeamAgent of {spec.task} by {rule}: {task.env_steps:,} env steps, {task.episodes:,} episodes>"
 
     def learn(
         self, env_steps: int | None = None, episodes: int | None = None, *, total_timesteps: int | None = None,

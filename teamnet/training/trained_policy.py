@@ -49,6 +49,9 @@ class TrainedPolicy:
         self.observation_size, self._to_action, self._structure = layers[0].fan_in, to_action, structure
         self.masked, self._actions = layers[-1].masked, layers[-1].size
 
+    def __repr__(self) -> str:
+        return f"<TrainedPolicy: observations of {self.observation_size:,}, outputs of {self._actions:,} numbers>"
+
     @classmethod
     def load(cls, folder: str | Path, seed: int = 0) -> TrainedPolicy:
         """The policy of the newest checkpoint in a folder; the environment need not be installed.

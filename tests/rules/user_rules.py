@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -142,7 +143,13 @@ class Explorer(Rule):
         ascend(unit, unit.incoming)
         ascend(unit, unit.biases)
 '''
-TEXTS = {"perturbation": PERTURBATION, "credit": CREDIT, "explorer": EXPLORER}
+PAGE = (Path(__file__).parents[2] / "docs" / "own_rule.md").read_text()
+"""Documentation whose rules are tried too."""
+OF_PAGE = {
+    text.partition("(Rule)")[0].rpartition("class ")[2]: text
+    for text in re.findall("```python\n(.*?)```", PAGE, re.DOTALL) if "(Rule):" in text and "def steps" in text
+}
+TEXTS = {"perturbation": PERTURBATION, "credit": CREDIT, "explorer": EXPLORER, **OF_PAGE}
 
 
 def rule_of(text: str, folder: Path, name: str = "own.py") -> type[Rule]:

@@ -102,3 +102,11 @@ def test_the_version(capsys: pytest.CaptureFixture[str]):
 ])
 def test_counts_in_scientific_notation(given: list[str], expected: list[str]):
     assert in_digits(given) == expected
+
+
+def test_an_agent_and_its_policy_show_what_they_are(tmp_path: Path):
+    with TeamAgent("cartpole", backend="local", hidden=(4,), settle_steps=2) as agent:
+        shown = repr(agent.learn(env_steps=30).save(tmp_path) and agent)
+        assert "cartpole by map" in shown
+        assert "30 env steps" in shown
+    assert "observations of 4" in repr(TrainedPolicy.load(tmp_path))
