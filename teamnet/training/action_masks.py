@@ -47,7 +47,7 @@ def mask_of(name: str, space: spaces.Space[Any], info: Any, *, over: bool = Fals
             if not over:
                 raise EnvironmentRefused(
                     where, expected="a valid action" + (f" of choice {number}" if len(agents) > 1 else ""),
-                    found=shown(info[KEY]), remedy="End the episode where no action is valid.",
+                    found=shown(info[KEY]), remedy="Leave an action valid, or end the episode there.",
                 )
             agent[:] = 1.0
     return np.concatenate(agents)
