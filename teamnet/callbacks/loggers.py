@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from teamnet.errors import SpecError
+from teamnet.errors import SpecError, TeamnetError
 from teamnet.spec.files import to_plain
 from teamnet.training.atomic import having_room
 from teamnet.training.callback import Callback
@@ -17,13 +19,13 @@ from teamnet.training.tensorboard import TensorBoardEvents
 
 
 class CsvLogger(Callback):
-    """A line for each episode: ``env_steps``, ``episode``, ``return``, ``length``.
+    """A line for each episode: ``env_steps``, ``episode``, ``return``, ``length``, ``seed``.
 
     Args:
-        path: of the file; lines are added to one that exists.
+        path: of the file; lines are added to one that exists. Several runs can write to one at the same time.
     """
 
-    COLUMNS = "env_steps", "episode", "return", "length"
+    COLUMNS = "env_steps", "episode", "return", "length", "seed"
 
     def __init__(self, path: str | Path) -> None:
         self._path, self._file = Path(path), None
@@ -33,15 +35,16 @@ class CsvLogger(Callback):
         """Open the file."""
         with having_room(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            begins = not self._path.exists() or self._path.stat().st_size == 0
-            self._file: IO[str] | None = self._path.open("a", newline="")
+            self._file: IO[str] | None = self._path.open("a", newline="", buffering=1)  # a line is written at once
             self._rows = csv.writer(self._file)
-            if begins:
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+            if self._path.stat().st_size == 0:
                 self._rows.writerow(self.COLUMNS)
+            fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def on_episode(self, run: Run, episode: Episode) -> None:
         """Write a line."""
-        self._rows.writerow((episode.env_steps, episode.episode, episode.total, episode.length))
+        self._rows.writerow((episode.env_steps, episode.episode, episode.total, episode.length, run.spec.seed))
 
     def on_end(self, run: Run) -> None:
         """Close the file."""
@@ -103,8 +106,12 @@ class WandbLogger(Callback):
         self._run.log({"return": episode.total, "length": episode.length}, step=episode.env_steps)
 
     def on_end(self, run: Run) -> None:
-        """Finish."""
+        """Send the summary, and finish."""
         if self._run:
+            with suppress(TeamnetError):  # a run that has failed has none
+                self._run.summary.update({
+                    name: value for name, value in run.summary().items() if not isinstance(value, Mapping)
+                })
             self._run.finish()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import importlib.util
 import linecache
 import sys
 import traceback
@@ -64,26 +65,52 @@ class Source:
 
 
 _SOURCE = "__teamnet_source__"
+_MODULE = "Start in the folder of the module, install its package, or give the path of its file."
+_PATH = "Give its path; one that a run has recorded is relative to the folder in which it was started."
 
 
-def read_source(path: str, where: str, kept: str | None = None) -> Source:
+def file_of(where: str, place: str) -> str:
+    """The path of a file that is given as such, or as a module that can be imported; the module is not executed.
+
+    Args:
+        where: the field that has it, for messages.
+        place: ``FILE.py`` or ``module``.
+
+    Raises:
+        SpecError: there is no such module.
+    """
+    if place.endswith(".py"):
+        return place
+    try:
+        found = importlib.util.find_spec(place)
+    except (ImportError, ValueError) as error:
+        raise SpecError(
+            where, expected="a module that can be imported", found=f"{place}, with {error}", remedy=_MODULE
+        ) from None
+    if found is None or not (found.origin or "").endswith(".py"):
+        raise SpecError(where, expected="a module that can be imported", found=place, remedy=_MODULE)
+    return str(found.origin)
+
+
+def read_source(path: str, where: str, kept: str | None = None, name: str = "") -> Source:
     """A file as it is now, or as stored with a run.
 
     Args:
         path: of the file.
         where: the field of the spec that names it, for messages.
         kept: its text, if it is stored with the run.
+        name: by which the run knows it; the path if left out.
 
     Raises:
         SpecError: it cannot be read.
     """
     if kept is not None:
-        return Source(kept, path)
+        return Source(kept, name or path)
     try:
-        return Source(Path(path).read_text(), path)
+        return Source(Path(path).read_text(), name or path)
     except (OSError, ValueError) as error:
         found = str(error)[:_SHOWN]
-        raise SpecError(where, expected="a file that can be read", found=found, remedy="Give its path.") from None
+        raise SpecError(where, expected="a file that can be read", found=found, remedy=_PATH) from None
 
 
 def source_of(kind: type) -> Source | None:
@@ -136,17 +163,21 @@ def imported(where: str, reference: str) -> Any:
         )
         for part in name.split("."):
             found = getattr(found, part)
-        if not callable(found):
-            raise TypeError(f"{name} is no class and no function")
-        return found
     except SpecError:
         raise
     except Exception as error:  # what a module raises that is imported can be anything
         raise SpecError(
             where, expected="a class or function, as module:name or FILE.py:name",
             found=f"{reference}, with {type(error).__name__}: {str(error)[:_SHOWN]}",
-            remedy="Start in the folder of the module, install its package, or give the path of its file.",
+            remedy=_MODULE,
         ) from None
+    if not callable(found):
+        raise SpecError(
+            where, expected="a class or function, as module:name or FILE.py:name",
+            found=f"{reference}, an object of {type(found).__name__}",
+            remedy="Name its class, or write a function that returns it.",
+        )
+    return found
 
 
 def line_of(path: str, error: BaseException) -> int:

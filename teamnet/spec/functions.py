@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 from teamnet.errors import SpecError, nearest, shown
 from teamnet.kernels.hidden import ALIASES, FUNCTIONS, UserFunction
-from teamnet.kernels.user_file import read_source
+from teamnet.kernels.user_file import file_of, read_source
 from teamnet.spec.run import RunSpec
 
 
@@ -18,16 +20,31 @@ def function_of(spec: RunSpec, reference: str) -> str | UserFunction:
         SpecError: there is none.
     """
     path, colon, name = reference.rpartition(":")
-    if not colon or not path.endswith(".py"):
+    if not colon:
         known = (*FUNCTIONS, *ALIASES)
         if reference not in known:
             raise SpecError(
-                "function", expected=f"one of {', '.join(known)}, or FILE.py:NAME", found=shown(reference),
+                "function", expected=f"one of {', '.join(known)}, FILE.py:NAME or module:NAME", found=shown(reference),
                 remedy=nearest(reference, known),
             )
         return reference
     kept = dict(spec.function_files).get(path)
-    return UserFunction(read_source(path, "function", kept), name)
+    return UserFunction(read_source(path if kept else file_of("function", path), "function", kept, name=path), name)
+
+
+def reference_of_function(function: Callable[..., Any]) -> str:
+    """``module:NAME`` of a function that Python code gives.
+
+    Raises:
+        SpecError: other processes cannot import it.
+    """
+    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", "")
+    if module in (None, "__main__") or getattr(sys.modules.get(str(module)), name, None) is not function:
+        raise SpecError(
+            "function", expected="a function of a module, at its top level", found=shown(function),
+            remedy="Write it in a file of its own, and give FILE.py:NAME.",
+        )
+    return f"{module}:{name}"
 
 
 def with_function_files(spec: RunSpec) -> RunSpec:

@@ -19,8 +19,8 @@ from teamnet.spec.resolve import build_teams
 from teamnet.spec.run import SINGLE_STEP_TASKS, LaunchSpec, RunSpec
 from teamnet.team.state import check_layers
 from teamnet.training.checkpoint import load_checkpoint, newest_checkpoint
-from teamnet.training.environments import misbehaviour
 from teamnet.training.episodes import MOST_STEPS, Episodes, play
+from teamnet.training.misbehaviour import misbehaviour
 from teamnet.training.policy import Policy
 from teamnet.training.run_folder import VIDEOS
 from teamnet.training.single_step import SingleStepTask, make_single_step_task

@@ -35,7 +35,7 @@ def mask_of(name: str, space: spaces.Space[Any], info: Any, *, over: bool = Fals
             remedy="Leave mask_actions out, or add a wrapper that gives one.",
         )
     try:
-        agents = _agents(space, info[KEY])
+        agents = masks_of_agents(space, info[KEY])
     except (ValueError, TypeError, KeyError) as error:
         raise EnvironmentRefused(
             where, expected=f"1 for each valid action of {space}, and 0 for the others",
@@ -53,11 +53,16 @@ def mask_of(name: str, space: spaces.Space[Any], info: Any, *, over: bool = Fals
     return np.concatenate(agents)
 
 
-def _agents(space: spaces.Space[Any], mask: Any) -> list[np.ndarray]:
-    """The mask of each agent, in the order of the flat space."""
+def masks_of_agents(space: spaces.Space[Any], mask: Any) -> list[np.ndarray]:
+    """The mask of each agent, in the order of the flat space.
+
+    Raises:
+        ValueError: it does not fit; or ``TypeError`` or ``KeyError``.
+    """
     if isinstance(space, spaces.Dict | spaces.Tuple):
         named = space.spaces.items() if isinstance(space, spaces.Dict) else enumerate(space.spaces)
-        return [agent for key, member in named for agent in _agents(member, None if mask is None else mask[key])]
+        parts = [(member, None if mask is None else mask[key]) for key, member in named]
+        return [agent for member, part in parts for agent in masks_of_agents(member, part)]
     sizes = choices_of(space)
     if mask is None:
         return [np.ones(size) for size in sizes]

@@ -17,6 +17,7 @@ from teamnet.rules.loading import reference_of
 from teamnet.rules.rule import Rule
 from teamnet.spec.change import changed
 from teamnet.spec.files import from_plain, to_plain
+from teamnet.spec.functions import reference_of_function
 from teamnet.spec.presets import method_of, preset_of_rule
 from teamnet.spec.presets import preset as preset_of
 from teamnet.spec.resolve import Interface, fit_depth
@@ -267,6 +268,8 @@ def _as_given(task: Any, options: Mapping[str, Any]) -> tuple[Given, dict[str, A
 
 def _specs(task: str, preset: str, options: Mapping[str, Any]) -> tuple[RunSpec, LaunchSpec]:
     options = {name: plain_number(value) for name, value in options.items()}
+    if callable(options.get("function")):
+        options["function"] = reference_of_function(options["function"])
     launch_names = {field.name for field in fields(LaunchSpec)}
     rule = options.get("rule", "")
     kind = type(rule) if isinstance(rule, Rule) else rule
@@ -278,7 +281,7 @@ def _specs(task: str, preset: str, options: Mapping[str, Any]) -> tuple[RunSpec,
         spec = changed(spec, **{name: value for name, value in options.items() if name not in launch_names})
     except SpecError as error:
         names = sorted({*launch_names, *to_plain(spec), *spec.rule.settings()})
-        if not error.remedy.startswith(("Did you mean", "Known are")):
+        if not error.remedy.startswith(("Did you mean", "Known are")) or "." in error.where:
             raise
         remedy = nearest(error.where, names)
         raise SpecError(error.where, expected=error.expected, found=error.found, remedy=remedy) from None

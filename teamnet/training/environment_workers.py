@@ -21,6 +21,7 @@ import gymnasium
 
 from teamnet.errors import EnvironmentRefused, TeamnetError
 from teamnet.training.environment_place import Here
+from teamnet.training.misbehaviour import noted
 from teamnet.training.structure import Structure
 
 _END_WITH_PARENT = 1
@@ -154,6 +155,7 @@ def _work(own: Sequence[Connection], pipes: Sequence[tuple[Connection, Connectio
             try:
                 result = _answer(places, row, make, method, arguments)
             except Exception as raised:
+                noted(raised)
                 error = raised
             pipe.send((row, number, result, error and _sendable(error)))
     for place in places.values():
@@ -176,5 +178,8 @@ def _sendable(error: Exception) -> Exception:
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:  # pickling an exception of a user's class can raise anything
-        return RuntimeError(f"{type(error).__name__}: {error}")
+        plain = RuntimeError(f"{type(error).__name__}: {error}")
+        for note in getattr(error, "__notes__", ()):
+            plain.add_note(note)
+        return plain
     return error if isinstance(error, TeamnetError) else error.with_traceback(None)

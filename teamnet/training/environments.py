@@ -16,7 +16,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from teamnet.errors import EnvironmentRefused, NumericalError, TeamnetError
+from teamnet.errors import NumericalError, TeamnetError
 from teamnet.spec.presets import environment_id
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.training.action_map import ActionMap
@@ -24,6 +24,7 @@ from teamnet.training.environment_maker import Maker
 from teamnet.training.environment_place import Here
 from teamnet.training.environment_workers import EnvironmentWorkers, There
 from teamnet.training.flat_actions import choices_of
+from teamnet.training.misbehaviour import misbehaviour
 from teamnet.training.normalisation import Normalisation
 from teamnet.training.row import Answer, Row
 from teamnet.training.spaces import find_interface, flat_environment, make_environment
@@ -191,7 +192,7 @@ class Environments:
     def _not_finite(self, name: str, step: int, values: Any) -> NumericalError:
         return NumericalError(
             f"{self._name} {name}, environment step {step}", expected="finite numbers", found=str(values),
-            remedy="Fix the environment; the last checkpoint is kept.",
+            remedy="Fix the environment; a run with a folder has its last checkpoint there.",
         )
 
     def state(self) -> dict[str, Any]:
@@ -255,13 +256,3 @@ def _buffer(shape: tuple[int, ...]) -> tuple[np.ndarray, list[np.ndarray]]:
     """Observations of a step, and the rows of that array."""
     observations = np.zeros(shape)
     return observations, list(observations)
-
-
-def misbehaviour(where: str, expected: str, error: Exception) -> TeamnetError:
-    """An exception of an environment, or one that its answer caused, as a ``TeamnetError``, which it may be already."""
-    if isinstance(error, TeamnetError):
-        return error
-    return EnvironmentRefused(
-        where, expected=expected, found=f"{type(error).__name__}: {error}",
-        remedy="Check the environment with gymnasium.utils.env_checker.check_env.",
-    )

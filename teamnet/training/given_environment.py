@@ -127,7 +127,7 @@ def given_again(spec: RunSpec, env: Any, options: Mapping[str, Any]) -> Maker:
             run, but for an environment that is made already, which has its own.
 
     Raises:
-        SpecError: one that the run needs has no name, and is not given.
+        SpecError: one that the run needs has no name, and is not given; or wrappers of the run are left out.
     """
     recorded = {name: getattr(spec, name) for name in ("env_kwargs", "wrappers", "max_episode_steps")}
     options = dict(options) if isinstance(env, gymnasium.Env) else {**recorded, **options}
@@ -141,6 +141,13 @@ def given_again(spec: RunSpec, env: Any, options: Mapping[str, Any]) -> Maker:
                 remedy=f"Use TeamAgent.load(folder, env=..., {name}=...).",
             )
     found = as_given(spec.task if env is None else env, **options)
+    own = {text.partition("(")[0] for text in found.options["wrappers"]}
+    lost = [text for text in recorded["wrappers"] if not text.startswith(UNNAMED) and text.partition("(")[0] not in own]
+    if lost and not isinstance(env, gymnasium.Env):
+        raise SpecError(
+            "wrappers", expected="all wrappers of the run, the innermost first", found=f"none of {', '.join(lost)}",
+            remedy=f"Give the whole list, {shown(list(recorded['wrappers']))}.",
+        )
     return found.make or partial(made_of_spec, replace(spec, task=found.task, **found.options))
 
 

@@ -116,7 +116,8 @@ def cannot_be_replayed(path: Path) -> CheckpointError:
     return CheckpointError(
         str(path), expected="an environment that its generator and actions bring back to the same observation",
         found="another observation",
-        remedy="Such an environment cannot be resumed: start a new run. teamnet eval and predict do not need it.",
+        remedy="Give the environment and wrappers of the run, if you gave others. If not, it cannot be resumed: start "
+        "a new run. teamnet eval and predict do not need it.",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from teamnet.spec.resolve import Interface, build_teams
 from teamnet.spec.run import RunSpec
 from teamnet.team.state import check_layers
 from teamnet.training.action_map import ActionMap
+from teamnet.training.action_masks import masks_of_agents
 from teamnet.training.checkpoint import load_checkpoint, newest_checkpoint
 from teamnet.training.environment_maker import Maker
 from teamnet.training.normalisation import Normalisation, frozen
@@ -118,7 +120,7 @@ class TrainedPolicy:
             state, episode_start: ignored: a team has no recurrent state. Stable-Baselines3's evaluation gives them.
             deterministic: every unit takes its mean and a categorical one its most probable action, instead of samples.
             action_masks: 1 or true for each valid action, ``(actions,)`` or ``(rows, actions)``, for an action that is
-                chosen; all if left out.
+                chosen; or the mask of one observation as the environment gives it. All are valid if left out.
 
         Returns:
             The action, or the actions as an array (a list if they are dictionaries or tuples), and ``None`` for the
@@ -143,8 +145,11 @@ class TrainedPolicy:
     def _valid(self, action_masks: Any, rows: int) -> np.ndarray:
         try:
             given = np.atleast_2d(np.asarray(action_masks))
-        except ValueError:  # lists of different lengths
+        except ValueError:  # arrays of different lengths
             given = np.array([[None]])
+        if rows == 1 and given.shape != (1, self._actions) and (space := self._space_of_actions()) is not None:
+            with suppress(ValueError, TypeError, KeyError):
+                given = np.atleast_2d(np.concatenate(masks_of_agents(space, action_masks)))
         if given.shape != (rows, self._actions) or not np.isin(given, (0, 1)).all():
             raise SpecError(
                 "action_masks", expected=f"0 or 1 for each action, ({self._actions},) or ({rows}, {self._actions})",
@@ -152,6 +157,13 @@ class TrainedPolicy:
                 remedy="Give one row for each observation; of several choices, one after the other.",
             )
         return given.astype(bool)
+
+    def _space_of_actions(self) -> gymnasium.Space[Any] | None:
+        """The environment's own, where an action has several choices."""
+        choices = self._to_action.choices if self._to_action else ()
+        if self._structure.action is not None or not choices:
+            return self._structure.action
+        return gymnasium.spaces.MultiDiscrete(list(choices))
 
     def _batch_of(self, observation: Any) -> np.ndarray:
         try:

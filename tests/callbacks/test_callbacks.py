@@ -6,6 +6,7 @@ import csv
 import itertools
 import json
 import math
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -271,6 +272,20 @@ def test_loggers_have_every_episode(tmp_path: Path):
     assert list((tmp_path / "tensorboard").glob("events.*"))
 
 
+def test_several_runs_write_to_one_file_of_whole_lines(tmp_path: Path):
+    path, seeds = tmp_path / "all.csv", ["0", "1", "2"]
+    command = [sys.executable, "-m", "teamnet", "train", "cartpole", "--backend", "local", "--episodes", "40"]
+    command += ["--callback", f"CsvLogger(path='{path}')", "--seed"]
+    runs = [subprocess.Popen([*command, seed], stderr=subprocess.DEVNULL) for seed in seeds]
+    assert [run.wait() for run in runs] == [0] * 3
+    assert path.read_text().count("env_steps") == 1, "one header"
+    rows = list(csv.DictReader(path.open()))
+    for seed in seeds:
+        own = [row for row in rows if row["seed"] == seed]
+        assert [int(row["episode"]) for row in own] == list(range(1, 41))
+        assert int(own[-1]["env_steps"]) == sum(int(row["length"]) for row in own)
+
+
 def _records(content: bytes) -> list[bytes]:
     """The records of a log in LevelDB's format: blocks of 32 KiB of checksum, length, kind and data."""
     block, place, records, parts = 32_768, 7, [], b""  # seven bytes name the format
@@ -295,18 +310,22 @@ def test_weights_and_biases_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("WANDB_SILENT", "true")
     with TeamAgent("cartpole", **SMALL) as agent:
         agent.learn(episodes=5, callback=WandbLogger(mode="offline", dir=str(tmp_path), project="p"))
-        returns = agent.returns
+        returns, digest = agent.returns, agent.summary()["digest"]
     [file] = tmp_path.rglob("*.wandb")
     from wandb.proto import wandb_internal_pb2
 
-    found = []
+    found, summary = [], {}
     for data in _records(file.read_bytes()):
         record = wandb_internal_pb2.Record()
         record.ParseFromString(data)
         if record.WhichOneof("record_type") == "history":
             items = {item.key or ".".join(item.nested_key): item.value_json for item in record.history.item}
             found.append(float(items["return"]))
+        if record.WhichOneof("record_type") == "summary":
+            summary |= {item.key or ".".join(item.nested_key): item.value_json for item in record.summary.update}
     assert found == list(returns)
+    assert json.loads(summary["digest"]) == digest
+    assert json.loads(summary["mean_return"]) == returns.mean()
     assert wandb.run is None
     wandb.teardown()  # its service would stay until this process ends
 

@@ -240,6 +240,29 @@ def test_a_mask_of_another_shape_is_refused(masks: Any):
     assert caught.value.where == "action_masks"
 
 
+@pytest.mark.parametrize("kind", ["MultiDiscrete", "square", "Dict"])
+def test_a_policy_takes_a_mask_as_the_environment_gives_it(kind: str):
+    space, generator = SPACES[kind], np.random.default_rng(1)
+
+    class Sampled(Masked):
+        def _answer(self) -> Any:
+            self.mask = _gymnasium_mask(space, self.np_random)
+            return self.np_random.uniform(-1, 1, 3), {"action_mask": self.mask}
+
+        def step(self, action: Any) -> Any:
+            return *self._answer()[:1], 0.0, False, False, {"action_mask": self.mask}
+
+    with TeamAgent(Sampled(space), **SMALL | {"num_envs": 1}) as agent:
+        for _ in range(50):
+            mask = _gymnasium_mask(space, generator)
+            action, _ = agent.predict(np.zeros(3), action_masks=mask)
+            valid = mask_of("X", space, {"action_mask": mask})
+            flat = flat_actions(space)
+            assert flat is not None
+            begins = np.cumsum([0, *choices_of(flat)[:-1]])
+            assert all(valid[begin + place] for begin, place in zip(begins, _places(space, action), strict=True))
+
+
 def test_evaluations_choose_valid_actions():
     evaluation = Evaluation(every=50, episodes=2)
     with TeamAgent(Masked, **SMALL) as agent:

@@ -263,3 +263,61 @@ def test_a_value_that_is_no_literal_is_a_string():
     assert arguments_of(["map_name=8x8", "size=3", "pair=(1, 2)", "empty="]) == {
         "map_name": "8x8", "size": 3, "pair": (1, 2), "empty": "",
     }
+
+
+def test_wrappers_of_the_run_are_not_left_out(tmp_path: Path):
+    def doubled(inner: Any) -> Any:
+        return TransformReward(inner, lambda reward: 2 * reward)
+
+    wrappers = ["gymnasium.wrappers:TimeAwareObservation", doubled]
+    with TeamAgent("CartPole-v1", wrappers=wrappers, **SMALL) as agent:
+        agent.learn(env_steps=30).save(tmp_path)
+    with pytest.raises(SpecError) as caught:
+        TeamAgent.load(tmp_path, wrappers=wrappers[1:])
+    assert caught.value.where == "wrappers"
+    assert "TimeAwareObservation" in caught.value.found
+    TeamAgent.load(tmp_path, wrappers=wrappers).close()
+
+
+BROKEN = '''
+import gymnasium, numpy as np
+
+class Broken(gymnasium.Env):
+    observation_space, action_space = gymnasium.spaces.Box(-1, 1, (2,)), gymnasium.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.steps = 0
+        return np.zeros(2), {}
+
+    def step(self, action):
+        self.steps += 1
+        if self.steps > 3:
+            raise OwnError("of the user")
+        return np.zeros(2), 0.0, False, False, {}
+
+class OwnError(Exception):
+    def __init__(self, text):
+        super().__init__(text, "cannot be made again")
+
+instance = Broken()
+'''
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_exception_of_an_environment_is_told_with_its_line(workers: int, tmp_path: Path):
+    path = tmp_path / "broken.py"
+    path.write_text(f"{BROKEN}\n# {workers}\n")  # a file of the same text is loaded once in a process
+    line = BROKEN.splitlines().index('            raise OwnError("of the user")') + 1
+    with TeamAgent(f"{path}:Broken", num_envs=2, env_workers=workers, **SMALL) as agent:
+        with pytest.raises(EnvironmentRefused) as caught:
+            agent.learn(env_steps=30)
+        assert f"{path}:{line}" in caught.value.found
+        assert "OwnError" in caught.value.found
+
+
+def test_an_object_in_a_file_is_no_class(tmp_path: Path):
+    (tmp_path / "broken.py").write_text(BROKEN)
+    with pytest.raises(SpecError) as caught:
+        TeamAgent(f"{tmp_path}/broken.py:instance", **SMALL)
+    assert "Broken" in caught.value.found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from teamnet import TrainedPolicy
+from teamnet import TeamAgent, TrainedPolicy
 from teamnet.dataflow.layers import Rate, Reader
 from teamnet.errors import CheckpointError, SpecError
 from teamnet.spec.change import changed
@@ -93,6 +94,25 @@ def own(tmp_path: Path) -> RunSpec:
     (tmp_path / "own.py").write_text(SWISH)
     reference = f"{tmp_path}/own.py:swish"
     return _spec(f"critic.2:function={reference}", function=reference)
+
+
+def test_a_function_is_named_by_its_file_by_its_module_and_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "of_swish.py").write_text(SWISH)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    module = importlib.import_module("of_swish")
+    digests = set()
+    for given in ("of_swish.py:swish", "of_swish:swish", module.swish):
+        with TeamAgent("cartpole", backend="local", hidden=(5,), settle_steps=2, function=given) as agent:
+            digests.add(agent.learn(env_steps=50).summary()["digest"])
+            agent.save(tmp_path / "saved")
+    assert len(digests) == 1
+    (tmp_path / "of_swish.py").unlink()
+    with TeamAgent.load(tmp_path / "saved") as agent:
+        agent.learn(env_steps=50)
+    for wrong in (lambda p: p, "no_such_module:f", "of_swish:f", abs):
+        with pytest.raises(SpecError):
+            TeamAgent("cartpole", backend="local", function=wrong)
 
 
 @pytest.mark.usefixtures("shared_ray")

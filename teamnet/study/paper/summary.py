@@ -45,7 +45,12 @@ class Summary:
 
 def control_tasks(cells: Cells) -> list[StudyTask]:
     """The tasks of the paper whose episodes have more than one step."""
-    return [task for task in cells.tasks if task.name in TASKS and not task.single_step]
+    return [task for task in of_paper(cells) if not task.single_step]
+
+
+def of_paper(cells: Cells) -> list[StudyTask]:
+    """The tasks of the paper that have runs."""
+    return [task for task in cells.tasks if task.name in TASKS]
 
 
 def scored(cells: Cells) -> list[Summary]:
