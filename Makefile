@@ -9,7 +9,7 @@ train: $(READY)
 	$(VENV)/bin/teamnet train cartpole --out runs/cartpole --resume-if-present
 
 test: $(READY)
-	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile
+	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-cluster: $(READY)
 	$(VENV)/bin/python -m pytest -m cluster tests/cluster

@@ -31,7 +31,7 @@ from tests.conftest import make_layers
 TEAMS = [
     make_layers((3, 9, 6, 5, 2), rows=2), make_layers((3, 6, 4, 1), team="critic", family="gaussian", rows=2)
 ]
-SMALL = replace(preset("cartpole"), hidden=(8, 6), env_steps=400, episodes=None)
+SMALL = replace(preset("cartpole"), hidden=(8, 6), env_steps=120, episodes=None)
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ INTERFACE = Interface(4, 2, "categorical")
 
 def _spec(*layers: str, method: str = "map", **options: object) -> RunSpec:
     return changed(
-        preset("cartpole", method), hidden=(6, 5), env_steps=200, episodes=None, layers=layers, **options
+        preset("cartpole", method), hidden=(6, 5), env_steps=80, episodes=None, layers=layers, **options
     )
 
 

@@ -256,7 +256,7 @@ def test_an_actor_that_is_gone_is_replaced_under_ray(
 ):
     monkeypatch.setattr(executor, "SILENCE", 4.0)
     monkeypatch.setattr(executor, "PATIENCE", 2.0)
-    spec = replace(SPEC, env_steps=3_000)
+    spec = replace(SPEC, env_steps=1_000)
     expected = train(spec, LOCAL, tmp_path / "calm")[0]
     hit: list[int] = []
 
@@ -268,7 +268,7 @@ def test_an_actor_that_is_gone_is_replaced_under_ray(
 
     thread = threading.Thread(target=harm)
     thread.start()
-    summary, _ = train(spec, LaunchSpec(), tmp_path / "run", saving=Saving(500))
+    summary, _ = train(spec, LaunchSpec(), tmp_path / "run", saving=Saving(200))
     thread.join()
     assert summary["digest"] == expected["digest"]
     (recovery,) = summary["recoveries"]

@@ -43,13 +43,13 @@ def _result(spec: RunSpec, launch: LaunchSpec) -> tuple[str, list[float], dict]:
 @pytest.mark.parametrize(
     ("spec", "launch"),
     [
-        (SMALL, LaunchSpec(grain="layer")),
-        (SMALL, LaunchSpec(grain="block:3")),
+        (replace(SMALL, env_steps=150), LaunchSpec(grain="layer")),
+        (replace(SMALL, env_steps=150), LaunchSpec(grain="block:3")),
         (replace(SMALL, env_steps=120, num_envs=2), LaunchSpec(grain="neuron")),
         (replace(SMALL, env_steps=60), LaunchSpec(transport="ray")),
         (replace(preset("multiplexer"), env_steps=1280, address_bits=2), LaunchSpec(grain="block:16")),
         (replace(preset("regression"), env_steps=1280), LaunchSpec()),
-        (changed(SMALL, schedule="sweeps", settle_steps=2), LaunchSpec(grain="block:3")),
+        (changed(SMALL, schedule="sweeps", settle_steps=2, env_steps=200), LaunchSpec(grain="block:3")),
         (changed(SMALL, schedule="sweeps", settle_steps=2, env_steps=60), LaunchSpec(transport="ray")),
         (changed(SMALL, rule="backprop", exploration=0.5, entropy=0.1, env_steps=200), LaunchSpec()),
         (changed(SMALL, rule="map-async", env_steps=100), LaunchSpec()),
