@@ -70,7 +70,8 @@ _LONGEST = (
     "training/test_run.py", "training/test_recovery.py", "kernels/test_bounds.py", "training/test_layer_options.py",
     "team/test_pinning.py", "chaos/test_exceptions.py", "team/test_ray.py", "team/test_hand_started.py",
     "study/test_trace.py", "team/test_ray_session.py", "study/test_many_seeds.py", "hostile/test_setup.py",
-    "rules/test_runs_of_user_rules.py", "rules/test_studies_of_user_rules.py", "team/test_golden.py", "test_examples.py",
+    "rules/test_runs_of_user_rules.py", "rules/test_studies_of_user_rules.py", "team/test_golden.py",
+    "test_examples.py",
 )
 """Files that are tested first, so that no process has one left when the others are done."""
 
