@@ -104,6 +104,7 @@ def predict(unit, inputs):
 @kernel
 def _exclude(unit):
     """Probability 0 for every invalid action: the policy is that of the valid ones alone, and so is its score."""
+    compiled_once()
     for row in range(unit.rows):
         for j in range(unit.size):
             if unit.action_mask[row, j] == 0.0:
