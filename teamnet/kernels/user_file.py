@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from teamnet.errors import SpecError
+from teamnet.errors import SpecError, shown
 
 _PREFIX = "teamnet_user_"
 _SHOWN = 300
@@ -69,26 +69,28 @@ _MODULE = "Start in the folder of the module, install its package, or give the p
 _PATH = "Give its path; one that a run has recorded is relative to the folder in which it was started."
 
 
-def file_of(where: str, place: str) -> str:
-    """The path of a file that is given as such, or as a module that can be imported; the module is not executed.
+def file_of(where: str, reference: str) -> str:
+    """The path of a file that is given as such, or as a module that can be imported; that is not executed.
 
     Args:
         where: the field that has it, for messages.
-        place: ``FILE.py`` or ``module``.
+        reference: ``FILE.py:NAME`` or ``module:NAME``.
 
     Raises:
         SpecError: there is no such module.
     """
+    place = reference.rpartition(":")[0]
     if place.endswith(".py"):
         return place
     try:
         found = importlib.util.find_spec(place)
-    except (ImportError, ValueError) as error:
-        raise SpecError(
-            where, expected="a module that can be imported", found=f"{place}, with {error}", remedy=_MODULE
-        ) from None
+    except (ImportError, ValueError, AttributeError):  # of a package that cannot be imported, or no name of a module
+        found = None
     if found is None or not (found.origin or "").endswith(".py"):
-        raise SpecError(where, expected="a module that can be imported", found=place, remedy=_MODULE)
+        raise SpecError(
+            where, expected="FILE.py:NAME, or module:NAME of a module in a file", found=shown(reference),
+            remedy=_MODULE,
+        )
     return str(found.origin)
 
 

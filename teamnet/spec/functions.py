@@ -20,7 +20,7 @@ def function_of(spec: RunSpec, reference: str) -> str | UserFunction:
         SpecError: there is none.
     """
     path, colon, name = reference.rpartition(":")
-    if not colon:
+    if not (path and colon and name):
         known = (*FUNCTIONS, *ALIASES)
         if reference not in known:
             raise SpecError(
@@ -29,7 +29,8 @@ def function_of(spec: RunSpec, reference: str) -> str | UserFunction:
             )
         return reference
     kept = dict(spec.function_files).get(path)
-    return UserFunction(read_source(path if kept else file_of("function", path), "function", kept, name=path), name)
+    file = path if kept else file_of("function", reference)
+    return UserFunction(read_source(file, "function", kept, name=path), name)
 
 
 def reference_of_function(function: Callable[..., Any]) -> str:
