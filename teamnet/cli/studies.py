@@ -52,7 +52,7 @@ def paper(arguments: list[str]) -> int:
         from teamnet.rules.weight_max import WeightMaximisation
         from teamnet.spec.check import check_folder
         from teamnet.study.experiment.study import Study
-        from teamnet.study.experiment.tasks import TASKS
+        from teamnet.study.experiment.tasks import QUICK_EPISODES, TASKS
         from teamnet.study.experiment.workflow import Choice, run_study
         from teamnet.study.paper.methods import PAPER
         from teamnet.study.weight_max.methods import TASKS as TASKS_OF_WEIGHT_MAX
@@ -67,7 +67,7 @@ def paper(arguments: list[str]) -> int:
         study = Study(out, experiment, episodes=episodes)
         if quick:
             lengths = {name: task.quick for name, task in TASKS.items()}
-            study = Study(out / "quick", experiment, lengths, episodes or _QUICK_EPISODES)
+            study = Study(out / "quick", experiment, lengths, episodes or QUICK_EPISODES)
             seeds = min(seeds, _QUICK_SEEDS)
         try:
             outcome = run_study(
@@ -82,7 +82,7 @@ def paper(arguments: list[str]) -> int:
     return tyro.cli(options, prog="teamnet paper", args=arguments)
 
 
-_QUICK_SEEDS, _QUICK_EPISODES = 2, 100
+_QUICK_SEEDS = 2
 
 
 def ablation(arguments: list[str]) -> int:

@@ -13,6 +13,7 @@ import numpy as np
 from teamnet.dataflow.layers import LayerSpec
 from teamnet.dataflow.ports import Draft, SlotSpec
 from teamnet.kernels.compile import Kernel, kernel
+from teamnet.kernels.memory import copy, flat
 from teamnet.kernels.unit_types import HIDDEN_TYPES, POLICY_TYPES, UnitTypeName
 from teamnet.kernels.user_file import Source, found_class, source_of
 
@@ -202,9 +203,7 @@ class Rule:
     @operation
     def mask_actions(unit: Unit, action_mask: Array) -> None:
         """The first step of a policy whose environment tells which actions are valid: remember them."""
-        for row in range(unit.rows):
-            for j in range(unit.size):
-                unit.action_mask[row, j] = action_mask[row, j]
+        copy(flat(action_mask), flat(unit.action_mask))
 
     @property
     def allows_skips(self) -> bool:

@@ -22,7 +22,7 @@ def misbehaviour(where: str, expected: str, error: Exception) -> TeamnetError:
     if isinstance(error, TeamnetError):
         return error
     found = f"{type(error).__name__}: {error}"
-    if lines := getattr(error, "__notes__", None) or noted(error):
+    if lines := noted(error) or getattr(error, "__notes__", None):
         return EnvironmentRefused(
             where, expected="an answer without an exception", found=f"{found}, {lines[-1]}",
             remedy="Correct the line; in Python the error has the traceback as its cause.",

@@ -8,6 +8,9 @@ from urllib.parse import quote, unquote
 
 from teamnet.spec.run import SINGLE_STEP_TASKS
 
+QUICK_EPISODES = 100
+"""Of a quick run in an environment of a user's own."""
+
 
 @dataclass(frozen=True)
 class StudyTask:
@@ -60,7 +63,7 @@ TASKS = {
 
 def task_of(name: str) -> StudyTask:
     """A task of the paper, or an environment of a user's own."""
-    return TASKS.get(name) or StudyTask(name, name, None, 100)
+    return TASKS.get(name) or StudyTask(name, name, None, QUICK_EPISODES)
 
 
 def task_of_file(file_name: str) -> StudyTask:
