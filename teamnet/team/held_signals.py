@@ -12,8 +12,6 @@ from typing import Any
 
 PATIENCE = 2.0
 """Seconds after which a repeated signal is no longer held back."""
-LONGEST = 10.0
-"""Maximum seconds that a signal is held back, for steps that do not end."""
 
 Handler = Callable[[int, FrameType | None], Any]
 _NUMBERS = tuple(int(number) for number in signal.valid_signals())
@@ -27,14 +25,17 @@ class HeldSignals:
 
     Python calls a signal's handler between any two instructions of the main thread, and most handlers raise, such as
     those of Ctrl-C and of timers. In a step of a run, that would leave some units a step ahead of others. In a step
-    that does not end, a signal is handled after :data:`LONGEST` seconds, or when it is repeated after :data:`PATIENCE`
+    that does not end, a signal is handled after ``longest`` seconds, or when it is repeated after :data:`PATIENCE`
     seconds. Threads other than the main thread receive no signals.
 
     It can be entered more than once; the outermost exit restores the handlers.
+
+    Args:
+        longest: maximum seconds that a signal is held back, for steps that do not end.
     """
 
-    def __init__(self) -> None:
-        self._depth = 0
+    def __init__(self, longest: float = 10.0) -> None:
+        self.longest, self._depth = longest, 0
         self._before: dict[int, Handler] = {}
         self._waiting: dict[int, FrameType | None] = {}
         self._since = 0.0
@@ -65,7 +66,7 @@ class HeldSignals:
             return
         if not self._waiting:
             self._since = now
-            self._reminder = threading.Timer(LONGEST, self._remind, (threading.get_ident(), number))
+            self._reminder = threading.Timer(self.longest, self._remind, (threading.get_ident(), number))
             self._reminder.daemon = True
             self._reminder.start()
         self._waiting[number] = frame

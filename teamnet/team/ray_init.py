@@ -21,6 +21,13 @@ from teamnet.team.held_signals import HeldSignals
 
 _MODE = "RAY_AUTH_MODE"
 
+_LONGEST_START = 60.0
+"""Seconds that a signal waits for ``ray.init``.
+
+An exception in its native code can leave it waiting forever. One that is raised as its connection is made leaves that
+connection to nobody (2.44 to 2.60): the process then ends with SIGSEGV.
+"""
+
 Mode = Literal["token", "disabled"]
 """Whether a process that joins a cluster sends a token."""
 
@@ -38,7 +45,7 @@ def initialise(address: str, mode: Mode, **options: Any) -> Callable[[], None]:
     former = os.environ.get(_MODE)
     _set_mode(mode)
     try:
-        with _leaving_signals(), HeldSignals():  # an exception inside Ray's native code can leave it waiting forever
+        with _leaving_signals(), HeldSignals(_LONGEST_START):
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
     except BaseException:
         ray.shutdown()

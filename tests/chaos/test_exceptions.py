@@ -109,8 +109,8 @@ def test_a_callback_that_raises_is_called_between_two_steps():
 @pytest.mark.parametrize("times", [1, 100], ids=["once", "again and again"])
 def test_a_step_that_does_not_end_is_ended(times: int, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(held_signals, "PATIENCE", 0.05)
-    monkeypatch.setattr(held_signals, "LONGEST", 0.3)
     with TeamAgent("cartpole", backend="local", hidden=(4,), settle_steps=2) as agent:
+        agent._run.signals.longest = 0.3
         agent.learn(env_steps=10)
         act = agent._run._executor.act
 
