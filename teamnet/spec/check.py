@@ -110,6 +110,13 @@ def _check_environment(spec: RunSpec) -> None:
         call_of("wrappers", text)
     if spec.max_episode_steps is not None:
         check_count("max_episode_steps", spec.max_episode_steps, 1)
+    for number, scale in enumerate(spec.observation_scale, 1):
+        check_number(f"observation_scale[{number}]", scale, "more than 0", scale > 0, "Use 1 for no change.")
+    if spec.observation_scale and spec.normalise_observations:
+        raise SpecError(
+            "observation_scale", expected="none with normalise_observations, which divides by a scale of its own",
+            found=shown(spec.observation_scale), remedy="Leave one of them out; --observation-scale alone is none.",
+        )
 
 
 def _check_messages(messages: Messages) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 from teamnet.errors import SpecError, shown
 
 ENVIRONMENT_OPTIONS = (
-    "env_kwargs", "wrappers", "max_episode_steps", "normalise_observations", "normalise_rewards", "mask_actions",
+    "env_kwargs", "wrappers", "max_episode_steps", "observation_scale", "normalise_observations", "normalise_rewards",
+    "mask_actions",
 )
 """The fields of a spec that a task of one step has not."""
 UNNAMED = "<"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 from teamnet.dataflow.layers import LayerSpec, Rate, linked
+from teamnet.errors import SpecError, shown
 from teamnet.kernels.unit_types import UnitTypeName
 from teamnet.rules.loading import with_settings
 from teamnet.rules.rule import UnreadRule
@@ -81,7 +82,16 @@ def _spread(values: tuple[float, ...], length: int, *, output: bool) -> tuple[fl
 
 
 def build_teams(spec: RunSpec, interface: Interface) -> list[list[LayerSpec]]:
-    """The layers of every team of a run, from the observation upwards; the actor first."""
+    """The layers of every team of a run, from the observation upwards; the actor first.
+
+    Raises:
+        SpecError: the scale of the observation has another length.
+    """
+    if spec.observation_scale and len(spec.observation_scale) != interface.observation_size:
+        raise SpecError(
+            "observation_scale", expected=f"{interface.observation_size} numbers, as an observation has",
+            found=shown(spec.observation_scale), remedy="Give one for each number; --observation-scale alone is none.",
+        )
     teams, size, family = [], interface.action_size, interface.action_family
     if spec.actor:
         teams.append(_layers(spec, interface, spec.actor, "actor", 0, size, family))

@@ -71,6 +71,8 @@ class RunSpec:
         wrappers: of the environment, the innermost first: module:Class, or module:Class(NAME=VALUE, ...).
         max_episode_steps: environment steps after which an episode is truncated; ``None`` for the environment's own
             limit.
+        observation_scale: each number of an observation is multiplied by its number here, in the order of the
+            observation; empty for none.
         normalise_observations: subtract the running mean of each number of the observations, and divide by its
             deviation; checkpoints keep both, and policies use them.
         normalise_rewards: divide rewards by the running deviation of their discounted sum before learning; returns are
@@ -104,6 +106,7 @@ class RunSpec:
     env_kwargs: tuple[str, ...] = ()
     wrappers: tuple[str, ...] = ()
     max_episode_steps: int | None = None
+    observation_scale: tuple[float, ...] = ()
     normalise_observations: bool = False
     normalise_rewards: bool = False
     mask_actions: bool = False

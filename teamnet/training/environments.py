@@ -84,7 +84,7 @@ class Environments:
         self.interface = replace(flat, observation_size=flat.observation_size - masked)
         self.outcome = Outcome.blank(spec.num_envs, self.interface.observation_size, masked)
         self.normalisation = Normalisation(spec, self.interface.observation_size)
-        self._normalises = spec.normalise_observations or spec.normalise_rewards
+        self._normalises = bool(spec.observation_scale or spec.normalise_observations or spec.normalise_rewards)
         self._shape = (self.interface.observation_size + masked,)
         self._fresh, self._accepted = (_buffer((spec.num_envs, *self._shape)) for _ in range(2))
         self._to_action = ActionMap.of_space(spec, actions)

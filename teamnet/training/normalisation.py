@@ -1,10 +1,11 @@
-"""Observations and rewards that a run normalises with running means, which its checkpoints keep.
+"""Observations and rewards as a team gets them: by a given scale, or by running means, which checkpoints keep.
 
+    scale          o * scale
     observation    (o - mean) / sqrt(variance + 1e-8), of all observations so far, of all environments
     reward         r / sqrt(variance + 1e-8) of the discounted sums G <- discount G + r, anew in an episode
 
-As Gymnasium's ``NormalizeObservation`` and ``NormalizeReward`` do it, with its ``RunningMeanStd``, but with one mean
-for all environments of a run, and with the returns that are reported left as they are.
+The means are those of Gymnasium's ``NormalizeObservation`` and ``NormalizeReward``, with its ``RunningMeanStd``, but
+with one mean for all environments of a run, and with the returns that are reported left as they are.
 """
 
 from __future__ import annotations
@@ -23,29 +24,33 @@ _PARTS = ("mean", "var", "count")
 
 
 class Normalisation:
-    """The running means of a run.
+    """The scale and the running means of a run.
 
     Args:
-        spec: says what is normalised.
+        spec: says what is scaled and normalised.
         observation_size: numbers in an observation.
     """
 
     def __init__(self, spec: RunSpec, observation_size: int) -> None:
         self._discount = spec.discount
+        self._scale = np.array(spec.observation_scale) if spec.observation_scale else None
         self._observations = _moments((observation_size,)) if spec.normalise_observations else None
         self._rewards = _moments(()) if spec.normalise_rewards else None
         self._sums = np.zeros(spec.num_envs)
 
     def observe(self, observations: np.ndarray) -> None:
-        """Normalise observations ``(rows, size)`` in place, after they have changed the means."""
+        """Scale or normalise observations ``(rows, size)`` in place, after they have changed the means."""
         if self._observations is not None:
             self._observations.update(observations)
+        if self._observations is not None or self._scale is not None:
             observations[:] = self.normalised(observations)
 
     def normalised(self, observations: np.ndarray) -> np.ndarray:
-        """Observations ``(rows, size)`` by the present means."""
+        """Observations ``(rows, size)`` by the scale, or by the present means."""
         moments = self._observations
-        return observations if moments is None else (observations - moments.mean) / np.sqrt(moments.var + _EPSILON)
+        if moments is not None:
+            return (observations - moments.mean) / np.sqrt(moments.var + _EPSILON)
+        return observations if self._scale is None else observations * self._scale
 
     def reward(self, rewards: np.ndarray, begins: np.ndarray) -> None:
         """Normalise rewards ``(rows,)`` in place; ``begins`` tells the rows whose episode has just begun."""

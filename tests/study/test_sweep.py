@@ -163,7 +163,7 @@ OTHER = {
     "layers": ("1:function=tanh",),
     "free_running": True, "feedback": "random", "message_dtype": "int8", "error_feedback": True,
     "td_error": "passed-down", "early_reward": True, "normalise_observations": True, "normalise_rewards": True,
-    "mask_actions": True,
+    "mask_actions": True, "observation_scale": (1.0, 2.0, 0.5, 3.0),
     "env_kwargs": ("sutton_barto_reward=True",), "wrappers": ("gymnasium.wrappers:RecordEpisodeStatistics",),
 }
 """Another value for fields that are not plain numbers."""

@@ -51,6 +51,37 @@ def test_one_environment_is_normalised_as_gymnasiums_wrappers_do_it():
         assert ours._rows[0].total == raw._rows[0].total, "returns are those of the environment"
 
 
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_scale_multiplies_observations_in_training_in_policies_and_after_resuming(rows: int, tmp_path: Path):
+    scale, unclipped = (0.5, 30.0), {"action_scale": 0.01, "action_offset": 0.0}
+    ours, raw = (Environments(_spec(num_envs=rows, **more)) for more in ({"observation_scale": scale}, {}))
+    for environments in (ours, raw):
+        environments.begin()
+        for step in range(20):
+            environments.step(np.random.default_rng(step).standard_normal((rows, 1)))
+    np.testing.assert_array_equal(ours.outcome.observation, raw.outcome.observation * [0.5, 30.0])
+    np.testing.assert_array_equal(ours.replayed(), ours.outcome.observation)
+    with TeamAgent("mountaincar", num_envs=rows, observation_scale=scale, **unclipped, **SMALL) as agent:
+        agent.learn(env_steps=200).save(tmp_path)
+        observation, _ = agent.make_environment().reset(seed=1)
+        action = agent.predict(observation, deterministic=True)[0]
+        digest = agent.learn(env_steps=100).summary()["digest"]
+    assert TrainedPolicy.load(tmp_path).predict(observation, deterministic=True)[0] == action
+    with TeamAgent.load(tmp_path) as loaded:
+        assert loaded.predict(observation, deterministic=True)[0] == action
+        assert loaded.learn(env_steps=100).summary()["digest"] == digest
+
+
+@pytest.mark.parametrize("options", [
+    {"observation_scale": (1.0,)}, {"observation_scale": (1.0, 0.0)}, {"observation_scale": (1.0, float("nan"))},
+    {"observation_scale": (1.0, 2.0), "normalise_observations": True},
+])
+def test_a_scale_that_does_not_fit_is_refused(options: Any):
+    with pytest.raises(SpecError) as refusal:
+        TeamAgent("mountaincar", **options, **SMALL)
+    assert refusal.value.where.startswith("observation_scale")
+
+
 def test_all_rows_share_one_mean():
     spec = _spec(num_envs=3, normalise_observations=True)
     ours, raw = Environments(spec), Environments(_spec(num_envs=3))
