@@ -32,7 +32,8 @@ class Choice:
     """Where the other options' usual values come from.
 
     Args:
-        preset: map, tuned, frugal, map-async, backprop, reinforce, weight-max, ...; without it, what --rule names.
+        preset: map, tuned, scaled, frugal, map-async, backprop, reinforce, weight-max, ...; without it, what --rule
+            names.
         rule: map, map-async, reinforce, backprop or weight-max, or one of your own: FILE.py, FILE.py:Class or
             module:Class.
     """

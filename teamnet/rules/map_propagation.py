@@ -42,7 +42,6 @@ from teamnet.values import check_count, check_number
 
 _LUNARLANDER = {"anneal_steps": 600_000, "discount": 0.99}
 """A longer horizon: landing pays a hundred steps after one has learned not to crash."""
-_SAME = (1.0, 1.0, 1.0)
 _FACTORS = {
     "cartpole": ((1.5, 1.5, 1.5), (1.5, 1.5, 1.5)),
     "acrobot": ((1.0, 5.0, 20.0), (1.0, 5.0, 20.0)),  # else some runs give up an action
@@ -51,11 +50,13 @@ _FACTORS = {
 """Factors of the published rates, layer by layer, at the start and at the end."""
 _TRACE_LAMBDA = {"acrobot": 0.9, "mountaincar": 0.9}
 """Instead of the published 0.97: rewards there come at the end of an episode, and longer traces only add noise."""
+_OBSERVATION_SCALE = {"cartpole": (1.0, 1.0, 3.0, 1.0), "mountaincar": (1.0, 30.0)}
+"""The first layer learns in proportion to its inputs: what is small, an angle or a velocity, would be learned late."""
 
 
 def _tuned(spec: Any, schedule: Literal["sweeps", "descents"]) -> Any:
     """Two sweeps or descents, rates that suit them, and shorter traces."""
-    start, end = _FACTORS.get(spec.task, (_SAME, _SAME))
+    start, end = _FACTORS.get(spec.task, ((1.0, 1.0, 1.0),) * 2)
 
     def rescale(team: Any) -> Any:
         if team is None:
@@ -68,6 +69,11 @@ def _tuned(spec: Any, schedule: Literal["sweeps", "descents"]) -> Any:
     rule = MapPropagation(schedule=schedule, settle_steps=2)
     spec = replace(spec, rule=rule, actor=rescale(spec.actor), critic=rescale(spec.critic))
     return replace(spec, **_LUNARLANDER) if spec.task == "lunarlander" else spec
+
+
+def _scaled(spec: Any) -> Any:
+    """``tuned``, with observations whose numbers are all of about the same size."""
+    return replace(_tuned(spec, "sweeps"), observation_scale=_OBSERVATION_SCALE.get(spec.task, ()))
 
 
 MOST_STEPS = 100_000
@@ -89,7 +95,8 @@ class MapPropagation(RecomputedErrors):
     name = "map"
     hidden_types = ("gaussian",)
     presets: ClassVar = MappingProxyType({
-        "map": replace, "tuned": partial(_tuned, schedule="sweeps"), "frugal": partial(_tuned, schedule="descents"),
+        "map": replace, "tuned": partial(_tuned, schedule="sweeps"), "scaled": _scaled,
+        "frugal": partial(_tuned, schedule="descents"),
     })
 
     schedule: Literal["jacobi", "sweeps", "descents"] = "jacobi"

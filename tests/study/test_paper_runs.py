@@ -174,6 +174,20 @@ def test_a_report_that_was_changed_by_hand_is_not_replaced(study: Study, tmp_pat
     assert contents(tmp_path / "docs") == docs
 
 
+def test_a_run_that_two_methods_have_is_made_once_and_counts_for_both(tmp_path: Path):
+    study = Study(tmp_path, PAPER, LENGTHS)
+    outcome = run_study(study, Choice(("acrobot", "cartpole"), ("tuned", "scaled"), seeds=1))
+    assert sorted(run.label for run in outcome.done) == [
+        "acrobot tuned seed 0", "cartpole scaled seed 0", "cartpole tuned seed 0"
+    ]
+    digests = {result.key[:2]: result.digest for result in outcome.results}
+    assert digests["acrobot", "tuned"] == digests["acrobot", "scaled"]
+    assert digests["cartpole", "tuned"] != digests["cartpole", "scaled"]
+    again = run_study(study, Choice(("acrobot", "cartpole"), ("scaled",), seeds=1))
+    assert again.done == []
+    assert again.report.read_text() == outcome.report.read_text()
+
+
 def test_another_spec_in_the_same_folder_is_refused_and_nothing_changes(study: Study):
     before = _files(study.folder)
     with pytest.raises(SpecError, match="episodes: expected this study's, 9; found 8"):
@@ -195,7 +209,7 @@ def test_a_run_that_fails_is_recorded_while_the_others_go_on_and_is_tried_again(
     assert "expected finite" in error
     assert "Traceback" not in error
     assert f"- cartpole diverging seed-1: {error.strip()}" in outcome.report.read_text()
-    fixed = replace(PAPER, methods={"diverging": METHODS["map"], "map": METHODS["map"]})
+    fixed = replace(PAPER, methods={"diverging": METHODS["tuned"], "map": METHODS["map"]})
     outcome = run_study(Study(tmp_path, fixed, {"cartpole": 3}), choice)
     assert len(outcome.done) == 2
     assert not (tmp_path / "runs/cartpole/diverging/seed-1/error.txt").exists()

@@ -9,8 +9,11 @@ if TYPE_CHECKING:
     import numpy as np
     from matplotlib.figure import Figure
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31", "#7F3C8D", "#8a9a1a")
-"""Okabe and Ito's palette, which colour-blind readers can distinguish, brown for its yellow; violet and olive."""
+COLOURS = (
+    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31", "#7F3C8D", "#8a9a1a",
+    "#A50F4F",
+)
+"""Okabe and Ito's palette for colour-blind readers, with brown for its yellow; then violet, olive and crimson."""
 
 
 def new_figure(count: int, columns: int, width: float, height: float, **settings: Any) -> tuple[Figure, np.ndarray]:

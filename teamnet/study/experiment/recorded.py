@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,8 @@ def read_recorded(study: Study, folder: Path | None) -> Recorded:
 def all_results(study: Study, recorded: Recorded) -> list[Result]:
     """The results of the finished runs in a study's folder and of those recorded elsewhere, in the order of the tables.
 
+    A run counts for every method that has the same one.
+
     Raises:
         SpecError: a run is in both with different digests, or a run of another spec is in the folder.
         CheckpointError: files of a run are damaged.
@@ -80,6 +82,10 @@ def all_results(study: Study, recorded: Recorded) -> list[Result]:
                 f"{study.run(*result.key).folder}: digest", expected=f"the recorded run's, {result.digest}",
                 found=str(existing.digest), remedy="The packages of the two runs differ: leave out --recorded.",
             )
+    others = {cell: study.same_as(*cell) for cell in dict.fromkeys(key[:2] for key in own)}
+    for result in list(own.values()):
+        for method in others[result.task, result.method]:
+            own.setdefault((result.task, method, result.seed), replace(result, method=method))
     tasks = [task.name for task in in_order(result.task for result in own.values())]
     methods = list(study.methods)
     return sorted(

@@ -143,6 +143,14 @@ class Study:
         tasks = self.methods[method].tasks if method in self.methods else ()
         return task in tasks or (bool(tasks) and task not in TASKS and self.experiment.takes_any)
 
+    def same_as(self, task: str, method: str) -> list[str]:
+        """The other methods that have the same runs on a task: a run and its result belong to all of them."""
+        spec = self.run(task, method, 0).spec
+        return [
+            name for name in self.methods
+            if name != method and self.has(task, name) and self.run(task, name, 0).spec == spec
+        ]
+
     def _cell(self, task: str, method: str) -> Path:
         return self.folder / "runs" / task_of(task).file_name / method
 

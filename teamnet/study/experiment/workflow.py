@@ -114,7 +114,7 @@ def run_study(
     earlier = read_recorded(study, recorded)
     finished = all_results(study, earlier)
     known = {result.key for result in finished}
-    todo = [] if report_only else [run for run in runs if run.key not in known]
+    todo = [] if report_only else _distinct(study, [run for run in runs if run.key not in known])
     _check_ready(todo)
     _check_files(study, docs, [*(run.task for run in todo), *(result.task for result in finished)], todo)
     make_folder(study.folder)
@@ -123,6 +123,16 @@ def run_study(
     if docs is not None:
         copy_to_docs(study, docs)
     return Outcome(path, results, done, failed)
+
+
+def _distinct(study: Study, runs: Sequence[Planned]) -> list[Planned]:
+    """Without runs that an earlier one of another method equals."""
+    kept: dict[tuple[str, str, int], Planned] = {}
+    others = {cell: study.same_as(*cell) for cell in dict.fromkeys(run.key[:2] for run in runs)}
+    for run in runs:
+        if not any((run.task, method, run.seed) in kept for method in others[run.task, run.method]):
+            kept[run.key] = run
+    return list(kept.values())
 
 
 def _check_ready(todo: Sequence[Planned]) -> None:

@@ -21,6 +21,7 @@ METHODS: dict[str, Method] = {
         Method(MapPropagation.name, "MAP propagation", compared_with=MapPropagation.name),
         Method("tuned", "MAP propagation, tuned", compared_with=MapPropagation.name),
         Method("frugal", "MAP propagation, tuned, frugal", compared_with=MapPropagation.name),
+        Method("scaled", "MAP propagation, tuned, scaled", _CONTROL, MapPropagation.name),
         Method(Backpropagation.name, "backpropagation", compared_with=Backpropagation.name),
         Method(AsynchronousMapPropagation.name, "asynchronous MAP", _CONTROL, AsynchronousMapPropagation.name),
         Method(
