@@ -51,7 +51,7 @@ _FACTORS = {
 _TRACE_LAMBDA = {"acrobot": 0.9, "mountaincar": 0.9}
 """Instead of the published 0.97: rewards there come at the end of an episode, and longer traces only add noise."""
 _OBSERVATION_SCALE = {"cartpole": (1.0, 1.0, 3.0, 1.0), "mountaincar": (1.0, 30.0)}
-"""The first layer learns in proportion to its inputs: what is small, an angle or a velocity, would be learned late."""
+"""An update changes units in proportion to their inputs: what is small, an angle or a velocity, is learned late."""
 
 
 def _tuned(spec: Any, schedule: Literal["sweeps", "descents"]) -> Any:

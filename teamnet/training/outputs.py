@@ -74,9 +74,9 @@ class ProgressLine:
 
     def _text(self) -> str:
         task = self._run.task
-        recent = sum(self._recent) / len(self._recent) if self._recent else float("nan")
+        recent = f"return {sum(self._recent) / len(self._recent):.2f}  " if self._recent else ""
         rate = (task.env_steps - self._first) / max(1e-9, time.perf_counter() - self._begun)
-        return f"{task.episodes:,} episodes  return {recent:.2f}  {rate:,.0f} steps/s"
+        return f"{task.episodes:,} episodes  {recent}{rate:,.0f} steps/s"
 
     def close(self) -> None:
         """See :class:`Observer`."""

@@ -90,10 +90,9 @@ def describe(command: str, invocations: Sequence[Invocation], training_seconds: 
     """Wall time and versions as two Markdown paragraphs."""
     text = f"{runs} runs with {clock(training_seconds)} of training, added up over runs of one core each."
     if invocations:
-        text += (
-            f" `teamnet {command}` took {clock(sum(call.seconds for call in invocations))} of wall time, up to "
-            f"{max(call.cpus for call in invocations)} runs at once."
-        )
+        most = max(call.cpus for call in invocations)
+        at_once = f"up to {most} runs at once" if most > 1 else "one run at a time"
+        text += f" `teamnet {command}` took {clock(sum(call.seconds for call in invocations))} of wall time, {at_once}."
     used = [call.versions for call in invocations] or [versions()]
     names = dict.fromkeys(name for packages in used for name in packages)
     listed = [
