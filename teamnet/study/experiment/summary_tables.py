@@ -137,6 +137,24 @@ def own_differences(cells: Cells) -> str:
     return markdown(["cell", "runs", "it", "`map`", "difference", "p", "verdict"], rows) if rows else ""
 
 
+def differences_of(cells: Cells, method: str, references: Sequence[str]) -> str:
+    """A method compared with others on every task, with Holm's p over the table; empty if there is none to test."""
+
+    def only(reference: str) -> Callable[[str, str], Spread | None]:
+        return lambda task, name: cells.spread_of(task, reference) if name == method else None
+
+    tests = [(name, test) for name in references for test in _comparisons(cells, only(name))]
+    rows = [
+        [
+            f"{test.task.title}, `{name}`", f"{test.ours.n}, {test.reference.n}", mean_and_std(test.ours, test.task),
+            mean_and_std(test.reference, test.task), f"{test.ours.mean - test.reference.mean:+.2f}", f"{test.p:.2g}",
+            f"{adjusted:.2g}",
+        ]
+        for (name, test), adjusted in zip(tests, holm([test.p for _, test in tests]), strict=True)
+    ]
+    return markdown(["compared with", "runs", f"`{method}`", "it", "difference", "p", "p, Holm"], rows) if rows else ""
+
+
 def run_table(cells: Cells) -> str:
     """Seeds, times and digests of all runs."""
     rows = []
