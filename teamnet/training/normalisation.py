@@ -38,6 +38,13 @@ class Normalisation:
         self._rewards = _moments(()) if spec.normalise_rewards else None
         self._sums = np.zeros(spec.num_envs)
 
+    def scales(self, observations: np.ndarray) -> bool:
+        """Whether observations ``(rows, size or more)`` stay finite when their first ``size`` numbers are scaled."""
+        if self._scale is None:
+            return True
+        with np.errstate(over="ignore"):
+            return bool(np.isfinite(observations[:, : len(self._scale)] * self._scale).all())
+
     def observe(self, observations: np.ndarray) -> None:
         """Scale or normalise observations ``(rows, size)`` in place, after they have changed the means."""
         if self._observations is not None:

@@ -175,11 +175,12 @@ class TrainedPolicy:
                 "observation", expected=f"numbers ({self.observation_size},) or (rows, {self.observation_size})",
                 found=f"{given.dtype} {given.shape}", remedy="Give what the training environment returns.",
             )
-        if not np.isfinite(given).all():
+        batch, means = np.atleast_2d(given.astype(np.float64)), self._normalisation
+        if not (np.isfinite(batch).all() and (means is None or means.scales(batch))):
             raise NumericalError(
                 "observation", expected="finite numbers", found=shown(given.tolist()), remedy="Check its source.",
             )
-        return np.atleast_2d(given.astype(np.float64))
+        return batch
 
 
 def trained_environment(

@@ -13,7 +13,7 @@ import pytest
 from gymnasium.wrappers import NormalizeObservation, NormalizeReward
 
 from teamnet import TeamAgent, TrainedPolicy
-from teamnet.errors import CheckpointError, SpecError
+from teamnet.errors import CheckpointError, NumericalError, SpecError
 from teamnet.spec.change import changed
 from teamnet.spec.presets import preset
 from teamnet.training.environments import Environments
@@ -66,7 +66,10 @@ def test_a_scale_multiplies_observations_in_training_in_policies_and_after_resum
         observation, _ = agent.make_environment().reset(seed=1)
         action = agent.predict(observation, deterministic=True)[0]
         digest = agent.learn(env_steps=100).summary()["digest"]
-    assert TrainedPolicy.load(tmp_path).predict(observation, deterministic=True)[0] == action
+    policy = TrainedPolicy.load(tmp_path)
+    assert policy.predict(observation, deterministic=True)[0] == action
+    with pytest.raises(NumericalError):
+        policy.predict([0.0, 1e308])
     with TeamAgent.load(tmp_path) as loaded:
         assert loaded.predict(observation, deterministic=True)[0] == action
         assert loaded.learn(env_steps=100).summary()["digest"] == digest
