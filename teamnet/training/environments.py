@@ -139,7 +139,7 @@ class Environments:
                 rewards += answer.reward + row.total
         except Exception as error:
             raise self._misbehaves(number, error) from error
-        if not (math.isfinite(rewards) and np.isfinite(fresh).all() and self.normalisation.scales(fresh)):
+        if not (math.isfinite(rewards) and self.normalisation.are_finite(fresh)):
             self._check([answer for _, answer in answers], fresh)
         self._fresh, self._accepted = self._accepted, self._fresh
         self.accepted += 1  # before any change, so that a half accepted step is detected
@@ -160,7 +160,7 @@ class Environments:
                     ended.append(Episode(self.env_steps, self.episodes, row.total, len(row.actions)))
         if self._normalises:
             self.normalisation.observe(outcome.observation)
-            self.normalisation.reward(outcome.reward, outcome.keep == 0.0)
+            self.normalisation.reward(outcome.reward, outcome.keep)
         return ended
 
     def _show(self, found: np.ndarray) -> None:
@@ -186,7 +186,7 @@ class Environments:
                 return_sum += row.total + answer.reward
                 if not math.isfinite(return_sum):
                     raise self._not_finite("sum of rewards", step, [answer.reward for answer in answers])
-        if not (np.isfinite(observations).all() and self.normalisation.scales(observations)):
+        if not self.normalisation.are_finite(observations):
             raise self._not_finite("observation", step, observations)
 
     def _not_finite(self, name: str, step: int, values: Any) -> NumericalError:

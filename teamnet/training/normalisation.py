@@ -34,16 +34,16 @@ class Normalisation:
     def __init__(self, spec: RunSpec, observation_size: int) -> None:
         self._discount = spec.discount
         self._scale = np.array(spec.observation_scale) if spec.observation_scale else None
+        self._largest = np.finfo(np.float64).max / max((1.0, *spec.observation_scale))
         self._observations = _moments((observation_size,)) if spec.normalise_observations else None
         self._rewards = _moments(()) if spec.normalise_rewards else None
         self._sums = np.zeros(spec.num_envs)
 
-    def scales(self, observations: np.ndarray) -> bool:
-        """Whether observations ``(rows, size or more)`` stay finite when their first ``size`` numbers are scaled."""
+    def are_finite(self, observations: np.ndarray) -> bool:
+        """Whether observations ``(rows, size or more)`` are finite, and stay so when they are scaled."""
         if self._scale is None:
-            return True
-        with np.errstate(over="ignore"):
-            return bool(np.isfinite(observations[:, : len(self._scale)] * self._scale).all())
+            return bool(np.isfinite(observations).all())
+        return bool((np.abs(observations) <= self._largest).all())
 
     def observe(self, observations: np.ndarray) -> None:
         """Scale or normalise observations ``(rows, size)`` in place, after they have changed the means."""
@@ -59,10 +59,11 @@ class Normalisation:
             return (observations - moments.mean) / np.sqrt(moments.var + _EPSILON)
         return observations if self._scale is None else observations * self._scale
 
-    def reward(self, rewards: np.ndarray, begins: np.ndarray) -> None:
-        """Normalise rewards ``(rows,)`` in place; ``begins`` tells the rows whose episode has just begun."""
+    def reward(self, rewards: np.ndarray, keep: np.ndarray) -> None:
+        """Normalise rewards ``(rows,)`` in place; ``keep`` is 0 in the rows whose episode has just begun."""
         if self._rewards is None:
             return
+        begins = keep == 0.0
         self._sums = np.where(begins, 0.0, self._discount * self._sums + rewards)
         if not begins.all():
             self._rewards.update(self._sums[~begins])

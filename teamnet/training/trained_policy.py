@@ -176,7 +176,7 @@ class TrainedPolicy:
                 found=f"{given.dtype} {given.shape}", remedy="Give what the training environment returns.",
             )
         batch, means = np.atleast_2d(given.astype(np.float64)), self._normalisation
-        if not (np.isfinite(batch).all() and (means is None or means.scales(batch))):
+        if not (np.isfinite(batch).all() if means is None else means.are_finite(batch)):
             raise NumericalError(
                 "observation", expected="finite numbers", found=shown(given.tolist()), remedy="Check its source.",
             )
