@@ -24,8 +24,8 @@ _MODE = "RAY_AUTH_MODE"
 _LONGEST_START = 60.0
 """Seconds that a signal waits for ``ray.init``.
 
-An exception in its native code can leave it waiting forever. One that is raised as its connection is made leaves that
-connection to nobody (2.44 to 2.60): the process then ends with SIGSEGV.
+An exception in its native code can leave it waiting forever. If it is raised while the connection is created,
+``ray.shutdown`` does not close the connection (2.60), and the process ends with SIGSEGV.
 """
 
 Mode = Literal["token", "disabled"]

@@ -82,10 +82,9 @@ def all_results(study: Study, recorded: Recorded) -> list[Result]:
                 f"{study.run(*result.key).folder}: digest", expected=f"the recorded run's, {result.digest}",
                 found=str(existing.digest), remedy="The packages of the two runs differ: leave out --recorded.",
             )
-    others = {cell: study.same_as(*cell) for cell in dict.fromkeys(key[:2] for key in own)}
-    for result in list(own.values()):
-        for method in others[result.task, result.method]:
-            own.setdefault((result.task, method, result.seed), replace(result, method=method))
+    for key, equal in study.same_runs(own).items():
+        for other in equal:
+            own.setdefault(other, replace(own[key], method=other[1]))
     tasks = [task.name for task in in_order(result.task for result in own.values())]
     methods = list(study.methods)
     return sorted(

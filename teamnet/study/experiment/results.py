@@ -9,7 +9,7 @@ import numpy as np
 
 from teamnet.errors import CheckpointError
 from teamnet.spec.run import RunSpec
-from teamnet.study.experiment.study import Planned
+from teamnet.study.experiment.study import Key, Planned
 from teamnet.study.experiment.tasks import StudyTask, task_of
 from teamnet.training.learning_curve import WINDOW, running_mean
 from teamnet.training.run_files import SPEC, SUMMARY, RunFiles, read_run_files
@@ -83,7 +83,7 @@ class Result:
     said: dict[str, list[float]] | None = None
 
     @property
-    def key(self) -> tuple[str, str, int]:
+    def key(self) -> Key:
         """What identifies the run."""
         return self.task, self.method, self.seed
 

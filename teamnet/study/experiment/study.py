@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from teamnet.study.kept_run import ERROR_FILE
 from teamnet.training.owned_files import OwnedFiles
 
 REPORT = "results.md"
+Key = tuple[str, str, int]
+"""Task, method and seed: what identifies a run among those of a study."""
 _SEED = re.compile("seed-([0-9]{1,12})")
 
 
@@ -73,7 +75,7 @@ class Planned:
     folder: Path
 
     @property
-    def key(self) -> tuple[str, str, int]:
+    def key(self) -> Key:
         """What identifies it among the runs of the study."""
         return self.task, self.method, self.seed
 
@@ -144,12 +146,20 @@ class Study:
         return task in tasks or (bool(tasks) and task not in TASKS and self.experiment.takes_any)
 
     def same_as(self, task: str, method: str) -> list[str]:
-        """The other methods that have the same runs on a task: a run and its result belong to all of them."""
+        """The other methods that have the same runs on a task."""
         spec = self.run(task, method, 0).spec
         return [
             name for name in self.methods
             if name != method and self.has(task, name) and self.run(task, name, 0).spec == spec
         ]
+
+    def same_runs(self, keys: Collection[Key]) -> dict[Key, list[Key]]:
+        """For each run the equal runs of other methods: its result is theirs too."""
+        others = {cell: self.same_as(*cell) for cell in dict.fromkeys((task, method) for task, method, _ in keys)}
+        return {
+            (task, method, seed): [(task, other, seed) for other in others[task, method]]
+            for task, method, seed in keys
+        }
 
     def _cell(self, task: str, method: str) -> Path:
         return self.folder / "runs" / task_of(task).file_name / method

@@ -18,7 +18,7 @@ from teamnet.study.experiment.progress import StudyProgress
 from teamnet.study.experiment.recorded import RESULTS, all_results, read_recorded
 from teamnet.study.experiment.report import copy_to_docs, docs_files, write_report
 from teamnet.study.experiment.results import Result
-from teamnet.study.experiment.study import REPORT, Planned, Study
+from teamnet.study.experiment.study import REPORT, Key, Planned, Study
 from teamnet.study.experiment.tasks import TASKS, task_of
 from teamnet.study.kept_run import ERROR_FILE, RUN_FILES, files_of_run, keep_error, keep_run
 from teamnet.training.registry import check_installed
@@ -127,10 +127,10 @@ def run_study(
 
 def _distinct(study: Study, runs: Sequence[Planned]) -> list[Planned]:
     """Without runs that an earlier one of another method equals."""
-    kept: dict[tuple[str, str, int], Planned] = {}
-    others = {cell: study.same_as(*cell) for cell in dict.fromkeys(run.key[:2] for run in runs)}
+    kept: dict[Key, Planned] = {}
+    equal = study.same_runs([run.key for run in runs])
     for run in runs:
-        if not any((run.task, method, run.seed) in kept for method in others[run.task, run.method]):
+        if not any(other in kept for other in equal[run.key]):
             kept[run.key] = run
     return list(kept.values())
 
