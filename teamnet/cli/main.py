@@ -33,6 +33,8 @@ COMMANDS = {
     "baselines": ("baselines_command:baselines", "compare with Stable-Baselines3"),
 }
 """The module below :mod:`teamnet.cli` and the function of each command, and what it does."""
+_CONTINUED = ("paper", "ablation", "depth", "sweep", "gradients", "comm", "scale")
+"""Commands that keep what is finished, and of which a second call does the rest."""
 _FORMER = {"ways": "ablation", "peers": "baselines"}
 """Former names of commands, which are accepted until the next version."""
 
@@ -40,8 +42,8 @@ _FORMER = {"ways": "ablation", "peers": "baselines"}
 def main(arguments: list[str] | None = None) -> None:
     """Run a command and exit.
 
-    The exit code is 0 if well, 1 if a check failed, 2 if refused, 130 if interrupted, and 141 if no process reads the
-    output any more.
+    The exit code is 0 if well, 1 if a check failed, 2 if refused, 130 if SIGINT, SIGTERM or SIGHUP ended it, and 141 if
+    no process reads the output any more.
     """
     prepare_streams()
     if os.getcwd() not in sys.path:
@@ -65,4 +67,9 @@ def _run(arguments: list[str]) -> int:
         say(f"teamnet: no command {name!r}. {nearest(name, COMMANDS)}")
         return REFUSED
     module, _, function = COMMANDS[name][0].partition(":")
-    return getattr(import_module(f"teamnet.cli.{module}"), function)(in_digits(arguments[1:]))
+    try:
+        return getattr(import_module(f"teamnet.cli.{module}"), function)(in_digits(arguments[1:]))
+    except KeyboardInterrupt:
+        if name in _CONTINUED:
+            say("interrupted; what is finished is kept, and the same command continues")
+        raise

@@ -69,14 +69,10 @@ def paper(arguments: list[str]) -> int:
             lengths = {name: task.quick for name, task in TASKS.items()}
             study = Study(out / "quick", experiment, lengths, episodes or QUICK_EPISODES)
             seeds = min(seeds, _QUICK_SEEDS)
-        try:
-            outcome = run_study(
-                study, Choice(tasks, methods, seeds, first_seed), address=cluster_address(address),
-                cpus=cpus, report_only=report_only, docs=docs, recorded=recorded,
-            )
-        except KeyboardInterrupt:
-            say("interrupted; finished runs are kept, and the same command continues")
-            raise
+        outcome = run_study(
+            study, Choice(tasks, methods, seeds, first_seed), address=cluster_address(address),
+            cpus=cpus, report_only=report_only, docs=docs, recorded=recorded,
+        )
         return _report(outcome)
 
     return tyro.cli(options, prog="teamnet paper", args=arguments)

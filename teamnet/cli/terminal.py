@@ -12,6 +12,7 @@ from io import TextIOWrapper
 from typing import Any, TextIO, cast
 
 from teamnet.errors import Notice, TeamnetError
+from teamnet.training.endings import interrupting_signals
 
 REFUSED, INTERRUPTED, UNREAD = 2, 130, 141
 """Exit codes beside 0, and 1 for a check that failed: the last two are those of a shell for SIGINT and SIGPIPE."""
@@ -109,7 +110,8 @@ def exit_code_of(command: Callable[[], int]) -> int:
 
 def _outcome(command: Callable[[], int]) -> int:
     try:
-        return command()
+        with interrupting_signals():
+            return command()
     except SystemExit as ended:  # of the parser of options
         return ended.code if isinstance(ended.code, int) else REFUSED
     except KeyboardInterrupt:

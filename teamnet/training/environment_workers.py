@@ -20,6 +20,7 @@ from typing import Any
 import gymnasium
 
 from teamnet.errors import EnvironmentRefused, TeamnetError
+from teamnet.training.endings import ENDING_SIGNALS
 from teamnet.training.environment_place import Here
 from teamnet.training.misbehaviour import noted
 from teamnet.training.structure import Structure
@@ -132,7 +133,7 @@ def _work(own: Sequence[Connection], pipes: Sequence[tuple[Connection, Connectio
     """Answer the calls for some rows, until their pipes are closed."""
     gc.freeze()
     ctypes.CDLL(None).prctl(_END_WITH_PARENT, signal.SIGKILL)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in ENDING_SIGNALS:
         signal.signal(number, signal.SIG_IGN)  # the coordinator is told, and closes the pipes
     for ours, theirs in pipes:
         ours.close()

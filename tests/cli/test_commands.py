@@ -217,6 +217,46 @@ def test_being_asked_to_end_saves_and_leaves_nothing_behind(backend: str, number
     assert _ray_processes(process.pid) == []
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_study_that_is_asked_to_end_says_so_and_leaves_nothing_behind(number: signal.Signals, tmp_path: Path):
+    code = "from teamnet.cli.main import main; main()"
+    arguments = ["paper", "--tasks", "multiplexer", "--methods", "map", "--seeds", "1", "--out", str(tmp_path)]
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], start_new_session=True, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr
+    assert "0 of 1 runs finished" in process.stderr.readline()  # Ray has started the run
+    os.kill(process.pid, number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert err.splitlines()[-1] == "interrupted; what is finished is kept, and the same command continues"
+    assert "Traceback" not in err
+    deadline = time.monotonic() + 10
+    while (left := _but_for_agents(_ray_processes(process.pid))) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert left == []
+
+
+def test_under_nohup_a_terminal_that_closes_ends_nothing(tmp_path: Path):
+    metrics, command = tmp_path / "run" / "metrics.jsonl", [sys.executable, "-m", "teamnet", *SMALL[:-3]]
+    process = subprocess.Popen(
+        ["nohup", *command, "--env-steps", "10000000", "--out", str(tmp_path / "run")], stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, start_new_session=True,
+    )
+    deadline = time.monotonic() + 90
+    while not (metrics.exists() and metrics.stat().st_size):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGHUP)
+    size = metrics.stat().st_size
+    while metrics.stat().st_size < size + 10000:
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+
+
 def _but_for_agents(lines: list[str]) -> list[str]:
     """Without two helpers of Ray's, which outlive a Ray that is interrupted while it starts by a minute or two."""
     return [line for line in lines if "Agent" not in line and "/agent" not in line]

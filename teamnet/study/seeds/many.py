@@ -17,6 +17,7 @@ from typing import Any
 from teamnet.errors import ResourceError, SpecError, shown
 from teamnet.spec.check import MOST_SEEDS
 from teamnet.team.cores import usable_cores
+from teamnet.training.endings import handled_signals
 
 _INTERRUPTED = 130
 _SHOWN_LINES = 3
@@ -78,7 +79,7 @@ class ManySeeds:
             ResourceError: a run ended with an error; the others were trained to their ends.
         """
         errors: dict[int, str] = {}
-        before = {number: signal.signal(number, self._stop) for number in _signals()}
+        before = {number: signal.signal(number, self._stop) for number in handled_signals()}
         try:
             with ThreadPoolExecutor(self._jobs) as pool:
                 runs = {pool.submit(self._one, seed): seed for seed in seeds}
@@ -123,9 +124,3 @@ class ManySeeds:
         for process in list(self._processes.values()):
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
-
-
-def _signals() -> Sequence[int]:
-    """The signals that end a command; none in a thread, which receives none."""
-    here = threading.current_thread() is threading.main_thread()
-    return (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if here else ()
