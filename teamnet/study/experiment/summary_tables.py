@@ -86,6 +86,15 @@ class _Comparison(NamedTuple):
     reference: Spread
     p: float
 
+    @property
+    def difference(self) -> float:
+        return self.ours.mean - self.reference.mean
+
+    def columns(self, published: Published | None = None) -> list[str]:
+        """Both means with their standard deviations (of the reference as it was published), the difference, and p."""
+        means = [mean_and_std(spread, self.task) for spread in (self.ours, published or self.reference)]
+        return [*means, f"{self.difference:+,.2f}", f"{self.p:.2g}"]
+
 
 def _comparisons(cells: Cells, reference_for: Callable[[str, str], Spread | None]) -> Iterator[_Comparison]:
     """The tests of all cells that have a reference and enough runs."""
@@ -113,11 +122,11 @@ def published_differences(cells: Cells) -> str:
     tests = list(_comparisons(cells, published))
     rows = [
         [
-            f"{task.title}, `{name}`", str(ours.n), mean_and_std(ours, task),
-            mean_and_std(cells.published_for(task.name, name), task), f"{ours.mean - reference.mean:+,.2f}", f"{p:.2g}",
-            f"{adjusted:.2g}", verdict(ours.mean - reference.mean, p),
+            f"{test.task.title}, `{test.method}`", str(test.ours.n),
+            *test.columns(cells.published_for(test.task.name, test.method)), f"{adjusted:.2g}",
+            verdict(test.difference, test.p),
         ]
-        for (task, name, ours, reference, p), adjusted in zip(tests, holm([test.p for test in tests]), strict=True)
+        for test, adjusted in zip(tests, holm([test.p for test in tests]), strict=True)
     ]
     header = ["cell", "runs", "ours", "published", "difference", "p", "p, Holm", "verdict"]
     return markdown(header, rows) if rows else ""
@@ -126,14 +135,9 @@ def published_differences(cells: Cells) -> str:
 def own_differences(cells: Cells) -> str:
     """Every cell compared with this study's ``map``: Welch's test where both have two runs or more, else empty."""
     rows = []
-    for task, name, ours, reference, p in _comparisons(
-        cells, lambda task, method: None if method == BASE else cells.spread_of(task, BASE)
-    ):
-        result = "no difference beyond chance" if p >= LEVEL else "higher" if ours.mean > reference.mean else "lower"
-        rows.append([
-            f"{task.title}, `{name}`", str(ours.n), mean_and_std(ours, task), mean_and_std(reference, task),
-            f"{ours.mean - reference.mean:+.2f}", f"{p:.2g}", result,
-        ])
+    for test in _comparisons(cells, lambda task, method: None if method == BASE else cells.spread_of(task, BASE)):
+        result = "no difference beyond chance" if test.p >= LEVEL else "higher" if test.difference > 0 else "lower"
+        rows.append([f"{test.task.title}, `{test.method}`", str(test.ours.n), *test.columns(), result])
     return markdown(["cell", "runs", "it", "`map`", "difference", "p", "verdict"], rows) if rows else ""
 
 
@@ -146,9 +150,7 @@ def differences_of(cells: Cells, method: str, references: Sequence[str]) -> str:
     tests = [(name, test) for name in references for test in _comparisons(cells, only(name))]
     rows = [
         [
-            f"{test.task.title}, `{name}`", f"{test.ours.n}, {test.reference.n}", mean_and_std(test.ours, test.task),
-            mean_and_std(test.reference, test.task), f"{test.ours.mean - test.reference.mean:+.2f}", f"{test.p:.2g}",
-            f"{adjusted:.2g}",
+            f"{test.task.title}, `{name}`", f"{test.ours.n}, {test.reference.n}", *test.columns(), f"{adjusted:.2g}",
         ]
         for (name, test), adjusted in zip(tests, holm([test.p for _, test in tests]), strict=True)
     ]
