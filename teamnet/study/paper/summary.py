@@ -7,20 +7,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from teamnet.rules.map_propagation import MapPropagation
 from teamnet.rules.reinforce import Reinforce
-from teamnet.study.experiment.cells import BASE, Cells
+from teamnet.study.experiment.cells import Cells
 from teamnet.study.experiment.figure import COLOURS, as_png, new_figure
 from teamnet.study.experiment.summary_tables import number
 from teamnet.study.experiment.table import markdown, shown
 from teamnet.study.experiment.tasks import TASKS, StudyTask
 from teamnet.study.experiment.traffic import ledgers
+from teamnet.study.paper.published import PUBLISHED
 
 TRAFFIC_TASK = "cartpole"
 """The task whose steps are counted and timed."""
 STEPS = 100_000
 """Environment steps that a time is for."""
-_ZERO = Reinforce.name
-"""The method whose score is 0."""
+_ZERO, _ONE = Reinforce.name, MapPropagation.name
+"""The methods whose published returns have the scores 0 and 1: a scale that no result of a study changes."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,8 @@ class Summary:
     Args:
         name: of the method.
         returns: mean of the average returns by control task, for those that have runs.
-        score: mean over those tasks of ``(return - REINFORCE's) / (map's - REINFORCE's)``.
+        score: mean over those tasks of ``(return - zero) / (one - zero)``, where zero is the published return of
+            REINFORCE, and one that of MAP propagation.
         exchanges, bytes: of a step of CartPole at layer granularity; ``None`` for a baseline of another library.
         seconds: of 100,000 steps of CartPole, in one process on one core: the median over the runs.
     """
@@ -54,12 +57,12 @@ def of_paper(cells: Cells) -> list[StudyTask]:
 
 
 def scored(cells: Cells) -> list[Summary]:
-    """The methods that have runs on a control task that both ``map`` and REINFORCE have runs on, in the usual order."""
+    """The methods that have runs on a control task of the paper, in the usual order."""
     found = ledgers(cells, TRAFFIC_TASK)
     members = []
     for name in cells.present:
         returns = _returns(cells, name)
-        if (score := _score(cells, returns)) is not None:
+        if (score := _score(returns)) is not None:
             ledger = found.get(name)
             members.append(
                 Summary(
@@ -80,12 +83,11 @@ def _returns(cells: Cells, name: str) -> dict[str, float]:
     return {task: spread.mean for task, spread in spreads.items() if spread}
 
 
-def _score(cells: Cells, returns: dict[str, float]) -> float | None:
-    zero, one = _returns(cells, _ZERO), _returns(cells, BASE)
-    shares = [
-        (value - zero[task]) / (one[task] - zero[task])
-        for task, value in returns.items() if task in zero and task in one and one[task] > zero[task]
-    ]
+def _score(returns: dict[str, float]) -> float | None:
+    shares = []
+    for task, value in returns.items():
+        zero, one = (PUBLISHED[task][method].mean for method in (_ZERO, _ONE))
+        shares.append((value - zero) / (one - zero))
     return statistics.mean(shares) if shares else None
 
 
@@ -128,7 +130,7 @@ def draw_frontier(cells: Cells, members: Sequence[Summary]) -> bytes | None:
         for each in points:
             axes.scatter(getattr(each, name), each.score, color=colours.get(each.name), label=each.name, zorder=2)
         _format(axes, label)
-    panels[0, 0].set_ylabel("score: 0 is REINFORCE, 1 is map")
+    panels[0, 0].set_ylabel("score: published REINFORCE 0, MAP 1")
     named = [zip(*axes.get_legend_handles_labels(), strict=True) for axes in panels.flat]
     handles = {name: handle for pairs in named for handle, name in pairs}
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=5, frameon=False, fontsize=9)
