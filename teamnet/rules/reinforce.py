@@ -55,7 +55,7 @@ _SOME_EXPLORE = {
 
 
 def _preset(spec: Any, exploration: float) -> Any:
-    """Wide exploration, faster upper layers, and a critic that learns by backpropagation (DEVIATIONS 15)."""
+    """Rates for units that explore by themselves, and a critic that learns by backpropagation (DEVIATIONS 15)."""
     actor, critic = spec.actor, spec.critic
     if actor is None or critic is None:
         return replace(spec, rule=Reinforce(), exploration=exploration)

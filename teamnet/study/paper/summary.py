@@ -57,7 +57,9 @@ def of_paper(cells: Cells) -> list[StudyTask]:
 
 
 def scored(cells: Cells) -> list[Summary]:
-    """The methods that have runs on a control task of the paper, in the usual order."""
+    """The methods that have runs on a control task of the paper, in the usual order; none without runs on CartPole."""
+    if TRAFFIC_TASK not in {task.name for task in cells.tasks}:
+        return []
     found = ledgers(cells, TRAFFIC_TASK)
     members = []
     for name in cells.present:
@@ -130,7 +132,7 @@ def draw_frontier(cells: Cells, members: Sequence[Summary]) -> bytes | None:
         for each in points:
             axes.scatter(getattr(each, name), each.score, color=colours.get(each.name), label=each.name, zorder=2)
         _format(axes, label)
-    panels[0, 0].set_ylabel("score: published REINFORCE 0, MAP 1")
+    panels[0, 0].set_ylabel("score on the published scale")
     named = [zip(*axes.get_legend_handles_labels(), strict=True) for axes in panels.flat]
     handles = {name: handle for pairs in named for handle, name in pairs}
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=5, frameon=False, fontsize=9)
