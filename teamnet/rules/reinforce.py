@@ -40,15 +40,16 @@ class _Exploration(NamedTuple):
 
 
 _SWINGING = _Exploration((1.5e-2, 3e-5, 2.8e-3), 4.8, 0.25, 1.45, 0.9)
+_LANDING = _Exploration((5e-3, 4e-5, 1.2e-3), 4.3, 6e-4, 0.5, 0.8)
 _ALL_EXPLORE = {
     "acrobot": _SWINGING,
-    "lunarlander": _Exploration((5e-3, 4e-5, 1.2e-3), 4.3, 6e-4, 0.5, 0.8),
+    "lunarlander": _LANDING,
     "mountaincar": _Exploration((3.6e-3, 0.2 * 5.4e-4, 0.2 * 1.8e-4), critic=3.0),
 }
 _SOME_EXPLORE = {
     "cartpole": _Exploration((4.2e-3, 1e-3, 2.4e-4), 2.2, 7.0, 0.54, 0.9),
     "acrobot": _SWINGING,
-    "lunarlander": _Exploration((9.8e-3, 3.5e-4, 1.1e-4), 2.4, 0.11, 1.4, 0.9),
+    "lunarlander": _LANDING,
     "mountaincar": _ALL_EXPLORE["mountaincar"],
 }
 """By random searches, of all units and of a part of them."""
