@@ -44,6 +44,11 @@ class BaselineSpec:
     env_steps: int | None = None
 
 
+def installed() -> bool:
+    """Whether Stable-Baselines3 is."""
+    return find_spec("stable_baselines3") is not None
+
+
 def check_algorithm(algorithm: str) -> None:
     """Refuse an algorithm that is unknown or that this installation cannot run.
 
@@ -52,7 +57,7 @@ def check_algorithm(algorithm: str) -> None:
         ResourceError: Stable-Baselines3 is not installed.
     """
     check_choice("algorithm", algorithm, ALGORITHMS)
-    if find_spec("stable_baselines3") is None:
+    if not installed():
         raise ResourceError(
             f"algorithm {algorithm}", expected="Stable-Baselines3 to be installed", found="it is not",
             remedy="Run: pip install 'teamnet[baselines]'",

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from teamnet.spec.files import to_plain
+from teamnet.spec.run import RunSpec
+from teamnet.study.experiment.method import Method
 from teamnet.study.experiment.study import Planned, Study
 from teamnet.study.experiment.tasks import TASKS
 from teamnet.study.kept_run import content_of_run, keep_run
-from teamnet.study.paper.methods import PAPER
+from teamnet.study.paper.methods import METHODS, PAPER
+
+
+@dataclass(frozen=True)
+class Diverging(Method):
+    """Rates at which no team survives its first episodes."""
+
+    def spec(self, task: str, seed: int) -> RunSpec:
+        """See :class:`Method`."""
+        spec = METHODS["map"].spec(task, seed)
+        assert isinstance(spec, RunSpec)
+        assert spec.actor
+        return replace(spec, anneal_steps=0, actor=replace(spec.actor, rates=(1e300,) * 3, final_rates=(1e300,) * 3))
 
 
 def made_up_run(study: Study, task: str, method: str, seed: int, returns: list[float], **summary: object) -> Planned:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,6 @@ import pytest
 from teamnet.cli.main import main
 from teamnet.errors import SpecError, TeamnetError
 from teamnet.spec.run import LaunchSpec, RunSpec
-from teamnet.study.experiment.method import Method
 from teamnet.study.experiment.study import Study
 from teamnet.study.experiment.workflow import Choice, run_study
 from teamnet.study.kept_run import RUN_FILES
@@ -22,23 +21,11 @@ from teamnet.team.ray_tasks import Ended, Job, run_jobs
 from teamnet.training.saving import Saving
 from teamnet.training.session import train
 from tests.study.folders import contents
-from tests.study.studies import table_row
+from tests.study.studies import Diverging, table_row
 
 LENGTHS = {"cartpole": 8, "acrobot": 1, "multiplexer": 25_600}
 
 pytestmark = pytest.mark.usefixtures("shared_ray")
-
-
-@dataclass(frozen=True)
-class Diverging(Method):
-    """Rates at which no team survives its first episodes."""
-
-    def spec(self, task: str, seed: int) -> RunSpec:
-        """See :class:`Method`."""
-        spec = METHODS["map"].spec(task, seed)
-        assert isinstance(spec, RunSpec)
-        assert spec.actor
-        return replace(spec, anneal_steps=0, actor=replace(spec.actor, rates=(1e300,) * 3, final_rates=(1e300,) * 3))
 
 
 def _files(folder: Path) -> dict[str, tuple[int, bytes]]:
@@ -159,7 +146,7 @@ def test_files_of_others_are_refused_before_anything_is_done(study: Study, tmp_p
     assert sorted(path.name for path in folder.iterdir()) == ["seed-0", "seed-1"]
 
 
-@pytest.mark.parametrize("name", ["results.md", "results.jsonl", "goes.jsonl", "figures/cartpole.png"])
+@pytest.mark.parametrize("name", ["results.md", "results.jsonl", "goes.jsonl", "speeds.jsonl", "figures/cartpole.png"])
 def test_a_report_that_was_changed_by_hand_is_not_replaced(study: Study, tmp_path: Path, name: str):
     shutil.copytree(study.folder, tmp_path / "copy")
     copy = Study(tmp_path / "copy", PAPER, LENGTHS)

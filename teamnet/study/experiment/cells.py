@@ -9,6 +9,7 @@ from typing import TypeVar
 from teamnet.spec.run import USUAL_RULE
 from teamnet.study.experiment.method import Method
 from teamnet.study.experiment.results import Result
+from teamnet.study.experiment.speeds import Speed
 from teamnet.study.experiment.statistics import Published, Spread, spread
 from teamnet.study.experiment.study import Study
 from teamnet.study.experiment.tasks import StudyTask, in_order
@@ -25,10 +26,12 @@ class Cells:
     Args:
         study: the study of the results.
         results: all finished runs.
+        speeds: of methods, where they were measured.
     """
 
     study: Study
     results: Sequence[Result]
+    speeds: Sequence[Speed] = ()
 
     @property
     def methods(self) -> Mapping[str, Method]:

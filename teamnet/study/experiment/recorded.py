@@ -15,6 +15,7 @@ from teamnet.spec.files import changed_values
 from teamnet.study.experiment.invocations import Invocation, read_invocations
 from teamnet.study.experiment.records import as_lines
 from teamnet.study.experiment.results import Curve, Result, load_result
+from teamnet.study.experiment.speeds import Speed, read_speeds
 from teamnet.study.experiment.study import Study
 from teamnet.study.experiment.tasks import in_order
 
@@ -24,10 +25,11 @@ _DIGITS = 4
 
 @dataclass(frozen=True)
 class Recorded:
-    """Runs that are known only by their lines, and the invocations of the command that made them."""
+    """Runs that are known only by their lines, the invocations of the command that made them, and speeds."""
 
     results: Sequence[Result] = ()
     invocations: Sequence[Invocation] = ()
+    speeds: Sequence[Speed] = ()
 
 
 def read_recorded(study: Study, folder: Path | None) -> Recorded:
@@ -35,7 +37,7 @@ def read_recorded(study: Study, folder: Path | None) -> Recorded:
 
     Args:
         study: has the specs that the runs must have.
-        folder: has ``results.jsonl`` and optionally ``goes.jsonl``; ``None`` for nothing.
+        folder: has ``results.jsonl`` and optionally ``goes.jsonl`` and ``speeds.jsonl``; ``None`` for nothing.
 
     Raises:
         CheckpointError: a file is missing or damaged.
@@ -62,7 +64,7 @@ def read_recorded(study: Study, folder: Path | None) -> Recorded:
             str(path), expected=f"a line that `teamnet {study.experiment.command}` wrote for each run",
             found=str(error), remedy="Give the folder of a report, such as docs, or leave out --recorded.",
         ) from None
-    return Recorded(results, invocations)
+    return Recorded(results, invocations, [speed for speed in read_speeds(folder) if speed.method in study.methods])
 
 
 def all_results(study: Study, recorded: Recorded) -> list[Result]:
@@ -90,6 +92,15 @@ def all_results(study: Study, recorded: Recorded) -> list[Result]:
     return sorted(
         own.values(), key=lambda result: (tasks.index(result.task), methods.index(result.method), result.seed)
     )
+
+
+def all_speeds(study: Study, recorded: Recorded) -> Sequence[Speed]:
+    """The speeds in a study's folder, or those recorded elsewhere if it has none.
+
+    Raises:
+        CheckpointError: the file is damaged.
+    """
+    return read_speeds(study.folder) or recorded.speeds
 
 
 def write_results(study: Study, results: Sequence[Result]) -> None:

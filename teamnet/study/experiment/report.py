@@ -11,8 +11,9 @@ from pathlib import Path
 from teamnet.study.experiment import curves, summary_tables, traffic
 from teamnet.study.experiment.cells import BASE, Cells
 from teamnet.study.experiment.invocations import describe, read_invocations, write_invocations
-from teamnet.study.experiment.recorded import Recorded, all_results, write_results
+from teamnet.study.experiment.recorded import Recorded, all_results, all_speeds, write_results
 from teamnet.study.experiment.results import Result
+from teamnet.study.experiment.speeds import write_speeds
 from teamnet.study.experiment.study import REPORT, Study
 from teamnet.study.experiment.tasks import StudyTask
 from teamnet.study.experiment.template import render
@@ -21,7 +22,7 @@ from teamnet.training.run_files import make_folder
 
 
 def write_report(study: Study, recorded: Recorded) -> tuple[Path, list[Result]]:
-    """Write figures, ``results.jsonl`` and ``results.md`` to the study's folder.
+    """Write figures, ``results.jsonl``, ``speeds.jsonl`` and ``results.md`` to the study's folder.
 
     Args:
         study: the study; all finished runs in its folder are included.
@@ -37,6 +38,8 @@ def write_report(study: Study, recorded: Recorded) -> tuple[Path, list[Result]]:
     results = all_results(study, recorded)
     write_results(study, results)
     write_invocations(study.files, [*recorded.invocations, *read_invocations(study.folder)])
+    speeds = all_speeds(study, recorded)
+    write_speeds(study.files, speeds)
     invocations, seconds = read_invocations(study.folder), sum(result.seconds for result in results)
     command = study.experiment.command
 
@@ -49,7 +52,7 @@ def write_report(study: Study, recorded: Recorded) -> tuple[Path, list[Result]]:
     def draw(task: StudyTask) -> bytes | None:
         return curves.draw_curves(task, cells.on(task.name), study.methods)
 
-    cells = Cells(study, results)
+    cells = Cells(study, results, speeds)
     text = render(
         study.experiment.template, cells=cells, lengths=study.lengths, base=BASE, failures=study.failures(),
         tables=summary_tables, traffic=traffic, save=save, draw=draw, describe=curves.describe_figure,

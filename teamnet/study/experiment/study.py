@@ -37,6 +37,7 @@ class Experiment:
         remarks: published values without mean, deviation and number of runs; they are shown, not tested.
         extras: what the template uses beside what all have, by name.
         takes_any: whether its methods can be run on environments of a user's own.
+        timed_task: the task on which the methods' speeds are measured; empty for none.
     """
 
     command: str
@@ -46,6 +47,7 @@ class Experiment:
     remarks: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     extras: Mapping[str, object] = field(default_factory=dict)
     takes_any: bool = False
+    timed_task: str = ""
 
     def with_rules(self, names: Sequence[str]) -> tuple[Experiment, tuple[str, ...]]:
         """The experiment with methods for rules of a user's own, and the names of all requested methods.

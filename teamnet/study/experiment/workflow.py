@@ -15,9 +15,10 @@ from teamnet.study.baselines import check_algorithm
 from teamnet.study.experiment.execute import execute
 from teamnet.study.experiment.invocations import INVOCATIONS, InvocationLog
 from teamnet.study.experiment.progress import StudyProgress
-from teamnet.study.experiment.recorded import RESULTS, all_results, read_recorded
+from teamnet.study.experiment.recorded import RESULTS, Recorded, all_results, all_speeds, read_recorded
 from teamnet.study.experiment.report import copy_to_docs, docs_files, write_report
 from teamnet.study.experiment.results import Result
+from teamnet.study.experiment.speeds import SPEEDS, with_missing, write_speeds
 from teamnet.study.experiment.study import REPORT, Key, Planned, Study
 from teamnet.study.experiment.tasks import TASKS, task_of
 from teamnet.study.kept_run import ERROR_FILE, RUN_FILES, files_of_run, keep_error, keep_run
@@ -119,6 +120,8 @@ def run_study(
     _check_files(study, docs, [*(run.task for run in todo), *(result.task for result in finished)], todo)
     make_folder(study.folder)
     done, failed = _do(study, todo, len(runs) - len(todo), finished, address, cpus)
+    if study.experiment.timed_task and not report_only:
+        _time_methods(study, runs, earlier)
     path, results = write_report(study, earlier)
     if docs is not None:
         copy_to_docs(study, docs)
@@ -159,7 +162,7 @@ def _check_files(study: Study, docs: Path | None, tasks: Sequence[str], todo: Se
         if files:
             check_folder(option, files.folder)
             check_writable(files.folder, option)
-            files.check((REPORT, RESULTS, INVOCATIONS, *figures))
+            files.check((REPORT, RESULTS, INVOCATIONS, SPEEDS, *figures))
     for run in todo:
         check_writable(run.folder)
         files_of_run(run.folder).check((*RUN_FILES, ERROR_FILE))
@@ -192,3 +195,11 @@ def _do(
     finally:
         progress.close()
     return done, failed
+
+
+def _time_methods(study: Study, runs: Sequence[Planned], earlier: Recorded) -> None:
+    """Measure the speeds of all methods, if a requested one has runs but no speed."""
+    task = study.experiment.timed_task
+    present = {result.method for result in all_results(study, earlier) if result.task == task}
+    wanted = present & {run.method for run in runs if run.task == task}
+    write_speeds(study.files, with_missing(study, all_speeds(study, earlier), wanted, present))

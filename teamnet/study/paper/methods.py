@@ -37,5 +37,6 @@ METHODS: dict[str, Method] = {
 """In the order in which they are reported."""
 
 PAPER = Experiment(
-    "paper", METHODS, "paper/report.md.j2", PUBLISHED, PUBLISHED_REMARKS, extras={"summary": summary}, takes_any=True
+    "paper", METHODS, "paper/report.md.j2", PUBLISHED, PUBLISHED_REMARKS, extras={"summary": summary}, takes_any=True,
+    timed_task=summary.STEP_TASK,
 )

@@ -17,7 +17,7 @@ from teamnet.study.experiment.tasks import TASKS, StudyTask
 from teamnet.study.experiment.traffic import ledgers
 from teamnet.study.paper.published import PUBLISHED
 
-TRAFFIC_TASK = "cartpole"
+STEP_TASK = "cartpole"
 """The task whose steps are counted and timed."""
 STEPS = 100_000
 """Environment steps that a time is for."""
@@ -35,7 +35,7 @@ class Summary:
         score: mean over those tasks of ``(return - zero) / (one - zero)``, where zero is the published return of
             REINFORCE, and one that of MAP propagation.
         exchanges, bytes: of a step of CartPole at layer granularity; ``None`` for a baseline of another library.
-        seconds: of 100,000 steps of CartPole, in one process on one core: the median over the runs.
+        seconds: of 100,000 steps of CartPole, in one process on one core; ``None`` if they were not timed.
     """
 
     name: str
@@ -58,9 +58,9 @@ def of_paper(cells: Cells) -> list[StudyTask]:
 
 def scored(cells: Cells) -> list[Summary]:
     """The methods that have runs on a control task of the paper, in the usual order; none without runs on CartPole."""
-    if TRAFFIC_TASK not in {task.name for task in cells.tasks}:
+    if STEP_TASK not in {task.name for task in cells.tasks}:
         return []
-    found = ledgers(cells, TRAFFIC_TASK)
+    found, rates = ledgers(cells, STEP_TASK), {speed.method: speed.median for speed in cells.speeds}
     members = []
     for name in cells.present:
         returns = _returns(cells, name)
@@ -69,7 +69,7 @@ def scored(cells: Cells) -> list[Summary]:
             members.append(
                 Summary(
                     name, returns, score, ledger and ledger.exchanges, ledger and ledger.total.bytes,
-                    _seconds(cells, name),
+                    STEPS / rate if (rate := rates.get(name)) else None,
                 )
             )
     return members
@@ -93,13 +93,6 @@ def _score(returns: dict[str, float]) -> float | None:
     return statistics.mean(shares) if shares else None
 
 
-def _seconds(cells: Cells, name: str) -> float | None:
-    rates = [
-        result.env_steps_per_second for result in cells.on(TRAFFIC_TASK).get(name, []) if result.env_steps_per_second
-    ]
-    return STEPS / statistics.median(rates) if rates else None
-
-
 def summary_table(cells: Cells, members: Sequence[Summary]) -> str:
     """A line for each method."""
     tasks = control_tasks(cells)
@@ -117,14 +110,15 @@ def summary_table(cells: Cells, members: Sequence[Summary]) -> str:
 
 
 def draw_frontier(cells: Cells, members: Sequence[Summary]) -> bytes | None:
-    """A PNG file, score against bytes, exchanges and seconds; ``None`` where one of these is unknown for all."""
+    """A PNG file, score against bytes, exchanges and seconds, as far as they are known; ``None`` if none is."""
     quantities = [
-        (name, label, [each for each in members if getattr(each, name) is not None])
+        (name, label, points)
         for name, label in (
             ("bytes", "bytes a step"), ("exchanges", "exchanges a step"), ("seconds", "seconds for 100,000 steps"),
         )
+        if (points := [each for each in members if getattr(each, name) is not None])
     ]
-    if not all(points for _, _, points in quantities):
+    if not quantities:
         return None
     figure, panels = new_figure(len(quantities), 3, 4.2, 3.6, sharey=True)
     colours = dict(zip(cells.methods, COLOURS, strict=False))
