@@ -6,8 +6,9 @@ import json
 import math
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
-from teamnet.errors import SpecError
+from teamnet.errors import CheckpointError, SpecError
 from teamnet.spec.run import SINGLE_STEP_TASKS
 from teamnet.training.atomic import having_room, write_atomically
 from teamnet.training.callback import Callback
@@ -51,7 +52,7 @@ class Evaluation(Callback):
             check_number("stop_at", stop_at, "a finite number", True, "Leave it out to train to the end.")
         self.every = every
         self._episodes, self._greedy, self._seed, self._max_steps = episodes, greedy, seed, max_steps
-        self._folder, self._stop_at = None if folder is None else Path(folder), stop_at
+        self._folder, self._stop_at = None if folder is None else Path(folder).absolute(), stop_at
         self.results: list[tuple[int, Episodes]] = []
         self.best = -math.inf
 
@@ -71,9 +72,9 @@ class Evaluation(Callback):
         self.results = [(step, found) for step, found in self.results if step <= steps]
         means = [found.mean for _, found in self.results]
         if self._folder and (log := evaluations_of(self._folder, run.identity)).exists():
-            kept = [line for line in log.read_text().splitlines() if json.loads(line)["env_steps"] <= steps]
-            write_atomically(log, "".join(f"{line}\n" for line in kept).encode(), run.identity)
-            means += [json.loads(line)["mean_return"] for line in kept]
+            kept = [line for line in _whole_lines(log) if line["env_steps"] <= steps]
+            write_atomically(log, "".join(f"{json.dumps(line)}\n" for line in kept).encode(), run.identity)
+            means += [line["mean_return"] for line in kept]
         self.best = max(means, default=-math.inf)
 
     def on_step(self, run: Run) -> None:
@@ -101,3 +102,14 @@ class Evaluation(Callback):
                 log.write(json.dumps(line) + "\n")
         if found.mean > self.best:
             run.save(folder / BEST, keep=1)
+
+
+def _whole_lines(log: Path) -> list[dict[str, Any]]:
+    """The evaluations in a file, without a last one that was not completely written."""
+    *whole, _ = log.read_text().split("\n")
+    try:
+        return [json.loads(line) for line in whole]
+    except ValueError as error:
+        raise CheckpointError(
+            str(log), expected="a JSON object a line", found=str(error), remedy="Move the file away.",
+        ) from None

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from teamnet.errors import SpecError, TeamnetError
+from teamnet.errors import SpecError, TeamnetError, shown
 from teamnet.spec.files import to_plain
 from teamnet.training.atomic import having_room
 from teamnet.training.callback import Callback
@@ -19,20 +19,28 @@ from teamnet.training.tensorboard import TensorBoardEvents
 
 
 class CsvLogger(Callback):
-    """A line for each episode: ``env_steps``, ``episode``, ``return``, ``length``, ``seed``.
+    """A line for each episode: ``env_steps``, ``episode``, ``return``, ``length``, ``seed``, ``run``.
+
+    An episode that is done again, after a lost actor or an interrupt that was not saved, has a second line: of the
+    lines of a ``run`` with the same ``episode``, the last one counts.
 
     Args:
         path: of the file; lines are added to one that exists. Several runs can write to one at the same time.
     """
 
-    COLUMNS = "env_steps", "episode", "return", "length", "seed"
+    COLUMNS = "env_steps", "episode", "return", "length", "seed", "run"
 
     def __init__(self, path: str | Path) -> None:
-        self._path, self._file = Path(path), None
+        self._path, self._file = Path(path).absolute(), None
         self._rows: Any = None
 
     def on_start(self, run: Run) -> None:
-        """Open the file."""
+        """Open the file.
+
+        Raises:
+            SpecError: it has other columns.
+            ResourceError: it cannot be written.
+        """
         with having_room(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file: IO[str] | None = self._path.open("a", newline="", buffering=1)  # a line is written at once
@@ -41,10 +49,19 @@ class CsvLogger(Callback):
             if self._path.stat().st_size == 0:
                 self._rows.writerow(self.COLUMNS)
             fcntl.flock(self._file, fcntl.LOCK_UN)
+        with self._path.open("rb") as file:
+            first, header = file.readline().rstrip(b"\r\n"), ",".join(self.COLUMNS)
+        if first != header.encode():
+            raise SpecError(
+                "path", expected=f"a new file, or one with the columns {header}",
+                found=shown(first.decode(errors="replace")), remedy="Give another file.",
+            )
 
     def on_episode(self, run: Run, episode: Episode) -> None:
         """Write a line."""
-        self._rows.writerow((episode.env_steps, episode.episode, episode.total, episode.length, run.spec.seed))
+        self._rows.writerow(
+            (episode.env_steps, episode.episode, episode.total, episode.length, run.spec.seed, run.identity)
+        )
 
     def on_end(self, run: Run) -> None:
         """Close the file."""
@@ -61,14 +78,14 @@ class TensorBoardLogger(Callback):
     """
 
     def __init__(self, folder: str | Path) -> None:
-        self._folder = Path(folder)
+        self._folder = Path(folder).absolute()
         self._events: TensorBoardEvents | None = None
 
     def on_start(self, run: Run) -> None:
         """Begin a file."""
         with having_room(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
-        self._events = TensorBoardEvents(self._folder, run.identity)
+        self._events = TensorBoardEvents(self._folder, run)
 
     def on_episode(self, run: Run, episode: Episode) -> None:
         """Write two events."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 from teamnet.training.callback import Callback
@@ -65,7 +66,12 @@ class StopWithoutImprovement(_MeanReturn):
         check_number("least", least, "0 or more", least >= 0, "Use 0 for any improvement.")
         super().__init__(episodes)
         self._patience, self._least = patience, least
-        self._best, self._since = -float("inf"), 0
+        self._best, self._since = -math.inf, 0
+
+    def on_rewind(self, run: Run) -> None:
+        """Begin anew: the maximum may be of episodes after the checkpoint."""
+        super().on_rewind(run)
+        self._best, self._since = -math.inf, 0
 
     def on_episode(self, run: Run, episode: Episode) -> None:
         """Compare the mean with the best one."""

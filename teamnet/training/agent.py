@@ -17,7 +17,7 @@ from teamnet.rules.loading import reference_of
 from teamnet.rules.rule import Rule
 from teamnet.spec.change import changed
 from teamnet.spec.files import from_plain, to_plain
-from teamnet.spec.functions import reference_of_function
+from teamnet.spec.functions import reference_of_function, with_function_files
 from teamnet.spec.presets import method_of, preset_of_rule
 from teamnet.spec.presets import preset as preset_of
 from teamnet.spec.resolve import Interface, fit_depth
@@ -73,9 +73,8 @@ class TeamAgent:
 
     def _start(self, spec: RunSpec, launch: LaunchSpec, make: Maker | None) -> None:
         self._run = Run(spec, launch, make=make)
-        self._ends = spec.env_steps, spec.episodes
         self._returns: list[float] = []
-        self._policy: TrainedPolicy | None = None
+        self._policy: tuple[int, TrainedPolicy] | None = None  # and the step whose parameters it has
         self._end = weakref.finalize(self, _end_run, self._run)  # at the end of the last reference or of the process
 
     def __repr__(self) -> str:
@@ -114,19 +113,19 @@ class TeamAgent:
         for name, number in (("env_steps", env_steps), ("episodes", episodes)):
             if number is not None:
                 check_count(name, number, 0)
-        run, self._policy = self._run, None
+        run = self._run
         with run.signals:
             run.stop_asked, run.stopped = False, ""
             step_end = None if env_steps is None else run.task.env_steps + env_steps
             episode_end = None if episodes is None else run.task.episodes + episodes
             if step_end is None and episode_end is None:
-                step_end, episode_end = self._ends
+                step_end, episode_end = run.ends
             run.check_open()
-            run.spec = replace(run.spec, env_steps=step_end, episodes=episode_end)
+            run.ends = step_end, episode_end
             try:
                 self._train(Callbacks([*as_list(callback), *([ProgressBar()] if progress_bar else [])]))
             finally:
-                run.spec = replace(run.spec, env_steps=self._ends[0], episodes=self._ends[1])
+                run.ends = run.spec.env_steps, run.spec.episodes
         return self
 
     def _train(self, callbacks: Callbacks) -> None:
@@ -159,9 +158,9 @@ class TeamAgent:
     ) -> tuple[Any, None]:
         """The action for an observation; see :meth:`teamnet.training.trained_policy.TrainedPolicy.predict`."""
         self._run.check_open()
-        if self._policy is None:
-            self._policy = self._run.policy()
-        return self._policy.predict(observation, state, episode_start, deterministic, action_masks)
+        if self._policy is None or self._policy[0] != self._run.step:
+            self._policy = self._run.step, self._run.policy()
+        return self._policy[1].predict(observation, state, episode_start, deterministic, action_masks)
 
     def make_environment(self, render_mode: str | None = None) -> gymnasium.Env[Any, Any]:
         """See :func:`teamnet.training.trained_policy.trained_environment`."""
@@ -220,11 +219,13 @@ class TeamAgent:
             return cls(task, preset=preset, **options)
         given, options = _as_given(task, options)
         spec, launch = _specs(given.task, preset, options)
+        spec = with_function_files(spec)
         checkpoint = newest_checkpoint(Path(folder))
         about = load_checkpoint(checkpoint)[1]
         check_same_rules(checkpoint, spec, about["spec"])
         written = from_plain(RunSpec, about["spec"], str(checkpoint))
         check_same_spec(checkpoint, to_plain(fit_depth(spec, Interface(**about["interface"]))), to_plain(written))
+        written = replace(written, env_steps=spec.env_steps, episodes=spec.episodes)
         return cls._load(checkpoint, written, launch, given.make)
 
     @classmethod
@@ -238,7 +239,7 @@ class TeamAgent:
             raise
         if agent._run.refusal:
             warnings.warn(f"the agent predicts, but does not learn: {agent._run.refusal}", UserWarning, stacklevel=3)
-        if "metrics" in about:  # of a run with a folder: the agent saves as a new run, as that run's metrics end here
+        if about.get("owned", "metrics" in about):  # the agent saves as a new run, as that run's metrics end here
             agent._run.identity = new_run()
         return agent
 
@@ -277,6 +278,9 @@ def _specs(task: str, preset: str, options: Mapping[str, Any]) -> tuple[RunSpec,
         spec = preset_of_rule(kind, task)
     else:
         spec = preset_of(task, preset or method_of(rule if isinstance(rule, str) else ""))
+    ends = {name: options.get(name) for name in ("env_steps", "episodes")}
+    if any(end is not None for end in ends.values()):
+        options |= ends  # as on the command line, one that is given replaces both of the preset
     try:
         spec = changed(spec, **{name: value for name, value in options.items() if name not in launch_names})
     except SpecError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from teamnet.errors import ResourceError
 
 DRAFT = ".draft"
 """The suffix of a file that is not completely written."""
+_FULL = errno.ENOSPC, errno.EDQUOT, errno.EFBIG
 
 
 def write_atomically(path: Path, content: bytes, run: str = "") -> None:
@@ -49,7 +51,9 @@ def having_room(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        full = error.errno in _FULL
         raise ResourceError(
-            str(path), expected="room for it", found=str(error),
-            remedy="Make room; a run continues from its newest checkpoint with teamnet resume.",
+            str(path), expected="room for it" if full else "a file that can be written", found=str(error),
+            remedy=f"{'Make room' if full else 'Check its folder and permissions'}; a run continues from its newest "
+            "checkpoint with teamnet resume.",
         ) from error

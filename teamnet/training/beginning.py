@@ -150,6 +150,22 @@ def _check_alike(folder: Path, spec: RunSpec, found: RunSpec) -> None:
                 )
 
 
+def stopped_summary(folder: Path, spec: RunSpec) -> dict[str, Any] | None:
+    """The summary of a run of a spec that a callback has ended before its end; ``None`` for any other run.
+
+    Args:
+        folder: holds a run.
+        spec: with the ends of that run; it goes on to others.
+    """
+    try:
+        files = read_run_files(folder)
+    except CheckpointError:
+        return None
+    written = files.about.get("spec", {})
+    same = all(written.get(name) == getattr(spec, name) for name in _ENDS)
+    return files.summary if same and files.summary and "stopped" in files.summary else None
+
+
 def finished_summary(folder: Path, beginning: Beginning) -> dict[str, Any] | None:
     """The summary of a run that has reached its end; ``None`` if it has not, or if there is no summary."""
     task, spec = beginning.about["task"], beginning.spec

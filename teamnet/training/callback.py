@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,11 @@ class Callback:
     every: int = 1
 
     def on_start(self, run: Run) -> None:
-        """Training begins or continues; ``run.folder`` is the run's folder, ``None`` for none."""
+        """Training begins or continues; ``run.folder`` is the run's folder, ``None`` for none.
+
+        An exception refuses the run: the files of an earlier run in the folder are removed after all callbacks have
+        started, and those of a new run are written then.
+        """
 
     def on_step(self, run: Run) -> None:
         """Another ``every`` environment steps are done; the episodes that ended meanwhile are reported before."""
@@ -93,9 +98,10 @@ class Callbacks:
 
     def progress(self, run: Run, episodes: Sequence[Episode]) -> None:
         """Some steps are done, in which episodes have ended."""
-        for episode in episodes:
-            for callback in self._all:
-                callback.on_episode(run, episode)
+        with ExitStack() as calls:  # which are done from the last one on, each also after an exception
+            for episode in reversed(episodes):
+                for callback in reversed(self._all):
+                    calls.callback(callback.on_episode, run, episode)
         done = run.task.env_steps
         if done >= self.due:
             due = [callback for place, callback in enumerate(self._stepping) if done >= self._next[place]]
@@ -116,8 +122,9 @@ class Callbacks:
 
     def end(self, run: Run) -> None:
         """Training ends."""
-        for callback in self._all:
-            callback.on_end(run)
+        with ExitStack() as calls:
+            for callback in reversed(self._all):
+                calls.callback(callback.on_end, run)
 
 
 def as_list(given: Callback | Sequence[Callback] | None) -> list[Callback]:

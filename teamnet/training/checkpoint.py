@@ -154,7 +154,8 @@ def newest_checkpoint(
         raise CheckpointError(
             str(folder), expected=f"a folder with a checkpoint{owner}",
             found="checkpoints of other runs" if found else reason,
-            remedy="Give the folder that train wrote to with --out.",
+            remedy="Give the folder that train wrote to with --out; a run that ended before its first checkpoint "
+            "(--save-every) is started again with --resume-if-present.",
         )
     damaged = [saved for saved in candidates if not saved.number]  # whose order of writing is unknown
     whole = [saved for saved in candidates if saved.number]

@@ -192,7 +192,7 @@ class Environments:
     def _not_finite(self, name: str, step: int, values: Any) -> NumericalError:
         return NumericalError(
             f"{self._name} {name}, environment step {step}", expected="finite numbers", found=str(values),
-            remedy="Fix the environment; a run with a folder has its last checkpoint there.",
+            remedy="Fix the environment; a run with a folder goes on from its last checkpoint (--save-every).",
         )
 
     def state(self) -> dict[str, Any]:

@@ -66,9 +66,9 @@ class ProgressLine:
             self._console.print(f"{100 * self._share():3.0f} %  {text}", highlight=False)
 
     def _share(self) -> float:
-        spec, task = self._run.spec, self._run.task
+        task = self._run.task
         shares = [
-            done / end for done, end in ((task.env_steps, spec.env_steps), (task.episodes, spec.episodes)) if end
+            done / end for done, end in zip((task.env_steps, task.episodes), self._run.ends, strict=True) if end
         ]
         return min(1.0, max(shares, default=0.0))
 

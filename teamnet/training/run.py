@@ -48,9 +48,12 @@ class Run:
 
     Attributes:
         identity: of the run, in all its files.
+        ends: environment steps and episodes at which it is done; ``None`` for none. They are those of the spec, but
+            while an agent learns for less.
         owns_folder: whether no other object saves this run: then all its old checkpoints are removed, else those that
             this object wrote, and those up to the one that it was loaded from.
         folder: where the run keeps its files; ``None`` for none.
+        describe: what a checkpoint in that folder has beside the run's own content, as JSON types.
         stopped: why the run ended before its end, if :meth:`stop` was called.
         signals: defers signals until the run is between two steps; every method enters it by itself.
 
@@ -70,6 +73,7 @@ class Run:
         with ExitStack() as unless_started:
             unless_started.callback(self.task.close)
             self.spec = fit_depth(spec, self.task.interface)
+            self.ends = spec.env_steps, spec.episodes
             self.teams = build_teams(self.spec, self.task.interface)
             self.flow = Dataflow(self.teams)
             self._units = divide_all(self.teams, self.launch.grain, spec.seed)
@@ -81,9 +85,10 @@ class Run:
             unless_started.pop_all()
         self.identity = new_run()
         self._written: set[Path] = set()
-        self._loaded = 0
+        self._loaded: Saved | None = None
         self.owns_folder = self.stop_asked = self._closed = False
         self.folder, self.stopped, self._make = cast(Path | None, None), "", make
+        self.describe: Callable[[], dict[str, Any]] = dict
         self.signals = HeldSignals()
         self.seconds = 0.0
         self.startup_seconds = time.perf_counter() - begun
@@ -95,8 +100,8 @@ class Run:
 
     @property
     def done(self) -> bool:
-        """Whether the spec's end is reached."""
-        steps, episodes = self.spec.env_steps, self.spec.episodes
+        """Whether one of ``ends`` is reached."""
+        steps, episodes = self.ends
         return (steps is not None and self.task.env_steps >= steps) or (
             episodes is not None and self.task.episodes >= episodes
         )
@@ -177,7 +182,7 @@ class Run:
 
         Args:
             folder: to write to; it is made if it does not exist.
-            about: goes into the JSON file.
+            about: goes into the JSON file; what ``describe`` returns if it is left out and the folder is the run's own.
             keep: number of the run's newest checkpoints that are kept.
             writer: has written it when ``writer.wait()`` returns.
 
@@ -190,7 +195,9 @@ class Run:
         with self.signals:
             self._coordinator.finish_step(only_begun=True)
             arrays = arrays_of(**self.task.outcome.kept(), previous_value=self._coordinator.previous_value)
-            content = {**content_of(self), **(about or {})}
+            if about is None:
+                about = self.describe() if self.folder and folder.resolve() == self.folder.resolve() else {}
+            content = {**content_of(self), **about}
             path = place_of(self, folder)
             arguments = path, self.identity, self.step, self.state() | arrays, content, keep, self._may_remove
             self._written.add(path)
@@ -201,7 +208,12 @@ class Run:
 
     def _may_remove(self, saved: Saved) -> bool:
         """Whether a checkpoint of this identity is not another object's, which was loaded from the same one."""
-        return self.owns_folder or saved.path in self._written or saved.number <= self._loaded
+        if self.owns_folder or saved.path in self._written:
+            return True
+        loaded = self._loaded
+        if loaded is None or saved.path.parent.resolve() != loaded.path.parent.resolve():
+            return False
+        return saved.number <= loaded.number
 
     def check_replay(self) -> ReplayCheck | None:
         """Begin a check whether a checkpoint written now could be resumed; ``None`` for a task where every one can."""
@@ -253,7 +265,7 @@ class Run:
         self.seconds = about["seconds"]
         self._executor.restore(split(self._units, arrays), about["step"])
         self._coordinator.continue_at(about["step"], failure)
-        self.identity, self._loaded = about["run"], about["number"]
+        self.identity, self._loaded = about["run"], Saved(path, about["run"], about["number"])
         return about
 
     def repair(self, path: Path) -> tuple[dict[str, Any], str]:

@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 
 
 def content_of(run: Run) -> dict[str, Any]:
-    """What a checkpoint has beside the arrays, as JSON types."""
+    """What a checkpoint has beside the arrays, as JSON types; ``owned`` tells that its run has a folder."""
     task, actions = run.task, run.task.actions
     return {
         "spec": to_plain(run.spec), "launch": to_plain(run.launch), "task": task.state(),
         "interface": asdict(task.interface), "actions": actions.as_plain() if actions else None,
         "structure": task.structure.as_plain(), "statistics": task.statistics(), "seconds": run.seconds,
+        "owned": run.owns_folder,
     }
 
 

@@ -80,34 +80,35 @@ def _foreign(path: Path) -> SpecError:
     )
 
 
-def check_free(folder: Path, *, overwrite: bool) -> Contents:
-    """Refuse a folder that already holds a run; nothing is changed. Returns the content of the folder.
+def check_free(folder: Path, *, overwrite: bool, own: str = "") -> Contents:
+    """Refuse a folder that already holds a run but ``own``; nothing is changed. Returns the content of the folder.
 
     Raises:
         SpecError: there is a run in it, or :func:`contents_of` refuses it.
     """
     contents = contents_of(folder)
-    if contents.runs and not overwrite:
+    if (others := contents.runs - {own}) and not overwrite:
         raise SpecError(
-            "out", expected="a folder without a run", found=f"run {', '.join(sorted(contents.runs))} in {folder}",
+            "out", expected="a folder without a run", found=f"run {', '.join(sorted(others))} in {folder}",
             remedy="Give another --out, --resume-if-present to continue the run, or --overwrite to replace it.",
         )
     return contents
 
 
-def clear(folder: Path, *, overwrite: bool) -> None:
+def clear(folder: Path, *, overwrite: bool, own: str) -> None:
     """Remove the runs that a new one replaces.
 
     Args:
         folder: which this process has locked; see :class:`FolderLock`.
         overwrite: whether there may be any.
+        own: the new run, of which a callback may have saved something already.
 
     Raises:
         SpecError: see :func:`check_free`.
         ResourceError: a file cannot be removed.
     """
-    contents = check_free(folder, overwrite=overwrite)
-    replaced = [path for run in contents.runs for path in _files_of(folder, run)]
+    contents = check_free(folder, overwrite=overwrite, own=own)
+    replaced = [path for run in contents.runs - {own} for path in _files_of(folder, run)]
     if contents.run:  # removed last, so that after a crash the run is still found in the folder
         replaced += [folder / METRICS, folder / SPEC]
     for path in replaced:

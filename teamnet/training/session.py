@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from teamnet.rules.loading import reference_of
 from teamnet.spec.functions import with_function_files
 from teamnet.spec.run import LaunchSpec, RunSpec
-from teamnet.training.beginning import Beginning, continuation, find_beginning, finished_summary
+from teamnet.training.beginning import Beginning, continuation, find_beginning, finished_summary, stopped_summary
 from teamnet.training.callback import Callbacks
 from teamnet.training.endings import StoppingOnSignals
 from teamnet.training.launch import check_specs
@@ -54,6 +55,9 @@ def train(
         spec = with_function_files(spec)
         lock.take(out)
         if if_present is IfPresent.RESUME and contents_of(out).runs:
+            if summary := stopped_summary(out, spec):
+                say(f"nothing to do: {summary['stopped']}; teamnet resume {out} goes on")
+                return summary, False
             if beginning := continuation(out, spec, launch, say):
                 return _continue(beginning, out, saving, say, lock, callbacks)
             if_present = IfPresent.OVERWRITE  # it has no checkpoint to continue from
@@ -99,21 +103,25 @@ def _continue(
 def _run(
     beginning: Beginning, out: Path | None, saving: Saving, say: Say, lock: FolderLock, callbacks: Callbacks
 ) -> tuple[dict[str, Any], bool]:
+    out = out.absolute() if out else None  # code of the user may change the current folder
     with StoppingOnSignals() as signals:
         pauses = PAUSES if out and saving.recoveries else (0.0,)
         run, about = start(beginning.spec, beginning.launch, beginning.checkpoint, say, pauses)
-        try:
+        run.folder = out
+        with ExitStack() as unless_started:
+            unless_started.callback(close_lost, run)
+            if out:
+                make_folder(out)
+                lock.take(out)
+            unless_started.callback(callbacks.end, run)
+            callbacks.start(run)  # a callback may refuse the run: before a file of an earlier one is removed
             if out and beginning.checkpoint:
                 remove_drafts(out, run.identity)
                 (out / SUMMARY).unlink(missing_ok=True)  # the run's own, of the end beyond which it continues
             elif out:
-                make_folder(out)
-                lock.take(out)
-                clear(out, overwrite=beginning.overwrite)
+                clear(out, overwrite=beginning.overwrite, own=run.identity)
             session = Supervisor(run, about, out, saving, say, callbacks)
-        except BaseException:
-            close_lost(run)
-            raise
+            unless_started.pop_all()
         try:
             signals.after_step(session.stop)
             summary = session.train()

@@ -77,7 +77,7 @@ class Supervisor:
     """Trains a run to its end.
 
     Args:
-        run: at its first step, or at a checkpoint.
+        run: at its first step, or at a checkpoint, and known to the callbacks.
         about: the JSON of that checkpoint; empty for the first step.
         out: the run's folder; ``None`` saves nothing, and a run that loses units ends.
         saving: how it is saved and recovered.
@@ -89,7 +89,7 @@ class Supervisor:
         self, run: Run, about: dict[str, Any], out: Path | None, saving: Saving, say: Say, callbacks: Callbacks
     ) -> None:
         self.run, self._out, self._saving, self._say, self._callbacks = run, out, saving, say, callbacks
-        run.folder = out
+        run.describe = self._describe
         self._recoveries: list[dict[str, Any]] = about.get("recoveries", [])
         self._replay = ReplayRecord(run.spec.task, say, enabled=out is not None and saving.replay_check)
         self._writer = Writer()
@@ -99,7 +99,7 @@ class Supervisor:
             run.owns_folder = True
             write_spec(out, run.identity, run.spec, run.launch)
             self._metrics = MetricsFile(out, extent_of(about) if about else None)
-            self._observers += [self._metrics, TensorBoardEvents(out, run.identity)]
+            self._observers += [self._metrics, TensorBoardEvents(out, run)]
         self._progress = ProgressLine(run, run.spec.task)
         self._observers.append(self._progress)
         self._export = exporter(run)
@@ -111,7 +111,6 @@ class Supervisor:
             TeamnetError: the run failed, and did not recover.
         """
         in_a_row, furthest = 0, -1
-        self._callbacks.start(self.run)
         while True:
             try:
                 self._loop()
@@ -167,12 +166,19 @@ class Supervisor:
     def _save(self, *, last: bool = False) -> None:
         if self._out and self._metrics:
             self._replay.begin(self.run.check_replay)
-            about = {
-                "metrics": self._metrics.extent().as_plain(), "recoveries": list(self._recoveries),
-                "replayable": self._replay.look(wait=last),
-            }
-            path = self.run.save(self._out, about, self._saving.keep, self._writer)
+            self._replay.look(wait=last)
+            path = self.run.save(self._out, self._about(), self._saving.keep, self._writer)
             self._callbacks.checkpoint(self.run, path)
+
+    def _about(self) -> dict[str, Any]:
+        """What a checkpoint in the run's folder has beside the run's own content."""
+        metrics = {"metrics": self._metrics.extent().as_plain()} if self._metrics else {}
+        return {**metrics, "recoveries": list(self._recoveries), "replayable": self._replay.replayable}
+
+    def _describe(self) -> dict[str, Any]:
+        """The same for a checkpoint that a callback saves; one that is being written has its number first."""
+        self._writer.wait()
+        return self._about()
 
     def _finish(self) -> dict[str, Any]:
         self._export()
@@ -230,7 +236,8 @@ class Supervisor:
         close_lost(old)
         passing = (*_LOSSES, ResourceError)  # a cluster takes a while to detect that a node is dead
         self.run, about = start(spec, old.launch, path, self._say, passing=passing, former=old.spec)
-        self.run.identity, self.run.owns_folder, self.run.folder = old.identity, old.owns_folder, old.folder
+        for name in ("identity", "owns_folder", "folder", "describe"):
+            setattr(self.run, name, getattr(old, name))
         if old.stop_asked:
             self.stop()
         self._export = exporter(self.run)

@@ -26,12 +26,14 @@ class TensorBoardEvents:
 
     Args:
         folder: of the run.
-        run: its identity.
+        run: at its first step, or at a checkpoint: events of later steps are void then.
     """
 
-    def __init__(self, folder: Path, run: str) -> None:
-        self._folder, self._run = folder / EVENTS, run
+    def __init__(self, folder: Path, run: Run) -> None:
+        self._folder, self._run = folder / EVENTS, run.identity
         self._open()
+        if run.task.env_steps:
+            self._void(run.task.env_steps + 1)
 
     def _open(self) -> None:
         from tensorboardX.event_file_writer import EventsWriter  # imported late: slow, and not every run needs it
@@ -59,9 +61,13 @@ class TensorBoardEvents:
         """See :class:`teamnet.training.outputs.Observer`; TensorBoard drops the events that the new file voids."""
         self.close()
         self._open()
+        self._void(run.task.env_steps + 1)
+
+    def _void(self, step: int) -> None:
+        """Void the events of earlier files from a step on."""
         log = _event_protocol().SessionLog
         with having_room(self._folder):
-            self._write(run.task.env_steps + 1, session_log=log(status=log.START))
+            self._write(step, session_log=log(status=log.START))
 
     def close(self) -> None:
         """See :class:`teamnet.training.outputs.Observer`."""

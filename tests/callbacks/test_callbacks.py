@@ -8,12 +8,14 @@ import json
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import gymnasium
 import numpy as np
 import pytest
+from tensorboardX.proto import event_pb2
 
 from teamnet import TeamAgent, TrainedPolicy
 from teamnet.callbacks import (
@@ -26,10 +28,16 @@ from teamnet.callbacks import (
     TensorBoardLogger,
 )
 from teamnet.callbacks.named import named_callbacks
-from teamnet.errors import SpecError
+from teamnet.errors import CheckpointError, ResourceError, SpecError
+from teamnet.spec.change import changed
+from teamnet.spec.presets import preset
+from teamnet.spec.run import LaunchSpec
 from teamnet.training.callback import Callbacks
+from teamnet.training.saving import IfPresent, Saving
+from teamnet.training.session import resume, train
 from teamnet.training.task import Episode
 from tests.commands import run_command
+from tests.training.event_files import events_in
 
 SMALL: dict[str, Any] = {"backend": "local", "hidden": (4,), "settle_steps": 2, "seed": 3}
 
@@ -122,7 +130,7 @@ class Stopping(Callback):
         run.stop("enough")
 
 
-class Saving(Callback):
+class Saved(Callback):
     every = 40
 
     def __init__(self, folder: Any) -> None:
@@ -135,7 +143,7 @@ class Saving(Callback):
 @pytest.mark.parametrize("kind", [str, Path])
 def test_a_callback_saves_to_a_new_folder(kind: type, tmp_path: Path):
     with TeamAgent("cartpole", **SMALL) as agent:
-        agent.learn(env_steps=100, callback=Saving(kind(tmp_path / "a/b")))
+        agent.learn(env_steps=100, callback=Saved(kind(tmp_path / "a/b")))
     with TeamAgent.load(tmp_path / "a/b") as loaded:
         assert loaded.summary()["env_steps"] == 80
 
@@ -359,3 +367,132 @@ def test_the_progress_bar_shows_episodes_and_rate(capsys: pytest.CaptureFixture[
     assert "12 episodes" in error
     assert "steps/s" in error
     assert digest == _digest(callback=ProgressBar())[0] == _digest()[0]
+
+
+class Refusing(Callback):
+    """Refuses every run."""
+
+    def on_start(self, run: Any) -> None:
+        raise SpecError("callback", expected="another run", found="this one", remedy="Give another one.")
+
+
+def test_a_callback_that_refuses_a_run_leaves_the_earlier_one_whole(tmp_path: Path):
+    spec = changed(preset("cartpole"), hidden=(4,), env_steps=200, episodes=None)
+    train(spec, LaunchSpec("local"), tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    recorder = Recorder()
+    for present in (IfPresent.OVERWRITE, IfPresent.RESUME):
+        with pytest.raises(SpecError):
+            train(
+                replace(spec, env_steps=300), LaunchSpec("local"), tmp_path, if_present=present,
+                callbacks=Callbacks([recorder, Refusing()]),
+            )
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert recorder.calls == ["start", "end"] * 2
+    with pytest.raises(SpecError):
+        train(spec, LaunchSpec("local"), tmp_path / "new", callbacks=Callbacks([Refusing()]))
+    assert train(spec, LaunchSpec("local"), tmp_path / "new")[0]["env_steps"] == 200, "nothing is in the way"
+
+
+def test_a_run_that_a_callback_ended_is_not_trained_further_by_the_same_command(tmp_path: Path):
+    spec = changed(preset("cartpole"), hidden=(4,), env_steps=None, episodes=50)
+    found = [
+        train(
+            spec, LaunchSpec("local"), tmp_path, if_present=IfPresent.RESUME,
+            callbacks=Callbacks([StopAtReturn(1.0, episodes=5)]),
+        )[0]
+        for _ in range(2)
+    ]
+    assert found[0]["digest"] == found[1]["digest"]
+    assert [summary["episodes"] for summary in found] == [5, 5]
+    more, _ = resume(tmp_path)
+    assert more["episodes"] == 50
+    assert "stopped" not in more
+
+
+def test_a_callback_that_raises_keeps_no_other_one_from_being_called():
+    class Once(Callback):
+        raised = False
+
+        def on_episode(self, run: Any, episode: Episode) -> None:
+            if episode.episode == 3 and not self.raised:
+                self.raised = True
+                raise LookupError
+
+        def on_end(self, run: Any) -> None:
+            raise ArithmeticError
+
+    recorder = Recorder(10**9)
+    with TeamAgent("cartpole", **SMALL) as agent:
+        for _ in range(2):
+            with pytest.raises(ArithmeticError):
+                agent.learn(episodes=4, callback=[Once(), recorder])
+        returns = agent.returns
+    episodes = [call for call in recorder.calls if isinstance(call, Episode)]
+    assert [episode.total for episode in episodes] == list(returns)
+    assert recorder.calls.count("end") == 2
+
+
+def test_an_episode_that_is_done_again_has_a_second_line_and_void_events(tmp_path: Path):
+    """The process ends in the middle, without a checkpoint of its last steps."""
+    class Ending(Callback):
+        def on_episode(self, run: Any, episode: Episode) -> None:
+            if episode.episode == 9:
+                raise KeyboardInterrupt
+
+    spec, log = changed(preset("cartpole"), hidden=(4,), env_steps=400, episodes=None), tmp_path / "log.csv"
+    with pytest.raises(KeyboardInterrupt):
+        train(
+            spec, LaunchSpec("local"), tmp_path / "run", saving=Saving(every=100),
+            callbacks=Callbacks([CsvLogger(log), Ending()]),
+        )
+    resume(tmp_path / "run", callbacks=Callbacks([CsvLogger(log)]))
+    rows = list(csv.DictReader(log.open()))
+    last = {row["episode"]: row for row in rows}
+    lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    assert len(rows) > len(lines) == len(last)
+    assert [float(row["return"]) for row in last.values()] == [line["return"] for line in lines]
+    assert len({row["run"] for row in rows}) == 1
+    files = sorted((tmp_path / "run/tensorboard").iterdir(), key=lambda path: int(path.suffix[1:]))
+    assert [path.suffix for path in files] == [".0", ".1"]
+    messages = events_in(files[1])
+    void = [message.step for message in messages if message.session_log.status == event_pb2.SessionLog.START]
+    steps = [message.step for message in messages if message.summary.value]
+    assert len(void) == 1
+    assert void[0] <= min(steps)
+    old = {message.step for message in events_in(files[0]) if message.summary.value and message.step < void[0]}
+    assert old | set(steps) == {line["env_steps"] for line in lines}
+
+
+def test_a_log_with_other_columns_is_refused(tmp_path: Path):
+    (tmp_path / "log.csv").write_text("a,b\n1,2\n")
+    with TeamAgent("cartpole", **SMALL) as agent:
+        with pytest.raises(SpecError) as caught:
+            agent.learn(episodes=1, callback=CsvLogger(tmp_path / "log.csv"))
+        assert caught.value.where == "path"
+        (tmp_path / "folder").mkdir()
+        with pytest.raises(ResourceError) as refused:
+            agent.learn(episodes=1, callback=CsvLogger(tmp_path / "folder"))
+    assert "room" not in refused.value.expected
+    assert (tmp_path / "log.csv").read_text() == "a,b\n1,2\n"
+
+
+def test_an_evaluation_that_was_not_completely_written_is_left_out(tmp_path: Path):
+    spec = changed(preset("cartpole"), hidden=(4,), env_steps=200, episodes=None)
+    train(spec, LaunchSpec("local"), tmp_path, callbacks=Callbacks([Evaluation(every=50, episodes=1)]))
+    (log,) = tmp_path.glob("evaluations-*.jsonl")
+    lines = log.read_text().splitlines()
+    log.write_text("\n".join(lines)[:-20])
+    resume(tmp_path, env_steps=300, callbacks=Callbacks([Evaluation(every=50, episodes=1)]))
+    assert [json.loads(line)["env_steps"] for line in log.read_text().splitlines()] == [50, 100, 150, 250, 300]
+    log.write_text("{\n" + log.read_text())
+    with pytest.raises(CheckpointError):
+        resume(tmp_path, env_steps=400, callbacks=Callbacks([Evaluation(every=50, episodes=1)]))
+
+
+def test_a_rewind_voids_the_best_mean():
+    stop = StopWithoutImprovement(4, episodes=2)
+    assert _returns(stop, [100.0, 100.0, 50.0, 50.0])[0] == 0
+    run: Any = None
+    stop.on_rewind(run)
+    assert _returns(stop, [float(number) for number in range(10)])[0] == 0

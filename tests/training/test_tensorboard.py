@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
-import struct
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tensorboardX.event_file_writer import EventsWriter
@@ -19,36 +17,28 @@ from teamnet.spec.run import LaunchSpec
 from teamnet.training.run import Run
 from teamnet.training.session import train
 from teamnet.training.tensorboard import TensorBoardEvents
+from tests.training.event_files import events_in
 
 SPEC, LOCAL = replace(preset("cartpole"), hidden=(6,), env_steps=300, episodes=None), LaunchSpec("local")
-
-
-def _events(path: Path) -> list[Any]:
-    """TensorBoard's messages in a file of records: their length, its checksum, themselves, their checksum."""
-    content, found = path.read_bytes(), []
-    while content:
-        (size,) = struct.unpack("<Q", content[:8])
-        found.append(event_pb2.Event.FromString(content[12 : 12 + size]))
-        content = content[16 + size :]
-    return found
 
 
 def test_tensorboard_is_told_every_return_and_what_is_void(tmp_path: Path):
     train(SPEC, LOCAL, tmp_path)
     (path,) = (tmp_path / "tensorboard").iterdir()
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
-    said = [(its.step, value.tag, value.simple_value) for its in _events(path) for value in its.summary.value]
+    said = [(its.step, value.tag, value.simple_value) for its in events_in(path) for value in its.summary.value]
     assert said == [
         (line["env_steps"], f"episode/{name}", line[name]) for line in lines for name in ("return", "length")
     ]
     run = Run(SPEC, LOCAL)
-    events = TensorBoardEvents(tmp_path, path.name.split(".")[-2])
+    run.identity = path.name.split(".")[-2]
+    events = TensorBoardEvents(tmp_path, run)
     run.advance(lambda: run.task.env_steps >= 50)
     events.rewind(run, {})
     events.close()
     run.close()
     newest = max((tmp_path / "tensorboard").iterdir(), key=lambda its: int(its.suffix[1:]))
-    start = _events(newest)[-1]
+    start = events_in(newest)[-1]
     assert (start.step, start.session_log.status) == (run.task.env_steps + 1, event_pb2.SessionLog.START)
     assert len(list((tmp_path / "tensorboard").iterdir())) == 3
 
