@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import gymnasium
+from gymnasium.wrappers import TimeLimit
 
 from teamnet.errors import EnvironmentRefused, shown
 from teamnet.kernels.user_file import imported, read_source
@@ -51,8 +52,22 @@ def rendering(mode: str | None) -> dict[str, Any]:
 
 
 def limited(environment: gymnasium.Env[Any, Any], most_steps: int | None) -> gymnasium.Env[Any, Any]:
-    """The environment with episodes of at most some steps; ``None`` leaves it as it is."""
-    return environment if most_steps is None else gymnasium.wrappers.TimeLimit(environment, most_steps)
+    """The environment with episodes of at most some steps, in place of its own limit; ``None`` leaves it as it is."""
+    if most_steps is None:
+        return environment
+    for limit in limits_of(environment):
+        limit._max_episode_steps = most_steps
+    return environment if limits_of(environment) else TimeLimit(environment, most_steps)
+
+
+def limits_of(environment: gymnasium.Env[Any, Any]) -> list[TimeLimit]:
+    """The wrappers that truncate its episodes after some steps."""
+    found = []
+    while isinstance(environment, gymnasium.Wrapper):
+        if isinstance(environment, TimeLimit):
+            found.append(environment)
+        environment = environment.env
+    return found
 
 
 def wrapped(environment: gymnasium.Env[Any, Any], text: str) -> gymnasium.Env[Any, Any]:

@@ -24,6 +24,7 @@ from teamnet.training.endings import ENDING_SIGNALS
 from teamnet.training.environment_place import Here
 from teamnet.training.misbehaviour import noted
 from teamnet.training.structure import Structure
+from teamnet.training.watch import Watch
 
 _END_WITH_PARENT = 1
 _SECONDS = 5.0
@@ -90,12 +91,13 @@ class EnvironmentWorkers:
         count: of processes.
         rows: of the run.
         make: makes an environment with flat spaces.
+        watch: ends the making of one that takes too long.
 
     Attributes:
         places: the environments, one for each row.
     """
 
-    def __init__(self, count: int, rows: int, make: Make) -> None:
+    def __init__(self, count: int, rows: int, make: Make, watch: Watch) -> None:
         pipes = [_FORK.Pipe() for _ in range(rows)]
         self._processes = []
         self.places: list[There] = []
@@ -111,7 +113,7 @@ class EnvironmentWorkers:
                 self._processes.append(process)
             for _, theirs in pipes:
                 theirs.close()
-            self.places = [There(ours, row, str(row % count)) for row, (ours, _) in enumerate(pipes)]
+            self.places = [watch.ask(There, ours, row, str(row % count)) for row, (ours, _) in enumerate(pipes)]
         except BaseException:
             self.close()
             raise

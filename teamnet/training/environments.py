@@ -58,7 +58,9 @@ class Environments:
         try:
             first: Any = None
             if workers:
-                self._workers = EnvironmentWorkers(min(workers, spec.num_envs), spec.num_envs, self._new)
+                self._workers = EnvironmentWorkers(
+                    min(workers, spec.num_envs), spec.num_envs, self._new, self._watch
+                )
                 self._places.extend(self._workers.places)
                 first, self.structure = self._workers.places[0], self._workers.places[0].structure
             else:

@@ -10,11 +10,13 @@ from __future__ import annotations
 import copy
 import importlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import gymnasium
+import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
 from teamnet.errors import EnvironmentRefused, SpecError, shown
@@ -25,6 +27,7 @@ from teamnet.training.environment_maker import (
     bare_environment,
     checked,
     limited,
+    limits_of,
     made_of_spec,
     rendering,
     wrapped,
@@ -93,7 +96,7 @@ def as_given(
     kwargs, all_named = [], True
     for name, value in inner.arguments.items():
         try:
-            kwargs += texts_of({name: value})
+            kwargs += texts_of({name: value.item() if isinstance(value, np.generic) else value})
         except ValueError:
             kwargs.append(f"{name}={UNNAMED}{type(value).__name__}>")
             all_named = False
@@ -180,14 +183,29 @@ def _inner(task: Any, arguments: Mapping[str, Any], most_steps: int | None) -> _
 
 
 def _of_object(environment: _Environment, most_steps: int | None) -> _Inner:
-    """The environment itself, and after it others like it: of its ``EnvSpec``, or copies of it."""
+    """The environment, and after it others like it: of its ``EnvSpec``, or copies of it.
+
+    The first one is a copy, as the caller may go on to use the object; it is the object itself where that has wrappers
+    of its own, whose records the caller may want to read, or cannot be copied.
+    """
     spec, left = environment.spec, [environment]
     found = _of_spec(spec, {}, most_steps) if spec else None
-    alike = found is not None and not any(text.startswith(UNNAMED) for text in (found.name, *found.wrappers))
+    registered = gymnasium.registry.get(spec.id) if spec and most_steps is None else None
+    lost_limit = registered is not None and registered.max_episode_steps and not limits_of(environment)
+    alike = found is not None and not lost_limit and not any(
+        text.startswith(UNNAMED) for text in (found.name, *found.wrappers)
+    )
+
+    def first() -> _Environment:
+        given = left.pop()
+        if alike and found is not None and not found.wrappers:
+            with suppress(Exception):  # an environment can hold what cannot be copied
+                return copy.deepcopy(given)
+        return given
 
     def make(render_mode: str | None) -> _Environment:
         if left and render_mode is None:
-            return limited(left.pop(), most_steps)
+            return limited(first(), most_steps)
         if found is not None and alike:
             return found.make(render_mode)
         try:
@@ -213,7 +231,9 @@ def _of_spec(spec: EnvSpec, arguments: Mapping[str, Any], most_steps: int | None
     more = {} if limit is None else {"max_episode_steps": limit}
 
     def make(render_mode: str | None) -> _Environment:
-        return gymnasium.make(spec, disable_env_checker=True, **more, **arguments, **rendering(render_mode))
+        # a window of the given one is not opened for each of the others
+        own = {"render_mode": None} if spec.kwargs.get("render_mode") == "human" else {}
+        return gymnasium.make(spec, disable_env_checker=True, **more, **arguments, **{**own, **rendering(render_mode)})
 
     wrappers = []
     for wrapper in spec.additional_wrappers:

@@ -138,6 +138,22 @@ def test_an_interrupt_ends_the_run_after_its_step(tmp_path: Path):
     assert not Path(f"/proc/{process.pid}").exists()
 
 
+class SlowToMake(CartPoleEnv):
+    """Takes long to be made."""
+
+    def __init__(self) -> None:
+        time.sleep(30)
+        super().__init__()
+
+
+def test_the_making_of_an_environment_in_a_worker_has_a_patience():
+    before, begun = _children(), time.monotonic()
+    with pytest.raises(EnvironmentRefused):
+        TeamAgent(SlowToMake, env_workers=2, env_patience=0.5, **SMALL)
+    assert time.monotonic() - begun < 25
+    assert _children() <= before
+
+
 def test_other_numbers_of_workers_are_refused():
     for wrong in (-1, 2.5, True):
         with pytest.raises(TeamnetError) as refusal:

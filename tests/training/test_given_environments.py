@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import keyword
 import re
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,7 @@ def test_what_can_be_imported_is_recorded_by_its_name():
 @pytest.mark.parametrize(("task", "options", "name"), [
     (lambda: CartPoleEnv(), {}, "<lambda>>"), (CartPoleEnv(), {}, "CartPoleEnv>"),
     ("CartPole-v1", {"wrappers": [lambda environment: environment]}, ""),
-    ("CartPole-v1", {"env_kwargs": {"sutton_barto_reward": np.bool_(True)}}, "<CartPole-v1>"),
+    ("CartPole-v1", {"env_kwargs": {"sutton_barto_reward": Fraction(1)}}, "<CartPole-v1>"),
 ])
 def test_what_has_no_name_has_to_be_given_again(task: Any, options: dict[str, Any], name: str, tmp_path: Path):
     with TeamAgent(task, **options, **SMALL) as agent:
@@ -321,3 +322,65 @@ def test_an_object_in_a_file_is_no_class(tmp_path: Path):
     with pytest.raises(SpecError) as caught:
         TeamAgent(f"{tmp_path}/broken.py:instance", **SMALL)
     assert "Broken" in caught.value.found
+
+
+def test_an_object_that_is_used_elsewhere_meanwhile_does_not_disturb_the_training():
+    """Stable-Baselines3's users evaluate on the environment that they have trained in."""
+    returns = []
+    for disturbed in (False, True):
+        environment = gymnasium.make("CartPole-v1")
+        environment.unwrapped.__dict__["gravity"] = 12.0
+        with TeamAgent(environment, **SMALL) as agent:
+            agent.learn(env_steps=20)
+            if disturbed:
+                environment.reset(seed=9)
+                for _ in range(5):
+                    environment.step(environment.action_space.sample())
+            returns.append(list(agent.learn(episodes=3).returns))
+        environment.reset()
+        environment.step(0)
+    with TeamAgent("CartPole-v1", **SMALL) as agent:
+        usual = list(agent.learn(env_steps=20).learn(episodes=3).returns)
+    assert returns[0] == returns[1] != usual, "a changed attribute is copied too"
+
+
+def test_the_records_of_a_wrapper_that_was_given_can_be_read():
+    environment = gymnasium.wrappers.RecordEpisodeStatistics(gymnasium.make("CartPole-v1"))
+    with TeamAgent(environment, **SMALL) as agent:
+        agent.learn(episodes=3)
+        assert [float(value) for value in environment.return_queue] == list(agent.returns)
+
+
+@pytest.mark.parametrize("task", [
+    lambda: gymnasium.make("MountainCar-v0"), lambda: (lambda: gymnasium.make("MountainCar-v0")),
+    lambda: "MountainCar-v0",
+])
+def test_a_limit_of_steps_replaces_that_of_the_environment_in_all_rows(task: Any):
+    with TeamAgent(task(), num_envs=2, max_episode_steps=300, **SMALL) as agent:
+        agent.learn(episodes=2)
+        assert list(agent.returns) == [-300.0, -300.0]
+
+
+@pytest.mark.parametrize("unlimited", [
+    lambda: gymnasium.make("MountainCar-v0", max_episode_steps=-1), lambda: gymnasium.make("MountainCar-v0").unwrapped,
+])
+def test_an_object_without_the_limit_of_its_id_is_another_environment(unlimited: Any, tmp_path: Path):
+    with TeamAgent(unlimited(), **SMALL) as agent:
+        agent.learn(env_steps=250)
+        assert len(agent.returns) == 0
+        assert agent.summary()["task"] == "<gymnasium.envs.classic_control.mountain_car.MountainCarEnv>"
+        agent.save(tmp_path)
+        digest = agent.learn(env_steps=20).summary()["digest"]
+    with TeamAgent.load(tmp_path, env=unlimited()) as loaded:
+        assert loaded.learn(env_steps=20).summary()["digest"] == digest
+
+
+def test_a_number_of_numpy_is_recorded_as_a_number():
+    found = as_given(CartPoleEnv, env_kwargs={"sutton_barto_reward": np.bool_(True), "size": np.int64(3)})
+    assert found.options["env_kwargs"] == ("sutton_barto_reward=True", "size=3")
+
+
+def test_only_the_given_object_has_a_window():
+    made = as_given(gymnasium.make("CartPole-v1", render_mode="human")).make
+    assert made
+    assert [made(None).render_mode for _ in range(2)] == ["human", None]
