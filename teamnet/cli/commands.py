@@ -27,11 +27,12 @@ def train(arguments: list[str]) -> int:
     from teamnet.callbacks.named import named_callbacks
     from teamnet.training.session import train as run_training
 
+    present = _if_present(keeping)
     if keeping.seeds:
         return train_seeds(arguments, spec, launch, keeping)
     saving = Saving(keeping.save_every, keeping.keep, keeping.recoveries, keeping.replay_check)
     summary, interrupted = run_training(
-        spec, launch, keeping.out, saving=saving, if_present=_if_present(keeping), say=say,
+        spec, launch, keeping.out, saving=saving, if_present=present, say=say,
         callbacks=named_callbacks(keeping.callback),
     )
     return _finish(summary, interrupted, keeping.out, as_json=keeping.json)

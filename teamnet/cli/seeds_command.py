@@ -29,12 +29,21 @@ def train_seeds(arguments: Sequence[str], spec: RunSpec, launch: LaunchSpec, kee
         SpecError: there is no folder, a seed is none, or a folder has the run of another spec; nothing was run then.
     """
     from teamnet.study.seeds.many import ManySeeds, seed_folder, seeds_of
-    from teamnet.study.seeds.summary import FIGURE, SUMMARY, files_of_seeds, result_lines, summarise
+    from teamnet.study.seeds.summary import (
+        FIGURE,
+        SUMMARY,
+        files_of_seeds,
+        finished_seeds,
+        result_lines,
+        summarise,
+    )
     from teamnet.training.beginning import continuation
     from teamnet.training.launch import check_specs
     from teamnet.training.run_folder import contents_of
 
     seeds = seeds_of(keeping.seeds)
+    if _given(arguments, "--seed"):
+        raise SpecError("seed", expected="one of --seed and --seeds", found="both", remedy="Leave one out.")
     check_count("jobs", keeping.jobs, 0)
     if keeping.out is None:
         raise SpecError(
@@ -47,6 +56,7 @@ def train_seeds(arguments: Sequence[str], spec: RunSpec, launch: LaunchSpec, kee
         if not keeping.overwrite and folder.exists() and contents_of(folder).runs:
             continuation(folder, with_function_files(replace(spec, seed=seed)), launch)
     again = "--overwrite" if keeping.overwrite else "--resume-if-present"
+    earlier = {} if keeping.overwrite else finished_seeds(keeping.out, spec)
     summaries: dict[int, dict[str, Any]] = {}
 
     def finished(seed: int, summary: dict[str, Any]) -> None:
@@ -55,15 +65,22 @@ def train_seeds(arguments: Sequence[str], spec: RunSpec, launch: LaunchSpec, kee
         shown = "no episode" if mean is None else f"mean return {mean:.2f}"
         say(f"seed {seed}: {shown}, {seconds:.1f} s; {len(summaries)} of {len(seeds)}")
 
-    complete = ManySeeds(["train", *_shared(arguments), again], keeping.out, keeping.jobs).train(seeds, finished)
-    if summaries:
-        content = summarise(keeping.out, summaries)
-        print(json.dumps(content) if keeping.json else "\n".join(result_lines(content)))
-        if not keeping.json:
-            print(f"written to {keeping.out}")
+    try:
+        complete = ManySeeds(["train", *_shared(arguments), again], keeping.out, keeping.jobs).train(seeds, finished)
+    finally:  # also if some failed
+        if summaries:
+            content = summarise(keeping.out, {**earlier, **summaries})
+            print(json.dumps(content) if keeping.json else "\n".join(result_lines(content)))
+            if not keeping.json:
+                print(f"written to {keeping.out}")
     if not complete:
-        say(f"interrupted after {len(summaries)} of {len(seeds)} seeds; the same command does the rest")
+        how = "the same command" + (", with --resume-if-present for --overwrite," if keeping.overwrite else "")
+        say(f"interrupted after {len(summaries)} of {len(seeds)} seeds; {how} does the rest")
     return 0 if complete else INTERRUPTED
+
+
+def _given(arguments: Sequence[str], option: str) -> bool:
+    return any(argument.partition("=")[0] == option for argument in arguments)
 
 
 def _shared(arguments: Sequence[str]) -> list[str]:

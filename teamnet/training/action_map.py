@@ -19,7 +19,7 @@ class ActionMap:
 
     A categorical output is one-hot over ``Discrete`` (which may start above 0), or for each agent over a part of
     ``MultiDiscrete``; a Bernoulli one is ``MultiBinary``; a Gaussian one becomes ``clip(scale * output + offset)``,
-    where scale and offset span the space unless the spec gives them.
+    where scale and offset span the space unless the spec gives them, rounded where actions are integers.
 
     Args:
         first: the action of the first unit of a categorical output; ``None`` for an array.
@@ -74,7 +74,8 @@ class ActionMap:
                 begun += size
             return (np.array(places) + self.offset).astype(self.dtype)
         with np.errstate(over="ignore"):  # an overflow is beyond the bounds
-            return np.clip(self.scale * output + self.offset, self.low, self.high).astype(self.dtype)
+            action = np.clip(self.scale * output + self.offset, self.low, self.high)
+        return (action if np.dtype(self.dtype).kind == "f" else np.rint(action)).astype(self.dtype)
 
     def as_plain(self) -> dict[str, Any]:
         """The map as JSON types."""
@@ -103,6 +104,6 @@ class ActionMap:
             valid = valid and not any(np.isnan(array).any() for array in arrays if array is not None)
         else:
             valid = type(found.first) is int and abs(found.first) < 2**63 and arrays == [None] * 4
-        if not valid or not isinstance(found.dtype, str) or np.dtype(found.dtype).kind not in "fiu":
+        if not valid or not isinstance(found.dtype, str) or np.dtype(found.dtype).kind not in "fiub":
             raise ValueError(f"{shown(dict(plain))} as a map to actions")
         return found

@@ -42,5 +42,7 @@ def space_of(plain: Any) -> spaces.Space[Any]:
     if kind != "Box":
         raise ValueError(f"{kind!r} as a kind of space")
     dtype = np.dtype(plain["dtype"])
-    low, high = (-np.inf, np.inf) if dtype.kind == "f" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    low, high = (-np.inf, np.inf) if dtype.kind == "f" else (0, 1)
+    if dtype.kind in "iu":
+        low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
     return spaces.Box(low, high, tuple(plain["shape"]), dtype.type)

@@ -49,7 +49,9 @@ class TrainedPolicy:
     ) -> None:
         self._policy, self._normalisation = Policy(layers, state, seed), normalisation
         self.observation_size, self._to_action, self._structure = layers[0].fan_in, to_action, structure
-        self.masked, self._actions = layers[-1].masked, layers[-1].size
+        output = layers[-1]
+        self.masked, self._actions = output.masked, output.size
+        self._choices = output.choices if output.unit_type.one_agent else ()
 
     def __repr__(self) -> str:
         return f"<TrainedPolicy: observations of {self.observation_size:,}, outputs of {self._actions:,} numbers>"
@@ -59,13 +61,14 @@ class TrainedPolicy:
         """The policy of the newest checkpoint in a folder; the environment need not be installed.
 
         Args:
-            folder: that ``teamnet train --out`` or ``TeamAgent.save`` wrote to.
+            folder: that ``teamnet train --out`` or ``TeamAgent.save`` wrote to, or the path of a checkpoint, as
+                ``save`` returns it.
             seed: of the samples.
 
         Raises:
             CheckpointError: there is no checkpoint, or it is damaged.
         """
-        path = newest_checkpoint(Path(folder))
+        path = Path(folder) if Path(folder).is_file() else newest_checkpoint(Path(folder))
         state, about = load_checkpoint(path)
         if wrappers := about.get("statistics"):
             warnings.warn(
@@ -143,6 +146,11 @@ class TrainedPolicy:
         return (actions[0] if alone else actions), None
 
     def _valid(self, action_masks: Any, rows: int) -> np.ndarray:
+        if not self._choices:
+            raise SpecError(
+                "action_masks", expected="none for actions that are no choices", found=shown(action_masks),
+                remedy="Leave it out.",
+            )
         try:
             given = np.atleast_2d(np.asarray(action_masks))
         except ValueError:  # arrays of different lengths
@@ -155,6 +163,12 @@ class TrainedPolicy:
                 "action_masks", expected=f"0 or 1 for each action, ({self._actions},) or ({rows}, {self._actions})",
                 found=shown(action_masks),
                 remedy="Give one row for each observation; of several choices, one after the other.",
+            )
+        ends = np.cumsum(self._choices)[:-1]
+        if not all(agent.any(axis=1).all() for agent in np.split(given, ends, axis=1)):
+            raise SpecError(
+                "action_masks", expected="a valid action in each row" + (", of each choice" if len(ends) else ""),
+                found=shown(action_masks), remedy="Leave one valid.",
             )
         return given.astype(bool)
 
@@ -170,7 +184,8 @@ class TrainedPolicy:
             given = np.asarray(observation)
         except ValueError:  # lists of different lengths
             given = np.array(None)
-        if given.ndim not in (1, 2) or given.shape[-1] != self.observation_size or given.dtype.kind not in "fiub":
+        fits = given.ndim in (1, 2) and given.shape[-1] == self.observation_size and given.size > 0
+        if not fits or given.dtype.kind not in "fiub":
             raise SpecError(
                 "observation", expected=f"numbers ({self.observation_size},) or (rows, {self.observation_size})",
                 found=f"{given.dtype} {given.shape}", remedy="Give what the training environment returns.",

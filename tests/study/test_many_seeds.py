@@ -113,3 +113,39 @@ def test_an_interrupt_saves_all_and_the_same_command_continues(tmp_path: Path):
     spec = changed(preset("cartpole"), hidden=(4,), settle_steps=2, env_steps=15000, episodes=None)
     assert runs[0]["digest"] == train(spec, LaunchSpec("local"), None)[0]["digest"]
     assert [run["env_steps"] for run in runs] == [15000] * 3
+
+
+def test_seeds_that_are_added_are_summarised_with_the_earlier_ones(tmp_path: Path, capsys: Any):
+    command = (*SMALL, "--episodes", 3, "--out", tmp_path, "--json")
+    run_command(capsys, *command, "--seeds", "0..1")
+    train(
+        changed(preset("cartpole"), hidden=(5,), episodes=3, env_steps=None, seed=7), LaunchSpec("local"),
+        tmp_path / "seed-7",
+    )
+    out, error = run_command(capsys, *command, "--seeds", "2")
+    assert "1 of 1" in error
+    content = json.loads(out.splitlines()[-1])
+    assert [run["seed"] for run in content["runs"]] == [0, 1, 2], "seed 7 has another spec"
+    assert content["mean_return"]["n"] == 3
+
+
+def test_the_summary_is_written_though_a_seed_failed(tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    Path("odd.py").write_text(
+        "from gymnasium.envs.classic_control import CartPoleEnv\n\n\nclass Odd(CartPoleEnv):\n"
+        "    def reset(self, *, seed=None, options=None):\n"
+        "        if seed is not None and seed % 2:\n            raise LookupError\n"
+        "        return super().reset(seed=seed, options=options)\n"
+    )
+    command = ("train", "odd.py:Odd", "--max-episode-steps", 20, "--backend", "local", "--hidden", "4")
+    seeds = ",".join(str(seed) for seed in range(6))
+    _, error = run_command(capsys, *command, "--episodes", 3, "--seeds", seeds, "--jobs", 2, "--out", "runs", code=2)
+    runs = json.loads(Path("runs/seeds.json").read_text())["runs"]
+    assert 0 < len(runs) < 6
+    assert "LookupError" in error
+
+
+@pytest.mark.parametrize("options", [("--overwrite", "--resume-if-present"), ("--seed", "3")])
+def test_options_that_contradict_seeds_are_refused(options: tuple[str, ...], tmp_path: Path, capsys: Any):
+    run_command(capsys, *SMALL, "--episodes", 3, "--seeds", "0", "--out", tmp_path / "runs", *options, code=2)
+    assert not (tmp_path / "runs").exists()

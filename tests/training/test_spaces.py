@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from teamnet import TeamAgent, TrainedPolicy
-from teamnet.errors import EnvironmentRefused, Notice
+from teamnet.errors import EnvironmentRefused, Notice, SpecError
+from teamnet.spec.presets import preset
 from teamnet.spec.resolve import Interface
 from teamnet.training.action_map import ActionMap
 from teamnet.training.flat_actions import flat_actions, unflattened
@@ -261,3 +262,58 @@ def test_every_preset_learns_which_choices_pay(kind: str, preset: str):
     with TeamAgent(Bandit(actions=space), preset=preset, backend="local", seed=1, hidden=(16,)) as agent:
         agent.learn(episodes=1500)
         assert agent.returns[-300:].mean() > agent.returns[:100].mean() + 0.15
+
+
+class Switches(gymnasium.Env[Any, Any]):
+    """Booleans in, booleans or whole numbers out; writes down what it was given."""
+
+    observation_space = spaces.Box(0, 1, (2, 2), np.bool_)
+
+    def __init__(self, actions: Any = None) -> None:
+        self.action_space = actions or spaces.Box(0, 1, (2,), np.bool_)
+        self.given: list[Any] = []
+
+    def reset(self, *, seed: Any = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        return self.np_random.random((2, 2)) < 0.5, {}
+
+    def step(self, action: Any) -> Any:
+        assert action in self.action_space
+        self.given.append(action)
+        return self.np_random.random((2, 2)) < 0.5, 0.0, False, False, {}
+
+
+def test_boxes_of_booleans(tmp_path: Path):
+    with TeamAgent(Switches(), **SMALL) as agent:
+        agent.learn(env_steps=40)
+        agent.save(tmp_path)
+    policy = TrainedPolicy.load(tmp_path)
+    actions = policy.predict(np.ones((50, 2, 2), np.bool_))[0]
+    assert actions.dtype == np.bool_
+    assert 0 < actions.mean() < 1
+
+
+def test_whole_numbers_are_rounded_and_each_is_reached():
+    to_action = ActionMap.of_space(preset("cartpole"), spaces.Box(-3, 3, (1,), np.int64))
+    outputs = np.linspace(-0.999, 0.999, 601)
+    found = np.array([to_action(np.array([output]))[0] for output in outputs])
+    assert np.array_equal(found, np.round(3 * outputs))
+    assert set(found) == set(range(-3, 4))
+
+
+def test_masks_without_a_valid_action_are_refused(tmp_path: Path):
+    with TeamAgent("CartPole-v1", **SMALL) as agent:
+        path = agent.save(tmp_path)
+    policy = TrainedPolicy.load(path)
+    observation = np.zeros((2, 4))
+    for mask in ([[1, 1], [0, 0]], [0, 0]):
+        with pytest.raises(SpecError) as caught:
+            policy.predict(observation if len(np.shape(mask)) > 1 else observation[0], action_masks=mask)
+        assert caught.value.where == "action_masks"
+    with TeamAgent("MountainCarContinuous-v0", **SMALL) as numbers:
+        with pytest.raises(SpecError) as caught:
+            numbers.predict(np.zeros(2), action_masks=[1])
+        assert caught.value.where == "action_masks"
+        with pytest.raises(SpecError) as caught:
+            numbers.predict(np.zeros((0, 2)))
+        assert caught.value.where == "observation"

@@ -112,6 +112,8 @@ class ManySeeds:
                 command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
                 env=os.environ | threads, start_new_session=True,
             )
+        if self._stopped:  # since the process was begun
+            process.send_signal(signal.SIGINT)
         output, messages = process.communicate()
         lines = output.splitlines()
         summary = json.loads(lines[-1]) if process.returncode == 0 and lines else None

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from teamnet.spec.run import SINGLE_STEP_TASKS
+from teamnet.errors import TeamnetError
+from teamnet.spec.files import from_plain
+from teamnet.spec.run import SINGLE_STEP_TASKS, RunSpec
 from teamnet.study.experiment.curves import average_curves, describe_axis
 from teamnet.study.experiment.figure import COLOURS, as_png, new_figure
 from teamnet.study.experiment.results import Curve
@@ -49,6 +51,31 @@ def summarise(folder: Path, summaries: Mapping[int, Mapping[str, Any]]) -> dict[
     if figure := _figure(folder, task, sorted(summaries)):
         files.write(FIGURE, figure)
     return content
+
+
+def finished_seeds(folder: Path, spec: RunSpec) -> dict[int, dict[str, Any]]:
+    """The summaries of the finished runs of a spec in a folder, by seed; those of another spec are left out."""
+    found: dict[int, dict[str, Any]] = {}
+    for path in folder.glob("seed-*"):
+        try:
+            files = read_run_files(path)
+            run = from_plain(RunSpec, files.about["spec"], str(path), execute=False)
+        except (TeamnetError, KeyError):
+            continue
+        summary = files.summary or {}
+        ended = "stopped" in summary or any(
+            end is not None and summary.get(name, 0) >= end
+            for name, end in (("env_steps", run.env_steps), ("episodes", run.episodes))
+        )
+        if ended and path == seed_folder(folder, run.seed) and _alike(run, spec):
+            found[run.seed] = summary
+    return found
+
+
+def _alike(run: RunSpec, spec: RunSpec) -> bool:
+    """Whether they are the same but for the seed; the values of the teams are fitted to the environment."""
+    names = {field.name for field in fields(RunSpec)} - {"seed", "actor", "critic", "function_files"}
+    return all(getattr(run, name) == getattr(spec, name) for name in names)
 
 
 def _figure(folder: Path, name: str, seeds: Sequence[int]) -> bytes | None:
