@@ -5,8 +5,10 @@ from __future__ import annotations
 import dis
 import sys
 from collections.abc import Iterator
-from types import CodeType
+from types import CodeType, ModuleType
 from typing import Any
+
+import numpy as np
 
 from teamnet.kernels.compile import Kernel, MachineCode
 from teamnet.kernels.view import View
@@ -18,8 +20,22 @@ def sources_of(declared: Kernel) -> Iterator[str]:
     for function in _functions(declared.function, set()):
         yield from _instructions(function.__code__)
         for name, value in _used(function).items():
-            if isinstance(value, int | float | str | View):
-                yield f"{name} = {value!r}"
+            if isinstance(value, ModuleType):
+                for attribute in function.__code__.co_names:
+                    yield from _constants(f"{name}.{attribute}", getattr(value, attribute, None))
+            else:
+                yield from _constants(name, value)
+
+
+def _constants(name: str, value: Any) -> Iterator[str]:
+    """The value of a name as compiled code has it: a number, a text, an array, or a tuple of these."""
+    if isinstance(value, tuple):
+        for place, part in enumerate(value):
+            yield from _constants(f"{name}[{place}]", part)
+    elif isinstance(value, np.ndarray):
+        yield f"{name} = {value.dtype} {value.shape} {value.tobytes().hex()}"
+    elif isinstance(value, int | float | complex | str | View | np.generic):
+        yield f"{name} = {value!r}"
 
 
 def lines_with_name(declared: Kernel, name: str) -> Iterator[tuple[str, int]]:
@@ -45,9 +61,17 @@ def _functions(function: Any, seen: set[int]) -> Iterator[Any]:
     """A function and all kernels that it calls, each once."""
     yield function
     for value in _used(function).values():
-        if isinstance(value, Kernel | MachineCode) and id(value) not in seen:
+        function = _function_of(value)
+        if function is not None and id(value) not in seen:
             seen.add(id(value))
-            yield from _functions(value.function if isinstance(value, Kernel) else value.generate, seen)
+            yield from _functions(function, seen)
+
+
+def _function_of(value: Any) -> Any:
+    """What is compiled of a kernel, or of a function that a user's file has compiled by Numba; ``None`` of others."""
+    if isinstance(value, Kernel):
+        return value.function
+    return value.generate if isinstance(value, MachineCode) else getattr(value, "py_func", None)
 
 
 def _used(function: Any) -> dict[str, Any]:

@@ -188,9 +188,9 @@ class MapPropagation(RecomputedErrors):
 
     @operation
     def find_solved_gate(unit: Unit) -> None:
-        """``1 / (v_L e_L)``, which is ``1 / (H_L - m_L)`` where sweeps have found the error."""
+        """``1 / (v_L e_L)``, which is ``1 / (H_L - m_L)`` where sweeps have found the error; 0 for one rounded to 0."""
         for row in range(unit.rows):
-            unit.gate[row, 0] = 1.0 / (unit.variance * unit.error[row, 0])
+            unit.gate[row, 0] = 1.0 / (unit.variance * unit.error[row, 0]) if unit.error[row, 0] != 0.0 else 0.0
 
     def _settle_at_once(self, layer: LayerSpec) -> Iterator[Draft]:
         """Settle step ``k`` reads the errors of step ``k - 1``, publishes activations, and then refreshes the errors.

@@ -127,6 +127,11 @@ def _check_messages(messages: Messages) -> None:
             "send_threshold", expected="0 with --error-feedback", found=shown(threshold),
             remedy="Leave one of them out: error feedback moves what the threshold has kept.",
         )
+    if messages.message_dtype == "int8" and threshold:
+        raise SpecError(
+            "send_threshold", expected="0 with --message-dtype int8", found=shown(threshold),
+            remedy="Use bfloat16: what is kept has the scale of an earlier message, and int8 has one for all.",
+        )
     if messages.error_feedback and messages.message_dtype == "float64":
         raise SpecError(
             "error_feedback", expected="a --message-dtype that leaves something out", found="float64",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import inspect
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
@@ -64,6 +65,56 @@ def check_algorithm(algorithm: str) -> None:
         )
 
 
+class Baseline:
+    """A Stable-Baselines3 algorithm with an environment, before its first step.
+
+    Args:
+        spec: of the run.
+
+    Attributes:
+        settings: all arguments of the algorithm, as JSON types.
+
+    Raises:
+        SpecError: the task or the algorithm is invalid.
+        ResourceError: Stable-Baselines3 is not installed.
+    """
+
+    def __init__(self, spec: BaselineSpec) -> None:
+        check_environment("task", spec.task)
+        check_algorithm(spec.algorithm)
+        import stable_baselines3
+        import torch
+        from stable_baselines3.common.logger import Logger
+
+        torch.set_num_threads(1)
+        algorithm = getattr(stable_baselines3, spec.algorithm.upper())
+        settings = {"seed": spec.seed, "device": "cpu", "verbose": 0}
+        self._environment = make_environment(preset(spec.task))
+        try:
+            policy = "MultiInputPolicy" if isinstance(self._environment.observation_space, Dict) else "MlpPolicy"
+            self._model: Any = algorithm(policy, self._environment, policy_kwargs=_policy(), **settings)
+        except BaseException:
+            self.close()
+            raise
+        # the default logger creates a temporary folder for every run
+        self._model.set_logger(Logger(folder=None, output_formats=[]))
+        self.settings = {"policy": policy, **_defaults(algorithm), **settings, "policy_kwargs": _policy()}
+
+    def train(self, log: EpisodeLog) -> None:
+        """Train until the log ends the run; no default schedule reads the total number of steps."""
+        self._model.learn(total_timesteps=2**40, callback=_listener(log))
+
+    def advance(self, env_steps: int) -> int:
+        """Train for some environment steps, and to the end of the rollout; returns how many were done."""
+        before = self._model.num_timesteps
+        self._model.learn(total_timesteps=env_steps, reset_num_timesteps=False)
+        return self._model.num_timesteps - before
+
+    def close(self) -> None:
+        """Close the environment."""
+        self._environment.close()
+
+
 def train_baseline(spec: BaselineSpec, log: EpisodeLog | None = None) -> dict[str, bytes]:
     """Train a baseline until its log has the requested number of episodes.
 
@@ -79,30 +130,12 @@ def train_baseline(spec: BaselineSpec, log: EpisodeLog | None = None) -> dict[st
         SpecError: the task, the algorithm or the number of episodes is invalid.
         ResourceError: Stable-Baselines3 is not installed.
     """
-    check_environment("task", spec.task)
-    check_algorithm(spec.algorithm)
     default_episodes = preset(spec.task).episodes or 0
     log = log or EpisodeLog(default_episodes if spec.episodes is None else spec.episodes)
-    import stable_baselines3
-    import torch
-    from stable_baselines3.common.logger import Logger
-
-    torch.set_num_threads(1)
-    algorithm = getattr(stable_baselines3, spec.algorithm.upper())
-    settings = {"seed": spec.seed, "device": "cpu", "verbose": 0}
-    environment = make_environment(preset(spec.task))
-    try:
-        policy = "MultiInputPolicy" if isinstance(environment.observation_space, Dict) else "MlpPolicy"
-        model = algorithm(policy, environment, policy_kwargs=_policy(), **settings)
-        # the default logger creates a temporary folder for every run
-        model.set_logger(Logger(folder=None, output_formats=[]))
-        # the log alone ends the run; no default schedule reads the total
-        model.learn(total_timesteps=2**40, callback=_listener(log))
-    finally:
-        environment.close()
+    with closing(Baseline(spec)) as baseline:
+        baseline.train(log)
     settings_of_run = {
-        "environment": environment_id(spec.task), "policy": policy, "num_envs": 1, "threads": 1,
-        **_defaults(algorithm), **settings, "policy_kwargs": _policy(),
+        "environment": environment_id(spec.task), "num_envs": 1, "threads": 1, **baseline.settings,
     }
     versions = {name: importlib.metadata.version(name) for name in ("stable-baselines3", "torch")}
     summary = {

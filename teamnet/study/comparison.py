@@ -11,14 +11,15 @@ from teamnet.rules.loading import is_reference
 from teamnet.spec.check import MOST_SEEDS, check_folder
 from teamnet.spec.files import to_plain
 from teamnet.spec.presets import METHODS, check_environment, preset
-from teamnet.spec.run import USUAL_RULE
+from teamnet.spec.run import USUAL_RULE, LaunchSpec
 from teamnet.study.baselines import ALGORITHMS, BaselineSpec, check_algorithm, train_baseline
 from teamnet.study.episode_log import EpisodeLog
 from teamnet.study.experiment.method import method_of_rule
 from teamnet.study.experiment.table import aligned, shown
 from teamnet.study.kept_run import RUN_FILES, content_of_run, files_of_run, keep_run
-from teamnet.study.logged_team import train_team
+from teamnet.study.rates import ENDLESS
 from teamnet.training.registry import check_installed, reward_threshold
+from teamnet.training.run import Run
 from teamnet.training.run_files import check_writable, folder_name
 from teamnet.values import check_choice, check_count
 
@@ -125,9 +126,17 @@ def _train_baseline(task: str, algorithm: str, seed: int, log: EpisodeLog) -> di
 
 def _train_team(task: str, method: str, seed: int, log: EpisodeLog) -> dict[str, bytes]:
     """Train a preset in this process; returns the content of its files."""
-    spec = train_team(replace(preset(task, method), seed=seed), log)
+    spec = replace(preset(task, method), seed=seed, env_steps=ENDLESS, episodes=None)  # the log alone ends the run
+    run = Run(spec, LaunchSpec(backend="local"))
+    try:
+        log.begin()
+        while not log.over:
+            for episode in run.advance():
+                log.ended(episode.env_steps, episode.total, episode.length)
+    finally:
+        run.close()
     summary = {"task": task, "method": method, "seed": seed, **log.summary()}
-    return content_of_run(to_plain(spec), log.lines, summary)
+    return content_of_run(to_plain(run.spec), log.lines, summary)
 
 
 def _with_ratios(results: Sequence[Comparison]) -> list[Comparison]:

@@ -45,7 +45,7 @@ def initialise(address: str, mode: Mode, **options: Any) -> Callable[[], None]:
     former = os.environ.get(_MODE)
     _set_mode(mode)
     try:
-        with _leaving_signals(), HeldSignals(_LONGEST_START):
+        with _leaving_signals(), _starting_without_hangup(), HeldSignals(_LONGEST_START):
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
     except BaseException:
         ray.shutdown()
@@ -79,6 +79,19 @@ def _leaving_signals() -> Iterator[None]:
     finally:
         if before not in (None, signal.SIG_DFL) and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _starting_without_hangup() -> Iterator[None]:
+    """Processes that start meanwhile never receive SIGHUP, as its mask is inherited.
+
+    A terminal that closes sends it to its whole process group, and a run needs Ray's processes to save itself.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _keep_raylets_off_the_output() -> None:

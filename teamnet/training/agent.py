@@ -43,7 +43,6 @@ from teamnet.values import check_count, plain_number
 if TYPE_CHECKING:
     import gymnasium
 
-
 _OF_ENVIRONMENT = "env_kwargs", "wrappers", "max_episode_steps"
 
 
@@ -116,12 +115,12 @@ class TeamAgent:
         run = self._run
         with run.signals:
             run.stop_asked, run.stopped = False, ""
-            step_end = None if env_steps is None else run.task.env_steps + env_steps
-            episode_end = None if episodes is None else run.task.episodes + episodes
-            if step_end is None and episode_end is None:
-                step_end, episode_end = run.ends
             run.check_open()
-            run.ends = step_end, episode_end
+            if (env_steps, episodes) != (None, None):
+                run.ends = (
+                    None if env_steps is None else run.task.env_steps + env_steps,
+                    None if episodes is None else run.task.episodes + episodes,
+                )
             try:
                 self._train(Callbacks([*as_list(callback), *([ProgressBar()] if progress_bar else [])]))
             finally:
@@ -219,12 +218,12 @@ class TeamAgent:
             return cls(task, preset=preset, **options)
         given, options = _as_given(task, options)
         spec, launch = _specs(given.task, preset, options)
-        spec = with_function_files(spec)
         checkpoint = newest_checkpoint(Path(folder))
         about = load_checkpoint(checkpoint)[1]
         check_same_rules(checkpoint, spec, about["spec"])
         written = from_plain(RunSpec, about["spec"], str(checkpoint))
-        check_same_spec(checkpoint, to_plain(fit_depth(spec, Interface(**about["interface"]))), to_plain(written))
+        fitted = fit_depth(with_function_files(spec), Interface(**about["interface"]))
+        check_same_spec(checkpoint, to_plain(fitted), to_plain(written))
         written = replace(written, env_steps=spec.env_steps, episodes=spec.episodes)
         return cls._load(checkpoint, written, launch, given.make)
 
@@ -278,9 +277,8 @@ def _specs(task: str, preset: str, options: Mapping[str, Any]) -> tuple[RunSpec,
         spec = preset_of_rule(kind, task)
     else:
         spec = preset_of(task, preset or method_of(rule if isinstance(rule, str) else ""))
-    ends = {name: options.get(name) for name in ("env_steps", "episodes")}
-    if any(end is not None for end in ends.values()):
-        options |= ends  # as on the command line, one that is given replaces both of the preset
+    if (ends := [options.get(name) for name in ("env_steps", "episodes")]) != [None, None]:
+        options |= {"env_steps": ends[0], "episodes": ends[1]}  # as on the command line, one replaces both
     try:
         spec = changed(spec, **{name: value for name, value in options.items() if name not in launch_names})
     except SpecError as error:

@@ -60,6 +60,10 @@ class Saved:
         """The file of its arrays."""
         return self.path.with_suffix(".safetensors")
 
+    def is_after(self, other: Saved) -> bool:
+        """Whether it was written to the same folder, and not before the other one."""
+        return other.number <= self.number and other.path.parent.resolve() == self.path.parent.resolve()
+
 
 def checkpoints_in(folder: Path) -> list[Saved]:
     """The checkpoints in a folder, in the order in which they were written; other files are left out."""

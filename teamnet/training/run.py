@@ -195,9 +195,8 @@ class Run:
         with self.signals:
             self._coordinator.finish_step(only_begun=True)
             arrays = arrays_of(**self.task.outcome.kept(), previous_value=self._coordinator.previous_value)
-            if about is None:
-                about = self.describe() if self.folder and folder.resolve() == self.folder.resolve() else {}
-            content = {**content_of(self), **about}
+            own = self.folder is not None and folder.resolve() == self.folder.resolve()
+            content = {**content_of(self), **(about or (self.describe() if own else {}))}
             path = place_of(self, folder)
             arguments = path, self.identity, self.step, self.state() | arrays, content, keep, self._may_remove
             self._written.add(path)
@@ -208,12 +207,8 @@ class Run:
 
     def _may_remove(self, saved: Saved) -> bool:
         """Whether a checkpoint of this identity is not another object's, which was loaded from the same one."""
-        if self.owns_folder or saved.path in self._written:
-            return True
-        loaded = self._loaded
-        if loaded is None or saved.path.parent.resolve() != loaded.path.parent.resolve():
-            return False
-        return saved.number <= loaded.number
+        before = self._loaded is not None and self._loaded.is_after(saved)
+        return self.owns_folder or saved.path in self._written or before
 
     def check_replay(self) -> ReplayCheck | None:
         """Begin a check whether a checkpoint written now could be resumed; ``None`` for a task where every one can."""

@@ -191,7 +191,10 @@ def _ray_processes(session: int) -> list[str]:
 
 @pytest.mark.parametrize(
     ("backend", "number"),
-    [("local", signal.SIGINT), ("ray", signal.SIGINT), ("local", signal.SIGTERM), ("local", signal.SIGHUP)],
+    [
+        ("local", signal.SIGINT), ("ray", signal.SIGINT), ("local", signal.SIGTERM), ("local", signal.SIGHUP),
+        ("ray", signal.SIGHUP),
+    ],
 )
 def test_being_asked_to_end_saves_and_leaves_nothing_behind(backend: str, number: signal.Signals, tmp_path: Path):
     code = "from teamnet.cli.main import main; main()"

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -121,6 +122,32 @@ def test_code_made_at_run_time_is_compiled_anew_when_anything_that_it_calls_chan
         assert native_of("code", made(2, one))(record.ctypes.data) == 22
         assert native_of("code", made(1, other))(record.ctypes.data) == 11
     assert len(list(cache.cache_folder().iterdir())) == 3
+
+
+def test_code_is_compiled_anew_when_a_constant_that_it_uses_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Numba compiles tuples, arrays and attributes of modules in as constants, and functions that it has compiled."""
+    import numba
+
+    monkeypatch.setenv("TEAMNET_CACHE", str(tmp_path))
+
+    def made(share: float) -> Kernel:
+        parts, array, settings = (share, 0.5), np.array([share, 0.5]), ModuleType("settings")
+        settings.__dict__["SHARE"] = share
+
+        @numba.njit
+        def helper(number):
+            return number * share
+
+        @kernel
+        def entry(address: int) -> int:
+            return int(1000 * parts[0] + 100 * array[0] + 10 * settings.SHARE + helper(1.0) + 0.5)
+
+        return entry
+
+    record = np.zeros(1)
+    assert [native_of("code", made(share))(record.ctypes.data) for share in (1.0, 3.0)] == [1111, 3333]
 
 
 def test_a_damaged_cache_is_compiled_anew(tmp_path: Path):

@@ -32,6 +32,7 @@ from teamnet.study.gradients.updates import Moments, Parameters, measure_updates
 from teamnet.team.local import LocalExecutor
 from teamnet.team.partition import divide_all
 from teamnet.team.state import merge, split
+from teamnet.training.owned_files import OwnedFiles
 from teamnet.training.single_step import make_single_step_task
 from tests.commands import run_command
 
@@ -186,6 +187,11 @@ def test_the_command_measures_continues_and_draws(capsys: pytest.CaptureFixture[
     _, err = run_command(capsys, *asked)
     assert err == ""
     assert (tmp_path / "out/gradients.jsonl").read_bytes() == before
+    files = OwnedFiles(tmp_path / "out", "gradients")
+    files.write("gradients.jsonl", b"".join(before.splitlines(keepends=True)[:-1]))  # killed before its last layer
+    _, err = run_command(capsys, *asked)
+    assert len(err.splitlines()) == 1
+    assert (tmp_path / "out/gradients.jsonl").read_bytes() == before
     run_command(capsys, *asked, "--seed", 2, code=2)
 
 
@@ -205,6 +211,11 @@ def test_the_parameters_of_a_run_are_measured(capsys: pytest.CaptureFixture[str]
     assert {(row["method"], row["units"]) for row in json.loads(out.splitlines()[-1])} == {
         ("reinforce", "bernoulli"), ("weight-max", "bernoulli")
     }
+    run_command(capsys, "resume", tmp_path / "run", "--env-steps", 5120)
+    run_command(
+        capsys, "gradients", "--run", tmp_path / "run", "--methods", "reinforce", "weight-max", "--samples", 2000,
+        "--out", tmp_path / "out", code=2,
+    )
 
 
 @pytest.mark.parametrize(("arguments", "field"), [

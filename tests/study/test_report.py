@@ -19,7 +19,9 @@ from teamnet.study.experiment.results import Curve
 from teamnet.study.kept_run import content_of_run, keep_run
 from teamnet.study.rates import Precision
 from teamnet.study.report.charts.learning import mean_curve
+from teamnet.study.report.collect import collect
 from teamnet.study.report.found import FoundRun
+from teamnet.study.report.sections import by_task
 from teamnet.study.scaling.session import run_scaling
 from teamnet.training.saving import Saving
 from teamnet.training.session import train
@@ -107,6 +109,24 @@ def test_the_page_holds_what_the_folders_hold(capsys: pytest.CaptureFixture[str]
         assert summary["digest"][:8] in page
     without_data = re.sub(r'<script type="application/json".*?</script>', "", page, flags=re.S)
     assert len(without_data) < 1_500_000
+
+
+def test_runs_of_other_values_are_no_seeds_of_the_same_method(folder: Path, tmp_path: Path):
+    found = collect([folder])
+    (run,) = [run for run in found.runs if run.label == "map"]
+    others = [
+        replace(run, spec={**run.spec, **change}, name=str(number))
+        for number, change in enumerate(({"seed": 9}, {"discount": 0.5}, {"discount": 0.5, "seed": 9}))
+    ]
+    groups = by_task([run, *others])["cartpole"]
+    discount = run.spec["discount"]
+    assert {name: len(runs) for name, runs in groups.items()} == {
+        f"map: discount {discount}": 2, "map: discount 0.5": 2
+    }
+    assert list(by_task([run, others[0]])["cartpole"]) == ["map"]
+    many = dict.fromkeys(("discount", "num_envs", "step_size", "clip_reward"), 7)
+    groups = by_task([run, replace(run, spec={**run.spec, **many}), replace(run, spec={**run.spec, **many, "lam": 1})])
+    assert [len(runs) for runs in groups["cartpole"].values()] == [1, 1, 1]
 
 
 def test_a_mean_and_its_band_by_hand(generator: np.random.Generator):

@@ -63,6 +63,7 @@ LOCAL = LaunchSpec("local")
         ({"error_feedback": True}, "error_feedback", ""),
         ({"send_threshold": -0.1}, "send_threshold", ""),
         ({"send_threshold": 0.1, "rule": "backprop"}, "send_threshold", ""),
+        ({"send_threshold": 0.1, "message_dtype": "int8"}, "send_threshold", ""),
         ({"send_threshold": 0.1, "message_dtype": "int8", "error_feedback": True}, "send_threshold", ""),
         ({"exchange_every": 0}, "exchange_every", ""),
         ({"exchange_every": 2, "rule": "backprop"}, "exchange_every", ""),

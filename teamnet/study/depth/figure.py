@@ -23,10 +23,13 @@ def _of(cells: Cells, task: StudyTask) -> Iterator[tuple[str, dict[int, Spread]]
 
 
 def deepest(found: Mapping[int, Spread]) -> int:
-    """The most hidden layers up to which every depth keeps half of the highest average return."""
+    """The most hidden layers up to which every depth that has runs keeps half of the highest average return.
+
+    It is 0 if even the first one does not, or if no average return is above 0.
+    """
     best, kept = max(spread.mean for spread in found.values()), 0
-    for depth in DEPTHS:
-        if depth not in found or found[depth].mean < best / 2:
+    for depth in sorted(found):
+        if best <= 0.0 or found[depth].mean < best / 2:
             break
         kept = depth
     return kept

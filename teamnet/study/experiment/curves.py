@@ -38,7 +38,7 @@ def average_curves(curves: Sequence[Curve], task: StudyTask) -> tuple[np.ndarray
 def describe_axis(task: StudyTask) -> str:
     """The label of the vertical axis of a task's figure."""
     if task.single_step:
-        return f"{'squared error' if task.negative_error else 'reward'}, mean of 12,800 samples"
+        return f"{'squared error' if task.negative_error else 'reward'}, mean of 100 batches"
     return f"return, mean of {WINDOW} episodes"
 
 

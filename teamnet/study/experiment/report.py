@@ -40,8 +40,7 @@ def write_report(study: Study, recorded: Recorded) -> tuple[Path, list[Result]]:
     write_invocations(study.files, [*recorded.invocations, *read_invocations(study.folder)])
     speeds = all_speeds(study, recorded)
     write_speeds(study.files, speeds)
-    invocations, seconds = read_invocations(study.folder), sum(result.seconds for result in results)
-    command = study.experiment.command
+    invocations, command = read_invocations(study.folder), study.experiment.command
 
     def save(name: str, picture: bytes | None) -> bool:
         """Write a figure, if there is one; returns whether there is."""
@@ -53,10 +52,12 @@ def write_report(study: Study, recorded: Recorded) -> tuple[Path, list[Result]]:
         return curves.draw_curves(task, cells.on(task.name), study.methods)
 
     cells = Cells(study, results, speeds)
+    distinct = cells.distinct
+    seconds = sum(result.seconds for result in distinct)
     text = render(
         study.experiment.template, cells=cells, lengths=study.lengths, base=BASE, failures=study.failures(),
         tables=summary_tables, traffic=traffic, save=save, draw=draw, describe=curves.describe_figure,
-        command=command, provenance=describe(command, invocations, seconds, len(results)),
+        command=command, provenance=describe(command, invocations, seconds, len(distinct)),
         **study.experiment.extras,
     )
     study.files.write(REPORT, text.encode())

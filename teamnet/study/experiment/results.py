@@ -54,7 +54,7 @@ class Result:
         episodes_to_perfect: the first episode whose return is the score at which the task counts as solved (for
             CartPole the maximum); ``None`` if there is none.
         episodes_to_solved: the first episode at which the mean of the last 100 reaches that score; ``None`` if none.
-        final_return: mean of the last 100 episodes, or the last line (12,800 samples) of a single-step task.
+        final_return: mean of the last 100 episodes, or the last line (100 batches) of a single-step task.
         early_return: mean over the first million samples of a single-step task that has as many.
         seconds: of training.
         env_steps_per_second: on one core, while others ran on the other cores.

@@ -20,6 +20,11 @@ def number(value: float | None, task: StudyTask) -> str:
     return shown(value, "{:,.3f}" if task.single_step else "{:,.2f}")
 
 
+def _signed(difference: float, task: StudyTask) -> str:
+    """A difference of returns, with as many decimals and with its sign."""
+    return ("+" if difference >= 0 else "") + number(difference, task)
+
+
 def mean_and_std(spread: Spread | Published | None, task: StudyTask) -> str:
     """``mean (standard deviation)``, the mean alone of a single run, a dash for none."""
     if spread is None:
@@ -90,10 +95,15 @@ class _Comparison(NamedTuple):
     def difference(self) -> float:
         return self.ours.mean - self.reference.mean
 
+    @property
+    def family(self) -> tuple[str, int, float, float, float]:
+        """What tells it from the other tests of a family."""
+        return self.task.name, self.ours.n, self.ours.mean, self.reference.mean, self.p
+
     def columns(self, published: Published | None = None) -> list[str]:
         """Both means with their standard deviations (of the reference as it was published), the difference, and p."""
         means = [mean_and_std(spread, self.task) for spread in (self.ours, published or self.reference)]
-        return [*means, f"{self.difference:+,.2f}", f"{self.p:.2g}"]
+        return [*means, _signed(self.difference, self.task), f"{self.p:.2g}"]
 
 
 def _comparisons(cells: Cells, reference_for: Callable[[str, str], Spread | None]) -> Iterator[_Comparison]:
@@ -120,13 +130,15 @@ def published_differences(cells: Cells) -> str:
         return found.spread if found else None
 
     tests = list(_comparisons(cells, published))
+    family = dict.fromkeys(test.family for test in tests)  # the test of runs that two methods have is one test
+    adjusted = dict(zip(family, holm([p for *_, p in family]), strict=True))
     rows = [
         [
             f"{test.task.title}, `{test.method}`", str(test.ours.n),
-            *test.columns(cells.published_for(test.task.name, test.method)), f"{adjusted:.2g}",
+            *test.columns(cells.published_for(test.task.name, test.method)), f"{adjusted[test.family]:.2g}",
             verdict(test.difference, test.p),
         ]
-        for test, adjusted in zip(tests, holm([test.p for test in tests]), strict=True)
+        for test in tests
     ]
     header = ["cell", "runs", "ours", "published", "difference", "p", "p, Holm", "verdict"]
     return markdown(header, rows) if rows else ""

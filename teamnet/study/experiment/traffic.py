@@ -31,17 +31,22 @@ def ledger_of(spec: RunSpec, grain: str = "layer") -> Ledger:
     return expected_traffic(Dataflow(teams), divide_all(teams, grain, 0))
 
 
-def ledgers(cells: Cells, task: str) -> dict[str, Ledger]:
-    """The ledger of a step for every team method with runs on the task; empty without the base or without others.
+def all_ledgers(cells: Cells, task: str) -> dict[str, Ledger]:
+    """The ledger of a step for every team method with runs on the task.
 
     What units send follows from the spec; where settled units send nothing, it is the mean of the runs.
     """
-    found = {
+    return {
         name: _measured(ledger_of(spec), results)
         for name, results in cells.on(task).items()
         if isinstance(spec := cells.methods[name].spec(task, 0), RunSpec)
     }
-    return found if BASE in found and len(found) > 1 else {}
+
+
+def ledgers(cells: Cells, task: str, base: str = BASE) -> dict[str, Ledger]:
+    """The same; empty without the base, with which others are compared, or without others."""
+    found = all_ledgers(cells, task)
+    return found if base in found and len(found) > 1 else {}
 
 
 def _measured(ledger: Ledger, results: Sequence[Result]) -> Ledger:
@@ -57,15 +62,15 @@ def messages_between_units(ledger: Ledger) -> int:
     return sum(traffic.messages for kind, traffic in ledger.edges.items() if kind not in _COORDINATORS)
 
 
-def ledger_table(found: Mapping[str, Ledger]) -> str:
+def ledger_table(found: Mapping[str, Ledger], base: str = BASE) -> str:
     """Exchanges, messages and bytes of a step, and their shares of the base's."""
 
     def numbers(ledger: Ledger) -> list[int]:
         return [ledger.exchanges or 0, ledger.total.messages, messages_between_units(ledger), ledger.total.bytes]
 
-    base = numbers(found[BASE])
+    whole_step = numbers(found[base])
     rows = [
-        [f"`{name}`", *(f"{n:,} ({100 * n / whole:.1f} %)" for n, whole in zip(numbers(ledger), base, strict=True))]
+        [f"`{name}`", *(f"{n:,} ({100 * n / all_:.1f} %)" for n, all_ in zip(numbers(ledger), whole_step, strict=True))]
         for name, ledger in found.items()
     ]
     return markdown(["", "sequential exchanges", "messages", "of them between units", "bytes"], rows)

@@ -114,6 +114,7 @@ def run_study(
     runs = plan(study, choice)
     earlier = read_recorded(study, recorded)
     finished = all_results(study, earlier)
+    all_speeds(study, earlier)  # a damaged file is refused before anything is trained
     known = {result.key for result in finished}
     todo = [] if report_only else _distinct(study, [run for run in runs if run.key not in known])
     _check_ready(todo)

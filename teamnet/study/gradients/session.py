@@ -28,6 +28,7 @@ from teamnet.study.gradients.team import (
     with_rule,
 )
 from teamnet.study.gradients.updates import Moments, Parameters, measure_updates
+from teamnet.training.checkpoint import newest_checkpoint
 from teamnet.training.single_step import make_single_step_task
 from teamnet.values import check_choice, check_count
 
@@ -56,6 +57,10 @@ class Question:
     samples: int
     seed: int
     run: str = ""
+
+
+_ALL = "all"
+"""In place of a layer: the record of all of them together."""
 
 
 @dataclass(frozen=True)
@@ -98,15 +103,17 @@ def run_gradients(
             "methods", expected="a rule that can train these units", found=", ".join(question.methods),
             remedy="Choose other --units, or another rule.",
         )
-    settings = Settings.of("gradients.json", **asdict(question))
+    checkpoint = {"checkpoint": newest_checkpoint(Path(question.run)).name} if question.run else {}
+    settings = Settings.of("gradients.json", **asdict(question), **checkpoint)
     records = Records(
         out, "gradients", ["gradients.jsonl", "gradients.md", "gradients.png"], overwrite=overwrite, settings=settings
     )
     truths: dict[str, list[Moments]] = {}
     for team, method in tried:
         about = {"hidden": team.name, "units": team.units, "method": method}
-        if records.has(about):
+        if records.has({**about, "layer": _ALL}):  # the last one of a method
             continue
+        records.drop(about)
         say(f"{method}, {team.units} units, {team.name}")
         key = f"{team.name} {team.units}"
         if key not in truths:
@@ -144,4 +151,4 @@ def _compared(team: _Team, method: str, gradient: Sequence[Moments], question: Q
     updates = measure_updates(layers, team.parameters, task, batches, question.seed)
     for number, (update, true) in enumerate(zip(updates, gradient, strict=True), 1):
         yield {"layer": str(number), **asdict(quality(update, true))}
-    yield {"layer": "all", **asdict(quality(joined(updates), joined(list(gradient))))}
+    yield {"layer": _ALL, **asdict(quality(joined(updates), joined(list(gradient))))}

@@ -14,7 +14,7 @@ from teamnet.study.experiment.figure import COLOURS, as_png, new_figure
 from teamnet.study.experiment.summary_tables import number
 from teamnet.study.experiment.table import markdown, shown
 from teamnet.study.experiment.tasks import TASKS, StudyTask
-from teamnet.study.experiment.traffic import ledgers
+from teamnet.study.experiment.traffic import all_ledgers
 from teamnet.study.paper.published import PUBLISHED
 
 STEP_TASK = "cartpole"
@@ -56,11 +56,16 @@ def of_paper(cells: Cells) -> list[StudyTask]:
     return [task for task in cells.tasks if task.name in TASKS]
 
 
+def _scored_tasks(cells: Cells) -> list[StudyTask]:
+    """The control tasks whose runs have their full length: others are not compared with published returns."""
+    return [task for task in control_tasks(cells) if task.name not in cells.study.lengths]
+
+
 def scored(cells: Cells) -> list[Summary]:
     """The methods that have runs on a control task of the paper, in the usual order; none without runs on CartPole."""
-    if STEP_TASK not in {task.name for task in cells.tasks}:
+    if STEP_TASK not in {task.name for task in _scored_tasks(cells)}:
         return []
-    found, rates = ledgers(cells, STEP_TASK), {speed.method: speed.median for speed in cells.speeds}
+    found, rates = all_ledgers(cells, STEP_TASK), {speed.method: speed.median for speed in cells.speeds}
     members = []
     for name in cells.present:
         returns = _returns(cells, name)
@@ -81,7 +86,7 @@ def with_traffic(members: Sequence[Summary]) -> dict[str, Summary]:
 
 
 def _returns(cells: Cells, name: str) -> dict[str, float]:
-    spreads = {task.name: cells.spread_of(task.name, name) for task in control_tasks(cells)}
+    spreads = {task.name: cells.spread_of(task.name, name) for task in _scored_tasks(cells)}
     return {task: spread.mean for task, spread in spreads.items() if spread}
 
 
@@ -95,7 +100,7 @@ def _score(returns: dict[str, float]) -> float | None:
 
 def summary_table(cells: Cells, members: Sequence[Summary]) -> str:
     """A line for each method."""
-    tasks = control_tasks(cells)
+    tasks = _scored_tasks(cells)
     rows = [
         [
             f"`{each.name}`", f"{each.score:.2f}",

@@ -93,7 +93,10 @@ def _figure(folder: Path, name: str, seeds: Sequence[int]) -> bytes | None:
     position, mean, low, high = average_curves(curves, task)
     figure, ((axes,),) = new_figure(1, 1, 8.0, 4.2)
     for curve in curves:
-        axes.plot(curve.position, curve.value, color=COLOURS[0], linewidth=0.6, alpha=0.35)
+        value = -curve.value if task.negative_error else curve.value
+        axes.plot(curve.position, value, color=COLOURS[0], linewidth=0.6, alpha=0.35)
+    if task.negative_error:
+        axes.set_yscale("log")
     if len(curves) > 1:
         axes.fill_between(position, low, high, color=COLOURS[0], alpha=0.2, linewidth=0)
     axes.plot(position, mean, color=COLOURS[0], linewidth=2.0, label=f"mean of {len(curves)} seeds, 95 % interval")
