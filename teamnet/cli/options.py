@@ -14,6 +14,7 @@ import tyro
 
 from teamnet.cli.former import with_present_names
 from teamnet.cli.option_groups import ALIASES, GROUPS, LATER_GROUPS, OF_TASKS
+from teamnet.cli.repeated import joined
 from teamnet.cli.synonyms import refuse_synonyms
 from teamnet.dataflow.slots import Messages
 from teamnet.errors import SpecError
@@ -219,7 +220,7 @@ def parse_run_options(
         SpecError: the task or the preset is unknown.
         SystemExit: an option is unknown or has no such value; the nearest known one has been named.
     """
-    arguments = with_present_names(arguments)
+    arguments = joined(with_present_names(arguments))
     refuse_synonyms(arguments, fields_of((Choice, RunSpec, Messages, LaunchSpec, more)))
     usual = preset(task, _method(arguments))
     own = _own_rule(arguments)

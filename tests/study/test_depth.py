@@ -51,7 +51,7 @@ def test_the_report_has_a_column_for_each_depth(tmp_path: Path):
     text = write_report(study, Recorded())[0].read_text()
     row = table_row(text, "CartPole-v1", "`map`")
     assert row[1:] == ["200.17 (0.24)", "-", "-", "500.17 (0.24)", "-", "-", "0"], "no half of it with one layer"
-    assert "- CartPole-v1: up to 2 by `reinforce`; up to 0 by `map`" in text
+    assert "- CartPole-v1: at no depth by `map`, `reinforce`" in text, "20 is below a quarter of 500"
     assert table_row(text, "CartPole-v1", "`reinforce`")[1:3] == ["-", "20.00 (0.00)"]
     assert (tmp_path / "figures/depth.png").read_bytes().startswith(b"\x89PNG")
 
@@ -62,7 +62,7 @@ def test_the_deepest_that_keeps_half_by_hand():
 
     assert [deepest(spreads(*means)) for means in ((4, 2, 1), (1, 4, 4), (4, 3, 2), (4, 1, 4))] == [2, 0, 3, 1]
     assert deepest({2: spreads(4)[1], 3: spreads(3)[1]}) == 3, "a depth without runs has not failed"
-    assert deepest(spreads(-4, -9)) == 0
+    assert (deepest(spreads(-4, -9)), deepest(spreads(4, 3), 4.0)) == (0, 0)
 
 
 def test_a_run_of_another_depth_is_one_of_the_study(tmp_path: Path):

@@ -22,34 +22,49 @@ def _of(cells: Cells, task: StudyTask) -> Iterator[tuple[str, dict[int, Spread]]
             yield base, known
 
 
-def deepest(found: Mapping[int, Spread]) -> int:
+def deepest(found: Mapping[int, Spread], least: float = 0.0) -> int:
     """The most hidden layers up to which every depth that has runs keeps half of the highest average return.
 
-    It is 0 if even the first one does not, or if no average return is above 0.
+    It is 0 if even the first one does not, or if no average return is above ``least``.
     """
-    best, kept = max(spread.mean for spread in found.values()), 0
+    best, kept = _best(found), 0
     for depth in sorted(found):
-        if best <= 0.0 or found[depth].mean < best / 2:
+        if best <= least or found[depth].mean < best / 2:
             break
         kept = depth
     return kept
 
 
+def _best(found: Mapping[int, Spread]) -> float:
+    return max(spread.mean for spread in found.values())
+
+
+def _deepest(cells: Cells, task: StudyTask) -> dict[str, int]:
+    """The depth up to which each preset learns: 0 where its best return is below a quarter of the best preset's."""
+    known = dict(_of(cells, task))
+    least = max(map(_best, known.values()), default=0.0) / 4
+    return {base: deepest(found, max(0.0, least)) for base, found in known.items()}
+
+
 def answer(cells: Cells, task: StudyTask) -> str:
-    """The depth that each preset still learns."""
+    """The depth up to which each preset learns."""
     kept: dict[int, list[str]] = {}
-    for base, found in _of(cells, task):
-        kept.setdefault(deepest(found), []).append(f"`{base}`")
-    parts = [f"up to {depth} by {', '.join(kept[depth])}" for depth in sorted(kept, reverse=True)]
+    for base, depth in _deepest(cells, task).items():
+        kept.setdefault(depth, []).append(f"`{base}`")
+    parts = [
+        f"{f'up to {depth}' if depth else 'at no depth'} by {', '.join(kept[depth])}"
+        for depth in sorted(kept, reverse=True)
+    ]
     return "; ".join(parts)
 
 
 def depth_table(cells: Cells, task: StudyTask) -> str:
     """A line for each preset, a column for each number of hidden layers, and the deepest that keeps half."""
+    kept = _deepest(cells, task)
     rows = [
         [
             f"`{base}`", *(mean_and_std(found[depth], task) if depth in found else ABSENT for depth in DEPTHS),
-            str(deepest(found)),
+            str(kept[base]),
         ]
         for base, found in _of(cells, task)
     ]

@@ -16,7 +16,10 @@ METHODS: dict[str, Method] = {
     for method in (
         Method(_NAME, "weight maximisation", _ALL, compared_with=_NAME),
         Method(_TRACES, "weight maximisation with traces", _CONTROL, compared_with=_TRACES),
-        Method("early", "reward sent before the update", _ALL, _NAME, base=_NAME, changes={"early_reward": True}),
+        Method(
+            "early", "reward before the update (--early-reward)", _ALL, _NAME, base=_NAME,
+            changes={"early_reward": True},
+        ),
     )
 }
 """In the order in which they are reported."""
