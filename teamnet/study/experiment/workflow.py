@@ -114,11 +114,11 @@ def run_study(
     runs = plan(study, choice)
     earlier = read_recorded(study, recorded)
     finished = all_results(study, earlier)
-    all_speeds(study, earlier)  # a damaged file is refused before anything is trained
     known = {result.key for result in finished}
     todo = [] if report_only else _distinct(study, [run for run in runs if run.key not in known])
     _check_ready(todo)
     _check_files(study, docs, [*(run.task for run in todo), *(result.task for result in finished)], todo)
+    all_speeds(study, earlier)  # a damaged file is refused before anything is trained
     make_folder(study.folder)
     done, failed = _do(study, todo, len(runs) - len(todo), finished, address, cpus)
     if study.experiment.timed_task and not report_only:
