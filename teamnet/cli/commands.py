@@ -10,6 +10,7 @@ import tyro
 
 from teamnet.cli.communication import communication_lines
 from teamnet.cli.options import Keeping, ask_for_task, parse_run_options
+from teamnet.cli.repeated import joined
 from teamnet.cli.seeds_command import train_seeds
 from teamnet.cli.terminal import INTERRUPTED, say
 from teamnet.errors import SpecError
@@ -127,7 +128,7 @@ def resume(arguments: list[str]) -> int:
         )
         return summary, interrupted, folder, json
 
-    summary, interrupted, folder, as_json = tyro.cli(options, prog="teamnet resume", args=arguments)
+    summary, interrupted, folder, as_json = tyro.cli(options, prog="teamnet resume", args=joined(arguments))
     return _finish(summary, interrupted, folder, as_json=as_json)
 
 

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-_NAMES = {name: f"--{name}" for name in ("callback", "wrappers", "env-kwargs", "layers")} | {"wrapper": "--wrappers"}
+from teamnet.cli.option_groups import ALIASES
+
+_NAMES = {
+    spelling: f"--{name}" for name in ("callback", "wrappers", "env-kwargs", "layers")
+    for spelling in (f"--{name}", *ALIASES.get(name, ()))
+}
 
 
 def joined(arguments: Sequence[str]) -> list[str]:
@@ -14,8 +19,7 @@ def joined(arguments: Sequence[str]) -> list[str]:
     values = others
     for argument in arguments:
         option, equals, value = argument.partition("=")
-        name = _NAMES.get(option.removeprefix("--").replace("_", "-")) if option.startswith("--") else None
-        if name:
+        if name := _NAMES.get(option.replace("_", "-")):
             values = found.setdefault(name, [])
             values += [value] if equals else []
         elif argument.startswith("--"):

@@ -155,7 +155,7 @@ def stopped_summary(folder: Path, spec: RunSpec) -> dict[str, Any] | None:
 
     Args:
         folder: holds a run.
-        spec: with the ends of that run; it goes on to others.
+        spec: a run that ended before other ends than these is not finished.
     """
     try:
         files = read_run_files(folder)

@@ -194,7 +194,7 @@ class Environments:
     def _not_finite(self, name: str, step: int, values: Any) -> NumericalError:
         return NumericalError(
             f"{self._name} {name}, environment step {step}", expected="finite numbers", found=str(values),
-            remedy="Fix the environment; a run with a folder goes on from its last checkpoint (--save-every).",
+            remedy="Fix the environment; teamnet resume continues a run from its last checkpoint (--save-every).",
         )
 
     def state(self) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def train(
         lock.take(out)
         if if_present is IfPresent.RESUME and contents_of(out).runs:
             if summary := stopped_summary(out, spec):
-                say(f"nothing to do: {summary['stopped']}; teamnet resume {out} goes on")
+                say(f"nothing to do: {summary['stopped']}; teamnet resume {out} continues it")
                 return summary, False
             if beginning := continuation(out, spec, launch, say):
                 return _continue(beginning, out, saving, say, lock, callbacks)

@@ -123,7 +123,6 @@ def test_a_baseline_that_is_not_installed_is_not_timed(
 
 
 def test_a_baseline_is_really_timed(study: Study):
-    pytest.importorskip("stable_baselines3")
     (speed,) = speeds.measure(study, ["sb3-a2c"])
     assert len(speed.rates) == ROUNDS
     assert min(speed.rates) > 10.0

@@ -11,7 +11,7 @@ from teamnet.study.experiment.method import Method
 from teamnet.study.experiment.results import Result
 from teamnet.study.experiment.speeds import Speed
 from teamnet.study.experiment.statistics import Published, Spread, spread
-from teamnet.study.experiment.study import Key, Study
+from teamnet.study.experiment.study import Study
 from teamnet.study.experiment.tasks import StudyTask, in_order
 
 BASE = USUAL_RULE
@@ -41,12 +41,8 @@ class Cells:
     @property
     def distinct(self) -> list[Result]:
         """The results without those of a run that an earlier method has too."""
-        kept: dict[Key, Result] = {}
-        equal = self.study.same_runs([result.key for result in self.results])
-        for result in self.results:
-            if not any(other in kept for other in equal[result.key]):
-                kept[result.key] = result
-        return list(kept.values())
+        kept = self.study.distinct([result.key for result in self.results])
+        return [result for result in self.results if result.key in kept]
 
     @property
     def tasks(self) -> list[StudyTask]:

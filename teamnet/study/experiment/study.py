@@ -163,6 +163,14 @@ class Study:
             for task, method, seed in keys
         }
 
+    def distinct(self, keys: Collection[Key]) -> set[Key]:
+        """The runs without those that an earlier one of another method equals."""
+        kept: set[Key] = set()
+        for key, equal in self.same_runs(keys).items():
+            if kept.isdisjoint(equal):
+                kept.add(key)
+        return kept
+
     def _cell(self, task: str, method: str) -> Path:
         return self.folder / "runs" / task_of(task).file_name / method
 

@@ -19,7 +19,7 @@ from teamnet.study.experiment.recorded import RESULTS, Recorded, all_results, al
 from teamnet.study.experiment.report import copy_to_docs, docs_files, write_report
 from teamnet.study.experiment.results import Result
 from teamnet.study.experiment.speeds import SPEEDS, with_missing, write_speeds
-from teamnet.study.experiment.study import REPORT, Key, Planned, Study
+from teamnet.study.experiment.study import REPORT, Planned, Study
 from teamnet.study.experiment.tasks import TASKS, task_of
 from teamnet.study.kept_run import ERROR_FILE, RUN_FILES, files_of_run, keep_error, keep_run
 from teamnet.training.registry import check_installed
@@ -115,7 +115,9 @@ def run_study(
     earlier = read_recorded(study, recorded)
     finished = all_results(study, earlier)
     known = {result.key for result in finished}
-    todo = [] if report_only else _distinct(study, [run for run in runs if run.key not in known])
+    missing = [] if report_only else [run for run in runs if run.key not in known]
+    distinct = study.distinct([run.key for run in missing])
+    todo = [run for run in missing if run.key in distinct]
     _check_ready(todo)
     _check_files(study, docs, [*(run.task for run in todo), *(result.task for result in finished)], todo)
     all_speeds(study, earlier)  # a damaged file is refused before anything is trained
@@ -127,16 +129,6 @@ def run_study(
     if docs is not None:
         copy_to_docs(study, docs)
     return Outcome(path, results, done, failed)
-
-
-def _distinct(study: Study, runs: Sequence[Planned]) -> list[Planned]:
-    """Without runs that an earlier one of another method equals."""
-    kept: dict[Key, Planned] = {}
-    equal = study.same_runs([run.key for run in runs])
-    for run in runs:
-        if not any(other in kept for other in equal[run.key]):
-            kept[run.key] = run
-    return list(kept.values())
 
 
 def _check_ready(todo: Sequence[Planned]) -> None:
