@@ -139,10 +139,10 @@ def evaluate(arguments: list[str]) -> int:
         folder: Folder, episodes: int = 10, greedy: bool = False, render: bool = False, seed: int = 0,
         max_steps: int = 100_000, json: bool = False,
     ) -> int:
-        """Let the newest checkpoint of a folder act.
+        """Let a checkpoint act.
 
         Args:
-            folder: what train wrote to.
+            folder: what train wrote to, for its newest checkpoint; or a checkpoint in it (checkpoint-*.json).
             episodes: how many (for a single-step task, batches).
             greedy: take means and the likeliest action instead of samples.
             render: record videos to videos/ in the folder.

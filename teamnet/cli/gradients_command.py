@@ -35,7 +35,8 @@ def gradients(arguments: list[str]) -> int:
             address_bits: of the multiplexer.
             samples: of each method.
             seed: of the parameters and of the samples.
-            run: the folder of a run of the multiplexer: its team, and the parameters of its newest checkpoint.
+            run: the folder of a run of the multiplexer, or a checkpoint in it (checkpoint-*.json): its team, and the
+                parameters of that or the newest checkpoint.
             out: gets gradients.jsonl, gradients.md and gradients.png.
             overwrite: replace the results of an earlier call in OUT.
             json: print the results as one JSON list on the last line of the standard output.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from teamnet.dataflow.slots import ALL_SENT, Messages
 from teamnet.rules.map_propagation import MapPropagation
@@ -169,6 +171,12 @@ class LaunchSpec:
     env_patience: float = 300.0
     env_workers: int = 0
     interpret: bool = False
+
+
+def at_end(done: Mapping[str, Any], *, env_steps: int | None, episodes: int | None) -> bool:
+    """Whether a run that has done so many ``env_steps`` and ``episodes`` has reached one of its ends."""
+    ends = {"env_steps": env_steps, "episodes": episodes}
+    return any(end is not None and done.get(name, 0) >= end for name, end in ends.items())
 
 
 def slowed(spec: RunSpec) -> RunSpec:

@@ -18,7 +18,7 @@ from teamnet.spec.files import from_plain
 from teamnet.spec.resolve import build_teams
 from teamnet.spec.run import SINGLE_STEP_TASKS, LaunchSpec, RunSpec
 from teamnet.team.state import check_layers
-from teamnet.training.checkpoint import load_checkpoint, newest_checkpoint
+from teamnet.training.checkpoint import checkpoint_at, load_checkpoint
 from teamnet.training.episodes import MOST_STEPS, Episodes, play
 from teamnet.training.misbehaviour import misbehaviour
 from teamnet.training.policy import Policy
@@ -63,10 +63,10 @@ class EvaluationSettings:
 def evaluate(
     folder: Path, settings: EvaluationSettings, say: Callable[[str], None] = lambda message: None
 ) -> Evaluation:
-    """Evaluate the newest checkpoint of a folder.
+    """Evaluate a checkpoint.
 
     Args:
-        folder: the folder that ``train`` or ``TeamAgent.save`` wrote to.
+        folder: that ``train`` or ``TeamAgent.save`` wrote to, for its newest checkpoint; or a checkpoint's JSON file.
         settings: how the policy is evaluated.
         say: called with each warning about the checkpoint or the environment.
 
@@ -79,7 +79,7 @@ def evaluate(
         ("episodes", settings.episodes, 1), ("seed", settings.seed, 0), ("max_steps", settings.max_steps, 1)
     ):
         check_count(name, number, least)
-    path = newest_checkpoint(folder, say)
+    path = checkpoint_at(folder, say)
     state, about = load_checkpoint(path)
     spec = from_plain(RunSpec, about["spec"], execute=False)
     launch = from_plain(LaunchSpec, about["launch"])
@@ -96,7 +96,7 @@ def evaluate(
             f"training found that {spec.task} depends on more than its generator and actions: the state that it keeps "
             "between episodes is not in the checkpoint, and returns can differ from those of training"
         )
-    videos = folder / VIDEOS if settings.render else None
+    videos = path.parent / VIDEOS if settings.render else None
     with closing(Watch(spec.task, launch.env_patience)) as watch:
         try:
             environment = watch.ask(

@@ -27,6 +27,7 @@ from teamnet.training.callback import Callback, Callbacks, as_list
 from teamnet.training.checkpoint import (
     check_same_rules,
     check_same_spec,
+    checkpoint_at,
     checkpoints_in,
     load_checkpoint,
     newest_checkpoint,
@@ -196,8 +197,7 @@ class TeamAgent:
         """
         again = {name: options.pop(name) for name in _OF_ENVIRONMENT if name in options}
         _check_launch(options)
-        path = Path(folder)
-        checkpoint = path if path.is_file() else newest_checkpoint(path)
+        checkpoint = checkpoint_at(Path(folder))
         spec, where = spec_of_checkpoint(checkpoint)
         make = None if env is None and not again else given_again(spec, env, again)
         return cls._load(checkpoint, spec, replace(where, **options), make)

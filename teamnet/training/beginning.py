@@ -10,7 +10,7 @@ from typing import Any
 from teamnet.errors import CheckpointError, SpecError, shown
 from teamnet.spec.files import from_plain, to_plain
 from teamnet.spec.resolve import Interface, fit_depth
-from teamnet.spec.run import LaunchSpec, RunSpec, slowed
+from teamnet.spec.run import LaunchSpec, RunSpec, at_end, slowed
 from teamnet.training.checkpoint import (
     check_same_rules,
     check_same_spec,
@@ -169,8 +169,7 @@ def stopped_summary(folder: Path, spec: RunSpec) -> dict[str, Any] | None:
 def finished_summary(folder: Path, beginning: Beginning) -> dict[str, Any] | None:
     """The summary of a run that has reached its end; ``None`` if it has not, or if there is no summary."""
     task, spec = beginning.about["task"], beginning.spec
-    ends = {name: getattr(spec, name) for name in _ENDS}
-    if not any(end is not None and task[name] >= end for name, end in ends.items()):
+    if not at_end(task, env_steps=spec.env_steps, episodes=spec.episodes):
         return None
     try:
         summary = read_run_files(folder).summary

@@ -135,6 +135,19 @@ def checksum(about: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
 
+def checkpoint_at(path: Path, say: Callable[[str], None] = lambda message: None) -> Path:
+    """The JSON file of a checkpoint.
+
+    Args:
+        path: either file of a checkpoint, or the folder of a run, for its newest whole checkpoint.
+        say: called with the reason for each damaged checkpoint that is skipped.
+
+    Raises:
+        CheckpointError: see :func:`newest_checkpoint`.
+    """
+    return path.with_suffix(".json") if path.is_file() else newest_checkpoint(path, say)
+
+
 def newest_checkpoint(
     folder: Path, say: Callable[[str], None] = lambda message: None, run: str | None = None
 ) -> Path:

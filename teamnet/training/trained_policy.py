@@ -20,7 +20,7 @@ from teamnet.spec.run import RunSpec
 from teamnet.team.state import check_layers
 from teamnet.training.action_map import ActionMap
 from teamnet.training.action_masks import masks_of_agents
-from teamnet.training.checkpoint import load_checkpoint, newest_checkpoint
+from teamnet.training.checkpoint import checkpoint_at, load_checkpoint
 from teamnet.training.environment_maker import Maker
 from teamnet.training.normalisation import Normalisation, frozen
 from teamnet.training.policy import Policy
@@ -68,7 +68,7 @@ class TrainedPolicy:
         Raises:
             CheckpointError: there is no checkpoint, or it is damaged.
         """
-        path = Path(folder) if Path(folder).is_file() else newest_checkpoint(Path(folder))
+        path = checkpoint_at(Path(folder))
         state, about = load_checkpoint(path)
         if wrappers := about.get("statistics"):
             warnings.warn(

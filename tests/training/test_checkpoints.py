@@ -116,6 +116,19 @@ def test_a_checkpoint_that_says_another_task_is_not_evaluated(tmp_path: Path):
     assert "4" in refused.value.found
 
 
+@pytest.mark.parametrize("suffix", [".json", ".safetensors"])
+def test_an_earlier_checkpoint_is_evaluated_by_its_path(suffix: str, tmp_path: Path):
+    train(SPEC, LaunchSpec("local"), tmp_path, saving=Saving(every=100, keep=9))
+    first = sorted(tmp_path.glob(f"checkpoint-*{suffix}"))[0]
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    for file in tmp_path.glob(f"{first.stem}.*"):
+        (alone / file.name).write_bytes(file.read_bytes())
+    settings = EvaluationSettings(3)
+    found = evaluate(first, settings)
+    assert found.returns == evaluate(alone, settings).returns != evaluate(tmp_path, settings).returns
+
+
 @pytest.mark.parametrize("rows", [1, 3])
 def test_names_tell_the_environment_steps_and_no_two_states_share_one(rows: int, tmp_path: Path):
     run = Run(replace(SPEC, num_envs=rows, env_steps=300), LaunchSpec("local"))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from teamnet.errors import CheckpointError
-from teamnet.spec.run import RunSpec
+from teamnet.spec.run import RunSpec, at_end
 from teamnet.study.experiment.study import Key, Planned
 from teamnet.study.experiment.tasks import StudyTask, task_of
 from teamnet.training.learning_curve import WINDOW, running_mean
@@ -105,10 +105,7 @@ def load_result(run: Planned) -> Result | None:
         return None
     files = read_run_files(run.folder)
     run.check_spec(files.about["spec"], str(run.folder / SPEC))
-    if files.summary is None:
-        return None
-    ends = {name: getattr(run.spec, name) for name in ("env_steps", "episodes")}
-    if not any(end is not None and files.summary.get(name, 0) >= end for name, end in ends.items()):
+    if files.summary is None or not at_end(files.summary, env_steps=run.spec.env_steps, episodes=run.spec.episodes):
         return None
     try:
         return _measure(run, files, files.summary)

@@ -28,7 +28,7 @@ from teamnet.study.gradients.team import (
     with_rule,
 )
 from teamnet.study.gradients.updates import Moments, Parameters, measure_updates
-from teamnet.training.checkpoint import newest_checkpoint
+from teamnet.training.checkpoint import checkpoint_at
 from teamnet.training.single_step import make_single_step_task
 from teamnet.values import check_choice, check_count
 
@@ -47,7 +47,7 @@ class Question:
         address_bits: of the multiplexer.
         samples: of each method.
         seed: of the parameters and of the samples.
-        run: the folder of a run whose newest checkpoint has the parameters; those at the start if empty.
+        run: a checkpoint with the parameters, or the folder of a run, for its newest one; those at the start if empty.
     """
 
     methods: tuple[str, ...]
@@ -103,7 +103,7 @@ def run_gradients(
             "methods", expected="a rule that can train these units", found=", ".join(question.methods),
             remedy="Choose other --units, or another rule.",
         )
-    checkpoint = {"checkpoint": newest_checkpoint(Path(question.run)).name} if question.run else {}
+    checkpoint = {"checkpoint": checkpoint_at(Path(question.run)).name} if question.run else {}
     settings = Settings.of("gradients.json", **asdict(question), **checkpoint)
     records = Records(
         out, "gradients", ["gradients.jsonl", "gradients.md", "gradients.png"], overwrite=overwrite, settings=settings

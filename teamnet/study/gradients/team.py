@@ -24,7 +24,7 @@ from teamnet.study.gradients.updates import Moments, Parameters, measure_updates
 from teamnet.team.local import LocalExecutor
 from teamnet.team.partition import divide_all
 from teamnet.team.state import merge
-from teamnet.training.checkpoint import load_checkpoint, newest_checkpoint
+from teamnet.training.checkpoint import checkpoint_at, load_checkpoint
 from teamnet.training.single_step import SingleStepTask, make_single_step_task
 
 TASK = "multiplexer"
@@ -47,17 +47,17 @@ def spec_of_team(hidden: Sequence[int], units: str, address_bits: int, rows: int
     return spec
 
 
-def spec_of_run(folder: Path, rows: int) -> tuple[RunSpec, Parameters]:
-    """The spec and the parameters of the newest checkpoint of a run.
+def spec_of_run(path: Path, rows: int) -> tuple[RunSpec, Parameters]:
+    """The spec and the parameters of a checkpoint, or of the newest one in the folder of a run.
 
     Raises:
         SpecError: it is not a run of the multiplexer.
         CheckpointError: there is no checkpoint, or it is damaged.
     """
-    state, about = load_checkpoint(newest_checkpoint(folder, lambda message: None))
+    state, about = load_checkpoint(checkpoint_at(path))
     spec = from_plain(RunSpec, about["spec"], execute=False)
     if spec.task != TASK:
-        raise SpecError("run", expected=f"a run of the {TASK}", found=spec.task, remedy="Give another folder.")
+        raise SpecError("run", expected=f"a run of the {TASK}", found=spec.task, remedy="Give another run.")
     spec = replace(spec, num_envs=rows)
     return spec, parameters_in(layers_of(spec), state)
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from teamnet.errors import TeamnetError
 from teamnet.spec.files import from_plain
-from teamnet.spec.run import SINGLE_STEP_TASKS, RunSpec
+from teamnet.spec.run import SINGLE_STEP_TASKS, RunSpec, at_end
 from teamnet.study.experiment.curves import average_curves, describe_axis
 from teamnet.study.experiment.figure import COLOURS, as_png, new_figure
 from teamnet.study.experiment.results import Curve
@@ -63,10 +63,7 @@ def finished_seeds(folder: Path, spec: RunSpec) -> dict[int, dict[str, Any]]:
         except (TeamnetError, KeyError):
             continue
         summary = files.summary or {}
-        ended = "stopped" in summary or any(
-            end is not None and summary.get(name, 0) >= end
-            for name, end in (("env_steps", run.env_steps), ("episodes", run.episodes))
-        )
+        ended = "stopped" in summary or at_end(summary, env_steps=run.env_steps, episodes=run.episodes)
         if ended and path == seed_folder(folder, run.seed) and _alike(run, spec):
             found[run.seed] = summary
     return found
