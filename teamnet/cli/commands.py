@@ -58,7 +58,7 @@ def _if_present(keeping: Keeping) -> IfPresent:
 
 def _finish(summary: dict[str, Any], interrupted: bool, out: Path | None, *, as_json: bool) -> int:
     if interrupted:
-        say("interrupted" + (f"; go on with: teamnet resume {out}" if out else ""))
+        say("interrupted" + (f"; continue with: teamnet resume {out}" if out else ""))
     if as_json:
         print(json.dumps(summary))
     else:

@@ -55,7 +55,7 @@ def scale(arguments: list[str]) -> int:
             batch: parallel environments, as a multiple of the preset's; scaled by the factor batch.
             grain: what one unit is: layer, block:K or neuron.
             transport: board or ray.
-            placement: where units go on a cluster; spread, where nodes are scaled and nothing else is given.
+            placement: the nodes on which units are placed; spread, where nodes are scaled and nothing else is given.
             seconds: of one timing, at least.
             repeats: timings of a point, of which the median counts; those in which a virtual machine is
                 slowed down by its host are repeated.

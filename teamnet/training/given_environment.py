@@ -185,7 +185,7 @@ def _inner(task: Any, arguments: Mapping[str, Any], most_steps: int | None) -> _
 def _of_object(environment: _Environment, most_steps: int | None) -> _Inner:
     """The environment, and after it others like it: of its ``EnvSpec``, or copies of it.
 
-    The first one is a copy, as the caller may go on to use the object; it is the object itself where that has wrappers
+    The first one is a copy, as the caller may still use the object; it is the object itself where that has wrappers
     of its own, whose records the caller may want to read, or cannot be copied.
     """
     spec, left = environment.spec, [environment]

@@ -16,7 +16,7 @@ from tests.chaos.worlds import World
 
 
 class Target(NamedTuple):
-    """A run that goes on: its driver, the folder where it leaves things, and where it is."""
+    """A run in progress: its driver, the folder where it leaves things, and where it is."""
 
     driver: int
     folder: Path

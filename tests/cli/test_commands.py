@@ -212,7 +212,7 @@ def test_being_asked_to_end_saves_and_leaves_nothing_behind(backend: str, number
     os.killpg(process.pid, number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert "interrupted; go on with: teamnet resume" in err
+    assert "interrupted; continue with: teamnet resume" in err
     assert "Traceback" not in err
     assert list(tmp_path.glob("checkpoint-*.json"))
     assert (tmp_path / "summary.json").exists()

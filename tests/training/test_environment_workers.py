@@ -134,7 +134,7 @@ def test_an_interrupt_ends_the_run_after_its_step(tmp_path: Path):
     os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C, which goes to the workers too
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130, error
-    assert "go on with" in error
+    assert "continue with" in error
     assert not Path(f"/proc/{process.pid}").exists()
 
 

@@ -1,4 +1,4 @@
-"""Whole runs: the same result everywhere, learning to a threshold, saving and going on."""
+"""Whole runs: the same result everywhere, learning to a threshold, saving and resuming."""
 
 from __future__ import annotations
 
