@@ -72,6 +72,10 @@ class Closed(TeamnetError):
     """A run is used after it was closed."""
 
 
+class InUse(TeamnetError):
+    """A run is used by two threads at the same time."""
+
+
 class LinkRefused(TeamnetError):
     """Who calls a node's relay, or answers there, is not of this run."""
 

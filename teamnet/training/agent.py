@@ -114,9 +114,8 @@ class TeamAgent:
             if number is not None:
                 check_count(name, number, 0)
         run = self._run
-        with run.signals:
+        with run.exclusive:
             run.stop_asked, run.stopped = False, ""
-            run.check_open()
             if (env_steps, episodes) != (None, None):
                 run.ends = (
                     None if env_steps is None else run.task.env_steps + env_steps,
@@ -157,9 +156,9 @@ class TeamAgent:
         action_masks: Any = None,
     ) -> tuple[Any, None]:
         """The action for an observation; see :meth:`teamnet.training.trained_policy.TrainedPolicy.predict`."""
-        self._run.check_open()
-        if self._policy is None or self._policy[0] != self._run.step:
-            self._policy = self._run.step, self._run.policy()
+        with self._run.exclusive:
+            if self._policy is None or self._policy[0] != self._run.step:
+                self._policy = self._run.step, self._run.policy()
         return self._policy[1].predict(observation, state, episode_start, deterministic, action_masks)
 
     def make_environment(self, render_mode: str | None = None) -> gymnasium.Env[Any, Any]:

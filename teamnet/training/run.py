@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from teamnet.dataflow.graph import Dataflow
 from teamnet.dataflow.layers import UnitSpec
-from teamnet.errors import CheckpointError, Closed, TeamnetError
+from teamnet.errors import CheckpointError, SpecError, TeamnetError
 from teamnet.spec.files import from_plain, to_plain
 from teamnet.spec.functions import with_function_files
 from teamnet.spec.resolve import build_teams, fit_depth
@@ -23,6 +23,7 @@ from teamnet.team.state import State, merge, split
 from teamnet.training.checkpoint import KEPT, Saved, arrays_of, check_same_spec, load_checkpoint, save_checkpoint
 from teamnet.training.coordinator import Coordinator
 from teamnet.training.environment_maker import Maker
+from teamnet.training.exclusive_use import ExclusiveUse
 from teamnet.training.launch import Progress, check_specs, start_exchange
 from teamnet.training.make_task import make_task
 from teamnet.training.replay_check import ReplayCheck
@@ -55,7 +56,8 @@ class Run:
         folder: where the run keeps its files; ``None`` for none.
         describe: what a checkpoint in that folder has beside the run's own content, as JSON types.
         stopped: why the run ended before its end, if :meth:`stop` was called.
-        signals: defers signals until the run is between two steps; every method enters it by itself.
+        exclusive: refuses other threads and forks, and defers signals until the run is between two steps; every method
+            enters it by itself.
 
     Raises:
         TeamnetError: the spec, the environment or the machine does not allow it; nothing has been started then.
@@ -86,10 +88,10 @@ class Run:
         self.identity = new_run()
         self._written: set[Path] = set()
         self._loaded: Saved | None = None
-        self.owns_folder = self.stop_asked = self._closed = False
+        self.owns_folder = self.stop_asked = False
         self.folder, self.stopped, self._make = cast(Path | None, None), "", make
         self.describe: Callable[[], dict[str, Any]] = dict
-        self.signals = HeldSignals()
+        self.exclusive = ExclusiveUse()
         self.seconds = 0.0
         self.startup_seconds = time.perf_counter() - begun
 
@@ -117,12 +119,11 @@ class Run:
             StepInterrupted: the run was ended by force inside a step.
             TeamnetError: the environment misbehaves, the learning diverges, or an actor is lost.
         """
-        self.check_open()
         begun, ended = time.perf_counter(), []
         try:
-            with self.signals:
+            with self.exclusive:
                 ended = self._coordinator.advance(
-                    lambda: self.stop_asked or self.done or until(), self.signals.handle
+                    lambda: self.stop_asked or self.done or until(), self.exclusive.handle
                 )
         except BaseException:
             self._coordinator.keep_episodes(ended)
@@ -135,32 +136,20 @@ class Run:
         """End the training after this step; the summary has the reason as ``stopped``."""
         self.stop_asked, self.stopped = True, reason
 
-    def check_open(self) -> None:
-        """Refuse a closed run.
-
-        Raises:
-            Closed: the run is closed.
-        """
-        if self._closed:
-            raise Closed("run", expected="an open run", found="one that was closed", remedy="Make or load a new one.")
-
     def pause(self) -> None:
         """Let every unit finish the step."""
-        self.check_open()
         begun = time.perf_counter()
-        with self.signals:
+        with self.exclusive:
             self._executor.pause()
         self.seconds += time.perf_counter() - begun
 
     def ledger(self) -> Ledger:
         """The traffic between the units since the run began or was resumed; the run is paused for it."""
-        self.check_open()
-        with self.signals:
+        with self.exclusive:
             return replace(self._executor.ledger(), step_times=self._coordinator.times.as_plain())
 
     def trace(self, steps: int) -> tuple[StepTrace, list[Episode]]:
         """Do some steps, every one of which is timed; see :func:`teamnet.training.step_trace.trace_steps`."""
-        self.check_open()
         return trace_steps(self, self._executor, self._coordinator, steps)
 
     @property
@@ -170,9 +159,8 @@ class Run:
 
     def state(self) -> State:
         """Every layer's state; the run is paused for it."""
-        self.check_open()
-        self._coordinator.check_whole()
-        with self.signals:
+        with self.exclusive:
+            self._coordinator.check_whole()
             return merge(self._units, self._executor.snapshot())
 
     def save(
@@ -190,9 +178,8 @@ class Run:
             ResourceError: it, or with a writer the previous one, cannot be written.
             TeamnetError: the environment's answer is still pending, and fails.
         """
-        self.check_open()
-        folder = Path(folder) if writer else existing_folder(folder)
-        with self.signals:
+        with self.exclusive:
+            folder = Path(folder) if writer else existing_folder(folder)
             self._coordinator.finish_step(only_begun=True)
             arrays = arrays_of(**self.task.outcome.kept(), previous_value=self._coordinator.previous_value)
             own = self.folder is not None and folder.resolve() == self.folder.resolve()
@@ -214,7 +201,7 @@ class Run:
         """Begin a check whether a checkpoint written now could be resumed; ``None`` for a task where every one can."""
         if self.spec.task in SINGLE_STEP_TASKS:
             return None
-        with self.signals:
+        with self.exclusive:
             return ReplayCheck(self.task, self.task.state(), self.task.outcome.observation)
 
     def load(self, path: Path, former: RunSpec | None = None) -> dict[str, Any]:
@@ -234,8 +221,7 @@ class Run:
 
     def continue_from(self, path: Path, former: RunSpec | None = None) -> dict[str, Any]:
         """As :meth:`load`, but if the environment cannot be replayed, only advancing is refused, with ``refusal``."""
-        self.check_open()
-        with self.signals:
+        with self.exclusive:
             return self._load(path, former)
 
     @property
@@ -270,31 +256,37 @@ class Run:
             ActorLost: a new team must be started.
             CheckpointError: see :meth:`load`.
         """
-        with self.signals:
+        with self.exclusive:
             lost = self._executor.replace_failed()
         return self.load(path), f"{lost} new units" if lost else "the same units"
 
     def summary(self) -> dict[str, Any]:
         """The results of a run, as JSON types; times in seconds."""
-        self.check_open()
-        return summary_of(self, self._executor)
+        with self.exclusive:
+            return summary_of(self, self._executor)
 
     def policy(self, seed: int = 0) -> TrainedPolicy:
         """The policy with the present parameters, and with ``seed`` for its samples; the run is paused for it."""
-        return policy_of(self, seed)
+        with self.exclusive:
+            return policy_of(self, seed)
 
     def make_environment(self, render_mode: str | None = None) -> gymnasium.Env[Any, Any]:
         """See :func:`teamnet.training.trained_policy.trained_environment`."""
-        self.check_open()
-        return trained_environment(self.spec, self.task.statistics(), render_mode, self._make)
+        with self.exclusive:
+            return trained_environment(self.spec, self.task.statistics(), render_mode, self._make)
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be copied: a run has actors, processes and files."""
+        raise SpecError(
+            "run", expected="something that can be pickled", found="a run, with actors, processes and files",
+            remedy="Save and load it with TeamAgent.save and TeamAgent.load, or send a TrainedPolicy.",
+        )
 
     def close(self) -> None:
-        """End the units and the environments; a second call does nothing."""
-        if self._closed:
-            return
-        with self.signals:
-            self._closed = True
-            try:
-                self._executor.close()
-            finally:
-                self.task.close()
+        """End the units and the environments; a second call, or one in a forked process, does nothing."""
+        with HeldSignals():
+            if self.exclusive.close():
+                try:
+                    self._executor.close()
+                finally:
+                    self.task.close()

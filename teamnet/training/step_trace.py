@@ -45,8 +45,8 @@ class Advancing(Protocol):
     stop_asked: bool
 
     @property
-    def signals(self) -> AbstractContextManager[object]:
-        """Defers signals until the run is between two steps."""
+    def exclusive(self) -> AbstractContextManager[object]:
+        """See :class:`teamnet.training.run.Run`."""
         ...
 
     @property
@@ -82,7 +82,7 @@ def trace_steps(
     Raises:
         TeamnetError: see :meth:`teamnet.training.run.Run.advance`.
     """
-    with run.signals:
+    with run.exclusive:
         executor.time_all(steps)
         coordinator.keep_timestamps(steps)
     first, ended = run.step + 1, []
@@ -92,7 +92,7 @@ def trace_steps(
     except BaseException:
         coordinator.keep_episodes(ended)
         raise
-    with run.signals:
+    with run.exclusive:
         found, nodes = executor.timestamps(), [unit["node"] for unit in executor.ledger().units]
         own = coordinator.timestamps()
         executor.time_all(0)

@@ -144,7 +144,8 @@ UNDER_RAY = "signal", "environment", "full disk"
 
 
 def campaign(
-    count: int, seed: int, folder: Path, kinds: tuple[str, ...] = tuple(KINDS), **options: Any
+    count: int, seed: int, folder: Path, kinds: tuple[str, ...] = tuple(KINDS), steps: int = 100,
+    **options: Any,
 ) -> Counter[str]:
     """Do it; returns how often each kind of exception came, and what it ended in.
 
@@ -153,6 +154,7 @@ def campaign(
         seed: of the agent, and of kinds and moments.
         folder: gets the checkpoints.
         kinds: of exceptions.
+        steps: environment steps that are done meanwhile, at least.
         **options: of the agent.
 
     Raises:
@@ -168,7 +170,10 @@ def campaign(
         seconds = time.perf_counter() - begun
         agent.save(folder)
         since = 0
-        while sum(outcomes[f"{kind}, {end}"] for kind in KINDS for end in _ENDS) < count:
+        while (
+            sum(outcomes[f"{kind}, {end}"] for kind in KINDS for end in _ENDS) < count
+            or outcomes["environment steps"] < steps
+        ):
             kind = choice.choice(kinds)
             before = agent._run.task.env_steps
             end = _one(agent, KINDS[kind](choice, seconds), choice, folder, saves=KINDS[kind] is _full_disk)
@@ -187,11 +192,11 @@ def campaign(
                 agent.save(folder)
         agent.learn(env_steps=10)  # a run that was stopped at a reset has as many environment steps as before it
         agent.save(folder)
-        digest, steps = agent.summary()["digest"], agent.summary()["env_steps"]
+        digest, done = agent.summary()["digest"], agent.summary()["env_steps"]
         agent.close()
         with TeamAgent(TASK, seed=seed, hidden=(5,), settle_steps=3, backend="local") as calm:
-            calm.learn(env_steps=steps)
-            assert calm.summary()["digest"] == digest, f"another digest after {steps} steps and {dict(outcomes)}"
+            calm.learn(env_steps=done)
+            assert calm.summary()["digest"] == digest, f"another digest after {done} steps and {dict(outcomes)}"
         return outcomes
     finally:
         gymnasium.registry.pop(TASK)

@@ -24,7 +24,7 @@ from tests.chaos.exceptions import KINDS, UNDER_RAY, campaign
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_agent_in_this_process_goes_on_as_if_nothing_had_happened(kind: str, tmp_path: Path):
     outcomes = campaign(25, 7, tmp_path, (kind,), backend="local")
-    assert outcomes["environment steps"] > 100
+    assert sum(outcomes[f"{kind}, {end}"] for end in ("raised", "refused")) >= 25
 
 
 @pytest.mark.parametrize(("transport", "count"), [("board", 25), ("ray", 12)])
@@ -32,7 +32,6 @@ def test_an_agent_under_ray_goes_on_as_if_nothing_had_happened(
     transport: str, count: int, tmp_path: Path, shared_ray: None
 ):
     outcomes = campaign(count, 8, tmp_path, UNDER_RAY, transport=transport)
-    assert outcomes["environment steps"] > 100
     assert not outcomes["loaded"], "it did not have to go back to a checkpoint"
 
 
@@ -110,7 +109,7 @@ def test_a_callback_that_raises_is_called_between_two_steps():
 def test_a_step_that_does_not_end_is_ended(times: int, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(held_signals, "PATIENCE", 0.05)
     with TeamAgent("cartpole", backend="local", hidden=(4,), settle_steps=2) as agent:
-        agent._run.signals.longest = 0.3
+        agent._run.exclusive.longest = 0.3
         agent.learn(env_steps=10)
         act = agent._run._executor.act
 
