@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from teamnet.errors import ResourceError
+from teamnet.team.lasting_thread import LastingThread
 from teamnet.team.limits import processors
 from teamnet.team.ray_init import initialise
 from teamnet.team.token import ensure_token
@@ -34,26 +35,27 @@ def start_private() -> Callable[[], None]:
         ResourceError: a Ray process does not start, or there is no place for its sockets or its token.
     """
     ensure_token(os.environ)
-    folder = _make_folder()
+    folder, thread = _make_folder(), LastingThread()
     try:
         with _allocating_in_one_place():
-            restore = initialise(
+            restore = thread.call(lambda: initialise(
                 "local", "token", include_dashboard=False, object_store_memory=_STORE_BYTES, num_cpus=processors(),
                 _temp_dir=str(folder), _plasma_directory=None if os.access(_SHARED, os.W_OK) else str(folder),
-            )
-    except Exception as error:  # Ray raises this if one of its processes dies or is slow
+            ))
+    except BaseException as error:
         _clear(folder)
+        thread.end()
+        if not isinstance(error, Exception):  # which Ray raises if one of its processes dies or is slow
+            raise
         raise ResourceError(
             "Ray", expected="a private cluster on this machine", found=(str(error) or repr(error)).splitlines()[0],
             remedy="Check that processor, memory and disk have room, and try again, or use --backend local.",
         ) from error
-    except BaseException:
-        _clear(folder)
-        raise
 
     def end() -> None:
         restore()
         _remove(folder)
+        thread.end()
 
     return end
 

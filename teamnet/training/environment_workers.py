@@ -20,6 +20,7 @@ from typing import Any
 import gymnasium
 
 from teamnet.errors import EnvironmentRefused, TeamnetError
+from teamnet.team.lasting_thread import LastingThread
 from teamnet.training.endings import ENDING_SIGNALS
 from teamnet.training.environment_place import Here
 from teamnet.training.misbehaviour import noted
@@ -99,7 +100,7 @@ class EnvironmentWorkers:
 
     def __init__(self, count: int, rows: int, make: Make, watch: Watch) -> None:
         pipes = [_FORK.Pipe() for _ in range(rows)]
-        self._processes = []
+        self._processes, self._thread = [], LastingThread()
         self.places: list[There] = []
         self._pipes = [ours for ours, _ in pipes]
         try:
@@ -109,7 +110,7 @@ class EnvironmentWorkers:
                     target=_work, args=([pipes[row][1] for row in own], pipes, make), daemon=True,
                     name=f"environments {number}",
                 )
-                process.start()
+                self._thread.call(process.start)
                 self._processes.append(process)
             for _, theirs in pipes:
                 theirs.close()
@@ -129,6 +130,7 @@ class EnvironmentWorkers:
             if process.is_alive():
                 process.kill()
                 process.join()
+        self._thread.end()
 
 
 def _work(own: Sequence[Connection], pipes: Sequence[tuple[Connection, Connection]], make: Make) -> None:

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -69,7 +70,9 @@ def test_what_cells_of_a_notebook_do_to_each_other(temporary: Path, tmp_path: Pa
 def _agents_share_a_private_ray(temporary: Path) -> TeamAgent:
     with _agent("local") as agent:
         digest = agent.learn(env_steps=60).summary()["digest"]
-    first, second = _agent(), _agent()
+    with ThreadPoolExecutor(1) as thread:  # which ends, and with it processes that it has started itself
+        first = thread.submit(_agent).result()
+    second = _agent()
     assert len(list(temporary.glob("ray-*"))) == 2
     first.learn(env_steps=20)
     lease = first._run._executor._pool._lease

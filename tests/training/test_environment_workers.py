@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,19 @@ def test_the_result_is_that_of_one_process(task: Any):
     expected = _digest(task, 0)
     for workers in (1, 2, 9):
         assert _digest(task, workers) == expected
+
+
+def test_workers_outlive_the_thread_that_made_the_agent():
+    threads = threading.active_count()
+    with ThreadPoolExecutor(1) as thread:
+        agent = thread.submit(TeamAgent, "CartPole-v1", env_workers=2, **SMALL).result()
+    with agent:
+        agent.learn(env_steps=600)
+        assert (agent.summary()["digest"], list(agent.returns)) == _digest("CartPole-v1", 0)
+    deadline = time.monotonic() + 10
+    while threading.active_count() > threads and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert threading.active_count() == threads
 
 
 def test_a_resumed_run_may_have_other_workers(tmp_path: Path):
