@@ -8,6 +8,9 @@ from typing import Any
 
 _SHOWN = 300
 
+RESUME = "Continue from the last checkpoint: teamnet resume, or TeamAgent.load."
+"""The remedy where a run has lost a process."""
+
 
 class TeamnetError(Exception):
     """Base class of every error that teamnet raises on purpose.
@@ -57,7 +60,7 @@ class ResourceError(TeamnetError):
 
 
 class ActorLost(TeamnetError):
-    """An actor of the team died or stopped answering."""
+    """An actor of the team, or an environment worker, died or stopped answering."""
 
 
 class StepInterrupted(TeamnetError):

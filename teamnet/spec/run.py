@@ -147,7 +147,7 @@ class LaunchSpec:
         pin: how units are placed on the processors of their node: ``auto`` (pinned, by team and then by layers that
             alternate, with a core each if there are enough; unpinned while another process uses a core), ``none``, or a
             map of teams or layers to processors, for instance ``actor=0,critic=1``.
-        wait: seconds to wait until the cluster can hold the run; 0 refuses it at once.
+        wait: seconds to wait until the cluster can hold the run; 0 refuses it after 3 seconds.
         link_latency: seconds by which an emulated link between two nodes is late; for studies of slower networks.
         link_bandwidth: bytes per second that an emulated link carries in each direction; 0 for no limit.
         env_patience: seconds that an environment has for an answer, after which the run ends; 0 for as long as it

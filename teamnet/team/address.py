@@ -14,13 +14,24 @@ def cluster_address(named: str) -> str:
         named: address given by the user; empty for ``$RAY_ADDRESS``. ``local`` is Ray's name for a private cluster.
 
     Raises:
-        ResourceError: the address is that of a Ray client, which runs on no node of the cluster.
+        ResourceError: the address is that of a Ray client, which runs on no node of the cluster, or of a dashboard.
     """
     address = named or os.environ.get("RAY_ADDRESS", "")
     if address.startswith("ray://"):
+        raise through_client(address)
+    if address.startswith(("http://", "https://")):
         raise ResourceError(
             f"address {address}", expected="HOST:PORT of a cluster to which this machine belongs",
-            found="the address of a Ray client",
-            remedy="Use `ray job submit -- teamnet ...`: the coordinator shares memory with the actors of its node.",
+            found="the address of a dashboard, to which jobs are submitted",
+            remedy="Give the address that `ray start` has shown, or use `ray job submit -- teamnet ...`.",
         )
     return "" if address == "local" else address
+
+
+def through_client(address: str) -> ResourceError:
+    """The error of a connection as a Ray client."""
+    return ResourceError(
+        f"address {address}", expected="HOST:PORT of a cluster to which this machine belongs",
+        found="the address of a Ray client",
+        remedy="Use `ray job submit -- teamnet ...`: the coordinator shares memory with the actors of its node.",
+    )

@@ -11,7 +11,7 @@ import numpy as np
 from teamnet.dataflow.graph import Dataflow
 from teamnet.dataflow.layers import LayerSpec, UnitSpec
 from teamnet.dataflow.ports import OBSERVATION, TD_ERROR
-from teamnet.errors import ActorLost
+from teamnet.errors import RESUME, ActorLost
 from teamnet.kernels.constants import ABORTED, BROKEN, FAILED, READY
 from teamnet.kernels.native import native
 from teamnet.team import executor
@@ -119,7 +119,7 @@ class BoardExecutor:
         self._end()
         raise ActorLost(
             "team", expected="running units", found=lost or "an abort without a cause",
-            remedy="Continue from the last checkpoint with teamnet resume.",
+            remedy=RESUME,
         )
 
     def _aborted(self) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 
 from teamnet.board.board import Board
 from teamnet.dataflow.layers import UnitSpec
-from teamnet.errors import ActorLost, Diverged, OperationFailed
+from teamnet.errors import RESUME, ActorLost, Diverged, OperationFailed
 from teamnet.kernels.constants import FAILED
 from teamnet.team.ledger import Ledger
 from teamnet.units.unit import Snapshot
@@ -25,7 +25,7 @@ def silent(seconds: float) -> ActorLost:
     """The error of a team in which some units have not answered for this many seconds."""
     return ActorLost(
         "team", expected="an answer of every unit", found=f"none for {seconds:.0f} s",
-        remedy="Check for stopped processes and disconnected hosts, and continue with teamnet resume.",
+        remedy=f"Check for stopped processes and disconnected hosts. {RESUME}",
     )
 
 

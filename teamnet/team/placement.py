@@ -78,13 +78,19 @@ def check_placement(placement: str) -> None:
             )
 
 
+def within(hosts: Sequence[Host], most: int) -> list[Host]:
+    """The hosts that a run may use: the coordinator's, and of those with free CPUs the first ``most``; 0 for all."""
+    usable = [host for host in hosts if host.free.cpus > 0][: most or None]
+    return [host for number, host in enumerate(hosts) if number == 0 or not most or host in usable]
+
+
 def place(placement: str, units: Sequence[UnitSpec], needed: Sequence[Need], hosts: Sequence[Host]) -> list[int]:
     """The host of each unit.
 
     Args:
         placement: ``pack`` fills one host after the other, ``spread`` assigns units round-robin, ``by-team`` and
             ``by-layer`` assign each team or layer to the next host; or a map of teams and layers to addresses: units
-            that it does not name stay on the coordinator's host.
+            that it does not name stay on the coordinator's host. Strategies leave out hosts without a free CPU.
         units: all units in canonical order.
         needed: the resources of each unit.
         hosts: the coordinator's host first.
@@ -99,8 +105,9 @@ def place(placement: str, units: Sequence[UnitSpec], needed: Sequence[Need], hos
         places = _by_map(placement, units, hosts)
     else:
         groups: dict[object, int] = {}
+        usable = [number for number, host in enumerate(hosts) if host.free.cpus > 0] or [0]
         places = [
-            groups.setdefault(_group(placement, number, unit), len(groups)) % len(hosts)
+            usable[groups.setdefault(_group(placement, number, unit), len(groups)) % len(usable)]
             for number, unit in enumerate(units)
         ]
     asked = asked_of(places, needed)

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
@@ -87,6 +88,23 @@ def _ask(address: str, mode: str) -> str:
     except subprocess.TimeoutExpired:
         return f"no answer from a Ray cluster within {_PROBE_SECONDS} s"
     return done.stdout.strip() or f"Ray ended with exit code {done.returncode}"
+
+
+def check_joined(address: str) -> None:
+    """Refuse an address that is not that of the cluster to which this process is connected.
+
+    Raises:
+        ResourceError: both addresses.
+    """
+    joined = ray.get_runtime_context().gcs_address
+    host, _, port = address.rpartition(":")
+    with suppress(OSError):
+        host = socket.gethostbyname(host.strip("[]"))
+    if f"{host}:{port}" != joined and not (host.startswith("127.") and joined.endswith(f":{port}")):
+        raise ResourceError(
+            f"address {address}", expected=f"that of the cluster to which this process is connected, {joined}",
+            found="another one", remedy="Leave out the address, or call ray.shutdown() first.",
+        )
 
 
 def count_nodes() -> int:

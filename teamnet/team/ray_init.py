@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Literal
 
 import ray
@@ -40,18 +40,21 @@ def initialise(address: str, mode: Mode, **options: Any) -> Callable[[], None]:
         mode: Ray reads it from the environment of this process and of those that it starts.
         **options: more arguments of ``ray.init``.
     """
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    _keep_raylets_off_the_output()
     former = os.environ.get(_MODE)
+    quiet = ExitStack()
+    quiet.callback(logging.getLogger("ray").setLevel, logging.getLogger("ray").level)
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    quiet.enter_context(_raylets_off_the_output())
+    quiet.callback(_set_mode, former)
     _set_mode(mode)
     try:
         with _leaving_signals(), _starting_without_hangup(), HeldSignals(_LONGEST_START):
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
     except BaseException:
         ray.shutdown()
-        _set_mode(former)
+        quiet.close()
         raise
-    return lambda: _set_mode(former)
+    return quiet.close
 
 
 def _set_mode(mode: str | None) -> None:
@@ -94,7 +97,8 @@ def _starting_without_hangup() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _keep_raylets_off_the_output() -> None:
+@contextmanager
+def _raylets_off_the_output() -> Iterator[None]:
     """Send the reports of raylets to the standard error, and drop their warning that there are many actors.
 
     Ray prints both to the standard output, whose last line is the command's result, and has no setting for it (2.44 to
@@ -107,5 +111,11 @@ def _keep_raylets_off_the_output() -> None:
             if "worker processes have been started" not in line:
                 print(line, file=sys.stderr)
 
-    if hasattr(worker, "print_to_stdstream"):
+    usual = getattr(worker, "print_to_stdstream", None)
+    if usual:
         worker.print_to_stdstream = report
+    try:
+        yield
+    finally:
+        if usual:
+            worker.print_to_stdstream = usual

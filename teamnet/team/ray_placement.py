@@ -10,7 +10,6 @@ from typing import Any
 
 import ray
 from ray._private.state import available_resources_per_node  # the public call sums over the nodes
-from ray.autoscaler.sdk import request_resources
 from ray.exceptions import RayError
 from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
@@ -18,13 +17,15 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from teamnet.dataflow.layers import LayerSpec, UnitSpec
 from teamnet.errors import ResourceError
 from teamnet.spec.run import LaunchSpec
-from teamnet.team.placement import Host, Need, asked_of, needs, place
+from teamnet.team.placement import Host, Need, asked_of, needs, place, within
 from teamnet.team.ray_session import Lease
 
 _NODE = "ray.io/node-id"
 """The label that Ray sets on every node."""
 _RESERVE_SECONDS = 30.0
-_LOOK_EVERY = 1.0
+_RELEASE_SECONDS = 3.0
+"""Time for Ray to report as free what another run of this user has just released."""
+_LOOK_EVERY = 0.5
 
 
 def hosts() -> list[Host]:
@@ -87,7 +88,7 @@ def reserve(
     Args:
         lease: on the connection to the cluster.
         launch: its placement (see :func:`teamnet.team.placement.place`), how many nodes it may use, and how many
-            seconds to wait until the cluster can hold them; meanwhile its autoscaler is requested to add nodes.
+            seconds to wait until the cluster can hold them; meanwhile its autoscaler may add nodes.
         teams: the layers of every team.
         units: all units in canonical order.
         say: called with a message about the resources that it waits for.
@@ -97,28 +98,36 @@ def reserve(
         SpecError: the placement names an address that no node has.
         ActorLost: the connection has ended.
     """
-    needed = needs(teams, units)
-    deadline = time.monotonic() + launch.wait
-    waiting = False
+    needed, waited = needs(teams, units), False
+    deadline = time.monotonic() + _RELEASE_SECONDS
+    while True:
+        try:
+            with lease.using():
+                known = within(hosts(), launch.max_nodes)
+                return _take(lease, known, place(launch.placement, units, needed, known), needed)
+        except ResourceError as error:
+            if launch.wait and not waited:
+                say(f"waiting up to {launch.wait:g} s: {error}")
+                deadline, waited = time.monotonic() + launch.wait, True
+                _await_room(lease, needed, deadline)
+                deadline = max(deadline, time.monotonic() + _RELEASE_SECONDS)
+            elif time.monotonic() >= deadline:
+                raise
+            time.sleep(_LOOK_EVERY)
+
+
+def _await_room(lease: Lease, needed: Sequence[Need], deadline: float) -> None:
+    """Wait until Ray has placed a group, for which an autoscaler adds nodes; it is removed again."""
+    with lease.using():
+        group = placement_group([_bundle(need) for need in needed], strategy="PACK")
     try:
-        while True:
-            try:
-                with lease.using():
-                    known = hosts()[: launch.max_nodes or None]
-                    places = place(launch.placement, units, needed, known)
-                    return _take(lease, known, places, needed)
-            except ResourceError as error:
-                if time.monotonic() >= deadline:
-                    raise
-                if not waiting:
-                    say(f"waiting up to {launch.wait:g} s: {error}")
-                    with lease.using():
-                        request_resources(bundles=[_bundle(need) for need in needed])
-                waiting = True
-                time.sleep(_LOOK_EVERY)
+        placed = False
+        while not placed and time.monotonic() < deadline:
+            with lease.using():
+                placed = group.wait(_LOOK_EVERY)
     finally:
-        if waiting and lease.valid:
-            request_resources(bundles=[])
+        if lease.valid:
+            remove_placement_group(group)
 
 
 def _bundle(need: Need) -> dict[str, float]:
@@ -134,13 +143,16 @@ def _take(lease: Lease, known: Sequence[Host], places: Sequence[int], needed: Se
         [_bundle(need) for need in asked.values()],
         strategy="PACK", bundle_label_selector=[{_NODE: known[host].name} for host in asked],
     )
-    if not group.wait(_RESERVE_SECONDS):
+    try:
+        if not group.wait(_RESERVE_SECONDS):
+            raise ResourceError(
+                "the cluster", expected=f"{sum(asked.values(), Need())} to be reserved within {_RESERVE_SECONDS:g} s",
+                found="they were taken by other jobs meanwhile",
+                remedy="Try again, or let the run wait with --wait SECONDS.",
+            )
+    except BaseException:
         remove_placement_group(group)
-        raise ResourceError(
-            "the cluster", expected=f"{sum(asked.values(), Need())} to be reserved within {_RESERVE_SECONDS:g} s",
-            found="they were taken by other jobs meanwhile",
-            remedy="Try again, or let the run wait with --wait SECONDS.",
-        )
+        raise
     return Reservation(
         tuple(known[host] for host in used), tuple(numbers[host] for host in places), tuple(needed), group, bundles,
         lease,

@@ -22,7 +22,7 @@ _SHARED = Path("/dev/shm")
 """Where Ray keeps its objects; if it is read-only, Ray's start fails after half a minute without naming the reason."""
 _LONGEST_SOCKET = 107
 """The most bytes of a Unix socket's path on Linux."""
-_BELOW = len("/ray-12345678/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store")
+_BELOW = len("/ray-12345678/r/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store")
 """Bytes of the path that Ray and this module append to the temporary folder."""
 _REMOVE_SECONDS = 5.0
 """Time for Ray's processes, which have been asked to end, to stop writing to their folder."""
@@ -40,7 +40,7 @@ def start_private() -> Callable[[], None]:
         with _allocating_in_one_place():
             restore = thread.call(lambda: initialise(
                 "local", "token", include_dashboard=False, object_store_memory=_STORE_BYTES, num_cpus=processors(),
-                _temp_dir=str(folder), _plasma_directory=None if os.access(_SHARED, os.W_OK) else str(folder),
+                _temp_dir=str(folder / "r"), _plasma_directory=None if os.access(_SHARED, os.W_OK) else str(folder),
             ))
     except BaseException as error:
         _clear(folder)
@@ -61,7 +61,10 @@ def start_private() -> Callable[[], None]:
 
 
 def _make_folder() -> Path:
-    """A folder for sockets, logs and spilled objects: at Ray's default location or, if that is unusable, elsewhere."""
+    """A folder for sockets, logs and spilled objects: at Ray's default location or, if that is unusable, elsewhere.
+
+    Ray gives every user access to its own folder, which is therefore inside one that only this user can enter.
+    """
     named = os.environ.get("RAY_TMPDIR")
     candidates = [named] if named else [os.environ.get("TMPDIR") or "/tmp", "/tmp", "/var/tmp"]
     longest = _LONGEST_SOCKET - _BELOW

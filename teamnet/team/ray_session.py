@@ -16,9 +16,11 @@ from weakref import WeakSet
 
 import ray
 from ray.runtime_context import get_runtime_context  # ray.get_runtime_context would start Ray if it is not running
+from ray.util.client import ray as client
 
-from teamnet.errors import ActorLost, Closed, TeamnetError
-from teamnet.team.ray_cluster import join
+from teamnet.errors import RESUME, ActorLost, Closed, TeamnetError
+from teamnet.team.address import through_client
+from teamnet.team.ray_cluster import check_joined, join
 from teamnet.team.ray_private import start_private
 
 Identity = tuple[str, str, int]
@@ -30,11 +32,13 @@ def acquire(address: str) -> Lease:
 
     Args:
         address: of the cluster to join; a private one is started if it is empty. If the process is connected
-            already, that connection is used, whatever the address.
+            already, that connection is used, whatever the address; see :meth:`Lease.check_cluster`.
 
     Raises:
-        ResourceError: nothing answers at the address, or a private cluster does not start.
+        ResourceError: nothing answers at the address, a private cluster does not start, or the process is a Ray client.
     """
+    if client.is_connected():
+        raise through_client("ray://")
     return _CONNECTION.acquire(address)
 
 
@@ -43,11 +47,13 @@ class Lease:
 
     Args:
         identity: of the connection.
+        joined: the address by which this module has joined the cluster; empty for a private one, and ``None`` where
+            other code has connected.
         released: called with the lease when it is released.
     """
 
-    def __init__(self, identity: Identity, released: Callable[[Lease], None]) -> None:
-        self.identity = identity
+    def __init__(self, identity: Identity, joined: str | None, released: Callable[[Lease], None]) -> None:
+        self.identity, self.joined = identity, joined
         self._open, self._released = True, released
 
     @property
@@ -59,6 +65,15 @@ class Lease:
     def valid(self) -> bool:
         """Whether the process still has the connection, and the lease has not been released."""
         return self._open and _identity() == self.identity
+
+    def check_cluster(self, address: str) -> None:
+        """Refuse a connection to another cluster than that of a given address; an empty one is any cluster's.
+
+        Raises:
+            ResourceError: it is another one.
+        """
+        if address not in ("", "auto", "local", self.joined):
+            check_joined(address)
 
     def check(self) -> None:
         """Refuse to continue if the connection has changed: Ray would start a second cluster by itself.
@@ -75,7 +90,7 @@ class Lease:
         found = "none: Ray was shut down" if now is None else "another one: Ray was restarted, or the process forked"
         raise ActorLost(
             "Ray", expected="the connection with which the team was started", found=found,
-            remedy="Make a new agent, or continue from the last checkpoint with teamnet resume.",
+            remedy=f"Make a new agent. {RESUME}",
         )
 
     @contextmanager
@@ -117,6 +132,7 @@ class _Connection:
         self._lock = threading.RLock()
         self._users: WeakSet[Lease] = WeakSet()
         self._made: Identity | None = None
+        self._address = ""
         self._end: Callable[[], None] = lambda: None
         self._process = os.getpid()
         atexit.register(self._close)  # registered after Ray's own handler, so that it is called before it
@@ -129,11 +145,12 @@ class _Connection:
                 self._process = os.getpid()
                 self._end = join(address) if address else start_private()
                 self._made = found = _identity()
+                self._address = address
             if found is None:
                 raise ActorLost(
                     "Ray", expected="a connection", found="it was shut down while it started", remedy="Try again.",
                 )
-            lease = Lease(found, self._release)
+            lease = Lease(found, self._address if found == self._made else None, self._release)
             if found == self._made:
                 self._users.add(lease)
             return lease

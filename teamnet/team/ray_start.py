@@ -57,8 +57,10 @@ def start_on_ray(
         compiled = compiler.submit(compile_all, Dataflow(teams, free_running=free_running), *kernel)
         lease = acquire(address)
         unless_started.callback(lease.release)
+        lease.check_cluster(launch.address)
         compiled.result()
-        reservation = reserve(lease, launch, teams, units, say) if address else None
+        chosen = lease.joined is None and _asks_for_nodes(launch)
+        reservation = reserve(lease, launch, teams, units, say) if address or chosen else None
         if reservation:
             unless_started.callback(reservation.release)
         spread = reservation if reservation and len(reservation.hosts) > 1 and launch.transport == "board" else None
@@ -84,6 +86,12 @@ def start_on_ray(
     if launch.transport == "ray":
         return CallExecutor(teams, units, pool, reservation.places if reservation else None)
     return FreeExecutor(teams, units, pool) if free_running else BoardExecutor(teams, units, pool, nodes, launch.pin)
+
+
+def _asks_for_nodes(launch: LaunchSpec) -> bool:
+    """Whether it has what only a reservation can fulfil: without one, all units are on the coordinator's node."""
+    usual = LaunchSpec()
+    return any(getattr(launch, name) != getattr(usual, name) for name in ("placement", "max_nodes", "wait"))
 
 
 def _check_spread(launch: LaunchSpec, spread: Reservation | None, *, free_running: bool) -> None:

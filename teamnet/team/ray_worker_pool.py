@@ -10,9 +10,10 @@ import ray
 from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from teamnet.errors import ActorLost, TeamnetError
+from teamnet.errors import RESUME, ActorLost, TeamnetError
 from teamnet.team import executor
 from teamnet.team.executor import silent
+from teamnet.team.installation import check_installation, installation
 from teamnet.team.ray_processes import Process, end_if_stopped, end_with_parent
 from teamnet.team.ray_session import Lease
 from teamnet.team.worker_pool import Pending
@@ -53,6 +54,7 @@ class RayWorkerPool:
             with lease.using():
                 self._actors += (self._start(number) for number in range(self.size))
                 self._wait_until_ready(self._actors, started)
+                self._check_installations()
         except BaseException:
             self._kill()
             raise
@@ -70,12 +72,21 @@ class RayWorkerPool:
             if not ready:
                 raise ActorLost(
                     "team", expected=f"a new actor within {within:.0f} s", found="none",
-                    remedy="Check the nodes of the cluster, and continue with teamnet resume.",
+                    remedy=f"Check the nodes of the cluster. {RESUME}",
                 )
             for call, process in zip(ready, self.results(ready), strict=True):
                 self._processes[numbers[call]] = process
             if started:
                 started(self.size - len(waiting))
+
+    def _check_installations(self) -> None:
+        """Check one actor of each node; the workers of a private cluster have this process's files."""
+        if self._lease.joined == "":
+            return
+        numbers = {node: number for number, (node, _) in self._processes.items()}
+        waiting = [self._actors[number].__ray_call__.remote(installation) for number in numbers.values()]
+        for node, found in zip(numbers, self.results(waiting), strict=True):
+            check_installation(node, found)
 
     def call(self, method: str, arguments: Sequence[tuple[Any, ...]]) -> list[Pending]:
         """See :class:`teamnet.team.worker_pool.WorkerPool`."""
@@ -117,7 +128,7 @@ class RayWorkerPool:
         except RayError as error:
             raise ActorLost(
                 "team", expected="all actors alive", found=str(error).splitlines()[0],
-                remedy="Continue from the last checkpoint with teamnet resume.",
+                remedy=RESUME,
             ) from None
 
     def failed(self, pending: Sequence[Pending]) -> bool:
@@ -143,7 +154,7 @@ class RayWorkerPool:
         lost = [number for number, call in enumerate(asked) if call in unanswered or self.failed([call])]
         if len(lost) == self.size > 1:
             raise ActorLost(
-                "team", expected="some actors alive", found="none", remedy="Continue with teamnet resume."
+                "team", expected="some actors alive", found="none", remedy=RESUME
             )
         for number in lost:
             self._end(number)

@@ -15,7 +15,7 @@ from teamnet.board.board import Board
 from teamnet.board.segment import map_segment
 from teamnet.dataflow.graph import Dataflow
 from teamnet.dataflow.layers import LayerSpec, UnitSpec
-from teamnet.errors import ActorLost
+from teamnet.errors import RESUME, ActorLost
 from teamnet.kernels.constants import READY
 from teamnet.kernels.native import native
 from teamnet.units.code import compiled_code
@@ -67,7 +67,7 @@ class BoardWorker:
         except OSError as error:
             raise ActorLost(
                 self._unit.spec.name, expected="the board of this node", found=str(error),
-                remedy="Continue from the last checkpoint with teamnet resume.",
+                remedy=RESUME,
             ) from None
         self._board = Board(self._flow, memory)
         spec = self._unit.spec

@@ -19,7 +19,7 @@ from typing import Any
 
 import gymnasium
 
-from teamnet.errors import EnvironmentRefused, TeamnetError
+from teamnet.errors import RESUME, ActorLost, SpecError, TeamnetError
 from teamnet.team.lasting_thread import LastingThread
 from teamnet.training.endings import ENDING_SIGNALS
 from teamnet.training.environment_place import Here
@@ -78,10 +78,10 @@ class There:
         self.send(method, *arguments)
         return self.receive()
 
-    def _lost(self, error: Exception) -> EnvironmentRefused:
-        return EnvironmentRefused(
+    def _lost(self, error: Exception) -> ActorLost:
+        return ActorLost(
             f"environment worker {self._name}", expected="a process that answers",
-            found=f"none: {type(error).__name__}", remedy="Resume the run from its newest checkpoint.",
+            found=f"none: {type(error).__name__}", remedy=RESUME,
         )
 
 
@@ -96,9 +96,18 @@ class EnvironmentWorkers:
 
     Attributes:
         places: the environments, one for each row.
+
+    Raises:
+        SpecError: the process is a daemonic one of ``multiprocessing``.
+        TeamnetError: an environment cannot be made.
     """
 
     def __init__(self, count: int, rows: int, make: Make, watch: Watch) -> None:
+        if multiprocessing.current_process().daemon:
+            raise SpecError(
+                "env_workers", expected="a process that may start others", found="one of multiprocessing.Pool",
+                remedy="Leave env_workers out there, or use concurrent.futures.ProcessPoolExecutor.",
+            )
         pipes = [_FORK.Pipe() for _ in range(rows)]
         self._processes, self._thread = [], LastingThread()
         self.places: list[There] = []

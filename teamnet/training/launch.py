@@ -56,7 +56,7 @@ def start_exchange(
         SpecError: a user's rule cannot run; see :func:`teamnet.team.rule_check.check_rules`.
     """
     check_rules(teams, compiled=not launch.interpret)
-    address = cluster_address(launch.address)
+    address = cluster_address(launch.address) if launch.backend == "ray" else ""
     if launch.backend == "local" or not address:  # on a shared cluster the reservation asks for memory
         check_memory(teams, len(units) if launch.backend == "ray" else 0, available_memory())
     if launch.backend == "local":

@@ -175,7 +175,7 @@ def check_writable(path: Path, option: str = "out") -> None:
         found = str(error)
     if found:
         raise SpecError(
-            option, expected="a folder that can be written to", found=found, remedy=f"Give another --{option}."
+            option, expected="a folder that can be written to", found=found, remedy="Give another folder."
         )
 
 
@@ -201,5 +201,5 @@ def make_folder(path: Path, option: str = "out") -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SpecError(
-            option, expected="a folder that can be made", found=str(error), remedy=f"Give another --{option}."
+            option, expected="a folder that can be made", found=str(error), remedy="Give another folder."
         ) from None

@@ -34,6 +34,19 @@ def test_what_others_took_meanwhile_is_said(monkeypatch: pytest.MonkeyPatch):
     assert removed == [group]
 
 
+def test_an_interrupted_reservation_is_removed(monkeypatch: pytest.MonkeyPatch):
+    def interrupted(seconds: float) -> bool:
+        raise KeyboardInterrupt
+
+    removed = []
+    group, lease = SimpleNamespace(wait=interrupted), cast(Any, None)
+    monkeypatch.setattr(ray_placement, "placement_group", lambda *asked, **options: group)
+    monkeypatch.setattr(ray_placement, "remove_placement_group", removed.append)
+    with pytest.raises(KeyboardInterrupt):
+        ray_placement._take(lease, HOSTS, [0, 1], [Need(1.0, 1 << 30), Need(0.5, 1 << 30)])
+    assert removed == [group]
+
+
 def test_a_cluster_without_processors_does_no_jobs(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"memory": 1.0})
     with pytest.raises(ResourceError, match="the Ray cluster: expected at least one CPU for the jobs; found none"):

@@ -6,7 +6,7 @@ import pytest
 
 from teamnet.errors import ResourceError, SpecError
 from teamnet.team.partition import divide_all
-from teamnet.team.placement import Host, Need, asked_of, check_placement, needs, place
+from teamnet.team.placement import Host, Need, asked_of, check_placement, needs, place, within
 from tests.conftest import make_layers
 
 TEAMS = [make_layers((3, 8, 4, 2)), make_layers((3, 8, 4, 1), team="critic", family="gaussian")]
@@ -26,6 +26,17 @@ HOSTS = [Host("a", "10.0.0.1", ROOM), Host("b", "10.0.0.2", ROOM), Host("c", "10
 def test_each_strategy(placement: str, places: list[int]):
     check_placement(placement)
     assert place(placement, UNITS, needs(TEAMS, UNITS), HOSTS) == places
+
+
+@pytest.mark.parametrize(("placement", "places"), [
+    ("pack", [1, 1, 1, 1, 1, 1]), ("spread", [1, 2, 1, 2, 1, 2]), ("by-team", [1, 1, 1, 2, 2, 2]),
+])
+def test_hosts_without_free_cpus_get_no_units(placement: str, places: list[int]):
+    hosts = [Host("head", "10.0.0.9", Need(0.0, 8 << 30)), *HOSTS[:2]]
+    assert place(placement, UNITS, needs(TEAMS, UNITS), hosts) == places
+    assert [host.name for host in within(hosts, 1)] == ["head", "a"]
+    assert within(hosts, 0) == hosts
+    assert within(HOSTS, 2) == HOSTS[:2]
 
 
 def test_blocks_of_a_layer_stay_together_by_layer_and_not_when_spread():

@@ -11,9 +11,11 @@ import pytest
 import ray
 from ray.cluster_utils import Cluster
 
-from teamnet.errors import ResourceError
+import teamnet
+from teamnet.errors import ResourceError, TeamnetError
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec
+from teamnet.team import installation
 from teamnet.training.run import Run
 
 
@@ -58,6 +60,28 @@ def test_a_run_that_the_cluster_cannot_hold_is_refused_with_what_is_asked_and_wh
     assert run.summary()["actors"] == 6
     assert "6 of 6 actors started" in said
     run.close()
+    Run(spec, LaunchSpec(address=cluster.address)).close()  # at once, before Ray reports the CPUs as free
+
+
+@pytest.mark.parametrize(("launch", "where"), [
+    (LaunchSpec(placement="actor=10.9.9.9"), "placement"),
+    (LaunchSpec(address="10.9.9.9:6379"), "address 10.9.9.9:6379"),
+])
+def test_what_is_asked_of_a_cluster_counts_on_a_connection_of_the_users_own(
+    launch: LaunchSpec, where: str, cluster: Cluster
+):
+    ray.init(cluster.address, log_to_driver=False)
+    with pytest.raises(TeamnetError) as refused:
+        Run(replace(preset("cartpole"), env_steps=10, episodes=None), launch)
+    assert refused.value.where == where
+
+
+def test_another_installation_on_a_node_is_refused(cluster: Cluster, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(installation, "installation", lambda: "another")  # here, and not in the actors
+    with pytest.raises(ResourceError) as refused:
+        Run(replace(preset("cartpole"), env_steps=10, episodes=None), LaunchSpec(address=cluster.address))
+    assert refused.value.where.startswith("teamnet on node ")
+    assert teamnet.__version__ in refused.value.found
 
 
 class _Holder:
@@ -106,10 +130,12 @@ def test_a_private_cluster_that_does_not_start_is_a_documented_error(monkeypatch
 def test_what_raylets_report_goes_to_the_standard_error(capsys: pytest.CaptureFixture[str]):
     from teamnet.team import ray_init
 
-    ray_init._keep_raylets_off_the_output()
-    report = ray._private.worker.print_to_stdstream
-    report({"lines": ["WARNING: 8 PYTHON worker processes have been started on node"]}, ignore_prefix=False)
-    report({"lines": ["a worker was killed for lack of memory"]}, ignore_prefix=False)
+    usual = ray._private.worker.print_to_stdstream
+    with ray_init._raylets_off_the_output():
+        report = ray._private.worker.print_to_stdstream
+        report({"lines": ["WARNING: 8 PYTHON worker processes have been started on node"]}, ignore_prefix=False)
+        report({"lines": ["a worker was killed for lack of memory"]}, ignore_prefix=False)
+    assert ray._private.worker.print_to_stdstream is usual, "for a Ray of the user's own"
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err == "a worker was killed for lack of memory\n"

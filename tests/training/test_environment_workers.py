@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -19,10 +20,13 @@ from gymnasium.envs.classic_control import CartPoleEnv
 from gymnasium.wrappers import NormalizeObservation, TimeLimit
 
 from teamnet import TeamAgent
-from teamnet.errors import EnvironmentRefused, TeamnetError
+from teamnet.errors import ActorLost, EnvironmentRefused, SpecError, TeamnetError
 from teamnet.spec.change import changed
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec
+from teamnet.training.callback import Callback, Callbacks
+from teamnet.training.run import Run
+from teamnet.training.saving import Saving
 from teamnet.training.session import resume, train
 
 SMALL: dict[str, Any] = {"backend": "local", "hidden": (4,), "settle_steps": 2, "seed": 3, "num_envs": 5}
@@ -117,17 +121,40 @@ def test_a_killed_worker_is_named_and_none_is_left():
         workers = agent._run.task._workers._processes
         assert {process.pid for process in workers} <= _children() - before
         os.kill(workers[1].pid, signal.SIGKILL)
-        with pytest.raises(EnvironmentRefused) as refusal:
+        with pytest.raises(ActorLost) as lost:
             agent.learn(env_steps=500)
-        assert "worker" in refusal.value.where
+        assert "worker" in lost.value.where
     assert _children() <= before
+
+
+def test_a_run_with_a_folder_recovers_from_a_killed_worker(tmp_path: Path):
+    class Kill(Callback):
+        every = 500
+        killed = False
+
+        def on_step(self, run: Run) -> None:
+            if not self.killed:
+                self.killed = True
+                os.kill(run.task._workers._processes[0].pid, signal.SIGKILL)
+
+    spec = changed(preset("cartpole"), hidden=(4,), settle_steps=2, num_envs=3, env_steps=900, episodes=None)
+    launch, saving = LaunchSpec("local", env_workers=2), Saving(every=200)
+    summary, _ = train(spec, launch, tmp_path / "run", saving=saving, callbacks=Callbacks([Kill()]))
+    [recovery] = summary["recoveries"]
+    assert (recovery["how"], 0 < recovery["replayed_env_steps"] < 300) == ("a new team", True)
+    assert summary["digest"] == train(spec, LaunchSpec("local"), None)[0]["digest"]
+
+
+def test_workers_in_a_daemonic_process_are_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)
+    with pytest.raises(SpecError) as refused:
+        TeamAgent("CartPole-v1", env_workers=2, **SMALL)
+    assert refused.value.where == "env_workers"
 
 
 def test_checkpoints_are_tried_with_workers_too(tmp_path: Path):
     said: list[str] = []
     spec = changed(preset("cartpole"), hidden=(4,), settle_steps=2, num_envs=3, env_steps=600, episodes=None)
-    from teamnet.training.saving import Saving
-
     launch = LaunchSpec("local", env_workers=2)
     summary, _ = train(spec, launch, tmp_path / "run", saving=Saving(every=100), say=said.append)
     assert summary["resumable"] is True
