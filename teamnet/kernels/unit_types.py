@@ -14,7 +14,7 @@ agent, or several, each with a softmax of its own; in layers of the other types 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
@@ -52,17 +52,40 @@ class UnitType:
         """The noise of a unit that does not explore, which takes its mean."""
         return math.nan if self.uniform else 0.0
 
-    def mean(self, preactivation: np.ndarray, function: Function, temperature: float) -> np.ndarray:
-        """``m``, of float64 arrays ``(rows, size)``."""
+    def mean(
+        self, preactivation: np.ndarray, function: Function, temperature: float, choices: Sequence[int] = ()
+    ) -> np.ndarray:
+        """``m``, of float64 arrays ``(rows, size)``.
+
+        Args:
+            preactivation: ``p``.
+            function: ``f`` of Gaussian units.
+            temperature: ``T`` of other units.
+            choices: the categories of each agent, ``size`` in sum; of one agent if left out.
+        """
         if self.lowest is not None:
             width = 1.0 - self.lowest
             return self.lowest + width * value_of("logistic", width * preactivation / temperature)
-        if self.number == REFERENCE:
-            preactivation = np.concatenate([preactivation[..., :-1], np.zeros_like(preactivation[..., -1:])], -1)
         if self.one_agent:
-            scores = np.exp((preactivation - preactivation.max(-1, keepdims=True)) / temperature)
-            return scores / scores.sum(-1, keepdims=True)
+            return np.concatenate([
+                _softmax(agent, temperature)
+                for agent in np.split(self.compared(preactivation, choices), np.cumsum(choices, dtype=int)[:-1], -1)
+            ], -1)
         return value_of(function, preactivation)
+
+    def compared(self, preactivation: np.ndarray, choices: Sequence[int] = ()) -> np.ndarray:
+        """The preactivation ``(rows, size)``; 0 for the last category of each agent if that is the reference."""
+        if self.number != REFERENCE:
+            return preactivation
+        compared = preactivation.copy()
+        compared[..., np.cumsum(choices or preactivation.shape[-1:]) - 1] = 0.0
+        return compared
+
+
+def _softmax(preactivation: np.ndarray, temperature: float) -> np.ndarray:
+    """The probabilities ``(rows, categories)`` of one agent."""
+    scores = np.exp((preactivation - preactivation.max(-1, keepdims=True)) / temperature)
+    return scores / scores.sum(-1, keepdims=True)
 
 
 UNIT_TYPES: Mapping[str, UnitType] = MappingProxyType({

@@ -240,5 +240,11 @@ class UnreadRule(Rule):
     """A user's rule whose file is not executed: enough for a trained policy, which has parameters and no steps."""
 
 
+class UnreadReference(UnreadRule):
+    """The same of a rule whose policy has a reference category."""
+
+    policy_type = "reference"
+
+
 def _rebuilt(source: Source | None, module: str, name: str, settings: Mapping[str, Any]) -> Rule:
     return found_class(source, module, name)(**settings)

@@ -13,7 +13,7 @@ from teamnet.errors import SpecError, nearest, shown
 from teamnet.kernels.user_file import source_of
 from teamnet.rules.loading import find_rule, kept_rule, reference_of
 from teamnet.rules.registry import built_in_rules
-from teamnet.rules.rule import Rule, UnreadRule
+from teamnet.rules.rule import Rule, UnreadReference, UnreadRule
 from teamnet.spec.former import renewed
 from teamnet.spec.run import RunSpec
 
@@ -23,7 +23,8 @@ Spec = TypeVar("Spec")
 def to_plain(spec: Any) -> Any:
     """A spec as JSON types: nested dictionaries, lists, numbers, strings and ``None``.
 
-    A rule is an object with its ``name``, its ``settings``, and if it is a user's own the ``source`` of its file.
+    A rule is an object with its ``name``, its ``settings``, and if it is a user's own the ``source`` of its file, and
+    its ``policy_type`` unless that is the usual one.
     """
     return _plain(spec, changed=False)
 
@@ -33,12 +34,20 @@ def changed_values(spec: Any) -> dict[str, Any]:
     return _plain(spec, changed=True)
 
 
+def comparable(plain: Any) -> Any:
+    """JSON types of a spec without policy types, which the files of rules determine; earlier versions lack them."""
+    if isinstance(plain, dict):
+        return {key: comparable(value) for key, value in plain.items() if key != "policy_type"}
+    return plain
+
+
 def _plain(value: Any, *, changed: bool) -> Any:
     if isinstance(value, Rule):
         source = source_of(type(value))
         return {
             "name": reference_of(type(value)), "settings": _fields(value, changed=changed),
             **({"source": source.text} if source else {}),
+            **({"policy_type": value.policy_type} if source and value.policy_type != Rule.policy_type else {}),
         }
     if dataclasses.is_dataclass(value):
         return _fields(value, changed=changed)
@@ -83,15 +92,16 @@ def from_plain(kind: type[Spec], plain: Any, where: str = "spec", *, execute: bo
 
 
 _CLASS = typing.ClassVar
+_RULE = ("name", "settings", "source", "policy_type")
 
 
 def _rule(plain: Mapping[str, Any], where: str, *, execute: bool) -> Rule:
-    name, settings, source = (plain.get(key) for key in ("name", "settings", "source"))
-    if not isinstance(name, str) or not isinstance(source, str | None) or set(plain) - {"name", "settings", "source"}:
+    name, settings, source, policy_type = (plain.get(key) for key in _RULE)
+    if not isinstance(name, str) or not isinstance(source, str | None) or set(plain) - {*_RULE}:
         raise SpecError(where, expected="a rule's name, settings and source", found=shown(dict(plain)),
                         remedy="Fix the value.")
     if name not in built_in_rules() and not execute:
-        return UnreadRule()
+        return UnreadReference() if policy_type == UnreadReference.policy_type else UnreadRule()
     kind = find_rule(name) if source is None else kept_rule(name, source)
     return from_plain(kind, settings, f"{where}.settings")
 

@@ -20,7 +20,7 @@ from safetensors.numpy import load, save
 
 from teamnet.errors import CheckpointError, shown
 from teamnet.kernels.user_file import Source
-from teamnet.spec.files import from_plain, to_plain
+from teamnet.spec.files import comparable, from_plain, to_plain
 from teamnet.spec.former import renewed
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.team.state import State
@@ -243,7 +243,7 @@ def check_same_spec(path: Path, expected: dict[str, Any], found: dict[str, Any])
         CheckpointError: naming the first field that differs.
     """
     for key, value in expected.items():
-        if key not in ("env_steps", "episodes") and found.get(key) != value:
+        if key not in ("env_steps", "episodes") and comparable(found.get(key)) != comparable(value):
             raise CheckpointError(
                 str(path), expected=_shown(key, value, found.get(key)), found=_shown(key, found.get(key), value),
                 remedy="Resume with the spec that wrote the checkpoint.",

@@ -36,7 +36,7 @@ class Policy:
         for layer, weights, bias in zip(self._layers, self._weights, self._biases, strict=True):
             preactivation = np.hstack([activations[source] for source in layer.sources]) @ weights + bias
             if layer.unit_type.one_agent:
-                scores = preactivation / layer.temperature
+                scores = layer.unit_type.compared(preactivation, layer.choices) / layer.temperature
                 if not greedy:
                     scores = scores + self._generator.gumbel(size=scores.shape)
                 if layer.is_last and valid is not None:

@@ -17,6 +17,7 @@ from teamnet.errors import CheckpointError, SpecError
 from teamnet.kernels.user_file import Source
 from teamnet.rules.loading import find_rule
 from teamnet.spec.change import changed
+from teamnet.spec.files import from_plain
 from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.study.check.bench import CheckFailed
@@ -141,6 +142,24 @@ def test_a_trained_policy_does_not_execute_the_file(tmp_path: Path):
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
     assert not mark.exists()
     assert TrainedPolicy.load(tmp_path / "run").predict(np.zeros(4))[0] in (0, 1)
+
+
+def test_a_checkpoint_has_the_policy_type_of_its_rule(tmp_path: Path):
+    """So that a policy has its reference category although no file is executed; earlier checkpoints lack it."""
+    text = PERTURBATION.replace("    scale: float", '    policy_type = "reference"\n    scale: float')
+    spec = replace(_spec(tmp_path, text), env_steps=100)
+    train(spec, LOCAL, tmp_path / "run", saving=Saving(every=100))
+    (path,) = (tmp_path / "run").glob("checkpoint-*.json")
+    about = json.loads(path.read_text())
+    assert from_plain(RunSpec, about["spec"], execute=False).rule.policy_type == "reference"
+    for name in (path, tmp_path / "run/spec.json"):
+        content = json.loads(name.read_text())
+        del content["spec"]["rule"]["policy_type"]
+        content.pop("checksum", None)
+        name.write_text(json.dumps(content | {"checksum": checksum(content)}))
+    assert TrainedPolicy.load(tmp_path / "run").predict(np.zeros(4))[0] in (0, 1)
+    whole = train(replace(spec, env_steps=150), LOCAL, None)[0]
+    assert resume(tmp_path / "run", env_steps=150)[0]["digest"] == whole["digest"]
 
 
 def test_interpreted_a_run_is_the_same_run(spec: RunSpec):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from teamnet import TeamAgent
+from teamnet.dataflow.layers import linked
 from teamnet.errors import SpecError
 from teamnet.rules.backpropagation import Backpropagation
 from teamnet.rules.map_propagation import MapPropagation
 from teamnet.training.policy import Policy
 from tests.conftest import make_layers
-from tests.team.executors import local, state_of
+from tests.team.executors import drive, local, signals, state_of
 
 
 @pytest.mark.parametrize(
@@ -39,3 +42,29 @@ def test_the_agent_takes_a_preset_by_name_or_by_its_rule():
         assert (backprop._run.spec.rule, backprop._run.spec.exploration) == (Backpropagation(), 0.0)
     with pytest.raises(SpecError, match=r"preset: expected one of map, .*found 'tunde'. Did you mean 'tuned'\?"):
         TeamAgent("cartpole", preset="tunde")
+
+
+@pytest.mark.parametrize("choices", [(2,), (3, 2, 4)])
+def test_a_policy_with_a_reference_category_chooses_as_its_units_do(choices: tuple[int, ...]):
+    """No weight leads to the last category of an agent, though its column has initial weights."""
+    team = make_layers(
+        (3, 6, sum(choices)), schedule="weight-max", family="reference", hidden_types=("bernoulli",), rows=200,
+        exploration=0.0,
+    )
+    teams = [linked(3, [team[0], replace(team[1], choices=choices)])]
+    executor = local(teams)
+    drive(executor, teams, 20)
+    state = state_of(executor, teams, "layer")
+    observation, _, keep = signals(teams[0][0], 20)
+    executor.act(observation, keep)
+    below, probabilities = (unit.private("mean") for unit in executor.units)
+    preactivation = below @ state["actor.2.incoming.value"] + state["actor.2.biases.value"]
+    output = teams[0][1]
+    mean = output.unit_type.mean(preactivation, output.function, output.temperature, choices)
+    np.testing.assert_allclose(mean, probabilities, rtol=1e-12)
+    policy, ends = Policy(teams[0], state, seed=1), np.cumsum(choices)[:-1]
+    chosen = policy.act(observation, greedy=True)
+    for one, other in zip(np.split(chosen, ends, 1), np.split(probabilities, ends, 1), strict=True):
+        np.testing.assert_array_equal(one.argmax(1), other.argmax(1))
+    sampled = np.mean([policy.act(observation, greedy=False) for _ in range(2000)], 0)
+    np.testing.assert_allclose(sampled, probabilities, atol=5 * 0.5 / np.sqrt(2000))
