@@ -18,13 +18,11 @@ def sources_of(declared: Kernel) -> Iterator[str]:
     """The instructions of a kernel and of all that it calls, and the values of all names that they use."""
     yield sys.version
     for function in _functions(declared.function, set()):
-        yield from _instructions(function.__code__)
+        for code in _codes(function.__code__):
+            yield from _instructions(code)
+        yield from _constants("defaults", function.__defaults__ or ())
         for name, value in _used(function).items():
-            if isinstance(value, ModuleType):
-                for attribute in function.__code__.co_names:
-                    yield from _constants(f"{name}.{attribute}", getattr(value, attribute, None))
-            else:
-                yield from _constants(name, value)
+            yield from _constants(name, value)
 
 
 def _constants(name: str, value: Any) -> Iterator[str]:
@@ -75,18 +73,31 @@ def _function_of(value: Any) -> Any:
 
 
 def _used(function: Any) -> dict[str, Any]:
-    """The values of the global and closure names that a function uses."""
+    """The values of the global and closure names that a function and those inside it use, and of modules' attributes.
+
+    An attribute may be of any of the modules: ``name.attribute`` for each that has it.
+    """
     code = function.__code__
     bound = dict(zip(code.co_freevars, (cell.cell_contents for cell in function.__closure__ or ()), strict=True))
-    return {
-        name: bound.get(name, function.__globals__.get(name)) for name in sorted({*code.co_names, *code.co_freevars})
-    }
+    names = sorted({name for part in _codes(code) for name in (*part.co_names, *part.co_freevars)})
+    used = {name: bound.get(name, function.__globals__.get(name)) for name in names}
+    modules = [(name, value) for name, value in used.items() if isinstance(value, ModuleType)]
+    for place, module in modules:  # which grows by the modules of packages
+        for name in names:
+            value = used[f"{place}.{name}"] = getattr(module, name, None)
+            if isinstance(value, ModuleType) and all(value is not known for _, known in modules):
+                modules.append((f"{place}.{name}", value))
+    return used
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    """The code of a function and of all functions inside it."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _codes(constant)
 
 
 def _instructions(code: CodeType) -> Iterator[str]:
     yield f"{code.co_name} {code.co_names} {code.co_varnames} {code.co_code.hex()}"
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _instructions(constant)
-        else:
-            yield repr(constant)
+    yield from (repr(constant) for constant in code.co_consts if not isinstance(constant, CodeType))

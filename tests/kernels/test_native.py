@@ -150,6 +150,34 @@ def test_code_is_compiled_anew_when_a_constant_that_it_uses_changes(
     assert [native_of("code", made(share))(record.ctypes.data) for share in (1.0, 3.0)] == [1111, 3333]
 
 
+def test_code_is_compiled_anew_when_what_it_reaches_through_a_default_an_inner_function_or_a_module_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("TEAMNET_CACHE", str(tmp_path))
+
+    def made(default: int, inner: int, attribute: int) -> Kernel:
+        package, library = ModuleType("package"), ModuleType("library")
+
+        @kernel
+        def added(number):
+            return number + attribute
+
+        package.__dict__["library"], library.__dict__["added"] = library, added
+
+        @kernel
+        def helper(number, more=default):
+            return number + more
+
+        @kernel
+        def entry(address: int) -> int:
+            return package.library.added(helper((lambda number: number + inner)(0)))
+
+        return entry
+
+    values = [(1, 0, 0), (2, 0, 0), (0, 30, 0), (0, 40, 0), (0, 0, 500), (0, 0, 600)]
+    assert [native_of("code", made(*each))(0) for each in values] == [sum(each) for each in values]
+
+
 def test_a_damaged_cache_is_compiled_anew(tmp_path: Path):
     _run_in_new_process(tmp_path)
     (code,) = tmp_path.glob("teamnet/*/teamnet.team.coordinator_kernels.publish_alone")
