@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -181,11 +182,12 @@ class Rule:
         return found
 
     def numbers(self) -> dict[str, float]:
-        """The settings that operations can read: those that are numbers."""
-        numbers: dict[str, float] = {}
+        """The settings that operations can read: those that are numbers, of the type that the class declares."""
+        hints, numbers = typing.get_type_hints(type(self)), {}
         for field in dataclasses.fields(self):
             if isinstance(field.default, int | float):
-                numbers[field.name] = type(field.default)(getattr(self, field.name))
+                kind = float if hints[field.name] is float else type(field.default)
+                numbers[field.name] = kind(getattr(self, field.name))
         return numbers
 
     def in_team(self, *, policy: bool) -> Rule:

@@ -233,6 +233,17 @@ class Mine(Backpropagation):
     assert refusal.value.where == "entropy"
 
 
+def test_a_setting_has_its_declared_type_whatever_its_usual_value_is(tmp_path: Path):
+    text = PERTURBATION.replace("scale: float = 1.0", "scale: float = 1")
+    digests = []
+    for changed_text, scale in ((PERTURBATION, 0.5), (text, 0.5), (text, 1)):
+        teams = teams_of(rule_of(changed_text, tmp_path)(scale=scale))
+        executor = local(teams)
+        drive(executor, teams, 5)
+        digests.append(state_of(executor, teams, "layer")["actor.1.incoming.trace"].tobytes())
+    assert digests[0] == digests[1] != digests[2]
+
+
 def test_a_rule_travels_with_its_file(tmp_path: Path):
     rule = rule_of(PERTURBATION, tmp_path)(scale=2.5)
     sent = pickle.dumps(teams_of(rule))
