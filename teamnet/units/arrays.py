@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -29,8 +29,6 @@ def make_arrays(unit: UnitSpec) -> dict[str, np.ndarray]:
     state = layer.rule.state()
     shapes |= {name: array.shape for name, array in state.items() if not array.of_synapses}
     arrays = {name: np.zeros(_resolved(shape, extents)) for name, shape in shapes.items()}
-    for name, value in initial_values(layer).items():
-        arrays[name][:] = value
     if layer.unit_type.one_agent:
         arrays["ends"][:] = ends_of(layer.choices)
     if (reader := layer.only_reader) and reader.choices and "ends_above" in arrays:
@@ -40,6 +38,7 @@ def make_arrays(unit: UnitSpec) -> dict[str, np.ndarray]:
     for group, inputs in _groups(layer):
         sizes = {name: _resolved(shape, extents | {"inputs": inputs}) for name, shape in of_synapses.items()}
         arrays |= {f"{group}.{name}": array for name, array in _in_a_row(sizes).items()}
+    set_initial(arrays, layer, kept=True)
     return arrays
 
 
@@ -55,10 +54,13 @@ def _in_a_row(shapes: Shapes) -> dict[str, np.ndarray]:
     return {name: part.reshape(shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
 
 
-def initial_values(layer: LayerSpec) -> dict[str, float]:
-    """The initial values other than 0 of arrays that are not part of the state."""
-    state = layer.rule.state()
-    return {"ones": 1.0, **{name: array.initial for name, array in state.items() if array.initial and not array.kept}}
+def set_initial(arrays: Mapping[str, np.ndarray], layer: LayerSpec, *, kept: bool) -> None:
+    """Write the initial values other than 0; those of arrays that are part of the state only if ``kept``."""
+    arrays["ones"][:] = 1.0
+    for name, array in layer.rule.state().items():
+        if array.initial and (kept or not array.kept):
+            for key in (f"{group}.{name}" for group in GROUPS) if array.of_synapses else (name,):
+                arrays[key][:] = array.initial
 
 
 def _groups(layer: LayerSpec) -> Iterator[tuple[str, int]]:

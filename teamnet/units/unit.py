@@ -14,7 +14,7 @@ from teamnet.kernels.constants import BETA1, BETA2, CORRECTED_UPDATES, FLOAT64, 
 from teamnet.kernels.unit_types import UNIT_TYPES
 from teamnet.kernels.view import Record
 from teamnet.units.addresses import Addresses
-from teamnet.units.arrays import initial_values, kept_arrays, make_arrays
+from teamnet.units.arrays import kept_arrays, make_arrays, set_initial
 from teamnet.units.code import Code
 from teamnet.units.layout import GROUPS, STEP, TIMES, WRITE, synapses_of, unit_of
 from teamnet.units.streams import KeyedNoise, Noise, initial_feedback, initial_weights
@@ -275,8 +275,7 @@ class Unit:
                 self._arrays[f"outgoing.{part}"][:] = np.swapaxes(value, -1, -2)
         for name in kept_arrays(self.spec.layer):
             self._arrays[name][:] = own[name]
-        for name, value in initial_values(self.spec.layer).items():
-            self._arrays[name][:] = value
+        set_initial(self._arrays, self.spec.layer, kept=False)
         self._forget_noise()
         self._noise.restore(own["noise"])
         step, updates = (int(count) for count in own["counters"])

@@ -244,6 +244,28 @@ def test_a_setting_has_its_declared_type_whatever_its_usual_value_is(tmp_path: P
     assert digests[0] == digests[1] != digests[2]
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_arrays_begin_with_their_initial_value_and_only_what_is_not_kept_is_set_again(kept: bool, tmp_path: Path):
+    arrays = f"""
+        "share": PrivateArray(("rows", "size"), kept={kept}, initial=0.25),
+        "step": PrivateArray(("inputs", "outputs"), of_synapses=True, kept={kept}, initial=0.5), "credit": PER_NEURON"""
+    text = PERTURBATION.replace('"credit": PER_NEURON', arrays).replace(
+        "    def remember(unit, below, mask):\n", """    def remember(unit, below, mask):
+        unit.share[0, 0], unit.incoming.step[0, 0], unit.biases.step[0, 0] = 3.0, 4.0, 5.0
+""")
+    teams = teams_of(rule_of(text, tmp_path)())
+    executor = local(teams)
+    unit = executor.units[0]
+    names = ("share", "incoming.step", "biases.step")
+    assert [(array := unit.private(name)).min() == array.max() for name in names] == [True] * 3
+    assert [unit.private(name)[0, 0] for name in names] == [0.25, 0.5, 0.5]
+    drive(executor, teams, 2)
+    written = [3.0, 4.0, 5.0]
+    assert [unit.private(name)[0, 0] for name in names] == written
+    executor.restore(split([unit.spec for unit in executor.units], state_of(executor, teams, "layer")), 2)
+    assert [unit.private(name)[0, 0] for name in names] == (written if kept else [0.25, 0.5, 0.5])
+
+
 def test_a_rule_travels_with_its_file(tmp_path: Path):
     rule = rule_of(PERTURBATION, tmp_path)(scale=2.5)
     sent = pickle.dumps(teams_of(rule))
