@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from teamnet.errors import SpecError, nearest, shown
+from teamnet.kernels.user_file import source_of
 from teamnet.rules.loading import find_rule, is_reference
 from teamnet.rules.registry import built_in_rules
 from teamnet.rules.rule import Preset, Rule
@@ -86,6 +88,17 @@ def check_method(option: str, method: str) -> None:
     """
     if method not in METHODS and not (isinstance(method, str) and is_reference(method)):
         check_choice(option, method, tuple(METHODS))
+
+
+def digests_of(methods: Iterable[str]) -> dict[str, dict[str, str]]:
+    """The SHA-256 of the files of users' own rules among methods, as ``sha256``; nothing if there are none.
+
+    Raises:
+        SpecError: there is no such rule, or its file has a mistake.
+    """
+    sources = {name: source_of(find_rule(name)) for name in methods if name not in METHODS}
+    found = {name: source.digest for name, source in sources.items() if source}
+    return {"sha256": found} if found else {}
 
 
 def preset(task: str, method: str = USUAL_RULE) -> RunSpec:

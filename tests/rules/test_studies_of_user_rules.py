@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 
 from teamnet.errors import SpecError
+from teamnet.kernels.user_file import source_of
 from teamnet.rules.loading import reference_of
 from teamnet.rules.registry import built_in_rules
 from teamnet.spec.change import changed
+from teamnet.spec.files import to_plain
 from teamnet.spec.presets import preset
 from teamnet.spec.resolve import fit_depth
 from teamnet.spec.run import LaunchSpec, RunSpec
+from teamnet.study.experiment.study import Planned
 from teamnet.study.interfaces import interface_of
 from teamnet.study.paper.methods import PAPER
 from teamnet.study.plan.calibrate import with_needed
@@ -111,6 +114,39 @@ def test_what_it_sends_in_a_step(plain: str, tmp_path: Path, capsys: pytest.Capt
     row = json.loads(out.splitlines()[-1])[0]
     # the observation for two teams, two layers upwards and an output in each, the TD error for six layers
     assert (row["methods"], row["ledger"]["total"]["messages_per_step"]) == (plain, 2 + 4 + 2 + 6)
+    Path(plain).write_text(PERTURBATION + "# another text\n")
+    run_command(capsys, *command, "--out", tmp_path / "comm", code=2)
+
+
+def test_its_updates_are_measured_after_it_is_checked(
+    plain: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    command = (
+        "gradients", "--methods", plain, "--hidden", 3, "--units", "gaussian", "--address-bits", 1, "--samples", 2000,
+        "--out", tmp_path / "out",
+    )
+    wrong = PERTURBATION.replace("unit.activation[row, j] - unit.mean[row, j]", "unit.mean[row, unit.size]")
+    Path(plain).write_text(wrong)
+    _, err = run_command(capsys, *command, code=2)
+    assert f"{plain}:{1 + wrong[:wrong.index('unit.size])')].count(chr(10))}" in err
+    assert not (tmp_path / "out").exists()
+    Path(plain).write_text(PERTURBATION)
+    run_command(capsys, *command)
+    _, err = run_command(capsys, *command)
+    assert err == "", "nothing is missing"
+    Path(plain).write_text(PERTURBATION + "# another text\n")
+    run_command(capsys, *command, code=2)
+
+
+def test_a_recorded_run_of_another_text_is_refused_with_both_digests(plain: str, tmp_path: Path):
+    spec, former = preset("cartpole", plain), to_plain(preset("cartpole", plain))
+    Path(plain).write_text(PERTURBATION + "# another text\n")
+    planned = Planned("cartpole", "NodePerturbation", 0, preset("cartpole", plain), tmp_path)
+    with pytest.raises(SpecError) as refusal:
+        planned.check_spec(former, "results.jsonl:1")
+    own, other = (source_of(type(run.rule)) for run in (planned.spec, spec))
+    assert (own.digest[:16] in refusal.value.expected, other.digest[:16] in refusal.value.found) == (True, True)  # type: ignore[union-attr]
+    planned.check_spec(to_plain(planned.spec), "results.jsonl:1")
 
 
 def test_a_sweep_varies_its_values_and_keeps_its_text(valued: str):

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from teamnet.errors import SpecError
+from teamnet.kernels.user_file import source_of
 from teamnet.rules.loading import is_reference
+from teamnet.rules.rule import Rule
 from teamnet.spec.files import from_plain
 from teamnet.spec.run import RunSpec
 from teamnet.study.baselines import BaselineSpec
@@ -101,7 +103,7 @@ class Planned:
             expected, value = getattr(self.spec, name), getattr(found, name)
             if expected != value:
                 raise SpecError(
-                    f"{where}: {name}", expected=f"this study's, {expected}", found=str(value),
+                    f"{where}: {name}", expected=f"this study's, {_shown(expected)}", found=_shown(value),
                     remedy="Runs of different specs cannot be mixed: give another --out, or remove those of the other.",
                 )
 
@@ -190,6 +192,12 @@ class Study:
         places = [path.parent.parts[-3:] for path in found]
         names = [" ".join((task_of_file(task).name, method, seed)) for task, method, seed in places]
         return {name: brief(path.read_text()) for name, path in zip(names, found, strict=True)}
+
+
+def _shown(value: Any) -> str:
+    """A value of a spec; of a user's own rule with the digest of its file, which may be all that differs."""
+    source = source_of(type(value)) if isinstance(value, Rule) else None
+    return f"{value} of a file with the SHA-256 {source.digest[:16]}" if source else str(value)
 
 
 def brief(error: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from teamnet.dataflow.layers import LayerSpec
 from teamnet.errors import SpecError
 from teamnet.spec.check import whole_numbers
-from teamnet.spec.presets import check_method
+from teamnet.spec.presets import check_method, digests_of
 from teamnet.spec.run import RunSpec
 from teamnet.study.experiment.records import Record, Records, Settings
 from teamnet.study.gradients.enumeration import can_enumerate
@@ -28,6 +28,7 @@ from teamnet.study.gradients.team import (
     with_rule,
 )
 from teamnet.study.gradients.updates import Moments, Parameters, measure_updates
+from teamnet.team.rule_check import check_rules
 from teamnet.training.checkpoint import checkpoint_at
 from teamnet.training.single_step import make_single_step_task
 from teamnet.values import check_choice, check_count
@@ -89,7 +90,7 @@ def run_gradients(
         A record for each method, team and layer, and one for each method and team as a whole.
 
     Raises:
-        TeamnetError: a value or the folder is refused, or a rule does not update by Adam.
+        TeamnetError: a value, the folder or a rule is refused, or a rule does not update by Adam.
     """
     for name in question.methods:
         check_method("methods", name)
@@ -103,8 +104,12 @@ def run_gradients(
             "methods", expected="a rule that can train these units", found=", ".join(question.methods),
             remedy="Choose other --units, or another rule.",
         )
+    for team, method in tried:
+        check_rules([with_rule(team.layers, rule_of(method))])
     checkpoint = {"checkpoint": checkpoint_at(Path(question.run)).name} if question.run else {}
-    settings = Settings.of("gradients.json", **asdict(question), **checkpoint)
+    settings = Settings.of(
+        "gradients.json", **asdict(question), **checkpoint, **digests_of(question.methods)
+    )
     records = Records(
         out, "gradients", ["gradients.jsonl", "gradients.md", "gradients.png"], overwrite=overwrite, settings=settings
     )
