@@ -137,16 +137,15 @@ def _line(layer: LayerSpec, name: str) -> str:
 
 
 def _small(teams: Teams) -> list[list[LayerSpec]]:
-    """The same teams with few neurons, no two layers with the same number of them, and few rows."""
-    def size(layer: int, count: int) -> int:
-        return min(count, 1 if count == 1 else layer + 2)
+    """The same teams with few neurons, no two layers with the same number of them, two agents at most, and few rows."""
+    def small(layer: LayerSpec) -> LayerSpec:
+        size, choices = min(layer.size, layer.number + 2), tuple[int, ...]()
+        if len(layer.choices) > 1:
+            choices = min(layer.choices[0], 2), min(layer.choices[1], max(layer.number, 2))
+            size = sum(choices)
+        return replace(layer, size=size, choices=choices, rows=min(layer.rows, _ROWS))
 
-    return [
-        linked(2, [
-            replace(layer, size=size(layer.number, layer.size), rows=min(layer.rows, _ROWS)) for layer in team
-        ])
-        for team in teams
-    ]
+    return [linked(2, [small(layer) for layer in team]) for team in teams]
 
 
 def _check_interpreted(teams: Teams) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from teamnet.dataflow.check import check_flow
 from teamnet.dataflow.graph import Dataflow
+from teamnet.dataflow.layers import linked
 from teamnet.errors import SpecError
 from teamnet.kernels.user_file import source_of
 from teamnet.rules.loading import find_rule
@@ -26,6 +28,7 @@ from teamnet.team.partition import divide_all
 from teamnet.team.rule_check import check_rules
 from teamnet.team.state import split
 from teamnet.team.worker_pool import ThreadPool
+from tests.conftest import make_layers
 from tests.rules.user_rules import CREDIT, EXPLORER, PERTURBATION, TEXTS, rule_of, teams_of
 from tests.team.executors import assert_same, drive, local, spread, state_of, threaded
 from tests.team.test_same_bits import ALL, fed_back
@@ -264,6 +267,16 @@ def test_arrays_begin_with_their_initial_value_and_only_what_is_not_kept_is_set_
     assert [unit.private(name)[0, 0] for name in names] == written
     executor.restore(split([unit.spec for unit in executor.units], state_of(executor, teams, "layer")), 2)
     assert [unit.private(name)[0, 0] for name in names] == (written if kept else [0.25, 0.5, 0.5])
+
+
+@pytest.mark.parametrize("choices", [(8,), (3, 4, 2), (2, 2)])
+@pytest.mark.parametrize("hidden", [(), (9, 6)])
+def test_it_is_checked_whatever_the_choices_of_an_action_are(
+    choices: tuple[int, ...], hidden: tuple[int, ...], tmp_path: Path
+):
+    rule = rule_of(PERTURBATION, tmp_path)()
+    team = [replace(layer, rule=rule) for layer in make_layers((3, *hidden, sum(choices)), rows=2)]
+    check_rules([linked(3, [*team[:-1], replace(team[-1], choices=choices)])])
 
 
 def test_a_rule_travels_with_its_file(tmp_path: Path):
