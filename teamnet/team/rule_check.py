@@ -1,9 +1,8 @@
-"""Checks of a user's rule before anything is started: its slots, its operations, and its state."""
+"""Checks of a user's rule before anything is started: its slots and its operations."""
 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,22 +11,17 @@ import numpy as np
 from teamnet.dataflow.check import check_flow
 from teamnet.dataflow.graph import Dataflow
 from teamnet.dataflow.layers import LayerSpec, linked
-from teamnet.errors import Diverged, SpecError, TeamnetError, nearest
-from teamnet.kernels.user_file import source_of
-from teamnet.rules.rule import Rule
-from teamnet.team.executor import Executor
+from teamnet.errors import SpecError, TeamnetError, nearest
 from teamnet.team.local import LocalExecutor
 from teamnet.team.partition import divide_all
-from teamnet.team.state import State, merge, outgoing_of, split
-from teamnet.units.arrays import kept_arrays, make_arrays
+from teamnet.team.rule_state import STEPS, Teams, check_state, drive, line_of
+from teamnet.units.arrays import make_arrays
 from teamnet.units.code import compile_rule
 from teamnet.units.dispatch import parameters_of
 from teamnet.units.layout import SYNAPSE_FIELDS, UNIT_FIELDS
 
-_ROWS, _STEPS = 2, 3
+_ROWS = 2
 _PACKAGE = Path(__file__).parent.parent
-Teams = Sequence[Sequence[LayerSpec]]
-
 
 def check_rules(teams: Teams, *, compiled: bool = True) -> None:
     """Refuse a user's rule that cannot run, and layers that do not fit each other.
@@ -63,7 +57,7 @@ def check_rules(teams: Teams, *, compiled: bool = True) -> None:
         return
     for kind in dict.fromkeys(type(layer.rule) for layer in users):
         compile_rule(kind)
-    _check_state(small)
+    check_state(small)
 
 
 def _check_threshold(teams: Teams) -> None:
@@ -101,7 +95,8 @@ def _check_slots(flow: Dataflow, layer: LayerSpec) -> None:
         found = arrays[slot.kind].shape if slot.kind in arrays else None
         if found != expected:
             raise SpecError(
-                _line(layer, slot.kind), expected=f"a private array {slot.kind!r} {expected}, which its slot publishes",
+                line_of(layer, slot.kind),
+                expected=f"a private array {slot.kind!r} {expected}, which its slot publishes",
                 found="none" if found is None else str(found), remedy="Declare it in `private`, with this shape.",
             )
 
@@ -112,28 +107,16 @@ def _check_arrays(layer: LayerSpec) -> None:
     for name in (*of_synapses, *layer.rule.numbers()):
         if name in (SYNAPSE_FIELDS if of_synapses.get(name) else UNIT_FIELDS):
             raise SpecError(
-                _line(layer, name), expected="a name that units do not have already", found=repr(name),
+                line_of(layer, name), expected="a name that units do not have already", found=repr(name),
                 remedy="Choose another.",
             )
     for name, array in layer.rule.state().items():
         if array.kept and array.shape[-1] not in ("size", "outputs"):
             raise SpecError(
-                _line(layer, name), expected=f"the neurons as the last extent of {name!r}, which is kept: ... , 'size'",
+                line_of(layer, name),
+                expected=f"the neurons as the last extent of {name!r}, which is kept: ... , 'size'",
                 found=str(array.shape), remedy="Change its shape, so that it can be divided among units.",
             )
-
-
-def _line(layer: LayerSpec, name: str) -> str:
-    """The first line of a rule's file that contains a name."""
-    source = source_of(type(layer.rule))
-    if source is None:
-        return type(layer.rule).__name__
-    lines = source.text.splitlines()
-    for pattern in (f"unit.{name}", f'"{name}"', name):
-        for number, line in enumerate(lines, 1):
-            if pattern in line:
-                return f"{source.path}:{number}"
-    return source.path
 
 
 def _small(teams: Teams) -> list[list[LayerSpec]]:
@@ -159,7 +142,7 @@ def _check_interpreted(teams: Teams) -> None:
     executor = LocalExecutor(teams, divide_all(teams, "layer", 0), interpret=True)
     try:
         with np.errstate(all="ignore"):
-            drive(executor, teams, range(_STEPS))
+            drive(executor, teams, range(STEPS))
     except TeamnetError as error:
         raise SpecError(
             "rule", expected="a few steps of a small team", found=str(error), remedy="Debug them with --interpret."
@@ -171,75 +154,3 @@ def _check_interpreted(teams: Teams) -> None:
             f"{last.filename}:{last.lineno}", expected="an operation that runs without an exception",
             found=f"{type(error).__name__}: {error}", remedy="Debug it with --backend local --interpret.",
         ) from None
-
-
-def _check_state(teams: Teams) -> None:
-    """Overwrite each array that a snapshot lacks, and continue from the snapshot: no result may change."""
-    start = LocalExecutor(teams, divide_all(teams, "layer", 0))
-    drive(start, teams, range(_STEPS))
-    state = _state(start)
-    _check_mirrors(start, state)
-    expected = _continued(teams, state, "")
-    for name, layer in _passing(teams):
-        try:
-            differs = not _same(_continued(teams, state, name), expected)
-        except Diverged:
-            differs = True
-        if differs:
-            raise SpecError(
-                _line(layer, name), expected=f"array {name!r} to be written in every step before it is read",
-                found="one that has values of the step before and is not part of the state",
-                remedy=f"Declare {name!r} with kept=True, so that snapshots and checkpoints have it.",
-            )
-
-
-def _check_mirrors(executor: LocalExecutor, state: State) -> None:
-    """A unit's copies of its outgoing synapses are not saved, but rebuilt from the layer above: they must be equal."""
-    for unit in executor.units:
-        layer, above = unit.spec.layer, outgoing_of(unit.spec, state)
-        for part, copy in unit.mirror().items():
-            if not np.array_equal(copy, above[part]):
-                raise SpecError(
-                    _line(layer, f"outgoing.{part}"),
-                    expected=f"outgoing.{part} to mirror incoming.{part} of the layer above, bit for bit",
-                    found=f"other values in {unit.spec.name} after {_STEPS} steps",
-                    remedy=f"Make both layers update {part!r} in the same way: mirrors are not saved, but rebuilt "
-                    "from the layer above.",
-                )
-
-
-def _passing(teams: Teams) -> Iterator[tuple[str, LayerSpec]]:
-    """The arrays of users' rules that are not part of the state."""
-    for layer in (layer for team in teams for layer in team):
-        if isinstance(layer.rule, Rule) and source_of(type(layer.rule)):
-            for name, array in layer.rule.state().items():
-                if not array.kept and not array.initial and name not in kept_arrays(layer):
-                    yield name, layer
-
-
-def _continued(teams: Teams, state: State, spoiled: str) -> State:
-    executor = LocalExecutor(teams, divide_all(teams, "layer", 0))
-    executor.restore(split([unit.spec for unit in executor.units], state), _STEPS)
-    for unit in executor.units:
-        unit.spoil(spoiled)
-    drive(executor, teams, range(_STEPS, 2 * _STEPS))
-    return _state(executor, check=False)
-
-
-def _state(executor: LocalExecutor, *, check: bool = True) -> State:
-    return merge([unit.spec for unit in executor.units], executor.snapshot(), check=check)
-
-
-def drive(executor: Executor, teams: Teams, steps: range) -> None:
-    """Run environment steps of a synthetic task that depends only on the number of the step."""
-    layer = teams[0][0]
-    for number in steps:
-        generator = np.random.default_rng(number)
-        mask = (generator.random(layer.rows) > 0.2).astype(float)
-        executor.act(generator.standard_normal((layer.rows, layer.fan_in)), mask)
-        executor.learn(generator.standard_normal(layer.rows))
-    executor.pause()
-
-
-def _same(found: State, expected: State) -> bool:
-    return all(np.array_equal(array, expected[name]) for name, array in found.items())

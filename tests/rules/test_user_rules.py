@@ -155,6 +155,30 @@ def test_what_mirrors_nothing_is_refused(tmp_path: Path):
     assert "mirror" in refusal.value.expected
 
 
+@pytest.mark.parametrize("outgoing", ["fixed", "own"])
+def test_weights_above_can_be_fixed_or_the_units_own(outgoing: str, tmp_path: Path):
+    """Such as those of feedback alignment: no copies, so they are part of the state."""
+    text = CREDIT.replace("    act = act\n", f"    outgoing = property(lambda rule: {outgoing!r})\n    act = act\n")
+    teams = teams_of(rule_of(text, tmp_path)())
+    check_rules(teams)
+    executor, again = local(teams), local(teams)
+    drive(executor, teams, 5)
+    state = state_of(executor, teams, "layer")
+    fixed = np.array_equal(state["actor.1.outgoing.value"], state_of(again, teams, "layer")["actor.1.outgoing.value"])
+    assert fixed == (outgoing == "fixed")
+    assert not np.array_equal(state["actor.1.outgoing.value"].T, state["actor.2.incoming.value"])
+    again.restore(split([unit.spec for unit in again.units], state), 5)
+    for one in (executor, again):
+        drive(one, teams, 5, first=5)
+    assert_same(state_of(again, teams, "layer"), state_of(executor, teams, "layer"))
+
+
+@pytest.mark.parametrize("feedback", ["random", "kolen-pollack"])
+def test_rules_derived_from_those_of_this_package_can_have_other_feedback(feedback: str, tmp_path: Path):
+    text = "from teamnet.rules.map_propagation import MapPropagation\n\n\nclass Mine(MapPropagation):\n    pass\n"
+    check_rules(teams_of(rule_of(text, tmp_path)(feedback=feedback, weight_decay=1e-4)))
+
+
 @pytest.mark.parametrize("array", ['"other": PER_NEURON', '"credit": PrivateArray(("rows", "fan_in"))'])
 def test_a_slot_without_an_array_of_its_shape_is_refused(array: str, tmp_path: Path):
     text = CREDIT.replace('"credit": PER_NEURON', array)

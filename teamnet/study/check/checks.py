@@ -23,7 +23,8 @@ from teamnet.team.local import LocalExecutor
 from teamnet.team.node import Node
 from teamnet.team.nodes import Nodes
 from teamnet.team.partition import divide_all
-from teamnet.team.rule_check import check_rules, drive
+from teamnet.team.rule_check import check_rules
+from teamnet.team.rule_state import drive
 from teamnet.team.state import split
 from teamnet.team.worker import BoardWorker
 from teamnet.team.worker_pool import ThreadPool

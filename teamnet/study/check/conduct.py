@@ -11,7 +11,8 @@ import numpy as np
 from teamnet.rules.rule import Rule
 from teamnet.study.check.bench import TASKS, CheckFailed, Teams, differing, local, state_of, teams_of
 from teamnet.team.local import LocalExecutor
-from teamnet.team.rule_check import check_rules, drive
+from teamnet.team.rule_check import check_rules
+from teamnet.team.rule_state import drive
 from teamnet.team.state import State, split
 from teamnet.values import choices
 
