@@ -18,7 +18,8 @@ from teamnet.team.rule_state import STEPS, Teams, check_state, drive, line_of
 from teamnet.units.arrays import make_arrays
 from teamnet.units.code import compile_rule
 from teamnet.units.dispatch import parameters_of
-from teamnet.units.layout import SYNAPSE_FIELDS, UNIT_FIELDS
+from teamnet.units.layout import CHANGING, SYNAPSE_FIELDS, UNIT_FIELDS
+from teamnet.units.unit import Unit
 
 _ROWS = 2
 _PACKAGE = Path(__file__).parent.parent
@@ -137,9 +138,10 @@ def _check_interpreted(teams: Teams) -> None:
     Compiled code would write out of bounds.
 
     Raises:
-        SpecError: an operation raised an exception.
+        SpecError: an operation raised an exception, or changed numbers of its unit.
     """
     executor = LocalExecutor(teams, divide_all(teams, "layer", 0), interpret=True)
+    before = [unit.record.copy() for unit in executor.units]
     try:
         with np.errstate(all="ignore"):
             drive(executor, teams, range(STEPS))
@@ -154,3 +156,16 @@ def _check_interpreted(teams: Teams) -> None:
             f"{last.filename}:{last.lineno}", expected="an operation that runs without an exception",
             found=f"{type(error).__name__}: {error}", remedy="Debug it with --backend local --interpret.",
         ) from None
+    for unit, record in zip(executor.units, before, strict=True):
+        _check_numbers(unit, record)
+
+
+def _check_numbers(unit: Unit, before: np.ndarray) -> None:
+    """Refuse a rule that has changed numbers of its unit: they are not part of the state."""
+    for name in before.dtype.names or ():
+        if name not in CHANGING and unit.record[name].tobytes() != before[name].tobytes():
+            raise SpecError(
+                line_of(unit.spec.layer, name), expected=f"operations that only read unit.{name}",
+                found=f"{before[name][0]} changed to {unit.record[name][0]}",
+                remedy="Write to a private array with kept=True: numbers of a unit are not part of its state.",
+            )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from teamnet.team.executor import Executor
 from teamnet.team.local import LocalExecutor
 from teamnet.team.partition import divide_all
 from teamnet.team.state import State, merge, outgoing_of, split
-from teamnet.units.arrays import kept_arrays
+from teamnet.units.arrays import CONSTANT, kept_arrays, make_arrays
 
 STEPS = 3
 """Environment steps that are tried."""
@@ -26,8 +26,8 @@ def line_of(layer: LayerSpec, name: str) -> str:
     source = source_of(type(layer.rule))
     if source is None:
         return type(layer.rule).__name__
-    lines = source.text.splitlines()
-    for pattern in (f"unit.{name}", f'"{name}"', name):
+    lines, last = source.text.splitlines(), name.rpartition(".")[2]
+    for pattern in (f"unit.{name}", f'"{last}"', f".{last}", last):
         for number, line in enumerate(lines, 1):
             if pattern in line:
                 return f"{source.path}:{number}"
@@ -44,17 +44,18 @@ def check_state(teams: Teams) -> None:
     drive(start, teams, range(STEPS))
     state = _state(start)
     _check_mirrors(start, state)
-    expected = _continued(teams, state, "")
-    for name, layer in _passing(teams):
+    expected = _continued(teams, state, "", {})
+    for name, (layer, values) in _passing(start).items():
         try:
-            differs = not _same(_continued(teams, state, name), expected)
+            differs = not _same(_continued(teams, state, name, values), expected)
         except Diverged:
             differs = True
         if differs:
             raise SpecError(
                 line_of(layer, name), expected=f"array {name!r} to be written in every step before it is read",
                 found="one that has values of the step before and is not part of the state",
-                remedy=f"Declare {name!r} with kept=True, so that snapshots and checkpoints have it.",
+                remedy=f"Declare {name!r} with kept=True, so that snapshots and checkpoints have it; if it is an array "
+                "that every unit has, copy it to such a one of your own.",
             )
 
 
@@ -78,20 +79,38 @@ def _check_mirrors(executor: LocalExecutor, state: State) -> None:
                 )
 
 
-def _passing(teams: Teams) -> Iterator[tuple[str, LayerSpec]]:
-    """The arrays of users' rules that are not part of the state."""
-    for layer in (layer for team in teams for layer in team):
-        if isinstance(layer.rule, Rule) and source_of(type(layer.rule)):
-            for name, array in layer.rule.state().items():
-                if not array.kept and not array.initial and name not in kept_arrays(layer):
-                    yield name, layer
+Values = dict[str, np.ndarray | float]
+"""Values of an array by the names of the units that have it."""
 
 
-def _continued(teams: Teams, state: State, spoiled: str) -> State:
+def _passing(executor: LocalExecutor) -> dict[str, tuple[LayerSpec, Values]]:
+    """The arrays of users' rules that are not part of the state, by name, with a layer that has it.
+
+    An array of the rule may have any value at the start of a step, NaN included. Those that begin at an initial value,
+    and those that every unit has, need not be written by all layers: of them the value that they have is tried.
+    """
+    found: dict[str, tuple[LayerSpec, Values]] = {}
+    for unit in executor.units:
+        layer = unit.spec.layer
+        if not isinstance(layer.rule, Rule) or source_of(type(layer.rule)) is None:
+            continue
+        known = {*kept_arrays(layer), *(f"outgoing.{part}" for part in unit.mirror()), *CONSTANT}
+        for name in make_arrays(unit.spec).keys() - known:
+            group, _, part = name.rpartition(".")
+            own = layer.rule.state().get(part)
+            spoilt = own is not None and own.of_synapses == bool(group) and not own.initial
+            value = np.nan if spoilt else unit.private(name)
+            found.setdefault(name, (layer, {}))[1][unit.spec.name] = value
+    return dict(sorted(found.items()))
+
+
+def _continued(teams: Teams, state: State, name: str, values: Values) -> State:
+    """The state after more steps from a state, where an array has other values at first."""
     executor = LocalExecutor(teams, divide_all(teams, "layer", 0))
     executor.restore(split([unit.spec for unit in executor.units], state), STEPS)
     for unit in executor.units:
-        unit.spoil(spoiled)
+        if unit.spec.name in values:
+            unit.overwrite(name, values[unit.spec.name])
     drive(executor, teams, range(STEPS, 2 * STEPS))
     return _state(executor, check=False)
 

@@ -63,6 +63,10 @@ def set_initial(arrays: Mapping[str, np.ndarray], layer: LayerSpec, *, kept: boo
                 arrays[key][:] = array.initial
 
 
+CONSTANT = ("ones", "ends", "ends_above", "action_mask")
+"""The arrays that no operation of a rule writes between its steps, or that the environment determines in each."""
+
+
 def _groups(layer: LayerSpec) -> Iterator[tuple[str, int]]:
     """The groups of synapses and the inputs of each."""
     return zip(GROUPS, (layer.fan_in, 1, layer.fan_out if layer.rule.mirrors(layer) else 0), strict=True)

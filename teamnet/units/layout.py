@@ -96,6 +96,11 @@ _EVERY: Kinds = {
     ),
     "ones": ("rows", 1), "value": ("rows", 1), "ends": (1, "size"), "action_mask": ("rows", "size"),
 }
+CHANGING = (
+    "finished", "step", "learned", "noted", "seen", *TIMES, "updates", "noise", "noise_index", "noise_count", "power1",
+    "power2",
+)
+"""The numbers of a unit that change while it runs."""
 UNIT_FIELDS = (*_EVERY, *GROUPS)
 """Names that a rule cannot use for its own settings and arrays of a unit."""
 SYNAPSE_FIELDS = tuple(_SYNAPSES)

@@ -257,11 +257,9 @@ class Unit:
         """All private arrays, for checks that another unit has not changed them."""
         return [array.tobytes() for array in self._arrays.values()]
 
-    def spoil(self, name: str) -> None:
-        """Fill an array, or those of this name in all groups of synapses, with NaN, to test what depends on it."""
-        for key, array in self._arrays.items():
-            if name in (key, key.rpartition(".")[2]):
-                array[:] = np.nan
+    def overwrite(self, name: str, value: np.ndarray | float) -> None:
+        """Overwrite a private array, to test what depends on it."""
+        self._arrays[name][:] = value
 
     def restore(self, own: Snapshot, above: Mapping[str, np.ndarray]) -> None:
         """Restore a state: this unit's part of a snapshot, and the rows of the synapses above that leave it.

@@ -194,6 +194,43 @@ def test_what_is_kept_has_its_neurons_last(tmp_path: Path):
     assert refusal.value.where == f"{tmp_path / 'own.py'}:{_line_with(text, 'unit.baseline')}"
 
 
+CARRIED = {
+    "gain": ("        for row", "        unit.scale *= 0.5\n        for row"),
+    "a number of the layer": ("        for row", "        unit.variance *= 0.5\n        for row"),
+    "momentum": (
+        "        for row", "        unit.biases.gradient[0, 0] = 0.5 * unit.biases.gradient[0, 0] + unit.mean[0, 0]\n"
+        "        unit.biases.value[0, 0] += unit.biases.gradient[0, 0]\n        for row",
+    ),
+    "an array that begins at a value": (
+        "        for row", "        unit.least[0, 0] = 0.5 * unit.least[0, 0]\n"
+        "        unit.biases.value[0, 0] += unit.least[0, 0]\n        for row",
+    ),
+    "a preactivation of the step before": (
+        "    act = act\n", "    @operation\n    def act(unit, below):\n"
+        "        unit.biases.value[0, 0] += unit.preactivation[0, 0]\n        act(unit, below)\n\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("carried", CARRIED.values(), ids=CARRIED.keys())
+def test_what_no_checkpoint_has_is_refused_by_name(carried: tuple[str, str], tmp_path: Path):
+    """A run that is resumed would differ from one that is not interrupted."""
+    text = PERTURBATION.replace(*carried, 1).replace(
+        '"trace": TRACES', '"trace": TRACES, "least": PrivateArray(("rows", "size"), initial=1.0)'
+    )
+    name = next(name for name in ("scale", "variance", "gradient", "least", "preactivation") if name in carried[1])
+    with pytest.raises(SpecError) as refusal:
+        check_rules(teams_of(rule_of(text, tmp_path)()))
+    assert name in refusal.value.expected
+    assert refusal.value.where.startswith(f"{tmp_path / 'own.py'}:")
+
+
+@pytest.mark.parametrize("name", ["first", "second"])
+def test_an_array_of_the_unit_may_have_the_name_of_one_of_synapses(name: str, tmp_path: Path):
+    text = PERTURBATION.replace('"credit"', f'"{name}"').replace("unit.credit", f"unit.{name}")
+    check_rules(teams_of(rule_of(text, tmp_path)()))
+
+
 def _line_with(text: str, part: str) -> int:
     return next(number for number, line in enumerate(text.splitlines(), 1) if part in line)
 
