@@ -61,8 +61,8 @@ class PrivateArray(NamedTuple):
 
 _OF_CLASSES = ("name", "uses_mirrors", "hidden_types", "policy_type", "in_all_teams", "presets", "private")
 """Class variables of a rule that are no settings."""
-_EXTENTS = ("rows", "size", "fan_in", "fan_out", "inputs", "outputs", "traces")
-"""Names that extents of private arrays may have."""
+_EXTENTS = {False: ("rows", "size", "fan_in", "fan_out"), True: ("rows", "inputs", "outputs", "traces")}
+"""Names that extents of private arrays may have: of those of a unit, and of those of synapses."""
 PER_NEURON = PrivateArray(("rows", "size"))
 """``(rows, size)``; within an environment step."""
 PER_ROW = PrivateArray(("rows", 1))
@@ -119,9 +119,11 @@ class Rule:
         if cls.policy_type not in POLICY_TYPES:
             raise TypeError(f"policy_type is {cls.policy_type!r}; known are {', '.join(POLICY_TYPES)}")
         for name, array in vars(cls).get("private", {}).items():
+            known = _EXTENTS[array.of_synapses]
             for extent in array.shape:
-                if extent not in _EXTENTS and not isinstance(extent, int):
-                    raise TypeError(f"array {name!r} has an extent {extent!r}; known are {', '.join(_EXTENTS)}")
+                if extent not in known and not isinstance(extent, int):
+                    kind = "of synapses" if array.of_synapses else "of a unit"
+                    raise TypeError(f"array {name!r} {kind} has an extent {extent!r}; known are {', '.join(known)}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A rule of a user's file travels with the text of that file: other nodes need not have it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import traceback
 from dataclasses import replace
 from pathlib import Path
@@ -103,19 +104,22 @@ def _check_slots(flow: Dataflow, layer: LayerSpec) -> None:
 
 
 def _check_arrays(layer: LayerSpec) -> None:
-    """Refuse names that units already have, and kept arrays that cannot be concatenated along the neurons."""
+    """Refuse names that units already have, and kept arrays that cannot be divided by neurons."""
     of_synapses = {name: array.of_synapses for name, array in layer.rule.arrays().items()}
-    for name in (*of_synapses, *layer.rule.numbers()):
-        if name in (SYNAPSE_FIELDS if of_synapses.get(name) else UNIT_FIELDS):
+    numbers = layer.rule.numbers()
+    for name in (*of_synapses, *numbers):
+        known = SYNAPSE_FIELDS if of_synapses.get(name) else UNIT_FIELDS
+        if name in known or name in of_synapses.keys() & numbers.keys():
             raise SpecError(
                 line_of(layer, name), expected="a name that units do not have already", found=repr(name),
                 remedy="Choose another.",
             )
     for name, array in layer.rule.state().items():
-        if array.kept and array.shape[-1] not in ("size", "outputs"):
+        neurons = [extent in ("size", "outputs") for extent in array.shape]
+        if array.kept and neurons != [False] * (len(neurons) - 1) + [True]:
             raise SpecError(
                 line_of(layer, name),
-                expected=f"the neurons as the last extent of {name!r}, which is kept: ... , 'size'",
+                expected=f"the neurons as the last extent of {name!r}, which is kept, and as no other: ... , 'size'",
                 found=str(array.shape), remedy="Change its shape, so that it can be divided among units.",
             )
 
@@ -138,7 +142,7 @@ def _check_interpreted(teams: Teams) -> None:
     Compiled code would write out of bounds.
 
     Raises:
-        SpecError: an operation raised an exception, or changed numbers of its unit.
+        SpecError: an operation raised an exception, changed numbers of its unit, or sampled more often than declared.
     """
     executor = LocalExecutor(teams, divide_all(teams, "layer", 0), interpret=True)
     before = [unit.record.copy() for unit in executor.units]
@@ -158,6 +162,7 @@ def _check_interpreted(teams: Teams) -> None:
         ) from None
     for unit, record in zip(executor.units, before, strict=True):
         _check_numbers(unit, record)
+        _check_draws(unit)
 
 
 def _check_numbers(unit: Unit, before: np.ndarray) -> None:
@@ -169,3 +174,14 @@ def _check_numbers(unit: Unit, before: np.ndarray) -> None:
                 found=f"{before[name][0]} changed to {unit.record[name][0]}",
                 remedy="Write to a private array with kept=True: numbers of a unit are not part of its state.",
             )
+
+
+def _check_draws(unit: Unit) -> None:
+    """Refuse a rule that samples more often than it declares: noise is drawn in advance."""
+    layer, drawn = unit.spec.layer, unit.spec.layer.rule.draws(unit.spec.layer)
+    used = math.ceil(int(unit.record["noise_index"][0]) / STEPS)
+    if used > drawn:
+        raise SpecError(
+            line_of(layer, "sample(unit"), expected=f"{drawn} samples a step in {unit.spec.name}", found=str(used),
+            remedy=f"Let a method draws(self, layer) of the class return {used}: noise is drawn in advance.",
+        )

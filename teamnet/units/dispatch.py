@@ -40,13 +40,19 @@ def dispatcher_of(rule: LayerRule) -> Kernel:
 
 
 def plain_dispatcher_of(rule: LayerRule) -> Callable[[Record, int], None]:
-    """The same in Python: runs a step of a unit, by the address of the step's record."""
+    """The same in Python: runs a step of a unit, by the address of the step's record.
+
+    What the step reads cannot be written: other units of this process read the same memory.
+    """
     operations = rule.operations()
     names = {number: name for name, number in operation_numbers(rule).items()}
 
     def perform(unit: Record, place: int) -> None:
         step = STEP(place)
         operation = operations[names[step.operation]]
-        operation(unit, *(read_slot(unit, step, number) for number in range(parameters_of(operation))))
+        reads = [read_slot(unit, step, number) for number in range(parameters_of(operation))]
+        for array in reads:
+            array.flags.writeable = False
+        operation(unit, *reads)
 
     return perform

@@ -128,6 +128,15 @@ MISTAKES = {
     "a setting without a value": ("scale: float = 1.0", "scale: float", "class NodePerturbation"),
     "a setting without a type": ("scale: float = 1.0", "scale = 1.0", "class NodePerturbation"),
     "an extent that is none": ('PrivateArray(("rows",))', 'PrivateArray(("neurons",))', "class NodePerturbation"),
+    "an extent of synapses": ('PrivateArray(("rows",))', 'PrivateArray(("rows", "inputs"))', "class NodePerturbation"),
+    "an extent of units": ("TRACES}", 'TRACES, "a": PER_SYNAPSE._replace(shape=("size",))}', "class NodePerturbation"),
+    "a name that a setting has": ('"credit": PER_NEURON', '"credit": PER_NEURON, "scale": PER_NEURON', "unit.scale"),
+    "a read that is written": ("unit.decay[row] =", "below[row, 0] = unit.decay[row] =", "below[row, 0]"),
+    "a sample too many": (
+        "    act = act\n",
+        "    @operation\n    def act(unit, below):\n        act(unit, below)\n        sample(unit)\n",
+        "sample(unit)",
+    ),
     "a name that units have": ('"credit": PER_NEURON', '"credit": PER_NEURON, "mean": PER_NEURON', "unit.mean"),
     "steps that raise": ('yield step("learn"', 'yield step(nothing, [])\n        yield step("learn"', "nothing, []"),
     "a state that is not kept": (
@@ -139,7 +148,8 @@ MISTAKES = {
 @pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES.keys())
 def test_a_mistake_is_refused_with_its_line(mistake: tuple[str, str, str], tmp_path: Path):
     right, wrong, line = mistake
-    text = PERTURBATION.replace(right, wrong).replace("from teamnet.op", "import numpy as np\nfrom teamnet.op", 1)
+    more = "import numpy as np\nfrom teamnet.operations.acting import sample\nfrom teamnet.rules import PER_SYNAPSE\n"
+    text = PERTURBATION.replace(right, wrong).replace("from teamnet.op", f"{more}from teamnet.op", 1)
     assert right in PERTURBATION
     with pytest.raises(SpecError) as refusal:
         check_rules(teams_of(rule_of(text, tmp_path)()))
@@ -187,8 +197,9 @@ def test_a_slot_without_an_array_of_its_shape_is_refused(array: str, tmp_path: P
     assert "'credit' (2, 6)" in refusal.value.expected
 
 
-def test_what_is_kept_has_its_neurons_last(tmp_path: Path):
-    text = EXPLORER.replace('PrivateArray(("rows", "size"), kept=True)', 'PrivateArray(("size", "rows"), kept=True)')
+@pytest.mark.parametrize("shape", ['("size", "rows")', '("size", "size")'])
+def test_what_is_kept_has_its_neurons_last_alone(shape: str, tmp_path: Path):
+    text = EXPLORER.replace('PrivateArray(("rows", "size"), kept=True)', f"PrivateArray({shape}, kept=True)")
     with pytest.raises(SpecError) as refusal:
         check_rules(teams_of(rule_of(text, tmp_path)()))
     assert refusal.value.where == f"{tmp_path / 'own.py'}:{_line_with(text, 'unit.baseline')}"
