@@ -38,10 +38,11 @@ def _check_read(flow: Dataflow, group: Group, step: Step, read: Read) -> None:
                 step.where, expected=f"a slot for {group[0]} layer {group[1]} to read",
                 found=f"{name}, which does not exist", remedy=nearest(kind, kinds),
             )
-        if number >= flow.rounds(key):
+        if number >= (rounds := flow.rounds(key)):
             raise SpecError(
-                step.where, expected=f"a publication of {name} from 0 to {flow.rounds(key) - 1}", found=str(number),
-                remedy="Let a step publish it, or read another publication.",
+                step.where, expected=f"a publication of {name}" + (f" from 0 to {rounds - 1}" if rounds else ""),
+                found=str(number) if rounds else "none in any step",
+                remedy=f"Let a step publish {kind!r}, or read another publication.",
             )
 
 
@@ -56,8 +57,8 @@ def _check_buffers(flow: Dataflow) -> None:
                     step = graph.step(writer)
                     raise SpecError(
                         step.where,
-                        expected=f"an answer of {reader[0][0]} layer {reader[0][1]} before slot {slot.kind!r} is "
-                        f"published for the {slot.buffers + 1}th time",
+                        expected=f"an answer of {reader[0][0]} layer {reader[0][1]} to {slot.buffers} publications of "
+                        f"slot {slot.kind!r} before the next one",
                         found="none, so that a publication may be overwritten before it is read",
                         remedy="Let the writer read what its readers publish afterwards, or publish less often.",
                     )

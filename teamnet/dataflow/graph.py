@@ -10,7 +10,8 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from types import FunctionType
+from typing import Any, cast
 
 from teamnet.dataflow.layers import LayerSpec
 from teamnet.dataflow.ports import (
@@ -180,10 +181,17 @@ def _asked(layer: LayerSpec, method: Callable[[LayerSpec], Iterable[Any]]) -> li
     """The result of a rule's method for a layer.
 
     Raises:
-        SpecError: the rule raised something; with the line of its file.
+        SpecError: the rule raised something, or returned nothing; with the line of its file.
     """
     try:
-        return list(method(layer))
+        asked = method(layer)
+        if asked is None:
+            code = cast(FunctionType, method).__code__
+            raise SpecError(
+                f"{code.co_filename}:{code.co_firstlineno}", expected=f"a method {method.__name__} that yields",
+                found="one that returns None", remedy="Write yield before each step or slot.",
+            )
+        return list(asked)
     except TeamnetError:
         raise
     except Exception as error:  # a user's file can raise anything

@@ -17,7 +17,7 @@ from numba.core import cgutils, config, sigutils
 from numba.core.codegen import CPUCodeLibrary as CodeLibrary
 from numba.core.datamodel import models
 from numba.core.datamodel.registry import register_default
-from numba.core.errors import LoweringError, NumbaError, TypingError
+from numba.core.errors import LoweringError, NumbaError, TypingError, UnsupportedBytecodeError
 from numba.core.imputils import lower_getattr_generic, lower_setattr_generic
 from numba.core.typing.templates import AttributeTemplate, infer_getattr, make_intrinsic_template
 from numba.extending import typeof_impl
@@ -64,7 +64,7 @@ def compiled_library(declared: Kernel, letters: str) -> tuple[str, bytes]:
         try:
             with _optimising_once():
                 dispatcher.compile(signature)
-        except NumbaError as error:
+        except (NumbaError, UnsupportedBytecodeError) as error:
             raise _not_compiled(declared, error) from None
         compiled = dispatcher.overloads[signature.args]
         library = compiled.library
@@ -115,11 +115,12 @@ def _refuse_foreign_calls(declared: Kernel, module: Any) -> None:
     )
 
 
-def _not_compiled(declared: Kernel, error: NumbaError) -> SpecError:
+def _not_compiled(declared: Kernel, error: Exception) -> SpecError:
     """The error for code that Numba cannot compile, with the innermost line outside this package."""
-    text = str(error)
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # colours
     lines = [
-        (os.path.abspath(path), number) for path, number in re.findall(r'File "([^"]+)", line (\d+)', text)
+        (os.path.abspath(path), number)
+        for path, number in re.findall(r'(?:File "|Raised from )([^"\n]+?)(?:", line | \()(\d+)', text)
         if path != "<string>"
     ]
     if name := re.search(r"NameError: name '(\w+)'", text):

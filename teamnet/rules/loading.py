@@ -112,6 +112,9 @@ def _value(name: str, text: str, hint: Any) -> Any:
             return {"True": True, "False": False}[text]
         if choices:
             return choices[[str(choice) for choice in choices].index(text)]
+        if typing.get_origin(hint) is tuple:
+            kind = typing.get_args(hint)[0]
+            return tuple(kind(part) for part in text.strip("()").split(",") if part.strip())
         return hint(text)
     except (KeyError, ValueError, TypeError):
         expected = f"one of {', '.join(map(str, choices))}" if choices else getattr(hint, "__name__", str(hint))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from teamnet.errors import SpecError, nearest, shown
-from teamnet.kernels.user_file import source_of
+from teamnet.errors import SpecError, TeamnetError, nearest, shown
+from teamnet.kernels.user_file import line_of, source_of
 from teamnet.rules.loading import find_rule, is_reference
 from teamnet.rules.registry import built_in_rules
 from teamnet.rules.rule import Preset, Rule
@@ -116,9 +116,24 @@ def preset(task: str, method: str = USUAL_RULE) -> RunSpec:
 
 
 def preset_of_rule(rule: type[Rule], task: str) -> RunSpec:
-    """What the first preset of a rule makes of a task, which may have values for the rule's settings too."""
-    make = next(iter(rule.presets.values()), replace)
-    spec = make(replace(published(task), rule=rule()))
+    """What the first preset of a rule makes of a task, which may have values for the rule's settings too.
+
+    Raises:
+        SpecError: the preset raised something, or did not return a spec; with the line of the rule's file.
+    """
+    make, source = next(iter(rule.presets.values()), replace), source_of(rule)
+    where, expected = source.path if source else rule.__name__, f"a preset that returns a RunSpec for {task}"
+    try:
+        spec = make(replace(published(task), rule=rule()))
+    except TeamnetError:
+        raise
+    except Exception as error:  # a user's file can raise anything
+        raise SpecError(
+            f"{where}:{line_of(where, error)}", expected=expected, found=f"{type(error).__name__}: {error}",
+            remedy="Correct the line.",
+        ) from None
+    if not isinstance(spec, RunSpec):
+        raise SpecError(where, expected=expected, found=shown(spec), remedy="Return replace(run, ...).")
     return spec if type(spec.rule) is rule else replace(spec, rule=rule())  # a preset that was inherited names another
 
 

@@ -74,7 +74,7 @@ def fit_depth(spec: RunSpec, interface: Interface) -> RunSpec:
 
 def _spread(values: tuple[float, ...], length: int, *, output: bool) -> tuple[float, ...]:
     """``length`` values from those of a preset; ``output`` says whether the last one is the output layer's."""
-    if len(values) == length or length == 0:
+    if len(values) in (1, length) or length == 0:  # one value says nothing of layers between
         return values[:length]
     if length == 1:
         return values[-1:] if output else values[:1]

@@ -70,6 +70,24 @@ def test_its_values_are_those_of_a_run_by_it(valued: str, plain: str, capsys: py
         assert "--scale" in help_text
 
 
+@pytest.mark.parametrize("wrong", ["return None", "return {}['x']", "return replace(run, rate=1)"])
+def test_a_preset_that_fails_is_refused(wrong: str, tmp_path: Path):
+    path = tmp_path / "own.py"
+    path.write_text(PERTURBATION + VALUES.replace("return replace(", f"{wrong}\n    return replace("))
+    line = path.read_text().splitlines().index(f"    {wrong}") + 1
+    with pytest.raises(SpecError) as refusal:
+        preset("cartpole", f"{path}:Valued")
+    assert refusal.value.where == (str(path) if wrong == "return None" else f"{path}:{line}")
+
+
+def test_a_preset_with_a_rate_too_few_is_refused(tmp_path: Path):
+    (tmp_path / "own.py").write_text(PERTURBATION + VALUES.replace("rates=(0.3, 0.2, 0.1)", "rates=(0.3,)"))
+    spec = preset("cartpole", f"{tmp_path / 'own.py'}:Valued")
+    with pytest.raises(SpecError) as refusal:
+        fit_depth(spec, interface_of(spec))
+    assert refusal.value.where == "actor.rates"
+
+
 def test_its_values_are_spread_over_another_depth(valued: str):
     spec = replace(preset("cartpole", valued), hidden=(8, 7, 6))
     assert fit_depth(spec, interface_of(spec)).actor.rates == (0.3, 0.2, 0.2, 0.1)  # type: ignore[union-attr]  # CartPole has an actor

@@ -15,7 +15,7 @@ from teamnet.dataflow.graph import Dataflow
 from teamnet.dataflow.layers import linked
 from teamnet.errors import SpecError
 from teamnet.kernels.user_file import source_of
-from teamnet.rules.loading import find_rule
+from teamnet.rules.loading import find_rule, with_settings
 from teamnet.rules.registry import built_in_rules
 from teamnet.rules.weight_max import WeightMaximisation
 from teamnet.spec.change import changed
@@ -137,6 +137,10 @@ MISTAKES = {
         "    @operation\n    def act(unit, below):\n        act(unit, below)\n        sample(unit)\n",
         "sample(unit)",
     ),
+    "a global that is written": (
+        "unit.decay[row] =", "global total\n            total = 1.0\n            unit.decay[row] =", "total = 1.0"
+    ),
+    "steps that yield nothing": ("yield step", "step", "def steps"),
     "a name that units have": ('"credit": PER_NEURON', '"credit": PER_NEURON, "mean": PER_NEURON', "unit.mean"),
     "steps that raise": ('yield step("learn"', 'yield step(nothing, [])\n        yield step("learn"', "nothing, []"),
     "a state that is not kept": (
@@ -154,6 +158,25 @@ def test_a_mistake_is_refused_with_its_line(mistake: tuple[str, str, str], tmp_p
     with pytest.raises(SpecError) as refusal:
         check_rules(teams_of(rule_of(text, tmp_path)()))
     assert refusal.value.where == f"{tmp_path / 'own.py'}:{_line_with(text, line)}"
+    assert "\x1b" not in str(refusal.value), "no colours"
+
+
+def test_an_activation_that_no_step_publishes_is_refused(tmp_path: Path):
+    with pytest.raises(SpecError) as refusal:
+        check_rules(teams_of(rule_of(PERTURBATION.replace('["activation"]', "[]"), tmp_path)()))
+    assert "-1" not in refusal.value.expected
+    assert "'activation'" in refusal.value.remedy
+
+
+def test_a_setting_of_several_numbers_is_read_from_a_text(tmp_path: Path):
+    setting = "scale: float = 1.0"
+    text = PERTURBATION.replace(setting, f"{setting}\n    betas: tuple[float, float] = (0.9, 0.99)")
+    rule = rule_of(text, tmp_path)()
+    for given in ("(0.8, 0.99)", "0.8,0.99"):
+        assert with_settings(rule, [("betas", given)]).settings()["betas"] == (0.8, 0.99)
+    with pytest.raises(SpecError) as refusal:
+        with_settings(rule, [("betas", "(a, b)")])
+    assert refusal.value.where == "betas"
 
 
 def test_what_mirrors_nothing_is_refused(tmp_path: Path):
