@@ -56,7 +56,6 @@ def train_seeds(arguments: Sequence[str], spec: RunSpec, launch: LaunchSpec, kee
         if not keeping.overwrite and folder.exists() and contents_of(folder).runs:
             continuation(folder, with_function_files(replace(spec, seed=seed)), launch)
     again = "--overwrite" if keeping.overwrite else "--resume-if-present"
-    earlier = {} if keeping.overwrite else finished_seeds(keeping.out, spec)
     summaries: dict[int, dict[str, Any]] = {}
 
     def finished(seed: int, summary: dict[str, Any]) -> None:
@@ -69,6 +68,7 @@ def train_seeds(arguments: Sequence[str], spec: RunSpec, launch: LaunchSpec, kee
         complete = ManySeeds(["train", *_shared(arguments), again], keeping.out, keeping.jobs).train(seeds, finished)
     finally:  # also if some failed
         if summaries:
+            earlier = {} if keeping.overwrite else finished_seeds(keeping.out, summaries)
             content = summarise(keeping.out, {**earlier, **summaries})
             print(json.dumps(content) if keeping.json else "\n".join(result_lines(content)))
             if not keeping.json:

@@ -122,10 +122,11 @@ def test_seeds_that_are_added_are_summarised_with_the_earlier_ones(tmp_path: Pat
         changed(preset("cartpole"), hidden=(5,), episodes=3, env_steps=None, seed=7), LaunchSpec("local"),
         tmp_path / "seed-7",
     )
+    run_command(capsys, *command, "--seeds", "8", "--critic.rates", "0.5", "0.1")
     out, error = run_command(capsys, *command, "--seeds", "2")
     assert "1 of 1" in error
     content = json.loads(out.splitlines()[-1])
-    assert [run["seed"] for run in content["runs"]] == [0, 1, 2], "seed 7 has another spec"
+    assert [run["seed"] for run in content["runs"]] == [0, 1, 2], "seeds 7 and 8 have other specs"
     assert content["mean_return"]["n"] == 3
 
 

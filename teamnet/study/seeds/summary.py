@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from teamnet.errors import TeamnetError
-from teamnet.spec.files import from_plain
-from teamnet.spec.run import SINGLE_STEP_TASKS, RunSpec, at_end
+from teamnet.spec.former import renewed
+from teamnet.spec.run import SINGLE_STEP_TASKS, at_end
 from teamnet.study.experiment.curves import average_curves, describe_axis
 from teamnet.study.experiment.figure import COLOURS, as_png, new_figure
 from teamnet.study.experiment.results import Curve
@@ -53,26 +53,29 @@ def summarise(folder: Path, summaries: Mapping[int, Mapping[str, Any]]) -> dict[
     return content
 
 
-def finished_seeds(folder: Path, spec: RunSpec) -> dict[int, dict[str, Any]]:
-    """The summaries of the finished runs of a spec in a folder, by seed; those of another spec are left out."""
-    found: dict[int, dict[str, Any]] = {}
+def finished_seeds(folder: Path, like: Collection[int]) -> dict[int, dict[str, Any]]:
+    """The summaries of the finished runs in a folder, by seed, whose specs are those of some seeds but for the seed.
+
+    Specs are compared as the runs have written them: with values that are fitted to the environment, and with the text
+    of a user's rule and functions.
+
+    Args:
+        folder: of the runs.
+        like: seeds of runs there that have ended.
+    """
+    found: dict[int, tuple[dict[str, Any], dict[str, Any]]] = {}
     for path in folder.glob("seed-*"):
         try:
             files = read_run_files(path)
-            run = from_plain(RunSpec, files.about["spec"], str(path), execute=False)
+            spec = dict(renewed(files.about["spec"]))
+            seed, summary = spec.pop("seed"), files.summary or {}
+            ended = "stopped" in summary or at_end(summary, env_steps=spec["env_steps"], episodes=spec["episodes"])
         except (TeamnetError, KeyError):
             continue
-        summary = files.summary or {}
-        ended = "stopped" in summary or at_end(summary, env_steps=run.env_steps, episodes=run.episodes)
-        if ended and path == seed_folder(folder, run.seed) and _alike(run, spec):
-            found[run.seed] = summary
-    return found
-
-
-def _alike(run: RunSpec, spec: RunSpec) -> bool:
-    """Whether they are the same but for the seed; the values of the teams are fitted to the environment."""
-    names = {field.name for field in fields(RunSpec)} - {"seed", "actor", "critic", "function_files"}
-    return all(getattr(run, name) == getattr(spec, name) for name in names)
+        if ended and path == seed_folder(folder, seed):
+            found[seed] = spec, summary
+    alike = [found[seed][0] for seed in like if seed in found]
+    return {seed: summary for seed, (spec, summary) in found.items() if spec in alike}
 
 
 def _figure(folder: Path, name: str, seeds: Sequence[int]) -> bytes | None:
