@@ -55,7 +55,8 @@ class Planning:
             (most return after --budget seconds, by the learning curves in --curves).
         budget: seconds that a run may take, for the objective return.
         curves: folders with finished runs, of which those with a candidate's spec tell what it learns.
-        verify: how many of the best candidates are run and measured, on --address or on this machine.
+        verify: how many of the best candidates are run and measured: on --address, or without --nodes, --cpus and
+            --probe on this machine.
         json: print one JSON object on the last line of the standard output.
     """
 
@@ -86,6 +87,11 @@ def plan(arguments: list[str]) -> int:
 
     _check(planning)
     cluster = cluster_of(planning, launch)
+    if planning.verify and not cluster_address(launch.address) and not cluster.is_here:
+        raise SpecError(
+            "verify", expected="--address of the cluster that is described", found="none",
+            remedy="Give it, or leave --verify out: runs on this machine say nothing about another cluster.",
+        )
     teams, _, _ = lay_out(spec, launch, cluster)
     if planning.best:
         return _search(spec, launch, cluster, planning, arguments)

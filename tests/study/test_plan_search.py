@@ -144,6 +144,17 @@ def test_the_best_are_measured(capsys: pytest.CaptureFixture[str], tmp_path: Pat
     assert set(SAME) < set(FACTORS)
 
 
+@pytest.mark.parametrize("options", [("--nodes", 2), ("--cpus", 1000)])
+def test_what_is_not_this_machine_is_not_verified_on_it(
+    options: tuple[object, ...], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    save_machine(HERE, tmp_path / "machine.json")
+    common = ("plan", "cartpole", "--machine", tmp_path / "machine.json", "--best", "--vary", "message_dtype")
+    _, err = run_command(capsys, *common, *options, "--verify", 1, code=2)
+    assert err.startswith("teamnet: verify: ")
+
+
 def test_most_return_for_a_budget_is_what_known_runs_have_reached_by_then(monkeypatch: pytest.MonkeyPatch):
     """Two schedules whose learning curves cross: the slower learner has the better end."""
     found = candidates(small(), LaunchSpec("local"), USUAL, Cluster(), ("schedule",), lambda spec: ENVIRONMENT)

@@ -10,6 +10,7 @@ import numpy as np
 
 from teamnet.errors import SpecError
 from teamnet.study.probe.figures import Probe
+from teamnet.team.limits import processors
 from teamnet.team.placement import Host, Need
 
 
@@ -51,6 +52,11 @@ class Cluster:
                 "nodes", expected=f"at most {len(self.probe.nodes)}, which were probed", found=str(self.nodes),
                 remedy="Leave --nodes out, or probe a larger cluster.",
             )
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is this machine alone, with the cores that this process may use."""
+        return self.nodes == 1 and self.probe is None and self.cpus == processors()
 
     def cores_of(self, node: int) -> int:
         """Cores of a node."""
