@@ -123,8 +123,9 @@ def _check(planning: Planning) -> None:
                 name, expected="--objective return, --budget SECONDS and --curves FOLDERS together",
                 found=f"--objective {planning.objective}", remedy="Give all three, or none.",
             )
-    for name in ("vary", "verify"):
-        if getattr(planning, name) and not planning.best:
+    usual = Planning()
+    for name in ("vary", "verify", "objective"):
+        if getattr(planning, name) != getattr(usual, name) and not planning.best:
             raise SpecError(
                 name, expected="a search, --best", found="none", remedy="Give --best too, or leave it out."
             )
@@ -149,7 +150,7 @@ def _search(
         checked.append(measured(each, _SECONDS, _REPEATS))
     checked = with_returns(checked, curves, planning.budget) if curves else checked
     best = ranked(checked, planning.objective) + best[len(checked):]  # a measurement is better than a prediction
-    same = next(each for each in best if each.same_results)
+    same = next((each for each in best if each.same_results), None)
     if planning.json:
         print(json.dumps({
             "candidates": len(found), "front": [as_plain(each) for each in shown],
@@ -163,7 +164,9 @@ def _search(
         print("\nmeasured:\n")
         print("\n".join(candidates_table(checked)))
     print(f"\nbest: {train_command(arguments, best[0].options)}")
-    if same is not best[0]:
+    if best[0].known_return is not None:
+        print(f"known return after {planning.budget:,g} s: {best[0].known_return:,.2f}")
+    if same and same is not best[0]:
         print(f"best with the same results: {train_command(arguments, same.options)}")
     return 0
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from teamnet.cli.options import Keeping, parse_run_options
 from teamnet.cli.plan_command import train_command
 from teamnet.dataflow.graph import Dataflow
-from teamnet.errors import SpecError
+from teamnet.errors import ResourceError, SpecError
 from teamnet.spec.change import changed
 from teamnet.spec.files import to_plain
 from teamnet.spec.resolve import fit_depth
@@ -79,6 +80,11 @@ def test_what_does_not_fit_in_memory_is_left_out():
     fewer = _search(Cluster(1, 2, memory=needed[0]), "grain")
     assert {each.prediction.memory for each in fewer[1:]} <= {needed[0]}
     assert len(fewer) < len(enough) + 1
+    without = _search(Cluster(1, 2, memory=needed[0] - 1), "backend")
+    assert [each.launch.backend for each in without] == ["local"], "nor is the request recommended"
+    with pytest.raises(ResourceError) as refusal:
+        _search(Cluster(1, 2, memory=1), "grain")
+    assert refusal.value.where == "node_memory"
 
 
 def test_factors_that_are_not_named_stay():
@@ -122,6 +128,20 @@ def test_the_command_of_a_candidate_is_one_that_train_takes():
         "teamnet train cartpole --hidden 8 4 --seed=3 --grain block:8 --max-nodes 1 --settle-steps 2 "
         "--message-dtype int8"
     )
+
+
+def test_the_command_of_a_candidate_is_the_run_that_was_predicted():
+    given = ["cartpole", "--hidden", "8", "4", "--env-steps", "100", "--critic.settle-steps", "4"]
+
+    def parsed(arguments: list[str]) -> RunSpec:
+        return parse_run_options("train", "", Keeping, arguments[0], arguments[1:])[0]
+
+    found = candidates(
+        parsed(given), LaunchSpec(), USUAL, Cluster(), ("schedule", "feedback"), lambda spec: ENVIRONMENT
+    )
+    assert len(found) > 3
+    for each in found:
+        assert parsed(shlex.split(train_command(given, each.options))[2:]) == each.spec
 
 
 def test_the_best_are_measured(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -186,7 +206,21 @@ def test_a_run_is_known_by_its_spec(capsys: pytest.CaptureFixture[str], tmp_path
     assert KnownCurves([tmp_path]).after(small(), 10**6) == pytest.approx(summary["mean_return"])
 
 
+def test_the_known_return_of_the_best_is_printed(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    save_machine(HERE, tmp_path / "machine.json")
+    options = ("cartpole", "--hidden", "8", "4", "--backend", "local", "--env-steps", "200")
+    run_command(capsys, "train", *options, "--out", tmp_path / "run")
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    out, _ = run_command(
+        capsys, "plan", *options, "--machine", tmp_path / "machine.json", "--best", "--vary", "message_dtype",
+        "--objective", "return", "--budget", 60, "--curves", tmp_path / "run",
+    )
+    assert f"known return after 60 s: {summary['mean_return']:,.2f}" in out
+
+
 def test_an_objective_of_return_needs_a_budget_and_curves(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    _, err = run_command(capsys, "plan", "cartpole", "--objective", "bytes", code=2)
+    assert err.startswith("teamnet: objective: ")
     for options in (("--objective", "return"), ("--budget", "60"), ("--curves", tmp_path)):
         _, err = run_command(capsys, "plan", "cartpole", "--best", *options, code=2)
         assert err.startswith(("teamnet: budget: ", "teamnet: curves: "))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from teamnet.errors import TeamnetError
+from teamnet.errors import ResourceError, TeamnetError
 from teamnet.kernels.constants import MESSAGE_DTYPES
 from teamnet.rules.map_propagation import MapPropagation
 from teamnet.spec.change import changed
@@ -70,7 +70,7 @@ def candidates(
     spec: RunSpec, launch: LaunchSpec, machine: Machine, cluster: Cluster, factors: Sequence[str],
     environment: Callable[[RunSpec], float] = environment_seconds,
 ) -> list[Candidate]:
-    """Predictions of all combinations of the factors that the cluster can hold; the request itself is the first.
+    """Predictions of all combinations of the factors that the cluster can hold, the request itself first.
 
     Args:
         spec, launch: the request.
@@ -81,6 +81,7 @@ def candidates(
 
     Raises:
         SpecError: a factor is unknown.
+        ResourceError: none fits into the memory of the nodes.
         TeamnetError: the request itself would be refused.
     """
     for name in factors:
@@ -99,12 +100,26 @@ def candidates(
             lay_out(other, other_launch, cluster)
         except TeamnetError:  # it does not fit the cluster, or the factors do not fit each other
             continue
-        prediction = predicted(other, other_launch)
-        if prediction.memory <= cluster.memory:
-            changes = {"schedule", "message_dtype", "num_envs"} | ({"grain"} if _has_scales(spec) else set())
-            same = not changes & options.keys()
-            found.append(Candidate(other, other_launch, options, same, prediction))
-    return found
+        changes = {"schedule", "message_dtype", "num_envs"} | ({"grain"} if _has_scales(spec) else set())
+        same = not changes & options.keys()
+        options |= _of_teams(spec, options)
+        found.append(Candidate(other, other_launch, options, same, predicted(other, other_launch)))
+    fitting = [each for each in found if each.prediction.memory <= cluster.memory]
+    if not fitting:
+        least = min(each.prediction.memory for each in found)
+        raise ResourceError(
+            "node_memory", expected=f"{least} bytes, which the smallest candidate needs", found=str(cluster.memory),
+            remedy="Give nodes with more memory, or a smaller network.",
+        )
+    return fitting
+
+
+def _of_teams(spec: RunSpec, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of teams that have a rule of their own, which stays as it is when the run's rule changes."""
+    return {
+        f"{name}.{setting}": value for name, team in spec.teams.items() if team.rule
+        for setting, value in team.rule.settings().items() if setting in options
+    }
 
 
 def kinds_of_run(spec: RunSpec, launch: LaunchSpec, factors: Sequence[str]) -> list[tuple[RunSpec, LaunchSpec]]:
