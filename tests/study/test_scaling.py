@@ -169,7 +169,8 @@ def test_the_command_measures_predicts_and_keeps(capsys: pytest.CaptureFixture[s
     OwnedFiles(tmp_path / "out", "scale").write("scale.jsonl", lines[0])  # as after an interrupt
     _, err = run_command(capsys, *asked)
     assert err.splitlines() == ["2 of 2: width 2"]
-    assert (tmp_path / "out/scale.jsonl").read_bytes().startswith(lines[0])
+    first = json.loads((tmp_path / "out/scale.jsonl").read_bytes().splitlines()[0])
+    assert first["measured"] == json.loads(lines[0])["measured"]
     again = ("scale", "nodes", "--no-measure", "--json", *common[:4], "--backend", "ray")
     before = contents(tmp_path)
     run_command(capsys, *again, code=2)
@@ -225,6 +226,44 @@ def test_nothing_is_calibrated_before_all_is_checked(
 def test_an_unknown_factor_is_no_crash():
     with pytest.raises(SpecError):
         points_of("speed", (), BASE, Cluster(), LaunchSpec())
+
+
+def test_predictions_are_those_of_the_given_machine_though_measurements_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    calls: list[Any] = []
+    monkeypatch.setattr(
+        "teamnet.study.scaling.session.measure", lambda *given: calls.append(given) or {"env_steps_per_second": 1.0}
+    )
+    for seconds in (0.0, 1.0):
+        rows, _ = run_scaling(
+            "cartpole", "batch", scaled_points(), lambda seconds=seconds: replace(USUAL, coordinator=seconds),
+            Precision(0.1, 1), measured=True, out=tmp_path / "out", say=lambda text: None,
+        )
+        assert all((row["predicted"] < 5.0) == bool(seconds) for row in rows)
+        assert [row["measured"] for row in rows] == [1.0, 1.0]
+    assert len(calls) == 2
+
+
+def test_an_edited_rule_is_another_experiment(tmp_path: Path):
+    path = tmp_path / "mine.py"
+    base = replace(BASE, methods=str(path))
+
+    def run(factor: float) -> None:
+        path.write_text(
+            "from teamnet.rules.map_propagation import MapPropagation\n\n\n"
+            f"class Mine(MapPropagation):\n    factor: float = {factor}\n"
+        )
+        points = points_of("batch", ("1",), base, Cluster(), LaunchSpec("local"))
+        run_scaling(
+            "cartpole", "batch", points, lambda: USUAL, Precision(0.1, 1), measured=False, out=tmp_path / "out",
+            say=lambda text: None,
+        )
+
+    run(1.0)
+    with pytest.raises(SpecError) as refusal:
+        run(2.0)
+    assert refusal.value.where == "out"
 
 
 def test_a_point_whose_measurement_failed_is_measured_again_and_has_its_place(

@@ -22,15 +22,16 @@ from teamnet.team.cores import only_cores
 
 ALONE = LaunchSpec(backend="local")
 """The launch that actors are compared with: all units in one process."""
+_MEASURED = "measured", "one_process", "waiting", "stolen", "memory"
 
 
 def run_scaling(
     task: str, factor: str, points: Sequence[Point], calibrated: Callable[[], Machine], precision: Precision, *,
     measured: bool, out: Path, overwrite: bool = False, say: Callable[[str], None],
 ) -> tuple[list[Record], int]:
-    """Predict every point that a folder does not have, and measure those for which a cluster is available.
+    """Predict every point, and measure those for which a cluster is available.
 
-    A point whose measurement failed is measured again by the next call.
+    Measurements that a folder has are kept, unless they failed; predictions are made anew, with the given machine.
 
     Args:
         task: a preset's name.
@@ -62,14 +63,12 @@ def run_scaling(
     machine = calibrated()
     failures = 0
     for number, point in enumerate(points, 1):
-        if records.has({"value": point.value, "failed": False}):
-            continue
         spec, launch = point.configuration.specs(task, point.launch)
         prediction = predict(spec, launch, machine, point.cluster).as_plain()
         alone = predict(spec, ALONE, machine, point.cluster).env_steps_per_second if launch.backend == "ray" else None
-        found: dict[str, Any] = {}
+        found = next((row for row in records.rows if row["value"] == point.value and not row["failed"]), {})
         failed = False
-        if measured and point.possible:
+        if measured and point.possible and not found:
             say(f"{number} of {len(points)}: {factor} {point.value}")
             try:
                 with only_cores(point.cores):
@@ -83,9 +82,8 @@ def run_scaling(
             "actors": prediction["actors"] or 1, "nodes": point.launch.max_nodes or point.cluster.nodes,
             "cores": point.cores,
             "work": synapses(teams_of(spec)) if factor in WEAK else 1,
-            "measured": found.get("env_steps_per_second"), "predicted": prediction["env_steps_per_second"],
-            "one_process": found.get("one_process"), "one_process_predicted": alone,
-            **{name: found.get(name) for name in ("waiting", "stolen", "memory")},
+            **{name: found.get(name) for name in _MEASURED},
+            "predicted": prediction["env_steps_per_second"], "one_process_predicted": alone,
             "memory_predicted": prediction["memory"], "bytes_per_step": prediction["bytes_per_step"],
         }, place=number - 1)
         table = f"# Scaling {task} over {factor}\n\n{scaling_table(records.rows)}\n"
@@ -95,9 +93,10 @@ def run_scaling(
 
 
 def _measure(task: str, point: Point, precision: Precision) -> dict[str, Any]:
-    """The record of a point; one of actors has the rate of the same run in one process, timed just before."""
-    if point.launch.backend == "local":
-        return measure(task, point.configuration, point.launch, precision)
-    here = replace(point.configuration, grains="layer", transports="board", placements="pack")
-    one = measure(task, here, ALONE, precision)["env_steps_per_second"]
-    return {**measure(task, point.configuration, point.launch, precision), "one_process": one}
+    """What is measured of a point; one of actors has the rate of the same run in one process, timed just before."""
+    one = None
+    if point.launch.backend != "local":
+        here = replace(point.configuration, grains="layer", transports="board", placements="pack")
+        one = measure(task, here, ALONE, precision)["env_steps_per_second"]
+    found = measure(task, point.configuration, point.launch, precision)
+    return {**found, "measured": found["env_steps_per_second"], "one_process": one}
