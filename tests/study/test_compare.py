@@ -129,8 +129,19 @@ def test_grids_are_compared_by_configuration(tmp_path: Path):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     found = compare_sides(read_side(tmp_path / "A", "before"), read_side(tmp_path / "B", "after"), 0.5)
     assert [line.split(":")[0] for line in found.worse if "bytes" in line] == [
-        "cartpole, tuned, layer, board, pack, 1, 5-4, bytes a step"
+        "cartpole, tuned, layer, board, pack, 1, 5-4, backend local, nodes 1, bytes a step"
     ]
+    path.write_text("".join(json.dumps({**row, "link_latency": 0.01}) + "\n" for row in rows))
+    with pytest.raises(SpecError) as refusal:
+        compare_sides(read_side(tmp_path / "A", "before"), read_side(tmp_path / "B", "after"), 0.5)
+    assert refusal.value.where == "after", "runs over other links are other configurations"
+    run_grid(
+        "cartpole", Grid(("map",), hidden=("5-4",)), LaunchSpec("local"), Precision(0.01, 1), cross=False,
+        out=tmp_path / "A/again", trace=False, say=lambda message: None,
+    )
+    with pytest.raises(SpecError) as refusal:
+        read_side(tmp_path / "A", "before")
+    assert refusal.value.where == "before", "one configuration twice"
 
 
 def test_benchmarks_are_compared_by_their_ratios(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

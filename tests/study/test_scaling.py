@@ -162,6 +162,7 @@ def test_the_command_measures_predicts_and_keeps(capsys: pytest.CaptureFixture[s
     rows = [json.loads(line) for line in (tmp_path / "out/scale.jsonl").read_text().splitlines()]
     assert [(row["value"], row["hidden"], row["actors"]) for row in rows] == [("1", "6-4", 1), ("2", "12-8", 1)]
     assert all(row["measured"] > 0 and row["predicted"] > 0 for row in rows)
+    assert {row["backend"] for row in rows} == {"local"}
     assert out.startswith((tmp_path / "out/scale.md").read_text().split("\n\n")[1].splitlines()[0])
     assert (tmp_path / "out/scale.png").read_bytes().startswith(b"\x89PNG")
     assert "2 of 2: width 2" in err

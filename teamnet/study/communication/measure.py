@@ -14,6 +14,7 @@ from teamnet.study.communication.waits import Participants, hidden_environment, 
 from teamnet.study.memory import session_bytes
 from teamnet.study.rates import Precision, median_rate, timings
 from teamnet.team.address import cluster_address
+from teamnet.team.ledger import COORDINATOR_NODE
 from teamnet.training.run import Run
 
 _TRACED = 30
@@ -45,7 +46,9 @@ def measure(
         private = actors > 0 and not cluster_address(launch.address)  # its processes all descend from this one
         return {
             "task": task, **asdict(configuration), "backend": launch.backend, "rule": reference_of(type(run.spec.rule)),
-            "link_latency": launch.link_latency, "actors": actors, "env_steps_per_second": median_rate(found),
+            "link_latency": launch.link_latency, "link_bandwidth": launch.link_bandwidth, "actors": actors,
+            "nodes": len({COORDINATOR_NODE, *(unit["node"] for unit in ledger["units"])}),
+            "env_steps_per_second": median_rate(found),
             "rates": [timing.rate for timing in found],
             "stolen": statistics.median(timing.stolen for timing in found),
             "startup_seconds": run.startup_seconds, "memory": session_bytes() if private else None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ def read_side(path: Path, option: str) -> Side:
     """Read a folder, with all folders below it, or the output of ``teamnet bench --json``.
 
     Raises:
-        SpecError: there is nothing to compare.
+        SpecError: there is nothing to compare, or two records of the same configuration.
         CheckpointError: the file of a benchmark is damaged.
     """
     if path.is_file():
@@ -61,17 +61,38 @@ def read_side(path: Path, option: str) -> Side:
     runs: dict[str, list[FoundRun]] = {}
     for run in found.runs:
         runs.setdefault(str(run.spec["task"]), []).append(run)
-    grid = {_key(row): row for rows in found.grids.values() for row in rows}
-    scaling = {
-        f"{_key(row)}, {row['factor']} {row['value']}": row for rows in found.scalings.values() for row in rows
-    }
+    grid = _by_key(option, ((_key(row), folder, row) for folder, rows in found.grids.items() for row in rows))
+    scaling = _by_key(option, (
+        (f"{_key(row)}, {row['factor']} {row['value']}", folder, row)
+        for folder, rows in found.scalings.items() for row in rows
+    ))
     return Side(str(path), option, runs, grid, scaling, unread=found.unreadable)
 
 
 def _key(row: Record) -> str:
-    """The task and the whole configuration of a record, whatever else its experiment had."""
+    """The task, the whole configuration, and where a record ran, whatever else its experiment had."""
     names = [each.name for each in fields(Configuration)]
-    return ", ".join(str(row[name]) for name in ("task", *names) if row[name] is not None)
+    values = [str(row[name]) for name in ("task", *names) if row[name] is not None]
+    where = [f"{name} {row[name]}" for name in ("backend", "link_latency", "link_bandwidth", "nodes") if row.get(name)]
+    return ", ".join([*values, *where])
+
+
+def _by_key(option: str, records: Iterable[tuple[str, str, Record]]) -> dict[str, Record]:
+    """The records, each with its key and folder, by their keys.
+
+    Raises:
+        SpecError: two have the same key.
+    """
+    found: dict[str, Record] = {}
+    folders: dict[str, str] = {}
+    for key, folder, row in records:
+        if key in found:
+            raise SpecError(
+                option, expected="each configuration once", found=f"{key} in {folders[key]} and in {folder}",
+                remedy="Give the folder of one experiment.",
+            )
+        found[key], folders[key] = row, folder
+    return found
 
 
 def spec_of(side: Side, task: str) -> dict[str, Any]:

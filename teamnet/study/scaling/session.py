@@ -80,7 +80,8 @@ def run_scaling(
         records.add({
             "task": task, "factor": factor, "value": point.value, "failed": failed, **asdict(point.configuration),
             "actors": prediction["actors"] or 1, "nodes": point.launch.max_nodes or point.cluster.nodes,
-            "cores": point.cores,
+            "cores": point.cores, "backend": launch.backend,
+            "link_latency": launch.link_latency, "link_bandwidth": launch.link_bandwidth,
             "work": synapses(teams_of(spec)) if factor in WEAK else 1,
             **{name: found.get(name) for name in _MEASURED},
             "predicted": prediction["env_steps_per_second"], "one_process_predicted": alone,
