@@ -37,6 +37,8 @@ def compare(arguments: list[str]) -> int:
         sides = read_side(before, "before"), read_side(after, "after")
         for path, reason in {**sides[0].unread, **sides[1].unread}.items():
             say(f"could not be read: {path}: {reason}")
+        for path, first in {**sides[0].repeated, **sides[1].repeated}.items():
+            say(f"counted once: {path} is {first}")
         lines, worse = compare_sides(*sides, threshold)
         print("\n".join([f"A: {before}", f"B: {after}", "", *lines]))
         for line in worse:

@@ -32,6 +32,8 @@ def report(arguments: list[str]) -> int:
         write_page(found, out)
         for path, progress in found.unfinished.items():
             say(f"not finished: {path}: {progress}")
+        for path, first in found.repeated.items():
+            say(f"counted once: {path} is {first}")
         for path, reason in found.unreadable.items():
             say(f"could not be read: {path}: {reason}")
         print(

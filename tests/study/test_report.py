@@ -129,6 +129,36 @@ def test_runs_of_other_values_are_no_seeds_of_the_same_method(folder: Path, tmp_
     assert [len(runs) for runs in groups["cartpole"].values()] == [1, 1, 1]
 
 
+def test_what_is_found_twice_counts_once(capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path):
+    copy = _copy(folder / "map <b>", tmp_path / "copy", *_FILES)
+    (tmp_path / "link").symlink_to(folder)
+    page = tmp_path / "page.html"
+    out, err = run_command(capsys, "report", folder, folder, tmp_path / "link", copy, "--out", page)
+    assert out.startswith("2 runs, 1 grids, 1 scalings, 0 not finished, 0 unreadable; page: ")
+    assert f"counted once: {copy} is {folder / 'map <b>'}" in err
+    assert str(copy) in page.read_text()
+    (tmp_path / "two").mkdir()
+    first, second = (_copy(folder / "map <b>", tmp_path / "two" / name, *_FILES) for name in "ab")
+    _, err = run_command(capsys, "compare", tmp_path / "two", folder / "map <b>")
+    assert f"counted once: {second} is {first}" in err
+
+
+def test_runs_and_traces_of_folders_of_one_name_have_names_of_their_own(folder: Path, tmp_path: Path):
+    for side, run in (("A", "map <b>"), ("B", "frugal <b>")):
+        (tmp_path / side).mkdir()
+        _copy(folder / run, tmp_path / side / "x", *_FILES)
+        (tmp_path / side / "x/trace.json").write_text('{"traceEvents": []}')
+    found = collect([tmp_path / "A/x", tmp_path / "B/x"])
+    assert [run.name for run in found.runs] == ["A/x", "B/x"]
+    assert list(found.traces) == ["A/x/trace.json", "B/x/trace.json"]
+
+
+def test_values_that_differ_beyond_what_is_shown_of_them_are_groups_of_their_own(folder: Path):
+    run = collect([folder]).runs[0]
+    others = [replace(run, spec={**run.spec, "hidden": "x" * 1000 + end}) for end in "ab"]
+    assert [len(runs) for runs in by_task(others)["cartpole"].values()] == [1, 1]
+
+
 def test_a_mean_and_its_band_by_hand(generator: np.random.Generator):
     positions, values = np.arange(1.0, 11.0), generator.normal(size=(3, 10))
     runs = [

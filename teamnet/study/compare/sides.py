@@ -26,6 +26,7 @@ class Side:
         grid, scaling, bench: the records of communication grids, of scaling experiments and of ``teamnet bench
             --json``, by what identifies each.
         unread: what could not be read, and why.
+        repeated: what was found before, by the path of what is left out.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Side:
     scaling: Mapping[str, Record] = field(default_factory=dict)
     bench: Mapping[str, Record] = field(default_factory=dict)
     unread: Mapping[str, str] = field(default_factory=dict)
+    repeated: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_side(path: Path, option: str) -> Side:
@@ -66,7 +68,7 @@ def read_side(path: Path, option: str) -> Side:
         (f"{_key(row)}, {row['factor']} {row['value']}", folder, row)
         for folder, rows in found.scalings.items() for row in rows
     ))
-    return Side(str(path), option, runs, grid, scaling, unread=found.unreadable)
+    return Side(str(path), option, runs, grid, scaling, unread=found.unreadable, repeated=found.repeated)
 
 
 def _key(row: Record) -> str:

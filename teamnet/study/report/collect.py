@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,41 +29,82 @@ _POINTS = 200
 def collect(folders: Sequence[Path]) -> Found:
     """Search folders; damaged files are listed on the page and do not prevent the rest.
 
+    What is found twice counts once: a path that two folders have, and a copy of a finished run.
+
     Raises:
         SpecError: a folder does not exist, or none contains anything.
     """
-    found = Found()
+    search = _Search(folders)
     for folder in folders:
-        root = folder if len(folders) == 1 else folder.parent  # names of two folders must differ
         if not folder.is_dir():
             raise _refusal("a folder of runs", str(folder))
         for path in sorted({path.parent for name in (SPEC, SUMMARY) for path in folder.rglob(name)}):
-            _try(found, path, lambda path=path, root=root: _take_run(found, path, root))
-        for name, records, table in (
-            ("comm.jsonl", found.grids, comm_table), ("scale.jsonl", found.scalings, scaling_table)
-        ):
-            for path in sorted(folder.rglob(name)):
-                _try(found, path, lambda path=path, records=records, table=table: _take_records(records, path, table))
+            search.take(path, search.take_run)
+        for path in sorted(folder.rglob("comm.jsonl")):
+            search.take(path, lambda path: _take_records(search.found.grids, path, comm_table))
+        for path in sorted(folder.rglob("scale.jsonl")):
+            search.take(path, lambda path: _take_records(search.found.scalings, path, scaling_table))
         for path in sorted(folder.rglob("trace*.json")):
-            _try(found, path, lambda path=path, root=root: _take_trace(found, path, root))
+            search.take(path, search.take_trace)
+    found = search.found
     if found.empty and not found.unreadable:
         raise _refusal("a spec.json, comm.jsonl or scale.jsonl somewhere below", "none")
     return found
+
+
+class _Search:
+    """What has been found so far, and the names of runs and traces: their paths below the folder of all folders."""
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self.found = Found()
+        self._root = os.path.commonpath([os.path.abspath(folder) for folder in folders]) if folders else ""
+        self._seen: dict[str, Path] = {}
+        self._runs: dict[str, str] = {}
+
+    def take(self, path: Path, take: Callable[[Path], None]) -> None:
+        """Read a file, or the folder of a run, unless it was found before; if it is damaged, keep why."""
+        first = self._seen.setdefault(os.path.realpath(path), path)
+        if first is not path:
+            self.found.repeated[str(path)] = str(first)
+            return
+        try:
+            take(path)
+        except CheckpointError as error:
+            self.found.unreadable[error.where] = f"expected {error.expected}; found {error.found}"
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+            self.found.unreadable[str(path)] = f"{type(error).__name__}: {error}"
+
+    def take_run(self, folder: Path) -> None:
+        """Read a run whose files belong together: one with a summary of all its metrics is finished."""
+        files = read_run_files(folder)
+        if files.summary is None:
+            self.found.unfinished[str(folder)] = f"{len(files.lines):,} lines of metrics, no summary"
+        elif files.run in self._runs:
+            self.found.repeated[str(folder)] = self._runs[files.run]
+        else:
+            self.found.runs.append(_read_run(files, files.summary, folder, self._name(folder)))
+            self._runs[files.run] = str(folder)
+
+    def take_trace(self, path: Path) -> None:
+        """Read the trace of a step."""
+        trace = json.loads(path.read_bytes())
+        for event in trace["traceEvents"]:  # fail here, where the file is known, and not while its figure is drawn
+            _ = event["ph"], event["name"], event["pid"], event["tid"]
+            if event["ph"] == "M" and event["name"] == "thread_name":
+                _ = event["args"]["name"]
+            if event["ph"] == "X":
+                _ = event["cat"], float(event["ts"]) + float(event["dur"]), event["args"]["step"]
+        self.found.traces[self._name(path)] = trace
+
+    def _name(self, path: Path) -> str:
+        name = os.path.relpath(os.path.abspath(path), self._root)
+        return path.name if name == os.curdir else name
 
 
 def _refusal(expected: str, found: str) -> SpecError:
     return SpecError(
         "folder", expected=expected, found=found, remedy="Give a folder that train, paper, comm or scale wrote to."
     )
-
-
-def _try(found: Found, path: Path, take: Callable[[], None]) -> None:
-    try:
-        take()
-    except CheckpointError as error:
-        found.unreadable[error.where] = f"expected {error.expected}; found {error.found}"
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
-        found.unreadable[str(path)] = f"{type(error).__name__}: {error}"
 
 
 def _take_records(records: dict[str, list[Record]], path: Path, table: Callable[[list[Record]], str]) -> None:
@@ -74,35 +116,13 @@ def _take_records(records: dict[str, list[Record]], path: Path, table: Callable[
     records[str(path.parent)] = rows
 
 
-def _take_trace(found: Found, path: Path, root: Path) -> None:
-    trace = json.loads(path.read_bytes())
-    for event in trace["traceEvents"]:  # fail here, where the file is known, and not while its figure is drawn
-        _ = event["ph"], event["name"], event["pid"], event["tid"]
-        if event["ph"] == "M" and event["name"] == "thread_name":
-            _ = event["args"]["name"]
-        if event["ph"] == "X":
-            _ = event["cat"], float(event["ts"]) + float(event["dur"]), event["args"]["step"]
-    found.traces[str(path.relative_to(root))] = trace
-
-
-def _take_run(found: Found, folder: Path, root: Path) -> None:
-    """Read a run whose files belong together: one with a summary of all its metrics is finished."""
-    files = read_run_files(folder)
-    if files.summary is None:
-        found.unfinished[str(folder)] = f"{len(files.lines):,} lines of metrics, no summary"
-    else:
-        found.runs.append(_read_run(files, files.summary, folder, root))
-
-
-def _read_run(files: RunFiles, summary: Mapping[str, Any], folder: Path, root: Path) -> FoundRun:
+def _read_run(files: RunFiles, summary: Mapping[str, Any], folder: Path, name: str) -> FoundRun:
     spec = files.about["spec"]
     _ = summary["mean_return"], spec["task"]
     steps = np.array([line["env_steps"] for line in files.lines], float)
     returns = np.array([line["return"] for line in files.lines], float)
     # the lines of a task of one step are means of many samples already
     smooth = returns if spec["task"] in SINGLE_STEP_TASKS else running_mean(returns)
-    relative = folder.relative_to(root)
-    name = str(relative) if relative.parts else folder.name
     run = FoundRun(name, _label(folder, summary, spec), summary, spec, returns, Curve(steps, smooth).thinned(_POINTS))
     if ledger := run.ledger:  # fail here, where the file is known, and not while its figure is drawn
         _ = [float(traffic["bytes_per_step"]) for traffic in (ledger["total"], *ledger["edges"].values())]

@@ -53,6 +53,7 @@ class Found:
         unfinished: the progress of the others, by folder.
         grids, scalings: the records of communication grids and of scaling experiments, by folder.
         traces: of a step, in Chrome's format, by path.
+        repeated: what was found before, by the path of what is left out.
         unreadable: why a file could not be read, by its path.
     """
 
@@ -61,6 +62,7 @@ class Found:
     grids: dict[str, list[Record]] = field(default_factory=dict)
     scalings: dict[str, list[Record]] = field(default_factory=dict)
     traces: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    repeated: dict[str, str] = field(default_factory=dict)
     unreadable: dict[str, str] = field(default_factory=dict)
 
     @property

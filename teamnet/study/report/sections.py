@@ -39,7 +39,10 @@ def _by_spec(label: str, runs: list[FoundRun]) -> dict[str, list[FoundRun]]:
     for number, spec in enumerate(distinct, 1):
         values = ", ".join(f"{name} {shown(spec.get(name))}" for name in names[:_NAMED])
         title = f"{label}: {values}" if names else label
-        title += f" and more ({number})" if len(names) > _NAMED else ""
+        if len(names) > _NAMED:
+            title += f" and more ({number})"
+        elif title in groups:  # values that differ beyond what is shown of them
+            title += f" ({number})"
         groups[title] = [run for run, own in zip(runs, specs, strict=True) if own == spec]
     return groups
 
