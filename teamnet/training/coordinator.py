@@ -155,7 +155,7 @@ class Coordinator:
     def _phases(self, begun: int, acted: int, decided: int, learned: int, ended: int) -> list[list[int]]:
         give = [begun] * 4
         if self._single_step:  # the environment's answer, then the TD error and the next observation
-            return [give, [begun, acted, decided, decided], [decided, decided, learned, ended]]
+            return [give, [begun, acted, decided, decided], [decided, decided, decided, ended]]
         return [give, [begun, acted, decided, learned], [learned, learned, ended, ended]]
 
     def keep_episodes(self, ended: list[Episode]) -> None:

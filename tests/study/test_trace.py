@@ -117,6 +117,47 @@ def test_what_the_critical_path_is_spent_on_adds_up(launch: LaunchSpec, method: 
     assert 0.0 <= hidden <= 1.0
 
 
+@pytest.mark.parametrize("task", ["cartpole", "regression", "multiplexer"])
+def test_in_one_process_nothing_overlaps_and_the_units_compute(task: str):
+    run = Run(changed(preset(task), hidden=(6, 4), settle_steps=2), LaunchSpec("local"))
+    trace, _ = run.trace(8)
+    participants = Participants(run.flow, run.units, trace)
+    run.close()
+    environment, hidden = hidden_environment(participants)
+    assert environment > 0.0
+    assert hidden == 0.0
+    losses = lost_times(participants)
+    assert sum(loss.share for loss in losses) == pytest.approx(1.0)
+    assert all(loss.seconds >= 0.0 for loss in losses)
+    in_step = sum(
+        float((unit[..., 3] - unit[..., 1]).sum()) for unit in participants.times[1:]
+    ) / len(participants.times[0]) / 1e9
+    computed = sum(loss.seconds for loss in losses if loss.kind == "compute" and loss.name != "coordinator")
+    learned = _learning(participants)
+    assert learned <= computed <= in_step + 1e-9
+
+
+def _learning(participants: Participants) -> float:
+    """Mean seconds of the units' work after the coordinator's last signal."""
+    place = next(k for k, step in enumerate(participants.steps[0]) if step.published and k > 0)
+    signals = participants.times[0][:, place, 2]
+    after = [
+        np.where(unit[..., 1] >= signals[:, None], unit[..., 3] - unit[..., 1], 0) for unit in participants.times[1:]
+    ]
+    return sum(float(each.sum()) for each in after) / len(signals) / 1e9
+
+
+def test_the_environment_is_hidden_where_units_work():
+    participants = made_up()
+    participants.times[0][:, -1, 1:3] = [[100, 200]] * 3
+    for unit in participants.times[1:]:
+        unit[:] = 0
+    participants.times[1][:, 0] = [0, 90, 120, 130]
+    participants.times[2][:, 0] = [0, 110, 115, 150]
+    participants.times[3][:, 0] = [0, 180, 185, 300]
+    assert hidden_environment(participants) == (pytest.approx(100e-9), pytest.approx(0.7))
+
+
 def made_up(offset: int = 0) -> Participants:
     """Three steps of backpropagation in which every message takes 1,000 ns and every operation 10 ns times its place.
 

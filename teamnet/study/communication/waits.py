@@ -2,7 +2,8 @@
 
 From the end of a step one goes back: a participant that had its inputs when it began was held up by its own step
 before; another one by the input that came last, whose writer is then followed. What lies between is what the step lost
-to that unit's computing and publishing, to that edge, or to the environment; it adds up to the time of the step.
+to that unit's computing and publishing, to that edge, or to the environment; it adds up to the time of the step. In one
+process the units compute while the coordinator hands out what it publishes: that is computing of the units.
 """
 
 from __future__ import annotations
@@ -79,6 +80,19 @@ class Participants:
                 if writer != number:
                     yield Arrival(key[0], writer, step)
 
+    def at_work(self, step: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """When units computed and published in a traced step.
+
+        Returns:
+            Numbers of the units, and when each interval began and ended; int64 ``(intervals,)`` each.
+        """
+        numbers = np.repeat(np.arange(1, len(self.times)), [each.shape[1] for each in self.times[1:]])
+        begun, ended = (
+            np.concatenate([each[step, :, phase] for each in self.times[1:]]) for phase in (READY, PUBLISHED)
+        )
+        order = np.argsort(begun, kind="stable")
+        return numbers[order], begun[order], ended[order]
+
     def _fastest(self, raw: Sequence[np.ndarray]) -> Mapping[tuple[int, int], float]:
         found: dict[tuple[int, int], float] = {}
         for number, steps in enumerate(self.steps):
@@ -116,7 +130,9 @@ def _path(participants: Participants, step: int) -> Counter[tuple[str, str]]:
         begun, ready, done, _ = (int(value) for value in times[number][step, place])
         environment = participants.steps[number][place].operation == ENVIRONMENT
         if published:
-            spent["publish", names[number]] += int(at) - done
+            inside = _nested(participants, step, done, int(at)) if number == 0 else Counter()
+            spent.update(inside)
+            spent["publish", names[number]] += int(at) - done - inside.total()
         spent["environment" if environment else "compute", names[number]] += done - ready
         last = max(
             participants.writers(number, place), key=lambda each: times[each.writer][step, each.step, DONE],
@@ -134,12 +150,29 @@ def _path(participants: Participants, step: int) -> Counter[tuple[str, str]]:
             return spent
 
 
+def _nested(participants: Participants, step: int, begun: int, ended: int) -> Counter[tuple[str, str]]:
+    """Nanoseconds of the units' work that lies within an interval, where each moment counts once."""
+    numbers, starts, ends = participants.at_work(step)
+    within = (starts >= begun) & (ends <= ended)
+    spent: Counter[tuple[str, str]] = Counter()
+    taken = _once(starts[within], ends[within], begun, ended)
+    for number, nanoseconds in zip(numbers[within], taken, strict=True):
+        spent["compute", participants.names[number]] += int(nanoseconds)
+    return spent
+
+
+def _once(starts: np.ndarray, ends: np.ndarray, begun: int, ended: int) -> np.ndarray:
+    """What each interval, in the order of their starts, covers of ``begun`` to ``ended`` beyond those before it."""
+    starts, ends = np.clip(starts, begun, ended), np.maximum.accumulate(np.clip(ends, begun, ended))
+    return np.maximum(0, ends - np.maximum(starts, np.concatenate([[begun], ends])[:-1]))
+
+
 def hidden_environment(participants: Participants) -> tuple[float, float]:
-    """Mean seconds that the environment takes in a step, and the share of them in which units were still at work."""
+    """Mean seconds that the environment takes in a step, and the share of them in which units were at work."""
     place = next(k for k, step in enumerate(participants.steps[0]) if step.operation == ENVIRONMENT)
-    coordinator = participants.times[0]
-    begun, ended = coordinator[:, place, READY], coordinator[:, place, DONE]
-    units_done = np.max([each[:, -1, DONE] for each in participants.times[1:]], axis=0)
-    whole = np.maximum(1, ended - begun)
-    hidden = np.clip(np.minimum(ended, units_done) - begun, 0, whole)
-    return float(whole.mean()) / 1e9, float(hidden.sum() / whole.sum())
+    whole = hidden = 0
+    for step, times in enumerate(participants.times[0]):
+        begun, ended = int(times[place, READY]), int(times[place, DONE])
+        whole += ended - begun
+        hidden += int(_once(*participants.at_work(step)[1:], begun, ended).sum())
+    return whole / len(participants.times[0]) / 1e9, hidden / max(1, whole)
