@@ -155,7 +155,7 @@ def remove_drafts(folder: Path, run: str) -> None:
 
 
 class FolderLock:
-    """Keeps other processes from training in a folder, without a file there; until it is closed."""
+    """Keeps other processes from writing to a folder, without a file there; until it is closed."""
 
     def __init__(self) -> None:
         self._handle: int | None = None
@@ -164,7 +164,7 @@ class FolderLock:
         """Lock a folder, if it exists and is not locked by this object already.
 
         Raises:
-            SpecError: another process trains there.
+            SpecError: another process has locked it.
         """
         if self._handle is not None or not folder.is_dir():
             return
@@ -173,8 +173,8 @@ class FolderLock:
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise SpecError(
-                "out", expected="a folder in which no other process trains", found=f"{folder} is in use",
-                remedy="Wait for the other run to end, or give another --out.",
+                "out", expected="a folder that no other process writes to", found=f"{folder} is in use",
+                remedy="Wait for the other command to end, or give another --out.",
             ) from None
         except OSError:  # a file system without locks
             return

@@ -25,26 +25,58 @@ def _records(folder: Path, *, overwrite: bool = False, settings: Settings | None
 
 def test_records_are_on_the_disk_as_they_are_added_and_are_continued(tmp_path: Path):
     folder = tmp_path / "new"
-    records = _records(folder)
-    assert not folder.exists(), "nothing is made before there is a record"
-    records.add({"number": 1, "pair": (1, 2)})
-    assert read_records(folder / "rows.jsonl") == records.rows == [{"number": 1, "pair": [1, 2]}]
-    again = _records(folder)
-    again.add({"number": 2})
+    with _records(folder) as records:
+        assert not folder.exists(), "nothing is made before there is a record"
+        records.add({"number": 1, "pair": (1, 2)})
+        assert read_records(folder / "rows.jsonl") == records.rows == [{"number": 1, "pair": [1, 2]}]
+    with _records(folder) as again:
+        again.add({"number": 2})
     assert [row["number"] for row in read_records(folder / "rows.jsonl")] == [1, 2]
     assert (folder / "thing.json").read_bytes() == SETTINGS.content
 
 
+def test_records_have_one_writer_at_a_time(tmp_path: Path):
+    def refused() -> bool:
+        with pytest.raises(SpecError) as refusal:
+            _records(tmp_path)
+        return refusal.value.where == "out"
+
+    def fail() -> None:
+        with _records(tmp_path) as records:
+            records.add({"number": 1})
+            assert refused()
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        fail()
+    with _records(tmp_path) as again:
+        assert refused()
+        assert [row["number"] for row in again.rows] == [1]
+
+
+def test_of_two_that_begin_in_one_new_folder_the_second_is_refused(tmp_path: Path):
+    with _records(tmp_path / "new") as second:
+        with _records(tmp_path / "new") as first:
+            first.add({"number": 1})
+            with pytest.raises(SpecError):
+                second.add({"number": 2})
+        with pytest.raises(SpecError) as refusal:
+            second.add({"number": 2})
+    assert refusal.value.where == "out"
+    assert [row["number"] for row in read_records(tmp_path / "new/rows.jsonl")] == [1]
+
+
 def test_records_of_other_settings_are_neither_continued_nor_replaced_unasked(tmp_path: Path):
-    _records(tmp_path).add({"number": 1})
+    with _records(tmp_path) as records:
+        records.add({"number": 1})
     before = contents(tmp_path)
     for settings in (Settings("thing.json", b"[]"), None):
         with pytest.raises(SpecError) as refusal:
             _records(tmp_path, settings=settings)
         assert refusal.value.where == "out"
-    replacing = _records(tmp_path, settings=Settings("thing.json", b"[]"), overwrite=True)
-    assert contents(tmp_path) == before, "results stay until there are new ones"
-    replacing.add({"number": 9})
+    with _records(tmp_path, settings=Settings("thing.json", b"[]"), overwrite=True) as replacing:
+        assert contents(tmp_path) == before, "results stay until there are new ones"
+        replacing.add({"number": 9})
     assert contents(tmp_path)["thing.json"] == b"[]"
     assert read_records(tmp_path / "rows.jsonl") == [{"number": 9}]
 

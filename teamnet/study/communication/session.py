@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from teamnet.errors import TeamnetError
 from teamnet.spec.files import to_plain
 from teamnet.spec.presets import digests_of
 from teamnet.spec.run import LaunchSpec
-from teamnet.study.communication.grid import Grid, label
+from teamnet.study.communication.grid import Configuration, Grid, label
 from teamnet.study.communication.measure import measure
 from teamnet.study.communication.table import comm_table, draw_comm
 from teamnet.study.communication.trace import chrome_trace
@@ -57,6 +57,14 @@ def run_grid(
     records = Records(
         out, "comm", ["comm.jsonl", "comm.md", "comm.png", *traces], overwrite=overwrite, settings=settings
     )
+    with records:
+        return _fill(records, task, configurations, launch, precision, traces, say)
+
+
+def _fill(
+    records: Records, task: str, configurations: Sequence[Configuration], launch: LaunchSpec, precision: Precision,
+    traces: Sequence[str], say: Callable[[str], None],
+) -> tuple[list[Record], int]:
     errors: list[TeamnetError] = []
     for number, configuration in enumerate(configurations, 1):
         if records.has(asdict(configuration)):
@@ -67,7 +75,7 @@ def run_grid(
         try:
             row = measure(
                 task, configuration, launch, precision,
-                inspect=lambda participants, steps=steps: steps.append(_trace_of(participants)) if trace else None,
+                inspect=lambda participants, steps=steps: steps.append(_trace_of(participants)) if traces else None,
             )
         except TeamnetError as error:
             errors.append(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from teamnet.errors import CheckpointError, SpecError
 from teamnet.spec.check import check_folder
 from teamnet.training.owned_files import OwnedFiles
 from teamnet.training.run_files import check_writable, make_folder
+from teamnet.training.run_folder import FolderLock
 
 Record = dict[str, Any]
 
@@ -39,7 +41,7 @@ class Records:
     """The records of an experiment and the files that are made from them, in a folder.
 
     ``rows`` are the records as in the file. The results of an earlier experiment stay until the first record of this
-    one is added.
+    one is added. It is a context, at whose end other processes may write to the folder again.
 
     Args:
         folder: their folder; made when the first record is added.
@@ -49,7 +51,8 @@ class Records:
         settings: determine the records. Existing records of the same settings are kept.
 
     Raises:
-        SpecError: the folder cannot be used, or holds other results or files. Nothing is written then.
+        SpecError: the folder cannot be used, another process writes to it, or it holds other results or files. Nothing
+            is written then.
         CheckpointError: the existing records are damaged.
     """
 
@@ -58,18 +61,47 @@ class Records:
     ) -> None:
         check_folder("out", folder)
         check_writable(folder)
-        self.files, self._name, self._settings = OwnedFiles(folder, kind), names[0], settings
-        self.rows: list[Record] = []
-        if settings and not overwrite and (folder / settings.name).exists():
-            self.files.check([*names, settings.name])
-            if (folder / settings.name).read_bytes() != settings.content:
-                raise SpecError(
-                    "out", expected=f"a new folder, or one of the same {kind}", found=f"another {kind} in {folder}",
-                    remedy="Give another --out, or --overwrite to replace it.",
-                )
-            self.rows = read_records(folder / self._name)
-        else:
-            self.files.check_new([*names, *([settings.name] if settings else [])], overwrite=overwrite)
+        self.files, self._kind, self._settings, self._overwrite = OwnedFiles(folder, kind), kind, settings, overwrite
+        self._names = [*names, *([settings.name] if settings else [])]
+        self._lock = FolderLock()
+        with ExitStack() as unless_refused:
+            unless_refused.enter_context(self._lock)
+            self._lock.take(folder)
+            self._is_new = not folder.exists()
+            self.rows = self._earlier()
+            unless_refused.pop_all()
+
+    def _earlier(self) -> list[Record]:
+        """The records that are continued."""
+        folder, settings = self.files.folder, self._settings
+        if not settings or self._overwrite or not (folder / settings.name).exists():
+            self.files.check_new(self._names, overwrite=self._overwrite)
+            return []
+        self.files.check(self._names)
+        if (folder / settings.name).read_bytes() != settings.content:
+            raise SpecError(
+                "out", expected=f"a new folder, or one of the same {self._kind}",
+                found=f"another {self._kind} in {folder}", remedy="Give another --out, or --overwrite to replace it.",
+            )
+        return read_records(folder / self._names[0])
+
+    def __enter__(self) -> Records:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._lock.__exit__()
+
+    def begin(self) -> None:
+        """Make the folder, which other processes cannot write to from now on.
+
+        Raises:
+            SpecError: it cannot be made, or another process has made it meanwhile, and writes or has written to it.
+        """
+        make_folder(self.files.folder)
+        self._lock.take(self.files.folder)
+        if self._is_new:
+            self.files.check_new(self._names, overwrite=self._overwrite)
+            self._is_new = False
 
     def has(self, values: Record) -> bool:
         """Whether there is a record with these values."""
@@ -82,12 +114,12 @@ class Records:
     def add(self, row: Record, place: int | None = None) -> None:
         """Add a record, which is on the disk when this returns; at a place among the others, or at the end."""
         if not self.rows:
-            make_folder(self.files.folder)
+            self.begin()
             self.files.remove_all()
             if self._settings:
                 self.files.write(self._settings.name, self._settings.content)
         self.rows.insert(len(self.rows) if place is None else place, json.loads(json.dumps(row)))
-        self.files.write(self._name, as_lines(self.rows))
+        self.files.write(self._names[0], as_lines(self.rows))
 
 
 def as_lines(rows: Sequence[Mapping[str, Any]]) -> bytes:

@@ -113,6 +113,13 @@ def run_gradients(
     records = Records(
         out, "gradients", ["gradients.jsonl", "gradients.md", "gradients.png"], overwrite=overwrite, settings=settings
     )
+    with records:
+        return _fill(records, question, tried, say)
+
+
+def _fill(
+    records: Records, question: Question, tried: Sequence[tuple[_Team, str]], say: Callable[[str], None]
+) -> list[Record]:
     truths: dict[str, list[Moments]] = {}
     for team, method in tried:
         about = {"hidden": team.name, "units": team.units, "method": method}

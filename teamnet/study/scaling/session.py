@@ -57,39 +57,41 @@ def run_scaling(
         "scale.json", task=task, factor=factor, points=[to_plain(point) for point in points],
         precision=asdict(precision), measured=measured, **digests_of([point.configuration.methods for point in points]),
     )
-    records = Records(
+    with Records(
         out, "scale", ["scale.jsonl", "scale.md", "scale.png"], overwrite=overwrite, settings=settings
-    )
-    machine = calibrated()
-    failures = 0
-    for number, point in enumerate(points, 1):
-        spec, launch = point.configuration.specs(task, point.launch)
-        prediction = predict(spec, launch, machine, point.cluster).as_plain()
-        alone = predict(spec, ALONE, machine, point.cluster).env_steps_per_second if launch.backend == "ray" else None
-        found = next((row for row in records.rows if row["value"] == point.value and not row["failed"]), {})
-        failed = False
-        if measured and point.possible and not found:
-            say(f"{number} of {len(points)}: {factor} {point.value}")
-            try:
-                with only_cores(point.cores):
-                    found = _measure(task, point, precision)
-            except TeamnetError as error:
-                failures, failed = failures + 1, True
-                say(f"{factor} {point.value} is not measured: {error}")
-        records.drop({"value": point.value})
-        records.add({
-            "task": task, "factor": factor, "value": point.value, "failed": failed, **asdict(point.configuration),
-            "actors": prediction["actors"] or 1, "nodes": point.launch.max_nodes or point.cluster.nodes,
-            "cores": point.cores, "backend": launch.backend,
-            "link_latency": launch.link_latency, "link_bandwidth": launch.link_bandwidth,
-            "work": synapses(teams_of(spec)) if factor in WEAK else 1,
-            **{name: found.get(name) for name in _MEASURED},
-            "predicted": prediction["env_steps_per_second"], "one_process_predicted": alone,
-            "memory_predicted": prediction["memory"], "bytes_per_step": prediction["bytes_per_step"],
-        }, place=number - 1)
-        table = f"# Scaling {task} over {factor}\n\n{scaling_table(records.rows)}\n"
-        records.files.write("scale.md", table.encode())
-    records.files.write("scale.png", draw_scaling(records.rows))
+    ) as records:
+        machine = calibrated()
+        records.begin()
+        failures = 0
+        for number, point in enumerate(points, 1):
+            spec, launch = point.configuration.specs(task, point.launch)
+            prediction = predict(spec, launch, machine, point.cluster).as_plain()
+            alone = predict(spec, ALONE, machine, point.cluster) if launch.backend == "ray" else None
+            found = next((row for row in records.rows if row["value"] == point.value and not row["failed"]), {})
+            failed = False
+            if measured and point.possible and not found:
+                say(f"{number} of {len(points)}: {factor} {point.value}")
+                try:
+                    with only_cores(point.cores):
+                        found = _measure(task, point, precision)
+                except TeamnetError as error:
+                    failures, failed = failures + 1, True
+                    say(f"{factor} {point.value} is not measured: {error}")
+            records.drop({"value": point.value})
+            records.add({
+                "task": task, "factor": factor, "value": point.value, "failed": failed, **asdict(point.configuration),
+                "actors": prediction["actors"] or 1, "nodes": point.launch.max_nodes or point.cluster.nodes,
+                "cores": point.cores, "backend": launch.backend,
+                "link_latency": launch.link_latency, "link_bandwidth": launch.link_bandwidth,
+                "work": synapses(teams_of(spec)) if factor in WEAK else 1,
+                **{name: found.get(name) for name in _MEASURED},
+                "predicted": prediction["env_steps_per_second"],
+                "one_process_predicted": alone and alone.env_steps_per_second,
+                "memory_predicted": prediction["memory"], "bytes_per_step": prediction["bytes_per_step"],
+            }, place=number - 1)
+            table = f"# Scaling {task} over {factor}\n\n{scaling_table(records.rows)}\n"
+            records.files.write("scale.md", table.encode())
+        records.files.write("scale.png", draw_scaling(records.rows))
     return records.rows, failures
 
 

@@ -22,7 +22,6 @@ from teamnet.study.sweep.trials import REPORTS, draw_trials, train_trial
 from teamnet.study.sweep.variation import Variation, parse_variations
 from teamnet.team.address import cluster_address
 from teamnet.training.run import Run
-from teamnet.training.run_files import make_folder
 from teamnet.values import check_choice, check_count
 
 SETTINGS, TRIALS, FIGURE = "sweep.json", "trials.jsonl", "sweep.png"
@@ -97,30 +96,30 @@ def run_sweep(
     check_count("cpus", cpus, 0)
     Run(preset("multiplexer"), LaunchSpec(backend="local")).close()  # compiles the kernels before trials are timed
     trials = draw_trials(base, variations, interface_of(base), trials=sweep.runs, seeds=sweep.seeds, seed=sweep.seed)
-    records = Records(folder, "sweep", [TRIALS, FIGURE], overwrite=overwrite, settings=sweep.settings())
-    missing = [trial for trial in trials if not records.has({"trial": trial["trial"]})]
+    with Records(folder, "sweep", [TRIALS, FIGURE], overwrite=overwrite, settings=sweep.settings()) as records:
+        missing = [trial for trial in trials if not records.has({"trial": trial["trial"]})]
 
-    def keep(report: dict[str, Any]) -> None:
-        row = report["row"]
-        records.add(row)
-        score = shown(row["mean_return"], "{:.2f}")
-        say(f"trial {row['trial']}: {score} in {row['episodes']:,} episodes, {row['seconds']:.1f} s, {outcome(row)}")
+        def keep(report: dict[str, Any]) -> None:
+            row = report["row"]
+            records.add(row)
+            score, episodes = shown(row["mean_return"], "{:.2f}"), row["episodes"]
+            say(f"trial {row['trial']}: {score} in {episodes:,} episodes, {row['seconds']:.1f} s, {outcome(row)}")
 
-    if missing:
-        from teamnet.team.ray_sweep import import_tune, run_trials  # Ray is imported only when it is needed
+        if missing:
+            from teamnet.team.ray_sweep import import_tune, run_trials  # Ray is imported only when it is needed
 
-        import_tune()
-        make_folder(folder)
-        say(f"{len(missing)} of {len(trials)} trials to do")
-        tune = Path(tempfile.mkdtemp(prefix="tune-", dir=folder))  # a new folder that only Tune writes to
-        try:
-            run_trials(
-                train_trial, missing, reports=REPORTS, asha=sweep.scheduler == "asha", folder=tune,
-                address=cluster_address(address), at_once=cpus, ended=keep,
-            )
-        finally:
-            shutil.rmtree(tune, ignore_errors=True)  # trials.jsonl holds all its results
-    if records.rows:
-        picture = draw_sweep(records.rows, variations, f"{sweep.task}, {len(records.rows)} trials")
-        records.files.write(FIGURE, picture)
+            import_tune()
+            records.begin()
+            say(f"{len(missing)} of {len(trials)} trials to do")
+            tune = Path(tempfile.mkdtemp(prefix="tune-", dir=folder))  # a new folder that only Tune writes to
+            try:
+                run_trials(
+                    train_trial, missing, reports=REPORTS, asha=sweep.scheduler == "asha", folder=tune,
+                    address=cluster_address(address), at_once=cpus, ended=keep,
+                )
+            finally:
+                shutil.rmtree(tune, ignore_errors=True)  # trials.jsonl holds all its results
+        if records.rows:
+            picture = draw_sweep(records.rows, variations, f"{sweep.task}, {len(records.rows)} trials")
+            records.files.write(FIGURE, picture)
     return records.rows
