@@ -24,7 +24,7 @@ def sweep(arguments: list[str]) -> int:
     ) -> int:
         """Try values of a task's spec, each trial a local run with a CPU of its own, and see which values matter.
 
-        Started again with the same arguments, it does the trials that are missing.
+        Started again with the same arguments, it does the trials that are missing. Exits with 1 if all failed.
 
         Args:
             task: a preset or a Gymnasium id.
@@ -56,12 +56,14 @@ def sweep(arguments: list[str]) -> int:
         if json:
             summary = summarise(rows, variations)
             print(json_format.dumps({"task": task, "scheduler": scheduler, "out": str(folder), **summary}))
-        else:
+        elif rows:
             print("\n".join(result_lines(rows, variations)))
             print(f"\nwritten to {folder}")
         if len(rows) < runs:
             say(f"interrupted after {len(rows)} of {runs} trials; the same command does the rest")
             return INTERRUPTED
-        return 0
+        if failed := all(row["error"] for row in rows):
+            say(f"every trial failed; trial {rows[0]['trial']}: {rows[0]['error']}")
+        return int(failed)
 
     return tyro.cli(options, prog="teamnet sweep", args=arguments)

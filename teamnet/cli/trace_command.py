@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_format
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -53,7 +54,10 @@ def trace(arguments: list[str]) -> int:
             environment, hidden = hidden_environment(participants)
             print(json_format.dumps({
                 "first_step": first, "steps": len(participants.times[0]), "environment_seconds": environment,
-                "environment_hidden": hidden, "clock_errors": [error / 1e9 for error in participants.clocks.errors],
+                "environment_hidden": hidden,
+                "clock_errors": [
+                    error / 1e9 if math.isfinite(error) else None for error in participants.clocks.errors
+                ],
                 "losses": [loss._asdict() for loss in lost_times(participants)],
             }))
         else:

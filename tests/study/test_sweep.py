@@ -6,7 +6,7 @@ import functools
 import json
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +33,7 @@ from teamnet.study.sweep.trials import REPORTS, draw_trials, train_trial
 from teamnet.study.sweep.variation import find_place, known_fields, parse_variations, vary_spec
 from teamnet.training.owned_files import OwnedFiles
 from teamnet.training.run import Run
+from tests.commands import run_command
 from tests.study.folders import contents
 
 CARTPOLE = Interface(4, 2, "categorical")
@@ -280,6 +281,49 @@ def test_trials_are_compared_at_the_age_that_all_reached():
     lines = result_lines(rows, variations)
     assert lines[3].endswith("reinforce  stopped early")
     assert lines[4].endswith("map  failed")
+
+
+def _sweep_without_ray(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path, errors: list[str], *options: str,
+    code: int,
+) -> tuple[str, str]:
+    """The output of a sweep of three trials, of which those that have an error end."""
+    def run_trials(train: object, trials: list[dict], *, ended: Callable[[dict], None], **more: object) -> None:
+        for trial, error in zip(trials, errors, strict=False):
+            ended({"row": _row(trial["trial"], trial["values"], [], error=error)})
+
+    monkeypatch.setattr("teamnet.team.ray_sweep.import_tune", lambda: None)
+    monkeypatch.setattr("teamnet.team.ray_sweep.run_trials", run_trials)
+    asked = ("sweep", "cartpole", "--vary", "discount=0.1..0.9", "--runs", "3", "--episodes", "2", "--out", folder)
+    return run_command(capsys, *asked, *options, code=code)
+
+
+def test_a_sweep_whose_trials_all_fail_says_why(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+):
+    out, err = _sweep_without_ray(monkeypatch, capsys, tmp_path, ["too large"] * 3, "--json", code=1)
+    found = json.loads(out.splitlines()[-1], parse_constant=lambda name: pytest.fail(name))
+    assert (found["failed"], found["sensitivity"]) == (3, [])
+    assert err.count("too large") == 1
+    out, _ = _sweep_without_ray(monkeypatch, capsys, tmp_path, [], code=1)
+    assert "nan" not in out
+    assert not (tmp_path / "sweep.png").exists()
+
+
+def test_of_a_sweep_without_a_trial_nothing_is_said_to_be_written(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+):
+    out, err = _sweep_without_ray(monkeypatch, capsys, tmp_path / "new", [], code=130)
+    assert out == ""
+    assert "interrupted after 0 of 3" in err
+
+
+def test_few_whole_numbers_are_groups_of_their_own():
+    rows = [_row(number, {"settle_steps": value}, [float(value)]) for number, value in enumerate((2, 3, 3, 5))]
+    (found,) = find_sensitivity(rows, parse_variations(["settle_steps=2..5"], MapPropagation))
+    assert [(group.name, group.trials, group.score) for group in found.groups] == [
+        ("2", 1, 2.0), ("3", 2, 3.0), ("4", 0, None), ("5", 1, 5.0),
+    ]
 
 
 def test_a_trial_that_fails_says_why_and_reports_to_the_end():

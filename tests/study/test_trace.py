@@ -206,6 +206,17 @@ def test_clocks_of_two_nodes_are_aligned(offset: int):
     assert [loss._asdict() for loss in lost_times(there)] == [loss._asdict() for loss in lost_times(here)]
 
 
+def test_an_unknown_clock_is_null(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    participants = made_up()
+    participants.clocks.errors[1] = float("inf")
+    monkeypatch.setattr("teamnet.study.communication.run_trace.trace_folder", lambda *given: (participants, 0))
+    out, _ = run_command(capsys, "trace", tmp_path, "--json", "--out", tmp_path / "trace.json")
+    found = json.loads(out.splitlines()[-1], parse_constant=lambda name: pytest.fail(name))
+    assert found["clock_errors"] == [0.0, None]
+
+
 @given(
     st.lists(st.integers(-10**9, 10**9), min_size=1, max_size=5),
     st.lists(st.integers(1, 10**6), min_size=30, max_size=30), st.data(),

@@ -7,7 +7,7 @@ from typing import Any
 
 from teamnet.study.experiment.figure import as_png, new_figure
 from teamnet.study.sweep.ranges import Choice, Interval, show
-from teamnet.study.sweep.sensitivity import common_scores, find_sensitivity, thirds
+from teamnet.study.sweep.sensitivity import common_scores, find_sensitivity, parts_of
 from teamnet.study.sweep.summary import outcome
 from teamnet.study.sweep.trials import REPORTS
 from teamnet.study.sweep.variation import Variation
@@ -19,8 +19,9 @@ _COLUMNS = 3
 def draw_sweep(rows: Sequence[Mapping[str, Any]], variations: Sequence[Variation], title: str) -> bytes:
     """A PNG file with a panel for each varied field, the one with the largest spread first.
 
-    Each dot is a trial, each bar the mean of a third of the range or of a choice. Colours are those of Okabe and Ito,
-    which colour-blind readers can distinguish; the marks differ too.
+    Each dot is a trial, each bar the mean of a third of the range, of a value or of a choice. Colours are those of
+    Okabe and Ito, which colour-blind readers can distinguish; the marks differ too. At least one trial must have a
+    score.
     """
     scores, age = common_scores(rows)
     by_label = {variation.label: variation for variation in variations}
@@ -50,7 +51,8 @@ def _draw_panel(axes: Any, rows: Sequence[Mapping[str, Any]], scores: Sequence[f
         parts = [(number - 0.3, number + 0.3) for number in range(len(names))]
     else:
         places = [float(value) for value in values]
-        parts = thirds(variation.range)
+        half = 0.3  # of the bar of a single value
+        parts = [part if part[0] < part[1] else (part[0] - half, part[1] + half) for part in parts_of(variation.range)]
         if variation.range.log:
             _scale_by_logarithm(axes, variation.range)
     for kind, colour, mark in _MARKS:

@@ -15,6 +15,8 @@ from teamnet.study.sweep.ranges import Choice, Interval, show
 from teamnet.study.sweep.variation import Variation
 
 Row = Mapping[str, Any]
+_FEW = 5
+"""Whole numbers of a range that are groups of their own."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class Sensitivity:
     Args:
         field: the variation's label.
         correlation: Spearman's, of value and score; ``None`` where values have no order, or are all equal.
-        groups: the thirds of a range (of its logarithm if it is logarithmic), or the choices.
+        groups: the thirds of a range (of its logarithm if it is logarithmic), or its values if they are few, or the
+            choices.
         spread: the best group's score minus the worst one's; ``None`` with less than two groups.
     """
 
@@ -71,8 +74,10 @@ def rank_correlation(first: Sequence[Any], second: Sequence[float]) -> float | N
 
 
 def find_sensitivity(rows: Sequence[Row], variations: Sequence[Variation]) -> list[Sensitivity]:
-    """The sensitivity to each field, the largest spread first."""
+    """The sensitivity to each field, the largest spread first; none if no trial has a score."""
     scores, _ = common_scores(rows)
+    if all(map(math.isnan, scores)):
+        return []
     found = []
     for variation in variations:
         values = [row["values"][variation.label] for row in rows]
@@ -83,8 +88,13 @@ def find_sensitivity(rows: Sequence[Row], variations: Sequence[Variation]) -> li
     return sorted(found, key=lambda entry: -1.0 if entry.spread is None else entry.spread, reverse=True)
 
 
-def thirds(interval: Interval) -> list[tuple[float, float]]:
-    """The thirds of a range, equally likely; a value belongs to the last third that begins below it."""
+def parts_of(interval: Interval) -> list[tuple[float, float]]:
+    """The thirds of a range, equally likely, or each of a few whole numbers.
+
+    A value belongs to the last part that does not begin above it.
+    """
+    if interval.whole and interval.high - interval.low < _FEW:
+        return [(value, value) for value in range(int(interval.low), int(interval.high) + 1)]
     return list(itertools.pairwise(float(interval.at(number / 3)) for number in range(4)))
 
 
@@ -94,8 +104,8 @@ def _group(variation: Variation, values: Sequence[Any], scores: Sequence[float])
         names = [show(choice) for choice in variation.range.values]
         places = [names.index(show(value)) for value in values]
     else:
-        parts = thirds(variation.range)
-        names = [f"{show(low)}..{show(high)}" for low, high in parts]
+        parts = parts_of(variation.range)
+        names = [show(low) if low == high else f"{show(low)}..{show(high)}" for low, high in parts]
         places = [sum(value >= low for low, _ in parts[1:]) for value in values]
     members = [[score for score, place in zip(scores, places, strict=True) if place == n] for n in range(len(names))]
     return tuple(

@@ -17,6 +17,7 @@ from teamnet.study.experiment.records import Record, Records, Settings
 from teamnet.study.experiment.table import shown
 from teamnet.study.interfaces import interface_of
 from teamnet.study.sweep.figures import draw_sweep
+from teamnet.study.sweep.sensitivity import find_sensitivity
 from teamnet.study.sweep.summary import outcome
 from teamnet.study.sweep.trials import REPORTS, draw_trials, train_trial
 from teamnet.study.sweep.variation import Variation, parse_variations
@@ -119,7 +120,7 @@ def run_sweep(
                 )
             finally:
                 shutil.rmtree(tune, ignore_errors=True)  # trials.jsonl holds all its results
-        if records.rows:
+        if find_sensitivity(records.rows, variations):
             picture = draw_sweep(records.rows, variations, f"{sweep.task}, {len(records.rows)} trials")
             records.files.write(FIGURE, picture)
     return records.rows

@@ -53,8 +53,8 @@ def result_lines(rows: Sequence[Row], variations: Sequence[Variation]) -> list[s
     ends = ["", *("" if outcome(row) == "finished" else f"  {outcome(row)}" for row in best_first(rows))]
     lines = [line + end for line, end in zip(lines, ends, strict=True)]
     lines += [f"{head} {label}" for head, label in zip(heads, labels, strict=True) if head != label]
-    if len(rows) > 2:
-        lines += ["", *_sensitivity_lines(rows, find_sensitivity(rows, variations))]
+    if len(rows) > 2 and (found := find_sensitivity(rows, variations)):
+        lines += ["", *_sensitivity_lines(rows, found)]
     return lines
 
 
