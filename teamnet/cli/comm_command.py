@@ -11,6 +11,7 @@ import tyro
 from teamnet.cli.terminal import say
 from teamnet.spec.presets import check_method
 from teamnet.spec.run import LaunchSpec
+from teamnet.team.address import cluster_address
 
 
 def comm(arguments: list[str]) -> int:
@@ -62,7 +63,10 @@ def comm(arguments: list[str]) -> int:
             check_method("methods", name)
         steps = tuple(settle_steps) or (None,)
         grid = Grid(methods or distinct_presets(task), grains, transports, placements, batches, hidden, steps)
-        launch = LaunchSpec(backend, address=address, link_latency=link_latency, link_bandwidth=link_bandwidth)
+        launch = LaunchSpec(
+            backend, address=cluster_address(address) if backend == "ray" else "", link_latency=link_latency,
+            link_bandwidth=link_bandwidth,
+        )
         rows, failed = run_grid(
             task, grid, launch, Precision(seconds, repeats), cross=cross, out=out, trace=trace, overwrite=overwrite,
             say=say,

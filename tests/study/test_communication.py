@@ -3,18 +3,47 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from teamnet.errors import ResourceError
 from teamnet.spec.distinct import distinct_presets
+from teamnet.spec.run import LaunchSpec
 from teamnet.study.communication.grid import Configuration, Grid
 from teamnet.study.communication.measure import waiting_share
+from teamnet.study.communication.table import draw_comm
 from tests.commands import run_command
 from tests.study.folders import contents
 
 SMALL = ("--backend", "local", "--hidden", "6-4", "--seconds", "0.01", "--repeats", "1")
+
+
+def test_a_cluster_of_the_environment_is_another_grid(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    launches: list[LaunchSpec] = []
+
+    def refuse(task: str, grid: Grid, launch: LaunchSpec, *rest: object, **more: object) -> None:
+        launches.append(launch)
+        raise ResourceError("stop", expected="nothing", found="a grid", remedy="Stop here.")
+
+    monkeypatch.setattr("teamnet.study.communication.session.run_grid", refuse)
+    monkeypatch.setenv("RAY_ADDRESS", "host:6379")
+    for backend in ("ray", "local"):
+        run_command(capsys, "comm", "--backend", backend, "--out", tmp_path, code=2)
+    assert [launch.address for launch in launches] == ["host:6379", ""]
+
+
+@pytest.mark.parametrize(("waiting", "panels"), [(None, 2), (0.5, 3)])
+def test_the_figure_shows_waiting_where_units_wait(
+    waiting: float | None, panels: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("teamnet.study.communication.table.as_png", lambda figure: figure)
+    ledger = {"total": {"bytes_per_step": 10.0}}
+    row = {**asdict(Configuration()), "env_steps_per_second": 1.0, "ledger": ledger, "waiting": waiting}
+    assert len(draw_comm([row], "title").axes) == panels
 
 
 def test_a_grid_varies_one_factor_at_a_time_or_crosses_them():

@@ -18,6 +18,7 @@ _HEADER = (
 _TIMES = (
     "configuration", "step, us (median)", "90 %", "99 %", "longest", "environment, us", "hidden", "critical path"
 )
+_WAITING = "waiting, % of a unit's time"
 _MOST = 3
 """Parts of the critical path that are named."""
 
@@ -61,18 +62,22 @@ def _microseconds(seconds: float | None) -> str:
 
 
 def draw_comm(rows: Sequence[Mapping[str, Any]], title: str) -> bytes:
-    """A PNG file, bars for each configuration: steps a second, bytes a step, and an average unit's waiting share."""
-    figure, panels = new_figure(3, 3, 11 / 3, 1.3 + 0.36 * len(rows), sharey=True)
+    """A PNG file, bars for each configuration: steps a second, bytes a step, and an average unit's waiting share.
+
+    The last one is left out where no unit waits, as in one process.
+    """
     names = labels(rows)
     values = {
         "environment steps a second": [row["env_steps_per_second"] for row in rows],
         "bytes a step": [row["ledger"]["total"]["bytes_per_step"] for row in rows],
-        "waiting, % of a unit's time": [100 * (row["waiting"] or 0.0) for row in rows],
     }
+    if any(row["waiting"] is not None for row in rows):
+        values[_WAITING] = [100 * (row["waiting"] or 0.0) for row in rows]
+    figure, panels = new_figure(len(values), 3, 11 / 3, 1.3 + 0.36 * len(rows), sharey=True)
     for axes, (quantity, lengths), colour in zip(panels.flat, values.items(), COLOURS, strict=False):
         axes.barh(names, lengths, color=colour)
         axes.set_xlabel(quantity)
-        if axes is not panels[0, 2] and max(*lengths, 1.0) > 30 * max(1e-9, min(lengths)):
+        if quantity != _WAITING and max(*lengths, 1.0) > 30 * max(1e-9, min(lengths)):
             axes.set_xscale("log")
     panels[0, 0].invert_yaxis()
     figure.suptitle(title, fontsize="medium")
