@@ -164,7 +164,8 @@ def evaluate(arguments: list[str]) -> int:
                 "lengths": result.lengths, "cut": result.cut,
             }))
         else:
-            print(f"mean return {result.mean:.2f}, standard deviation {result.std:.2f}, {episodes} episodes")
+            spread = "" if result.std is None else f", standard deviation {result.std:.2f}"
+            print(f"mean return {result.mean:.2f}{spread}, {episodes} episode{'s' * (episodes > 1)}")
             if result.videos:
                 print(f"videos in {result.videos}")
         return 0

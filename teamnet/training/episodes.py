@@ -35,9 +35,9 @@ class Episodes:
         return float(np.mean(self.returns))
 
     @property
-    def std(self) -> float:
-        """Standard deviation of the returns."""
-        return float(np.std(self.returns))
+    def std(self) -> float | None:
+        """Standard deviation of the returns, with ``n - 1`` in the denominator; ``None`` for one episode."""
+        return float(np.std(self.returns, ddof=1)) if len(self.returns) > 1 else None
 
 
 def play(

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -110,7 +111,10 @@ def test_eval_reports_and_records(capsys: pytest.CaptureFixture[str], tmp_path: 
     assert result["mean_return"] == pytest.approx(sum(result["returns"]) / 3)
     again, _ = run_command(capsys, "eval", tmp_path, "--episodes", "3", "--json")
     assert again == out
+    found = json.loads(again.splitlines()[-1])
+    assert found["std_return"] == pytest.approx(statistics.stdev(found["returns"]))
     out, _ = run_command(capsys, "eval", tmp_path, "--episodes", "1", "--greedy", "--render")
+    assert "deviation" not in out
     assert "mean return" in out
     (video,) = (tmp_path / "videos").glob("*.mp4")
     assert video.stat().st_size > 1000

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from teamnet.errors import SpecError
 from teamnet.spec.presets import preset
 from teamnet.spec.resolve import build_teams
 from teamnet.spec.run import LaunchSpec
@@ -20,6 +21,12 @@ from teamnet.study.reference import ReferenceTeam
 from teamnet.team.local import LocalExecutor
 from teamnet.team.partition import divide_all
 from tests.team.executors import state_of
+
+
+def test_only_and_neuron_contradict_each_other():
+    with pytest.raises(SpecError) as refusal:
+        bench(only=("local",), neuron=True)
+    assert refusal.value.where == "neuron"
 
 
 def test_the_reference_of_a_task_of_one_step_learns_what_a_team_learns(generator: np.random.Generator):

@@ -163,6 +163,8 @@ def test_samples_and_measures_in_closed_form():
     assert found.length == pytest.approx(5.0 / 3.0, rel=1e-4)
     assert found.bias == pytest.approx(4.0 / 3.0, rel=1e-4)
     assert found.noise == pytest.approx(2.0, rel=1e-4)
+    opposite = quality(Moments(np.array([[-3.0, 0.0]]), 100.0, 100), true)
+    assert opposite.cosine == -1.0, "the length of an uncertain mean is estimated too short"
     lost = quality(Moments(np.array([[0.1]]), 100.0, 100), true)
     assert lost.cosine is None
     assert not can_enumerate(_team((8, 8))[1])

@@ -62,6 +62,14 @@ def test_each_seed_is_the_run_that_it_would_be_alone(tmp_path: Path, capsys: Any
     ]
 
 
+def test_one_seed_has_neither_deviation_nor_interval(tmp_path: Path, capsys: Any):
+    out, _ = run_command(capsys, *SMALL, "--episodes", 3, "--seeds", "4", "--out", tmp_path)
+    assert "of one seed" in out
+    assert "deviation" not in out
+    found = json.loads((tmp_path / "seeds.json").read_text())["mean_return"]
+    assert (found["n"], found["std"], found["low"], found["high"]) == (1, None, None, None)
+
+
 def test_a_foreign_file_and_a_missing_folder_are_refused(tmp_path: Path, capsys: Any):
     run_command(capsys, *SMALL, "--seeds", "0..1", code=2)
     (tmp_path / "seeds.json").write_text("mine")

@@ -21,6 +21,7 @@ from teamnet.study.rates import Precision
 from teamnet.study.scaling.points import Point, points_of, synapses
 from teamnet.study.scaling.session import run_scaling
 from teamnet.study.scaling.table import (
+    draw_scaling,
     efficiency,
     over_one_process,
     prediction_errors,
@@ -147,6 +148,14 @@ def test_the_table_says_what_is_predicted_only():
     )
 
 
+def test_the_figure_has_whole_markers_and_a_legend_of_what_is_drawn(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("teamnet.study.scaling.table.as_png", lambda figure: figure)
+    rows = [_row("nodes", "1", None, 100.0), _row("nodes", "2", None, 120.0, nodes=2)]
+    axes = draw_scaling(rows).axes[0]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["predicted"]
+    assert axes.get_ylim() == (0.0, pytest.approx(1.2 * 1.08))
+
+
 def test_work_is_synapses_and_biases():
     assert synapses(teams_of(small())) == 2 * ((4 + 1) * 8 + (8 + 1) * 4) + (4 + 1) * 2 + (4 + 1) * 1
 
@@ -194,7 +203,9 @@ def test_the_command_measures_predicts_and_keeps(capsys: pytest.CaptureFixture[s
     (("width", "--hidden", ""), "hidden: expected a hidden layer to scale; found none"),
     (("actors", "--values", "block:x"), "grain: expected layer"),
     (("cores", "--values", "0"), "cores: expected whole numbers from 1"),
-    (("cores", "--nodes", "2"), "factor: expected one that can vary on a cluster; found cores"),
+    (("cores",), "backend: expected ray"),
+    (("weak-nodes", "--no-measure"), "backend: expected ray"),
+    (("cores", "--backend", "ray", "--nodes", "2"), "factor: expected one that can vary on a cluster; found cores"),
     (("width", "--method", "tund"), "method: expected one of map"),
     (("width", "--out", "/proc/nowhere"), "out: expected a folder that can be "),
     (("width", "--out", ""), "out: expected a name"),

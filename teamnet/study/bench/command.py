@@ -6,6 +6,7 @@ import json as json_format
 import sys
 from dataclasses import asdict
 
+from teamnet.errors import SpecError
 from teamnet.rules.map_propagation import MapPropagation
 from teamnet.study.bench.cases import cases
 from teamnet.study.bench.measure import Result, ledger_cost, measure
@@ -32,10 +33,14 @@ def bench(
         json: print one JSON object a line instead of a table.
 
     Raises:
-        SpecError: a name is not known, or a number is too small.
+        SpecError: a name is not known, a number is too small, or options contradict each other.
     """
     check_count("repeats", repeats, 1)
     check_count("steps", steps, 1)
+    if only and neuron:
+        raise SpecError(
+            "neuron", expected="one of --only and --neuron", found="both", remedy="Add ray-neuron to --only instead.",
+        )
     known = cases(steps)
     chosen = only or (*(name for name, case in known.items() if neuron or case.usual), _LEDGER, _SNAPSHOTS)
     for name in chosen:

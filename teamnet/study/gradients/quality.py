@@ -41,7 +41,7 @@ def quality(update: Moments, gradient: Moments) -> Quality:
     if squared <= 0.0 or against <= 0.0:
         return Quality(None, None, None, None, None)
     product = float((update.mean * gradient.mean).sum())
-    cosine = min(1.0, product / math.sqrt(squared * against))  # an estimate can be above 1
+    cosine = max(-1.0, min(1.0, product / math.sqrt(squared * against)))  # an estimate can be beyond both
     bias = math.sqrt(max(0.0, squared - 2.0 * product + against) / against)
     noise = update.variance / squared
     return Quality(cosine, math.sqrt(squared / against), bias, noise, samples_needed(cosine, noise))

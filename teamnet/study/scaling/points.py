@@ -62,7 +62,7 @@ def points_of(
         launch: of the runs.
 
     Raises:
-        SpecError: the factor is unknown, or a value is invalid.
+        SpecError: the factor is unknown or cannot vary in one process, or a value is invalid.
     """
     check_choice("factor", factor, tuple(_USUAL))
     if not values and factor in ("nodes", "weak-nodes") and launch.address:
@@ -72,6 +72,10 @@ def points_of(
     if factor == "actors":
         return [Point(value, replace(base, grains=value), cluster, launch) for value in values]
     numbers = whole_numbers(factor, values)
+    if factor in ("cores", "nodes", "weak-nodes") and launch.backend == "local":
+        raise SpecError(
+            "backend", expected=f"ray, as {factor} are scaled", found="local", remedy="Leave --backend out.",
+        )
     if factor == "cores":
         return [_on_cores(number, base, cluster, launch) for number in numbers]
     if factor == "nodes":

@@ -16,6 +16,8 @@ _HEADER = (
     "actors", "nodes", "measured steps/s", "predicted", "predicted / measured", "speed-up", "efficiency", "waiting",
 )
 _COMPARED = ("one process", "over it")
+_MARGIN = 1.08
+"""Of an axis beyond the largest value, so that its marker is whole."""
 
 
 def speed_up(rows: Sequence[Row], kind: str) -> list[float | None]:
@@ -101,11 +103,14 @@ def draw_scaling(rows: Sequence[Row]) -> bytes:
     figure, panels = new_figure(len(shown_functions), 3, 4.0, 3.4)
     names = [row["value"] for row in rows]
     for axes, (function, title) in zip(panels.flat, shown_functions, strict=True):
+        most = 0.0
         for kind, style, colour in (("measured", "o-", COLOURS[0]), ("predicted", "s--", COLOURS[1])):
             values = [math.nan if value is None else value for value in function(rows, kind)]
-            axes.plot(names, values, style, color=colour, label=kind)
+            if known := [value for value in values if not math.isnan(value)]:
+                axes.plot(names, values, style, color=colour, label=kind)
+                most = max(most, *known)
         axes.set(xlabel=rows[0]["factor"], ylabel=title)
-        axes.set_ylim(bottom=0.0)
+        axes.set_ylim(0.0, _MARGIN * most or None)
     panels[0, 0].legend(frameon=False)
     figure.suptitle(f"{rows[0]['task']}, scaled over {rows[0]['factor']}", fontsize="medium")
     return as_png(figure)

@@ -45,7 +45,8 @@ def summarise(folder: Path, summaries: Mapping[int, Mapping[str, Any]]) -> dict[
     returns = [run["mean_return"] for run in runs if run["mean_return"] is not None]
     task = str(next(iter(summaries.values()))["task"])
     found = spread(returns, task)
-    content = {"task": task, "mean_return": None if found is None else asdict(found), "runs": runs}
+    unknown = dict.fromkeys(("std", "low", "high")) if len(returns) == 1 else {}
+    content = {"task": task, "mean_return": None if found is None else {**asdict(found), **unknown}, "runs": runs}
     files = files_of_seeds(folder)
     files.write(SUMMARY, (json.dumps(content, indent=1) + "\n").encode())
     if figure := _figure(folder, task, sorted(summaries)):
@@ -115,7 +116,10 @@ def result_lines(content: Mapping[str, Any]) -> list[str]:
             f"{run['seed']:8} {mean:>12} {run['episodes']:9,} {run['env_steps']:11,} {run['seconds']:9.1f}  "
             f"{run['digest'][:12]}" + (f"  {run['stopped']}" if "stopped" in run else "")
         )
-    if found := content["mean_return"]:
+    found = content["mean_return"]
+    if found and found["n"] == 1:
+        lines.append(f"mean return {found['mean']:.2f} of one seed")
+    elif found:
         lines.append(
             f"mean return {found['mean']:.2f}, standard deviation {found['std']:.2f} over {found['n']} seeds, 95 % "
             f"interval of the mean {found['low']:.2f} to {found['high']:.2f}"
