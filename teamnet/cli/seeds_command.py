@@ -39,6 +39,7 @@ def train_seeds(arguments: Sequence[str], spec: RunSpec, launch: LaunchSpec, kee
     )
     from teamnet.training.beginning import continuation
     from teamnet.training.launch import check_specs
+    from teamnet.training.run_files import SPEC, check_digests, read_object
     from teamnet.training.run_folder import contents_of
 
     seeds = seeds_of(keeping.seeds)
@@ -54,7 +55,10 @@ def train_seeds(arguments: Sequence[str], spec: RunSpec, launch: LaunchSpec, kee
     for seed in seeds:
         folder = seed_folder(keeping.out, seed)
         if not keeping.overwrite and folder.exists() and contents_of(folder).runs:
-            continuation(folder, with_function_files(replace(spec, seed=seed)), launch)
+            whole = with_function_files(replace(spec, seed=seed))
+            continuation(folder, whole, launch)
+            if (folder / SPEC).exists():
+                check_digests(folder / SPEC, read_object(folder / SPEC), whole)
     again = "--overwrite" if keeping.overwrite else "--resume-if-present"
     summaries: dict[int, dict[str, Any]] = {}
 

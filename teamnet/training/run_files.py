@@ -12,13 +12,14 @@ import os
 import re
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import teamnet
 from teamnet.errors import CheckpointError, SpecError
-from teamnet.kernels.user_file import Source, source_of
+from teamnet.kernels.user_file import Source, file_of, read_source, source_of
 from teamnet.spec.check import check_folder
 from teamnet.spec.files import to_plain
 from teamnet.spec.run import LaunchSpec, RunSpec
@@ -42,12 +43,49 @@ def folder_name(task: str) -> str:
 
 
 def write_spec(folder: Path, run: str, spec: RunSpec, launch: LaunchSpec) -> None:
-    """``spec.json``, see :func:`spec_content`; with the SHA-256 of the files of a user's rule and functions."""
+    """``spec.json``, see :func:`spec_content`; with :func:`digests_of` the spec."""
+    content = spec_content(run, to_plain(spec), launch=to_plain(launch), **digests_of(spec))
+    write_atomically(folder / SPEC, content, run)
+
+
+def digests_of(spec: RunSpec) -> dict[str, dict[str, str]]:
+    """The SHA-256 of the files of a user's rules, functions, environment and wrappers that are found, by name.
+
+    Of an environment and of wrappers it is the file that the spec names, without what that imports.
+
+    Returns:
+        ``sha256`` with the digests; nothing if there are none.
+    """
     rules = {"rule": spec.rule, **{f"{name}.rule": team.rule for name, team in spec.teams.items() if team.rule}}
     sources = {name: source_of(type(rule)) for name, rule in rules.items()}
     users_files = {**{name: source.text for name, source in sources.items() if source}, **dict(spec.function_files)}
-    hashes = {"sha256": {name: Source(text, name).digest for name, text in users_files.items()}} if users_files else {}
-    write_atomically(folder / SPEC, spec_content(run, to_plain(spec), launch=to_plain(launch), **hashes), run)
+    for name, text in {"task": spec.task, **{f"wrappers: {each}": each for each in spec.wrappers}}.items():
+        reference = text.partition("(")[0]
+        with suppress(SpecError):  # an id of Gymnasium, or an object that Python code has given
+            path = reference if reference.endswith(".py") else file_of(name, reference)
+            users_files[name] = read_source(path, name).text
+    return {"sha256": {name: Source(text, name).digest for name, text in users_files.items()}} if users_files else {}
+
+
+def check_digests(path: Path, about: Mapping[str, Any], spec: RunSpec) -> None:
+    """Refuse a run whose environment or wrappers were in a file that has another text now.
+
+    Args:
+        path: of the run's ``spec.json``, for the message.
+        about: the object in it.
+        spec: of the run.
+
+    Raises:
+        SpecError: naming what differs.
+    """
+    recorded = about.get("sha256", {})
+    for name, digest in digests_of(spec).get("sha256", {}).items():
+        if recorded.get(name, digest) != digest:
+            raise SpecError(
+                f"{path}: {name}", expected=f"a file with the digest {recorded[name][:12]}, as the run had it",
+                found=f"one with {digest[:12]}",
+                remedy="Restore the file, give another --out, or remove the runs with the other one.",
+            )
 
 
 def spec_content(run: str, spec: Mapping[str, Any], **about: Any) -> bytes:

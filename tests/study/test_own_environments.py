@@ -10,6 +10,7 @@ import pytest
 
 from teamnet.cli.main import main
 from teamnet.study.experiment.tasks import TASKS, in_order, task_of, task_of_file
+from tests.commands import run_command
 from tests.study.studies import table_row
 
 GRID = '''
@@ -62,6 +63,18 @@ def test_methods_are_compared_on_an_environment_of_ones_own(folder: Path):
     assert {path: path.stat().st_mtime_ns for path in (folder / "out" / "runs").rglob("*.*")} == before
     assert (folder / "copy" / "figures" / "grid.py=3AGrid.png").exists()
     assert _exit_code([*command, "--episodes", "20"]) == 2, "runs of other lengths are not mixed"
+    (folder / "grid.py").write_text(f"{GRID}# edited\n")
+    assert _exit_code([*command, "--episodes", "30", "--report-only"]) == 2, "nor are those of another environment"
+
+
+def test_seeds_of_an_edited_environment_are_not_put_together(folder: Path, capsys: pytest.CaptureFixture[str]):
+    command = ("train", "grid.py:Grid", "--backend", "local", "--hidden", "4", "--episodes", 3, "--out", "out")
+    run_command(capsys, *command, "--seeds", "0")
+    (folder / "grid.py").write_text(f"{GRID}# edited\n")
+    _, err = run_command(capsys, *command, "--seeds", "0..1", code=2)
+    assert err.startswith("teamnet: out/seed-0/spec.json: task: ")
+    out, _ = run_command(capsys, *command, "--seeds", "1", "--json")
+    assert [run["seed"] for run in json.loads(out.splitlines()[-1])["runs"]] == [1]
 
 
 @pytest.mark.usefixtures("shared_ray")

@@ -9,6 +9,7 @@ from teamnet.spec.run import LaunchSpec, RunSpec
 from teamnet.study.baselines import BaselineSpec, train_baseline
 from teamnet.study.kept_run import content_of_run
 from teamnet.training.run import Run
+from teamnet.training.run_files import digests_of
 
 
 def execute(spec: RunSpec | BaselineSpec) -> dict[str, bytes]:
@@ -28,6 +29,6 @@ def execute(spec: RunSpec | BaselineSpec) -> dict[str, bytes]:
                 {"env_steps": ended.env_steps, "episode": ended.episode, "return": ended.total, "length": ended.length}
                 for ended in run.advance()
             ]
-        return content_of_run(to_plain(run.spec), lines, run.summary(), launch=to_plain(launch))
+        return content_of_run(to_plain(run.spec), lines, run.summary(), launch=to_plain(launch), **digests_of(run.spec))
     finally:
         run.close()

@@ -12,7 +12,7 @@ from teamnet.spec.run import RunSpec, at_end
 from teamnet.study.experiment.study import Key, Planned
 from teamnet.study.experiment.tasks import StudyTask, task_of
 from teamnet.training.learning_curve import WINDOW, running_mean
-from teamnet.training.run_files import SPEC, SUMMARY, RunFiles, read_run_files
+from teamnet.training.run_files import SPEC, SUMMARY, RunFiles, check_digests, read_run_files
 
 EARLY_SAMPLES = 1_000_000
 """Samples in a single-step task's early mean."""
@@ -98,13 +98,15 @@ def load_result(run: Planned) -> Result | None:
     """The result of a run; ``None`` if it is not in its folder, or has not reached its end.
 
     Raises:
-        SpecError: the run in the folder has another spec.
+        SpecError: the run in the folder has another spec, or its environment is in a file that has changed since.
         CheckpointError: its files are damaged, or belong to different runs.
     """
     if not (run.folder / SUMMARY).exists():
         return None
     files = read_run_files(run.folder)
     run.check_spec(files.about["spec"], str(run.folder / SPEC))
+    if isinstance(run.spec, RunSpec):
+        check_digests(run.folder / SPEC, files.about, run.spec)
     if files.summary is None or not at_end(files.summary, env_steps=run.spec.env_steps, episodes=run.spec.episodes):
         return None
     try:

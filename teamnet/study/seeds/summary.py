@@ -57,8 +57,8 @@ def summarise(folder: Path, summaries: Mapping[int, Mapping[str, Any]]) -> dict[
 def finished_seeds(folder: Path, like: Collection[int]) -> dict[int, dict[str, Any]]:
     """The summaries of the finished runs in a folder, by seed, whose specs are those of some seeds but for the seed.
 
-    Specs are compared as the runs have written them: with values that are fitted to the environment, and with the text
-    of a user's rule and functions.
+    Specs are compared as the runs have written them: with values that are fitted to the environment, and with the files
+    of a user's rule, functions and environment.
 
     Args:
         folder: of the runs.
@@ -68,7 +68,7 @@ def finished_seeds(folder: Path, like: Collection[int]) -> dict[int, dict[str, A
     for path in folder.glob("seed-*"):
         try:
             files = read_run_files(path)
-            spec = dict(renewed(files.about["spec"]))
+            spec = {**renewed(files.about["spec"]), "sha256": files.about.get("sha256")}
             seed, summary = spec.pop("seed"), files.summary or {}
             ended = "stopped" in summary or at_end(summary, env_steps=spec["env_steps"], episodes=spec["episodes"])
         except (TeamnetError, KeyError):
