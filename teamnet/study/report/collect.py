@@ -59,7 +59,7 @@ class _Search:
         self.found = Found()
         self._root = os.path.commonpath([os.path.abspath(folder) for folder in folders]) if folders else ""
         self._seen: dict[str, Path] = {}
-        self._runs: dict[str, str] = {}
+        self._runs: dict[tuple[str, str], str] = {}
 
     def take(self, path: Path, take: Callable[[Path], None]) -> None:
         """Read a file, or the folder of a run, unless it was found before; if it is damaged, keep why."""
@@ -79,11 +79,13 @@ class _Search:
         files = read_run_files(folder)
         if files.summary is None:
             self.found.unfinished[str(folder)] = f"{len(files.lines):,} lines of metrics, no summary"
-        elif files.run in self._runs:
-            self.found.repeated[str(folder)] = self._runs[files.run]
+            return
+        same = files.run, json.dumps(files.summary)  # a copy that was trained further is another run
+        if same in self._runs:
+            self.found.repeated[str(folder)] = self._runs[same]
         else:
             self.found.runs.append(_read_run(files, files.summary, folder, self._name(folder)))
-            self._runs[files.run] = str(folder)
+            self._runs[same] = str(folder)
 
     def take_trace(self, path: Path) -> None:
         """Read the trace of a step."""
