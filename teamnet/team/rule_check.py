@@ -127,9 +127,10 @@ def _check_arrays(layer: LayerSpec) -> None:
 def _small(teams: Teams) -> list[list[LayerSpec]]:
     """The same teams with few neurons, no two layers with the same number of them, two agents at most, and few rows."""
     def small(layer: LayerSpec) -> LayerSpec:
-        size, choices = min(layer.size, layer.number + 2), tuple[int, ...]()
+        number, choices = layer.number, tuple[int, ...]()
+        size = min(layer.size, number + 2)
         if len(layer.choices) > 1:
-            choices = min(layer.choices[0], 2), min(layer.choices[1], max(layer.number, 2))
+            choices = min(layer.choices[0], 2), min(layer.choices[1], max(number, 2))
             size = sum(choices)
         return replace(layer, size=size, choices=choices, rows=min(layer.rows, _ROWS))
 
