@@ -90,7 +90,7 @@ def check_method(option: str, method: str) -> None:
         check_choice(option, method, tuple(METHODS))
 
 
-def digests_of(methods: Iterable[str]) -> dict[str, dict[str, str]]:
+def digests_of_methods(methods: Iterable[str]) -> dict[str, dict[str, str]]:
     """The SHA-256 of the files of users' own rules among methods, as ``sha256``; nothing if there are none.
 
     Raises:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from teamnet.errors import TeamnetError
 from teamnet.spec.files import to_plain
-from teamnet.spec.presets import digests_of
+from teamnet.spec.presets import digests_of_methods
 from teamnet.spec.run import LaunchSpec
 from teamnet.study.communication.grid import Configuration, Grid, label
 from teamnet.study.communication.measure import measure
@@ -52,7 +52,7 @@ def run_grid(
     traces = [f"trace-{number}.json" for number, _ in enumerate(configurations, 1)] if trace else []
     settings = Settings.of(
         "comm.json", task=task, configurations=[asdict(entry) for entry in configurations], launch=to_plain(launch),
-        precision=asdict(precision), trace=trace, **digests_of([entry.methods for entry in configurations]),
+        precision=asdict(precision), trace=trace, **digests_of_methods([entry.methods for entry in configurations]),
     )
     records = Records(
         out, "comm", ["comm.jsonl", "comm.md", "comm.png", *traces], overwrite=overwrite, settings=settings

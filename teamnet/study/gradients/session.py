@@ -10,7 +10,7 @@ from typing import Any
 from teamnet.dataflow.layers import LayerSpec
 from teamnet.errors import SpecError
 from teamnet.spec.check import whole_numbers
-from teamnet.spec.presets import check_method, digests_of
+from teamnet.spec.presets import check_method, digests_of_methods
 from teamnet.spec.run import RunSpec
 from teamnet.study.experiment.records import Record, Records, Settings
 from teamnet.study.gradients.enumeration import can_enumerate
@@ -107,9 +107,7 @@ def run_gradients(
     for team, method in tried:
         check_rules([with_rule(team.layers, rule_of(method))])
     checkpoint = {"checkpoint": checkpoint_at(Path(question.run)).name} if question.run else {}
-    settings = Settings.of(
-        "gradients.json", **asdict(question), **checkpoint, **digests_of(question.methods)
-    )
+    settings = Settings.of("gradients.json", **asdict(question), **checkpoint, **digests_of_methods(question.methods))
     records = Records(
         out, "gradients", ["gradients.jsonl", "gradients.md", "gradients.png"], overwrite=overwrite, settings=settings
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 from teamnet.errors import TeamnetError
 from teamnet.spec.files import to_plain
-from teamnet.spec.presets import digests_of
+from teamnet.spec.presets import digests_of_methods
 from teamnet.spec.run import LaunchSpec
 from teamnet.study.communication.measure import measure
 from teamnet.study.experiment.records import Record, Records, Settings
@@ -55,7 +55,8 @@ def run_scaling(
         lay_out(*point.configuration.specs(task, point.launch), point.cluster)
     settings = Settings.of(
         "scale.json", task=task, factor=factor, points=[to_plain(point) for point in points],
-        precision=asdict(precision), measured=measured, **digests_of([point.configuration.methods for point in points]),
+        precision=asdict(precision), measured=measured,
+        **digests_of_methods([point.configuration.methods for point in points]),
     )
     with Records(
         out, "scale", ["scale.jsonl", "scale.md", "scale.png"], overwrite=overwrite, settings=settings
