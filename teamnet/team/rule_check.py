@@ -25,6 +25,7 @@ from teamnet.units.unit import Unit
 _ROWS = 2
 _PACKAGE = Path(__file__).parent.parent
 
+
 def check_rules(teams: Teams, *, compiled: bool = True) -> None:
     """Refuse a user's rule that cannot run, and layers that do not fit each other.
 
