@@ -258,6 +258,17 @@ def test_metrics_that_were_changed_are_not_shown(
     assert str(run / "metrics.jsonl") in err
 
 
+@pytest.mark.parametrize("value", ["", float("nan")])
+def test_a_return_that_is_no_finite_number_is_not_shown(
+    value: object, capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path
+):
+    run = _copy(folder / "map <b>", tmp_path / "run", *_FILES)
+    summary = json.loads((run / "summary.json").read_text())
+    (run / "summary.json").write_text(json.dumps(summary | {"mean_return": value}))
+    out, _ = run_command(capsys, "report", run, "--out", tmp_path / "page.html", code=1)
+    assert out.startswith("0 runs, 0 grids, 0 scalings, 0 not finished, 1 unreadable; page: ")
+
+
 @pytest.mark.parametrize("others", [("summary.json",), ("spec.json",), ("metrics.jsonl",)])
 def test_files_of_two_runs_are_no_run(
     capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path, others: tuple[str, ...]

@@ -18,6 +18,7 @@ from teamnet.study.experiment.records import Record, read_records
 from teamnet.study.experiment.results import Curve
 from teamnet.study.report.charts.network import draw_network
 from teamnet.study.report.found import Found, FoundRun
+from teamnet.study.report.run_table import run_rows
 from teamnet.study.scaling.table import scaling_table
 from teamnet.training.learning_curve import running_mean
 from teamnet.training.run_files import SPEC, SUMMARY, RunFiles, read_run_files
@@ -120,13 +121,15 @@ def _take_records(records: dict[str, list[Record]], path: Path, table: Callable[
 
 def _read_run(files: RunFiles, summary: Mapping[str, Any], folder: Path, name: str) -> FoundRun:
     spec = files.about["spec"]
-    _ = summary["mean_return"], spec["task"]
+    _ = spec["task"]
     steps = np.array([line["env_steps"] for line in files.lines], float)
     returns = np.array([line["return"] for line in files.lines], float)
     # the lines of a task of one step are means of many samples already
     smooth = returns if spec["task"] in SINGLE_STEP_TASKS else running_mean(returns)
     run = FoundRun(name, _label(folder, summary, spec), summary, spec, returns, Curve(steps, smooth).thinned(_POINTS))
-    if ledger := run.ledger:  # fail here, where the file is known, and not while its figure is drawn
+    _ = run.mean_return  # fail here, where the file is known, and not while a figure is drawn
+    _ = json.dumps(run_rows([run]), allow_nan=False)
+    if ledger := run.ledger:
         _ = [float(traffic["bytes_per_step"]) for traffic in (ledger["total"], *ledger["edges"].values())]
         _ = float(ledger["exchanges_per_step"] or 0.0)
         _ = [(unit["name"], unit["computed"], unit["published"], unit["waited"]) for unit in ledger["units"]]
