@@ -156,9 +156,9 @@ class TeamAgent:
         action_masks: Any = None,
     ) -> tuple[Any, None]:
         """The action for an observation; see :meth:`teamnet.training.trained_policy.TrainedPolicy.predict`."""
-        with self._run.exclusive:
-            if self._policy is None or self._policy[0] != self._run.step:
-                self._policy = self._run.step, self._run.policy()
+        self._run.exclusive.check()
+        if self._policy is None or self._policy[0] != self._run.step:
+            self._policy = self._run.step, self._run.policy()
         return self._policy[1].predict(observation, state, episode_start, deterministic, action_masks)
 
     def make_environment(self, render_mode: str | None = None) -> gymnasium.Env[Any, Any]:

@@ -25,12 +25,11 @@ class ExclusiveUse(HeldSignals):
         was_open, self._open = self._open, False
         return was_open and os.getpid() == self._process
 
-    def __enter__(self) -> HeldSignals:
-        """Begin a use.
+    def check(self) -> None:
+        """Refuse a run that cannot be used any more.
 
         Raises:
             Closed: the run was closed, or this process is a fork of the one that made it.
-            InUse: another thread uses the run.
         """
         if not self._open:
             raise Closed("run", expected="an open run", found="one that was closed", remedy="Make or load a new one.")
@@ -39,6 +38,15 @@ class ExclusiveUse(HeldSignals):
                 "run", expected="the process that made the run", found="a fork of it",
                 remedy="Make or load the agent in the process that uses it, or give that one a TrainedPolicy.",
             )
+
+    def __enter__(self) -> HeldSignals:
+        """Begin a use.
+
+        Raises:
+            Closed: see :meth:`check`.
+            InUse: another thread uses the run.
+        """
+        self.check()
         if not self._lock.acquire(blocking=False):
             raise InUse(
                 "run", expected="one thread at a time", found="a call while another thread uses the run",
