@@ -279,7 +279,7 @@ class Run:
         """Refuse to be copied: a run has actors, processes and files."""
         raise SpecError(
             "run", expected="something that can be pickled", found="a run, with actors, processes and files",
-            remedy="Save and load it with TeamAgent.save and TeamAgent.load, or send a TrainedPolicy.",
+            remedy="Use TeamAgent.save and TeamAgent.load, or send a TrainedPolicy.",
         )
 
     def close(self) -> None:

@@ -12,10 +12,8 @@ import pytest
 
 from teamnet.cli.main import main
 from teamnet.errors import SpecError, TeamnetError
-from teamnet.spec.files import to_plain
-from teamnet.spec.presets import preset
 from teamnet.spec.run import LaunchSpec, RunSpec
-from teamnet.study.experiment.study import Planned, Study
+from teamnet.study.experiment.study import Study
 from teamnet.study.experiment.workflow import Choice, run_study
 from teamnet.study.kept_run import RUN_FILES
 from teamnet.study.paper.methods import METHODS, PAPER
@@ -240,20 +238,3 @@ def test_jobs_end_in_any_order_and_failures_are_theirs_alone():
     assert ended[3].error.strip().splitlines()[-1] == "ValueError: three is refused"
     assert ended[4].error == "number: expected no four; found 4. Take another."
     assert max(seen) <= 2
-
-
-def test_of_an_edited_rule_the_text_is_said_to_differ(tmp_path: Path):
-    path = tmp_path / "mine.py"
-
-    def planned(comment: str) -> Planned:
-        path.write_text(
-            f"# {comment}\nfrom teamnet.rules.map_propagation import MapPropagation\n\n\n"
-            "class Mine(MapPropagation):\n    pass\n"
-        )
-        return Planned("cartpole", "mine", 0, preset("cartpole", str(path)), tmp_path)
-
-    before = to_plain(planned("one").spec)
-    with pytest.raises(SpecError) as refusal:
-        planned("two").check_spec(before, "run")
-    assert refusal.value.where == "run: rule"
-    assert "text" in refusal.value.found
