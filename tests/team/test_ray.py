@@ -21,7 +21,7 @@ from teamnet.training.run import Run
 
 @pytest.fixture
 def cluster():
-    its = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
+    its = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
     its.add_node(num_cpus=2)
     yield its
     ray.shutdown()
