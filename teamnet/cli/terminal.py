@@ -43,7 +43,7 @@ class _ToTerminal(logging.Handler):
 
 
 class _Lasting:
-    """A stream for messages: when nobody is there to read them any more, they are dropped, and the command continues.
+    """A stream that drops what it cannot write, so that the command continues.
 
     A broken pipe or a terminal that is gone would else end a training, by way of the library that draws its progress.
 

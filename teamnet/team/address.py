@@ -20,18 +20,23 @@ def cluster_address(named: str) -> str:
     if address.startswith("ray://"):
         raise through_client(address)
     if address.startswith(("http://", "https://")):
-        raise ResourceError(
-            f"address {address}", expected="HOST:PORT of a cluster to which this machine belongs",
-            found="the address of a dashboard, to which jobs are submitted",
-            remedy="Give the address that `ray start` has shown, or use `ray job submit -- teamnet ...`.",
+        raise _refusal(
+            address, "the address of a dashboard, to which jobs are submitted",
+            "Give the address that `ray start` has shown, or use `ray job submit -- teamnet ...`.",
         )
     return "" if address == "local" else address
 
 
 def through_client(address: str) -> ResourceError:
     """The error of a connection as a Ray client."""
+    return _refusal(
+        address, "the address of a Ray client",
+        "Use `ray job submit -- teamnet ...`: the coordinator shares memory with the actors of its node.",
+    )
+
+
+def _refusal(address: str, found: str, remedy: str) -> ResourceError:
     return ResourceError(
-        f"address {address}", expected="HOST:PORT of a cluster to which this machine belongs",
-        found="the address of a Ray client",
-        remedy="Use `ray job submit -- teamnet ...`: the coordinator shares memory with the actors of its node.",
+        f"address {address}", expected="HOST:PORT of a cluster to which this machine belongs", found=found,
+        remedy=remedy,
     )

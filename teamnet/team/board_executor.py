@@ -118,8 +118,7 @@ class BoardExecutor:
         lost = self._nodes.failure()
         self._end()
         raise ActorLost(
-            "team", expected="running units", found=lost or "an abort without a cause",
-            remedy=RESUME,
+            "team", expected="running units", found=lost or "an abort without a cause", remedy=RESUME
         )
 
     def _aborted(self) -> bool:

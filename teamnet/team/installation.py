@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import teamnet
@@ -21,14 +22,16 @@ def installation(worker: object = None) -> str:
     return f"version {teamnet.__version__}, files {digest.hexdigest()[:12]}"
 
 
-def check_installation(node: str, found: str) -> None:
-    """Refuse a node whose installation is not this process's.
+def check_installations(found: Mapping[str, str]) -> None:
+    """Refuse nodes whose installation, by the node's name, is not this process's.
 
     Raises:
-        ResourceError: naming the node.
+        ResourceError: naming the first such node.
     """
-    if found != (own := installation()):
-        raise ResourceError(
-            f"teamnet on node {node}", expected=f"{own}, as in this process", found=found,
-            remedy="Install the same version on all nodes of the cluster.",
-        )
+    own = installation()
+    for node, other in found.items():
+        if other != own:
+            raise ResourceError(
+                f"teamnet on node {node}", expected=f"{own}, as in this process", found=other,
+                remedy="Install the same version on all nodes of the cluster.",
+            )

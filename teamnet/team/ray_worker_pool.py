@@ -13,7 +13,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from teamnet.errors import RESUME, ActorLost, TeamnetError
 from teamnet.team import executor
 from teamnet.team.executor import silent
-from teamnet.team.installation import check_installation, installation
+from teamnet.team.installation import check_installations, installation
 from teamnet.team.ray_processes import Process, end_if_stopped, end_with_parent
 from teamnet.team.ray_session import Lease
 from teamnet.team.worker_pool import Pending
@@ -85,8 +85,7 @@ class RayWorkerPool:
             return
         numbers = {node: number for number, (node, _) in self._processes.items()}
         waiting = [self._actors[number].__ray_call__.remote(installation) for number in numbers.values()]
-        for node, found in zip(numbers, self.results(waiting), strict=True):
-            check_installation(node, found)
+        check_installations(dict(zip(numbers, self.results(waiting), strict=True)))
 
     def call(self, method: str, arguments: Sequence[tuple[Any, ...]]) -> list[Pending]:
         """See :class:`teamnet.team.worker_pool.WorkerPool`."""
@@ -127,8 +126,7 @@ class RayWorkerPool:
             raise
         except RayError as error:
             raise ActorLost(
-                "team", expected="all actors alive", found=str(error).splitlines()[0],
-                remedy=RESUME,
+                "team", expected="all actors alive", found=str(error).splitlines()[0], remedy=RESUME
             ) from None
 
     def failed(self, pending: Sequence[Pending]) -> bool:
@@ -153,9 +151,7 @@ class RayWorkerPool:
         unanswered = set(ray.wait(asked, num_returns=self.size, timeout=patience)[1])
         lost = [number for number, call in enumerate(asked) if call in unanswered or self.failed([call])]
         if len(lost) == self.size > 1:
-            raise ActorLost(
-                "team", expected="some actors alive", found="none", remedy=RESUME
-            )
+            raise ActorLost("team", expected="some actors alive", found="none", remedy=RESUME)
         for number in lost:
             self._end(number)
             self._actors[number] = self._start(number)

@@ -15,7 +15,7 @@ from teamnet.dataflow.layers import LayerSpec, linked
 from teamnet.errors import SpecError, TeamnetError, nearest
 from teamnet.team.local import LocalExecutor
 from teamnet.team.partition import divide_all
-from teamnet.team.rule_state import STEPS, Teams, check_state, drive, line_of
+from teamnet.team.rule_state import STEPS, Teams, check_state, drive, line_with
 from teamnet.units.arrays import make_arrays
 from teamnet.units.code import compile_rule
 from teamnet.units.dispatch import parameters_of
@@ -98,7 +98,7 @@ def _check_slots(flow: Dataflow, layer: LayerSpec) -> None:
         found = arrays[slot.kind].shape if slot.kind in arrays else None
         if found != expected:
             raise SpecError(
-                line_of(layer, slot.kind),
+                line_with(layer, slot.kind),
                 expected=f"a private array {slot.kind!r} {expected}, which its slot publishes",
                 found="none" if found is None else str(found), remedy="Declare it in `private`, with this shape.",
             )
@@ -112,14 +112,14 @@ def _check_arrays(layer: LayerSpec) -> None:
         known = SYNAPSE_FIELDS if of_synapses.get(name) else UNIT_FIELDS
         if name in known or name in of_synapses.keys() & numbers.keys():
             raise SpecError(
-                line_of(layer, name), expected="a name that units do not have already", found=repr(name),
+                line_with(layer, name), expected="a name that units do not have already", found=repr(name),
                 remedy="Choose another.",
             )
     for name, array in layer.rule.state().items():
         neurons = [extent in ("size", "outputs") for extent in array.shape]
         if array.kept and neurons != [False] * (len(neurons) - 1) + [True]:
             raise SpecError(
-                line_of(layer, name),
+                line_with(layer, name),
                 expected=f"the neurons as the last extent of {name!r}, which is kept, and as no other: ... , 'size'",
                 found=str(array.shape), remedy="Change its shape, so that it can be divided among units.",
             )
@@ -128,7 +128,7 @@ def _check_arrays(layer: LayerSpec) -> None:
 def _small(teams: Teams) -> list[list[LayerSpec]]:
     """The same teams with few neurons, no two layers with the same number of them, two agents at most, and few rows."""
     def small(layer: LayerSpec) -> LayerSpec:
-        number, choices = layer.number, tuple[int, ...]()
+        number, choices = layer.number, layer.choices[:0]
         size = min(layer.size, number + 2)
         if len(layer.choices) > 1:
             choices = min(layer.choices[0], 2), min(layer.choices[1], max(number, 2))
@@ -172,7 +172,7 @@ def _check_numbers(unit: Unit, before: np.ndarray) -> None:
     for name in before.dtype.names or ():
         if name not in CHANGING and unit.record[name].tobytes() != before[name].tobytes():
             raise SpecError(
-                line_of(unit.spec.layer, name), expected=f"operations that only read unit.{name}",
+                line_with(unit.spec.layer, name), expected=f"operations that only read unit.{name}",
                 found=f"{before[name][0]} changed to {unit.record[name][0]}",
                 remedy="Write to a private array with kept=True: numbers of a unit are not part of its state.",
             )
@@ -184,6 +184,6 @@ def _check_draws(unit: Unit) -> None:
     used = math.ceil(int(unit.record["noise_index"][0]) / STEPS)
     if used > drawn:
         raise SpecError(
-            line_of(layer, "sample(unit"), expected=f"{drawn} samples a step in {unit.spec.name}", found=str(used),
+            line_with(layer, "sample(unit"), expected=f"{drawn} samples a step in {unit.spec.name}", found=str(used),
             remedy=f"Let a method draws(self, layer) of the class return {used}: noise is drawn in advance.",
         )

@@ -21,7 +21,7 @@ STEPS = 3
 Teams = Sequence[Sequence[LayerSpec]]
 
 
-def line_of(layer: LayerSpec, name: str) -> str:
+def line_with(layer: LayerSpec, name: str) -> str:
     """The first line of a rule's file that contains a name."""
     source = source_of(type(layer.rule))
     if source is None:
@@ -52,7 +52,7 @@ def check_state(teams: Teams) -> None:
             differs = True
         if differs:
             raise SpecError(
-                line_of(layer, name), expected=f"array {name!r} to be written in every step before it is read",
+                line_with(layer, name), expected=f"array {name!r} to be written in every step before it is read",
                 found="one that has values of the step before and is not part of the state",
                 remedy=f"Declare {name!r} with kept=True, so that snapshots and checkpoints have it; if it is an array "
                 "that every unit has, copy it to such a one of your own.",
@@ -71,7 +71,7 @@ def _check_mirrors(executor: LocalExecutor, state: State) -> None:
             own = part == "value" and layer.rule.outgoing == "own"
             if not own and not np.array_equal(copy, above[part]):
                 raise SpecError(
-                    line_of(layer, f"outgoing.{part}"),
+                    line_with(layer, f"outgoing.{part}"),
                     expected=f"outgoing.{part} to mirror incoming.{part} of the layer above, bit for bit",
                     found=f"other values in {unit.spec.name} after {STEPS} steps",
                     remedy=f"Make both layers update {part!r} in the same way: mirrors are not saved, but rebuilt "
